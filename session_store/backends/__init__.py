@@ -1,0 +1,1 @@
+"""What keeps the bytes: siblings behind one contract (``base.Backend``)."""

@@ -1,0 +1,34 @@
+-- Erases a participant: the data key first, then every key of every session.
+--   KEYS  data_key, sessions, due, kek, then session and turns of each id
+--   ARGV  participant, kek_id, then the ids
+-- Returns {OK, number of sessions erased} or {LOOK, kek_id, id...} (call again, declaring these).
+-- Scripts that come later find no session, or another data key, and answer GONE.
+local kek_id = redis.call('HGET', KEYS[1], 'kek') or ARGV[2]
+local ids = redis.call('ZRANGE', KEYS[2], 0, -1)
+redis.call('ZCARD', KEYS[3])
+redis.call('SCARD', KEYS[4])
+local declared = {}
+for i = 3, #ARGV do
+  declared[ARGV[i]] = true
+end
+local complete = kek_id == ARGV[2]
+for _, id in ipairs(ids) do
+  complete = complete and declared[id]
+end
+if not complete then
+  local look = { 'LOOK', kek_id }
+  for _, id in ipairs(ids) do
+    look[#look + 1] = id
+  end
+  return look
+end
+redis.call('DEL', KEYS[1])
+redis.call('SREM', KEYS[4], ARGV[1])
+for i = 5, #KEYS do
+  redis.call('DEL', KEYS[i])
+end
+for i = 3, #ARGV do
+  redis.call('ZREM', KEYS[3], ARGV[1] .. ':' .. ARGV[i])
+end
+redis.call('DEL', KEYS[2])
+return { 'OK', digits(#ids) }

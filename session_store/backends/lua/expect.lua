@@ -1,0 +1,14 @@
+-- Asks whether the session has an agent, and claims the right to dispatch one if not.
+--   KEYS  session, due
+--   ARGV  due member, expect_ms (0: only ask)
+-- Returns {PRESENT | EXPECTED | WANTED | ABSENT | ENDED | GONE}.
+local now = clock()
+local s = read_hash(KEYS[1])
+redis.call('ZCARD', KEYS[2])
+if s.state == nil then
+  return { 'GONE' }
+end
+if s.state == 'ended' then
+  return { 'ENDED' }
+end
+return { claim_dispatch(KEYS[1], KEYS[2], ARGV[1], s, now, number(ARGV[2])) }

@@ -1,0 +1,287 @@
+"""Keys and seals: nothing about a person reaches Redis in clear.
+
+Every participant has a random data key; AES-256-GCM under it seals each turn and each session's
+content. The data key itself is stored wrapped by a key-encryption key of the keyring, so erasing
+the wrapped key makes everything sealed under it unreadable.
+
+The associated data binds each record to its place. A turn's is::
+
+    "rj1" | schema | "t" | data key id | session id | seq (8 bytes) | tag of the turn before
+
+so a turn that was changed, moved, swapped, replayed, or whose predecessor was removed, does not
+open. A sealed record is ``schema (1) | nonce (12) | ciphertext | tag (16)``: 29 bytes more than
+its text.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import secrets
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from session_store.errors import KeyringMissing, SealBroken, UnknownKey, WrongKey
+from session_store.keys import PSEUDONYM_BYTES
+from session_store.models import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from session_store.settings import StoreSettings
+
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+TAG_BYTES: Final = 16
+NO_TAG: Final = bytes(TAG_BYTES)
+"""Stands for "the turn before" the very first one."""
+
+_SCHEMA: Final = bytes([SCHEMA_VERSION])
+_DOMAIN: Final = b"rj1" + _SCHEMA
+
+
+class WrappedKey(NamedTuple):
+    """A data key as Redis holds it."""
+
+    data_key_id: str
+    """32 hex digits; names this data key, never used twice."""
+    kek_id: str
+    wrapped: bytes
+
+
+class DataKey:
+    """One participant's key, unwrapped; lives in memory only."""
+
+    def __init__(self, data_key_id: str, key: bytes) -> None:
+        self.id = data_key_id
+        self._aead = AESGCM(key)
+
+    def __repr__(self) -> str:
+        return f"DataKey(id={self.id!r})"
+
+    def seal_turn(self, session_id: str, seq: int, tag_before: bytes, plain: bytes) -> bytes:
+        """Seal turn number ``seq`` (from 1), chained to the tag of the turn before."""
+        return _seal(self._aead, plain, self._turn_aad(session_id, seq, tag_before))
+
+    def open_turn(self, session_id: str, seq: int, tag_before: bytes, sealed: bytes) -> bytes:
+        """Open what ``seal_turn`` made.
+
+        Raises:
+            SealBroken: it was changed, moved, swapped or replayed, or the key is another.
+        """
+        aad = self._turn_aad(session_id, seq, tag_before)
+        return _open(self._aead, sealed, aad, f"turn {seq}", session_id)
+
+    def seal_content(self, session_id: str, version: int, plain: bytes) -> bytes:
+        """Seal a session's content as its ``version`` (from 1)."""
+        return _seal(self._aead, plain, self._content_aad(session_id, version))
+
+    def open_content(self, session_id: str, version: int, sealed: bytes) -> bytes:
+        """Open what ``seal_content`` made.
+
+        Raises:
+            SealBroken: as for ``open_turn``.
+        """
+        aad = self._content_aad(session_id, version)
+        return _open(self._aead, sealed, aad, f"content version {version}", session_id)
+
+    def _turn_aad(self, session_id: str, seq: int, tag_before: bytes) -> bytes:
+        place = f"t|{self.id}|{session_id}|".encode()
+        return _DOMAIN + place + seq.to_bytes(8) + tag_before
+
+    def _content_aad(self, session_id: str, version: int) -> bytes:
+        return _DOMAIN + f"c|{self.id}|{session_id}|".encode() + version.to_bytes(8)
+
+
+def tag_of(sealed: bytes) -> bytes:
+    """Return the authentication tag of a sealed record: its last 16 bytes."""
+    return sealed[-TAG_BYTES:]
+
+
+class Keyring:
+    """Key-encryption keys by id, one of them named primary, and the pseudonym key."""
+
+    def __init__(self, keys: Mapping[str, bytes], *, primary: str, pseudonym_key: bytes) -> None:
+        if primary not in keys:
+            raise KeyringMissing(f"the primary key {primary!r} is not among the keys")
+        for key_id, key in keys.items():
+            if len(key) != KEY_BYTES:
+                raise KeyringMissing(f"key {key_id!r} has {len(key)} bytes; it must have 32")
+            if not key_id or not key_id.isascii() or not key_id.replace("-", "").isalnum():
+                raise KeyringMissing("key ids consist of letters, digits and '-'")
+        if len(pseudonym_key) != KEY_BYTES:
+            raise KeyringMissing("the pseudonym key must have 32 bytes")
+        self.primary: Final = primary
+        self._keks = {key_id: AESGCM(key) for key_id, key in keys.items()}
+        self._pseudonym_key = pseudonym_key
+
+    def __repr__(self) -> str:
+        return f"Keyring(ids={sorted(self._keks)}, primary={self.primary!r})"
+
+    @classmethod
+    def from_settings(cls, settings: StoreSettings) -> Self:
+        """Read the keys from ``key_file``, or else from the three separate settings.
+
+        Raises:
+            KeyringMissing: there are none, or they are malformed; says which setting to mend.
+        """
+        if settings.key_file is not None:
+            return cls.from_file(settings.key_file)
+        if (
+            settings.encryption_keys is None
+            or settings.primary_key is None
+            or settings.pseudonym_key is None
+        ):
+            raise KeyringMissing(
+                "no encryption key is set: set REJOIN_KEY_FILE, or REJOIN_ENCRYPTION_KEYS, "
+                "REJOIN_PRIMARY_KEY and REJOIN_PSEUDONYM_KEY (see .env.example)"
+            )
+        pairs = [
+            pair.partition(":") for pair in settings.encryption_keys.get_secret_value().split(",")
+        ]
+        return cls(
+            {
+                key_id.strip(): _decode_key(value, "REJOIN_ENCRYPTION_KEYS")
+                for key_id, _, value in pairs
+            },
+            primary=settings.primary_key,
+            pseudonym_key=_decode_key(
+                settings.pseudonym_key.get_secret_value(), "REJOIN_PSEUDONYM_KEY"
+            ),
+        )
+
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """Read ``{"keys": {id: base64}, "primary": id, "pseudonym_key": base64}``.
+
+        Raises:
+            KeyringMissing: it cannot be read, or is malformed. Its content is never quoted.
+        """
+        try:
+            held = json.loads(path.read_bytes())
+            keys = {
+                str(key_id): _decode_key(value, str(path)) for key_id, value in held["keys"].items()
+            }
+            pseudonym_key = _decode_key(held["pseudonym_key"], str(path))
+            primary = str(held["primary"])
+        except OSError as error:
+            raise KeyringMissing(
+                f"the key file {path} cannot be read ({error.strerror}); "
+                "put it back, or point REJOIN_KEY_FILE to it"
+            ) from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise KeyringMissing(
+                f"the key file {path} is malformed; it must be JSON with "
+                "'keys', 'primary' and 'pseudonym_key'"
+            ) from None
+        return cls(keys, primary=primary, pseudonym_key=pseudonym_key)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all key-encryption keys."""
+        return tuple(self._keks)
+
+    def pseudonym(self, identity: str) -> str:
+        """Derive what Redis and LiveKit call this identity: 26 characters of base32.
+
+        HMAC-SHA-256, cut to 128 bits: it cannot be reversed or guessed without the key.
+        """
+        digest = self._mac(b"identity", identity.encode())[:PSEUDONYM_BYTES]
+        return base64.b32encode(digest).decode().rstrip("=").lower()
+
+    def fingerprint(self, kind: str, value: str) -> str:
+        """Derive a short name for a value that only has to be compared: 22 characters."""
+        digest = self._mac(kind.encode(), value.encode())[:PSEUDONYM_BYTES]
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+    def new_data_key(self, participant: str) -> WrappedKey:
+        """Make a data key, wrapped by the primary key for this participant alone."""
+        data_key_id = secrets.token_hex(16)
+        aad = _wrap_aad(participant, data_key_id, self.primary)
+        wrapped = _seal(self._keks[self.primary], secrets.token_bytes(KEY_BYTES), aad)
+        return WrappedKey(data_key_id, self.primary, wrapped)
+
+    def unwrap(self, participant: str, wrapped: WrappedKey) -> DataKey:
+        """Open a wrapped data key.
+
+        Raises:
+            UnknownKey: the keyring lacks the key that wrapped it.
+            SealBroken: it was changed, or belongs to another participant.
+        """
+        kek = self._keks.get(wrapped.kek_id)
+        if kek is None:
+            raise UnknownKey(wrapped.kek_id)
+        aad = _wrap_aad(participant, wrapped.data_key_id, wrapped.kek_id)
+        return DataKey(wrapped.data_key_id, _open(kek, wrapped.wrapped, aad, "a data key"))
+
+    def check_values(self) -> dict[str, bytes]:
+        """Make the proofs that ``verify_check_values`` compares, one per key."""
+        checks = {"pseudonym": self._mac(b"check", b"pseudonym")[:TAG_BYTES]}
+        for key_id, kek in self._keks.items():
+            checks[f"kek:{key_id}"] = _seal(kek, b"rejoin", _check_aad(key_id))
+        return checks
+
+    def verify_check_values(self, stored: Mapping[str, bytes]) -> None:
+        """Compare the keyring with the proofs that an earlier process left.
+
+        Raises:
+            WrongKey: a key differs. Were it accepted, everybody would be new.
+        """
+        pseudonym = stored.get("pseudonym")
+        mine = self._mac(b"check", b"pseudonym")[:TAG_BYTES]
+        if pseudonym is not None and not hmac.compare_digest(pseudonym, mine):
+            raise WrongKey(
+                "the pseudonym key is not the one that this Redis was written with; "
+                "put the earlier key back, or use an empty Redis"
+            )
+        for key_id, kek in self._keks.items():
+            check = stored.get(f"kek:{key_id}")
+            if check is None:
+                continue
+            try:
+                _open(kek, check, _check_aad(key_id), "a key check")
+            except SealBroken:
+                raise WrongKey(
+                    f"key {key_id!r} is not the one that this Redis was written with; "
+                    "put the earlier key back, or give the new one another id"
+                ) from None
+
+    def _mac(self, kind: bytes, value: bytes) -> bytes:
+        return hmac.digest(self._pseudonym_key, kind + b"\0" + value, hashlib.sha256)
+
+
+def _seal(aead: AESGCM, plain: bytes, aad: bytes) -> bytes:
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    return _SCHEMA + nonce + aead.encrypt(nonce, plain, aad)
+
+
+def _open(
+    aead: AESGCM, sealed: bytes, aad: bytes, what: str, session_id: str | None = None
+) -> bytes:
+    if len(sealed) < 1 + NONCE_BYTES + TAG_BYTES or sealed[:1] != _SCHEMA:
+        raise SealBroken(what, session_id)
+    try:
+        return aead.decrypt(sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :], aad)
+    except InvalidTag:
+        raise SealBroken(what, session_id) from None
+
+
+def _wrap_aad(participant: str, data_key_id: str, kek_id: str) -> bytes:
+    return _DOMAIN + f"k|{participant}|{data_key_id}|{kek_id}".encode()
+
+
+def _check_aad(key_id: str) -> bytes:
+    return _DOMAIN + f"check|{key_id}".encode()
+
+
+def _decode_key(value: str, where: str) -> bytes:
+    try:
+        return base64.b64decode(value.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        raise KeyringMissing(f"a key in {where} is not base64; it must be 32 bytes") from None

@@ -1,0 +1,75 @@
+"""The right to write a session, and what keeps it.
+
+A job that stalls and wakes may believe that it still holds its lease. That does no harm: the
+fencing token is compared inside every write, and a successor's is higher.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from session_store.errors import LeaseLost, SessionGone, SessionStoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from session_store.backends.base import LeaseRef
+
+logger = logging.getLogger(__name__)
+
+
+class Renews(Protocol):
+    """What a ``LeaseKeeper`` needs of a store."""
+
+    async def renew(self, lease: LeaseRef) -> None:
+        """Extend the lease, or raise."""
+        ...
+
+
+class LeaseKeeper:
+    """Renews a lease until it is stopped or lost.
+
+    While the store is away it keeps trying: a lease that ran out is good again as long as
+    nobody took it.
+    """
+
+    def __init__(
+        self,
+        store: Renews,
+        lease: LeaseRef,
+        *,
+        every_s: float,
+        on_lost: Callable[[SessionStoreError], None],
+    ) -> None:
+        self._store = store
+        self._lease = lease
+        self._every_s = every_s
+        self._on_lost = on_lost
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin renewing. Starting twice is a no-op."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._keep(), name="lease-keeper")
+
+    async def stop(self) -> None:
+        """Stop renewing; the lease stays until it runs out or is released."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(self._every_s)
+            try:
+                await self._store.renew(self._lease)
+            except (LeaseLost, SessionGone) as error:
+                self._on_lost(error)
+                return
+            except SessionStoreError as error:
+                logger.warning(
+                    "the lease could not be renewed; trying again",
+                    extra={"session_id": self._lease.session_id, "error": str(error)},
+                )

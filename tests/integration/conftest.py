@@ -1,0 +1,113 @@
+"""A real Redis, started once per run; every test gets an empty database of its own."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+from redis.asyncio import Redis
+
+from dev import redis_server
+from session_store import SessionStore, StoreSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Start a real Redis on a free port of loopback."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("redis")
+    command = [
+        str(redis_server.find_or_install()),
+        *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)),
+        *("--save", "", "--appendonly", "no"),
+    ]
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log) as server:  # noqa: S603 (the binary was located by our own script)
+        try:
+            with redis.Redis(port=port) as client:
+                for _ in range(200):
+                    try:
+                        client.ping()
+                        break
+                    except redis.ConnectionError:
+                        time.sleep(0.05)
+                else:
+                    pytest.fail(f"redis-server did not start: {(folder / 'log').read_text()}")
+            yield port
+        finally:
+            server.terminate()
+
+
+@pytest.fixture
+def redis_url(redis_port: int) -> str:
+    """Empty the database and return its address."""
+    with redis.Redis(port=redis_port) as client:
+        client.flushall()
+        client.config_resetstat()
+    return f"redis://127.0.0.1:{redis_port}/0"
+
+
+@pytest.fixture
+async def raw(redis_url: str) -> AsyncIterator[Any]:
+    """Look into Redis past the store, as an operator or an attacker would."""
+    async with Redis.from_url(redis_url) as client:
+        yield client
+
+
+def write_key_file(path: Path) -> Path:
+    """Make a key file with random keys."""
+
+    def key() -> str:
+        return base64.b64encode(secrets.token_bytes(32)).decode()
+
+    path.write_text(json.dumps({"keys": {"k-1": key()}, "primary": "k-1", "pseudonym_key": key()}))
+    return path
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    """Return a key file with random keys."""
+    return write_key_file(tmp_path / "keys.json")
+
+
+@pytest.fixture
+def settings(redis_url: str, key_file: Path) -> StoreSettings:
+    """Return settings that point at the test's Redis and keys."""
+    return StoreSettings.model_validate({"redis_url": redis_url, "key_file": key_file})
+
+
+@pytest.fixture
+async def make_store(
+    settings: StoreSettings,
+) -> AsyncIterator[Callable[..., SessionStore]]:
+    """Make stores, each as its own process would have one, with settings changed at will."""
+    made: list[SessionStore] = []
+
+    def make(**changed: Any) -> SessionStore:
+        store = SessionStore.from_settings(
+            StoreSettings.model_validate({**settings.model_dump(), **changed})
+        )
+        made.append(store)
+        return store
+
+    yield make
+    for store in made:
+        await store.aclose()
+
+
+@pytest.fixture
+def store(make_store: Callable[..., SessionStore]) -> SessionStore:
+    """Return a store with default settings."""
+    return make_store()

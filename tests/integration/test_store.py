@@ -1,0 +1,547 @@
+"""The store on a real Redis: sessions, leases, turns, windows, erasure."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from session_store import (
+    AgentPresence,
+    InvalidValue,
+    JoinOutcome,
+    KeyringMissing,
+    LeaseHeld,
+    LeaseLost,
+    SealBroken,
+    SequenceGap,
+    SessionContent,
+    SessionGone,
+    SessionState,
+    SessionStore,
+    StoreRefused,
+    StoreSettings,
+    StoreUnavailable,
+    Turn,
+    WrongKey,
+)
+from session_store.keys import ParticipantKeys
+from tests.integration.conftest import write_key_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from session_store import Joined
+
+
+def turn(number: int, text: str | None = None) -> Turn:
+    """Make the user's turn number ``number``."""
+    said = f"sentence {number}" if text is None else text
+    return Turn(id=f"turn-{number}", role="user", text=said, created_at=1_700_000_000.25 + number)
+
+
+async def append(store: SessionStore, joined: Joined, *turns: Turn) -> int:
+    """Seal and append turns under a join's lease."""
+    return await store.append(joined.lease, [store.seal(joined.lease, each) for each in turns])
+
+
+async def commands(raw: Any, name: str) -> int:
+    """Return how often Redis has run a command."""
+    stats = await raw.info("commandstats")
+    return int(stats.get(f"cmdstat_{name}", {}).get("calls", 0))
+
+
+async def age(raw: Any, store: SessionStore, identity: str, session_id: str, by_s: float) -> None:
+    """Let time pass for one session: move its times back."""
+    key = ParticipantKeys.of(store.pseudonym(identity)).session(session_id)
+    for name in ("last_seen", "lease_until", "window_until", "agent_by"):
+        value = int(await raw.hget(key, name) or 0)
+        if value:
+            await raw.hset(key, name, str(value - round(by_s * 1000)))
+
+
+async def dump(raw: Any) -> dict[bytes, bytes]:
+    """Return everything that Redis holds."""
+    return {key: await raw.dump(key) for key in sorted(await raw.keys())}
+
+
+async def test_what_was_said_is_there_after_a_new_join(store: SessionStore) -> None:
+    """A job that joins finds the session of the job before, word by word."""
+    who = store.pseudonym("maria")
+    first = await store.join(who)
+    said = [
+        turn(1, "my name is María 🌸"),
+        Turn(
+            id="call",
+            kind="tool_call",
+            created_at=1.5,
+            details={"name": "remember", "arguments": '{"fact": "x"}'},
+        ),
+        turn(2).model_copy(update={"role": "assistant", "interrupted": True}),
+    ]
+    await append(store, first, *said)
+    await store.update(
+        first.lease, lambda content: content.model_copy(update={"language": "es", "title": "Hola"})
+    )
+    await store.leave(first.lease)
+    await store.release(first.lease)
+
+    second = await store.join(who)
+
+    assert first.outcome is JoinOutcome.CREATED
+    assert second.outcome is JoinOutcome.REJOINED
+    assert [recorded.turn for recorded in second.turns] == said
+    assert [recorded.seq for recorded in second.turns] == [1, 2, 3]
+    assert second.session.content.language == "es"
+    assert second.session.content.title == "Hola"
+    assert second.session.reconnect_count == 1
+    assert second.session.joined_at == first.session.joined_at
+    assert second.lease.fencing_token > first.lease.fencing_token
+
+
+async def test_each_operation_is_one_round_trip(store: SessionStore, raw: Any) -> None:
+    """Join, append, update, renew, arrive, leave, load and erase each send one command."""
+    who = store.pseudonym("maria")
+    await store.open(who)
+    warm = await store.join(who)
+    await append(store, warm, turn(1))
+    await store.update(warm.lease, lambda content: content)
+    await store.renew(warm.lease.ref)
+    await store.arrive(warm.lease)
+    await store.leave(warm.lease)
+    await store.release(warm.lease)
+    await store.load(who, warm.session.id)
+    await store.erase(who)
+    await raw.config_resetstat()
+
+    session_id = (await store.open(who)).session.id
+    joined = await store.join(who, session_id=session_id, exact=True)
+    await append(store, joined, turn(1), turn(2))
+    await store.update(joined.lease, lambda content: content)
+    await store.renew(joined.lease.ref)
+    await store.arrive(joined.lease, load_id="a")
+    await store.load(who, session_id)
+    await store.leave(joined.lease)
+    await store.release(joined.lease)
+    await store.erase(who, known=[session_id])
+
+    assert await commands(raw, "evalsha") == 10
+    assert await commands(raw, "eval") == 0
+
+
+@pytest.mark.parametrize(
+    ("returns", "window_s"), [(0, 300), (1, 600), (2, 600), (3, 1800), (4, 1800)]
+)
+async def test_the_resume_window_grows_with_the_returns(
+    store: SessionStore, raw: Any, returns: int, window_s: int
+) -> None:
+    """A rejoin within the window of its tier goes on; one second after it, a new session begins."""
+    who = store.pseudonym("maria")
+    joined = await store.join(who)
+    for number in range(returns):
+        await store.arrive(joined.lease, load_id=f"load {number}")
+    until = await store.leave(joined.lease)
+    await store.release(joined.lease)
+    left = await store.load(who, joined.session.id)
+    assert left is not None
+    assert (until - left.session.last_seen).total_seconds() == window_s
+
+    await age(raw, store, "maria", joined.session.id, window_s - 1)
+    within = await store.open(who)
+    await age(raw, store, "maria", joined.session.id, 1.5)
+    after = await store.open(who)
+
+    assert within.resumed
+    assert within.session.id == joined.session.id
+    assert not after.resumed
+    assert after.session.id != joined.session.id
+    assert after.turns == ()
+    ended = await store.load(who, joined.session.id)
+    assert ended is not None
+    assert ended.session.state is SessionState.ENDED
+
+
+async def test_a_session_whose_job_died_can_be_resumed(store: SessionStore, raw: Any) -> None:
+    """The window of a session that nobody left runs from the end of the dead job's lease."""
+    who = store.pseudonym("maria")
+    joined = await store.join(who, load_id="a")
+    await age(raw, store, "maria", joined.session.id, 290)
+
+    taken = await store.join(who, load_id="a")
+
+    assert taken.session.id == joined.session.id
+    assert taken.outcome is JoinOutcome.TAKEN_OVER
+    assert taken.session.reconnect_count == 0
+
+
+async def test_a_new_load_is_a_return_and_a_restored_connection_is_not(store: SessionStore) -> None:
+    """Only a new load id, or coming back from away, is counted."""
+    who = store.pseudonym("maria")
+    joined = await store.join(who, load_id="a")
+
+    same = await store.arrive(joined.lease, load_id="a")
+    reload = await store.arrive(joined.lease, load_id="b")
+    await store.leave(joined.lease)
+    back = await store.arrive(joined.lease, load_id="b")
+    unknown = await store.arrive(joined.lease)
+
+    assert [same.counted, reload.counted, back.counted, unknown.counted] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert unknown.reconnect_count == 2
+
+
+async def test_an_answer_that_was_lost_counts_nothing_twice(store: SessionStore) -> None:
+    """The same attempt again gets the same answer, for a join and for an arrival."""
+    who = store.pseudonym("maria")
+    first = await store.join(who, attempt="one", load_id="a")
+    again = await store.join(who, attempt="one", load_id="a")
+    assert (again.outcome, again.lease.ref) == (first.outcome, first.lease.ref)
+
+    arrivals = [await store.arrive(first.lease, load_id="b", attempt="x") for _ in range(2)]
+    assert arrivals[0] == arrivals[1]
+    assert arrivals[1].reconnect_count == 1
+
+
+async def test_a_held_lease_is_refused(store: SessionStore) -> None:
+    """A second job must wait for the end of the lease, and is told how long."""
+    who = store.pseudonym("maria")
+    await store.join(who)
+    with pytest.raises(LeaseHeld) as held:
+        await store.join(who)
+    assert 0 < held.value.wait_ms <= 3000
+
+
+async def test_a_stale_fencing_token_is_refused_and_changes_nothing(
+    store: SessionStore, raw: Any
+) -> None:
+    """After a takeover, no write of the job before gets through."""
+    who = store.pseudonym("maria")
+    stale = await store.join(who)
+    await append(store, stale, turn(1))
+    await age(raw, store, "maria", stale.session.id, 5)
+    await store.join(who)
+    before = await dump(raw)
+
+    with pytest.raises(LeaseLost):
+        await append(store, stale, turn(2))
+    with pytest.raises(LeaseLost):
+        await store.update(stale.lease, lambda content: content)
+    with pytest.raises(LeaseLost):
+        await store.leave(stale.lease)
+    with pytest.raises(LeaseLost):
+        await store.renew(stale.lease.ref)
+    with pytest.raises(LeaseLost):
+        await store.release(stale.lease)
+    with pytest.raises(LeaseLost):
+        await store.arrive(stale.lease)
+
+    assert await dump(raw) == before
+
+
+async def test_an_expired_lease_that_nobody_took_is_renewed(store: SessionStore, raw: Any) -> None:
+    """A stall of Redis longer than the lease costs its holder nothing."""
+    who = store.pseudonym("maria")
+    joined = await store.join(who)
+    await age(raw, store, "maria", joined.session.id, 60)
+    await append(store, joined, turn(1))
+    await store.renew(joined.lease.ref)
+    with pytest.raises(LeaseHeld):
+        await store.join(who)
+
+
+async def test_turns_sent_again_are_stored_once(store: SessionStore) -> None:
+    """An append whose answer was lost is repeated, alone or with new turns behind it."""
+    who = store.pseudonym("maria")
+    joined = await store.join(who)
+    sealed = [store.seal(joined.lease, turn(number)) for number in (1, 2, 3)]
+    await store.append(joined.lease, sealed[:2])
+    assert await store.append(joined.lease, sealed[:2]) == 2
+    assert await store.append(joined.lease, sealed) == 3
+    loaded = await store.load(who, joined.session.id)
+    assert loaded is not None
+    assert [recorded.turn.id for recorded in loaded.turns] == ["turn-1", "turn-2", "turn-3"]
+
+
+async def test_a_missing_turn_is_noticed(store: SessionStore) -> None:
+    """An append that would leave a gap is refused, and says where to begin."""
+    joined = await store.join(store.pseudonym("maria"))
+    sealed = [store.seal(joined.lease, turn(number)) for number in (1, 2, 3)]
+    await store.append(joined.lease, sealed[:1])
+    with pytest.raises(SequenceGap) as gap:
+        await store.append(joined.lease, sealed[2:])
+    assert gap.value.current == 1
+
+
+async def test_only_the_newest_hundred_turns_are_kept(store: SessionStore) -> None:
+    """Older turns are trimmed, and the rest still opens, also for the next job."""
+    who = store.pseudonym("maria")
+    joined = await store.join(who)
+    for number in range(1, 131):
+        await append(store, joined, turn(number))
+    await store.release(joined.lease)
+
+    again = await store.join(who)
+    await append(store, again, turn(131))
+    loaded = await store.load(who, joined.session.id)
+
+    assert loaded is not None
+    assert [recorded.seq for recorded in loaded.turns] == list(range(32, 132))
+    assert loaded.turns[0].turn == turn(32)
+    assert loaded.session.seq == 131
+
+
+async def test_one_caller_is_asked_to_dispatch_an_agent(store: SessionStore, raw: Any) -> None:
+    """Of many that open a session without an agent, exactly one dispatches; later one more may."""
+    who = store.pseudonym("maria")
+    session_id = (await store.open(who)).session.id
+    opened = await asyncio.gather(
+        *(store.open(who, session_id=session_id, expect_agent=True) for _ in range(8))
+    )
+    assert sorted(each.agent for each in opened) == ["EXPECTED"] * 7 + ["WANTED"]
+
+    await age(raw, store, "maria", session_id, 11)
+    assert await store.expect_agent(who, session_id) is AgentPresence.WANTED
+    joined = await store.join(who, session_id=session_id, exact=True)
+    assert await store.expect_agent(who, session_id) is AgentPresence.PRESENT
+    await store.release(joined.lease)
+    assert await store.expect_agent(who, session_id, claim=False) is AgentPresence.ABSENT
+
+
+async def test_concurrent_opens_make_one_session(make_store: Callable[..., SessionStore]) -> None:
+    """Two tabs that come at once share the session."""
+    stores = [make_store() for _ in range(4)]
+    who = stores[0].pseudonym("maria")
+    opened = await asyncio.gather(*(each.open(who) for each in stores))
+    assert len({each.session.id for each in opened}) == 1
+    assert sum(not each.resumed for each in opened) == 1
+
+
+async def test_erasure_leaves_nothing_and_nothing_comes_back(store: SessionStore, raw: Any) -> None:
+    """After an erasure no key of the participant exists, and late writes do not bring one back."""
+    who = store.pseudonym("maria")
+    joined = await store.join(who)
+    await append(store, joined, turn(1))
+    late = store.seal(joined.lease, turn(2))
+    other = await store.join(store.pseudonym("joe"))
+    await append(store, other, turn(1))
+
+    assert await store.erase(who) == 1
+
+    for attempt in (
+        lambda: store.append(joined.lease, [late]),
+        lambda: store.update(joined.lease, lambda content: content),
+        lambda: store.renew(joined.lease.ref),
+        lambda: store.leave(joined.lease),
+    ):
+        with pytest.raises(SessionGone):
+            await attempt()
+    left = [key for key in await raw.keys() if who.encode() in key]
+    assert left == []
+    assert await store.load(who, joined.session.id) is None
+    kept = await store.load(store.pseudonym("joe"), other.session.id)
+    assert kept is not None
+    assert len(kept.turns) == 1
+    with pytest.raises(SessionGone):
+        await store.join(who, session_id=joined.session.id, exact=True)
+
+
+async def test_every_key_has_a_lifetime(store: SessionStore, raw: Any) -> None:
+    """Nothing stays for ever, whatever happens to those who should clean up."""
+    await store.check()
+    joined = await store.join(store.pseudonym("maria"))
+    await append(store, joined, turn(1))
+    await store.update(joined.lease, lambda content: content)
+    await store.leave(joined.lease)
+    keys = await raw.keys()
+    assert len(keys) == 7
+    assert {key: await raw.ttl(key) > 0 for key in keys} == dict.fromkeys(keys, True)
+
+
+async def test_redis_holds_no_word_of_a_person(store: SessionStore, raw: Any) -> None:
+    """Neither identity nor words nor load id are in any key or value."""
+    joined = await store.join(store.pseudonym("maria@example.org"), load_id="load-of-the-page")
+    await append(store, joined, turn(1, "the secret of the blue cupboard"))
+    await store.update(
+        joined.lease,
+        lambda content: content.model_copy(update={"identity": "maria@example.org"}),
+    )
+    everything = b"".join(key + value for key, value in (await dump(raw)).items())
+    for word in (b"maria", b"secret", b"cupboard", b"load-of-the-page"):
+        assert word not in everything
+
+
+async def swap(raw: Any, key: str) -> None:
+    """Exchange two turns."""
+    first = await raw.lindex(key, 0)
+    second = await raw.lindex(key, 1)
+    await raw.lset(key, 0, second)
+    await raw.lset(key, 1, first)
+
+
+async def flip(raw: Any, key: str) -> None:
+    """Change one bit."""
+    sealed = bytearray(await raw.lindex(key, 1))
+    sealed[20] ^= 1
+    await raw.lset(key, 1, bytes(sealed))
+
+
+async def replay(raw: Any, key: str) -> None:
+    """Write a turn over the next."""
+    await raw.lset(key, 2, await raw.lindex(key, 1))
+
+
+async def cut_the_middle(raw: Any, key: str) -> None:
+    """Remove a turn between others."""
+    await raw.lrem(key, 1, await raw.lindex(key, 1))
+
+
+async def cut_the_head(raw: Any, key: str) -> None:
+    """Remove the oldest turn."""
+    await raw.lpop(key)
+
+
+async def cut_the_tail(raw: Any, key: str) -> None:
+    """Remove the newest turn, and count one less."""
+    await raw.rpop(key)
+    await raw.hincrby(key.replace("}:t:", "}:s:"), "seq", -1)
+
+
+async def empty(raw: Any, key: str) -> None:
+    """Remove all turns."""
+    await raw.delete(key)
+
+
+@pytest.mark.parametrize(
+    "attack", [swap, flip, replay, cut_the_middle, cut_the_head, cut_the_tail, empty]
+)
+async def test_a_changed_record_is_never_believed(
+    store: SessionStore, raw: Any, attack: Callable[[Any, str], Any]
+) -> None:
+    """Swapped, flipped, replayed, removed turns break the seal; the session is not shown as empty.
+
+    Nor is it changed, and the lease that was taken to read it is given back.
+    """
+    who = store.pseudonym("maria")
+    joined = await store.join(who)
+    await append(store, joined, *(turn(number) for number in range(1, 5)))
+    await store.update(joined.lease, lambda content: content)
+    await store.release(joined.lease)
+
+    await attack(raw, ParticipantKeys.of(who).turns(joined.session.id))
+
+    for _ in range(2):
+        with pytest.raises(SealBroken):
+            await store.join(who)
+    with pytest.raises(SealBroken):
+        await store.load(who, joined.session.id)
+
+
+async def test_content_cannot_be_moved_to_another_person(store: SessionStore, raw: Any) -> None:
+    """A participant's sealed content does not open in another's session."""
+    mine, theirs = store.pseudonym("maria"), store.pseudonym("joe")
+    joined = [await store.join(who) for who in (mine, theirs)]
+    for each in joined:
+        await store.update(each.lease, lambda content: content)
+    keys = [
+        ParticipantKeys.of(who).session(each.session.id)
+        for who, each in zip((mine, theirs), joined, strict=True)
+    ]
+    await raw.hset(keys[1], "content", await raw.hget(keys[0], "content"))
+    with pytest.raises(SealBroken):
+        await store.load(theirs, joined[1].session.id)
+
+
+async def test_another_keyring_is_an_error_at_start(
+    store: SessionStore, make_store: Callable[..., SessionStore], tmp_path: Path
+) -> None:
+    """With other keys nobody is taken for new: the start is refused, and nothing is lost."""
+    await store.check()
+    await store.check()
+    other = make_store(key_file=write_key_file(tmp_path / "other.json"))
+    with pytest.raises(WrongKey, match="put the earlier key back"):
+        await other.check()
+    await store.check()
+
+
+async def test_without_a_key_there_is_no_store(redis_url: str) -> None:
+    """There is no plaintext mode, and the error names the settings."""
+    settings = StoreSettings.model_validate({"redis_url": redis_url})
+    with pytest.raises(KeyringMissing, match="REJOIN_KEY_FILE"):
+        SessionStore.from_settings(settings)
+
+
+async def test_a_redis_that_is_away_has_an_error_of_its_own(
+    make_store: Callable[..., SessionStore],
+) -> None:
+    """The error says where Redis was looked for and what to do."""
+    away = make_store(redis_url="redis://127.0.0.1:1/0")
+    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:1 does not answer; start it"):
+        await away.check()
+
+
+async def test_a_wrong_password_is_not_repeated_in_the_error(
+    make_store: Callable[..., SessionStore], raw: Any
+) -> None:
+    """A refused password is named as such, and not shown."""
+    await raw.execute_command("ACL", "SETUSER", "someone", "on", ">right", "~*", "+@all")
+    locked = make_store(
+        redis_url=str(raw.connection_pool.connection_kwargs["port"]).join(
+            ("redis://someone:hush@127.0.0.1:", "/0")
+        )
+    )
+    with pytest.raises(StoreRefused, match="user or password") as refused:
+        await locked.ping()
+    assert "hush" not in str(refused.value)
+
+
+async def test_a_connection_that_redis_closed_is_replaced(store: SessionStore, raw: Any) -> None:
+    """After a restart of Redis the next call succeeds."""
+    who = store.pseudonym("maria")
+    joined = await store.join(who)
+    await raw.client_kill_filter(_type="normal", skipme=True)
+    await append(store, joined, turn(1))
+
+
+@pytest.mark.parametrize("identity", ["", "x" * 513, "\ud800"])
+async def test_a_bad_identity_is_refused(store: SessionStore, identity: str) -> None:
+    """Empty, over-long and malformed identities are refused before anything is sent."""
+    with pytest.raises(InvalidValue):
+        store.pseudonym(identity)
+
+
+@pytest.mark.parametrize("session_id", ["", "x", "../../etc", "a" * 25 + "*", "é" * 26])
+async def test_a_bad_session_id_is_refused(store: SessionStore, session_id: str) -> None:
+    """A session id is never put into a key unchecked."""
+    with pytest.raises(InvalidValue):
+        await store.open(store.pseudonym("maria"), session_id=session_id)
+
+
+async def test_an_overlong_turn_is_refused_and_the_chain_goes_on(store: SessionStore) -> None:
+    """A turn of 1 MB is refused by name; the next one is stored."""
+    joined = await store.join(store.pseudonym("maria"))
+    with pytest.raises(InvalidValue, match="at most"):
+        store.seal(joined.lease, turn(1, "x" * 1_000_000))
+    assert await append(store, joined, turn(2)) == 1
+
+
+async def test_content_survives_a_write_of_another_process(store: SessionStore) -> None:
+    """Two changes of the content from what both saw first are both kept."""
+    who = store.pseudonym("maria")
+    one = (await store.join(who, attempt="same")).lease
+    two = (await store.join(who, attempt="same")).lease
+
+    def speak_german(content: SessionContent) -> SessionContent:
+        return content.model_copy(update={"language": "de"})
+
+    def name_it(content: SessionContent) -> SessionContent:
+        return content.model_copy(update={"title": "Title"})
+
+    await store.update(one, speak_german)
+    merged = await store.update(two, name_it)
+    assert (merged.language, merged.title) == ("de", "Title")
