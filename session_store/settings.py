@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, RedisDsn, SecretStr, model_validator
+from pydantic import Field, RedisDsn, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from session_store.keys import (
@@ -72,3 +72,16 @@ class StoreSettings(BaseSettings):
     def expiry(self) -> timedelta:
         """Lifetime of a key after its last write: the retention, and a margin."""
         return timedelta(seconds=self.retention_s) + DEFAULT_EXPIRY_MARGIN
+
+
+def explain(error: ValidationError) -> str:
+    """Say which settings are wrong, and why, without their values."""
+    prefix = "REJOIN_" if error.title == StoreSettings.__name__ else ""
+    return "; ".join(
+        ": ".join(filter(None, [_name(prefix, each["loc"]), each["msg"]]))
+        for each in error.errors(include_url=False, include_input=False)
+    )
+
+
+def _name(prefix: str, location: tuple[int | str, ...]) -> str:
+    return f"{prefix}{location[0]}".upper() if location else ""

@@ -1,0 +1,1 @@
+"""The reference worker: an assistant that remembers, on any of several pipelines."""

@@ -1,0 +1,45 @@
+"""``python -m agent``: check the settings and the store, then run the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from dotenv import load_dotenv
+from pydantic import ValidationError
+
+from session_store import SessionStore, SessionStoreError, StoreSettings
+from session_store.settings import explain
+
+
+async def _check_store() -> None:
+    store = SessionStore.from_settings(StoreSettings())
+    try:
+        await store.check()
+    finally:
+        await store.aclose()
+
+
+def main(arguments: list[str]) -> int:
+    """Run the worker with the arguments of ``python -m livekit.agents start``."""
+    load_dotenv(".env.local")
+    try:
+        from agent.settings import AgentSettings  # noqa: PLC0415 (reads the environment)
+
+        AgentSettings()
+        asyncio.run(_check_store())
+    except ValidationError as error:
+        sys.stderr.write(f"agent: {explain(error)}\n")
+        return 2
+    except SessionStoreError as error:
+        sys.stderr.write(f"agent: {error}\n")
+        return 1
+    from livekit.agents.__main__ import main as livekit_main  # noqa: PLC0415 (slow to import)
+
+    worker = Path(__file__).with_name("worker.py")
+    return livekit_main(["start", str(worker), *arguments])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

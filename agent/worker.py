@@ -1,0 +1,64 @@
+"""The LiveKit worker: one job, one conversation."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from livekit.agents import AgentServer, AgentSession, JobContext, JobProcess
+
+from agent import pipelines
+from agent.assistant import Assistant
+from agent.settings import AgentSettings
+from session_store import SessionStore, SessionStoreError, StoreSettings
+from session_store.livekit import persist
+
+if TYPE_CHECKING:
+    from typing import Any
+
+logger = logging.getLogger(__name__)
+
+settings = AgentSettings()
+
+
+def load(worker: AgentServer) -> float:
+    """Report the load by number of jobs.
+
+    By CPU, a busy moment makes LiveKit drop dispatches in silence: it wants 0.7 - load > 0.
+    """
+    return 0.65 * len(worker.active_jobs) / settings.agent_max_jobs
+
+
+def prewarm(process: JobProcess) -> None:
+    """Build what is slow, before there is a conversation."""
+    pipelines.prewarm(settings.agent_pipeline, process.userdata)
+
+
+server = AgentServer(
+    ws_url=settings.livekit_url,
+    api_key=settings.livekit_api_key,
+    api_secret=settings.livekit_api_secret,
+    port=settings.agent_http_port,
+    setup_fnc=prewarm,
+    load_fnc=load,
+    num_idle_processes=settings.agent_idle_processes,
+)
+
+
+@server.rtc_session(agent_name=settings.livekit_agent_name)
+async def entrypoint(ctx: JobContext) -> None:
+    """Continue, or begin, the conversation of the participant whom this job is for."""
+    store_settings = StoreSettings()
+    # Closed with the job's process, after the conversation's last write.
+    store = SessionStore.from_settings(store_settings)
+    pipeline = pipelines.build(settings.agent_pipeline, ctx.proc.userdata, "en")
+    agent_session: AgentSession[Any] = AgentSession(**pipeline.session_options())
+    try:
+        conversation = await persist(ctx, agent_session, store, store_settings)
+    except SessionStoreError as error:
+        logger.warning("there is no conversation to hold", extra={"reason": str(error)})
+        ctx.shutdown("there is no conversation to hold")
+        return
+    pipeline.set_language(conversation.content.language)
+    await agent_session.start(Assistant(conversation, pipeline), **conversation.start_args)
+    await conversation.greet()

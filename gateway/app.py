@@ -1,0 +1,68 @@
+"""The gateway's application: its parts, and where each address leads."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from gateway import errors, health, sessions
+from gateway.rooms import Rooms
+from gateway.security import Guard, response_headers
+from session_store import SessionStore, StoreSettings, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.settings import GatewaySettings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Parts:
+    """What the handlers work with."""
+
+    settings: GatewaySettings
+    store: SessionStore
+    rooms: Rooms
+    keys_checked: bool = False
+
+    async def check_keys(self) -> None:
+        """Compare the keys with Redis's, once it is there: with others, everybody would be new."""
+        if not self.keys_checked:
+            await self.store.check()
+            self.keys_checked = True
+
+
+def create_app(settings: GatewaySettings, store_settings: StoreSettings) -> FastAPI:
+    """Build the application.
+
+    Raises:
+        KeyringMissing: no encryption key is configured.
+    """
+    store = SessionStore.from_settings(store_settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        """Open what must be closed, and check the keys: wrong ones end the start."""
+        async with Rooms(settings, store, store_settings) as rooms:
+            app.state.parts = parts = Parts(settings, store, rooms)
+            try:
+                await parts.check_keys()
+            except StoreUnavailable as error:
+                logger.warning("starting without Redis", extra={"reason": str(error)})
+            yield
+        await store.aclose()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    errors.install(app)
+    app.include_router(health.router)
+    app.include_router(sessions.router)
+    app.mount("/", StaticFiles(directory=settings.gateway_page, html=True))
+    app.add_middleware(Guard, headers=response_headers(settings.public_url))
+    return app

@@ -1,0 +1,97 @@
+"""Errors as the page gets them: a code to act on, and a sentence that says what to do."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from session_store import SessionStoreError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastapi import FastAPI, Request
+
+logger = logging.getLogger(__name__)
+
+
+class GatewayError(Exception):
+    """A request that is answered with an error."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class LiveKitUnavailable(GatewayError):
+    """LiveKit did not answer, or refused."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            503,
+            "livekit_unavailable",
+            "The voice service does not answer. Try again in a moment; nothing is lost.",
+        )
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error as ``{"error": {"code", "message"}}``, without a traceback."""
+
+    @app.exception_handler(GatewayError)
+    async def refused(_: Request, error: GatewayError) -> JSONResponse:
+        return answer(error.status, error.code, error.message)
+
+    @app.exception_handler(SessionStoreError)
+    async def store_failed(_: Request, error: SessionStoreError) -> JSONResponse:
+        logger.warning("the store failed", extra={"reason": str(error)})
+        if isinstance(error, StoreUnavailable):
+            return answer(
+                503,
+                "store_unavailable",
+                "The memory service does not answer. Try again in a moment; nothing is lost.",
+            )
+        return answer(
+            500,
+            "store_refused",
+            "Your conversation cannot be opened just now. It is kept; please try again later.",
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:
+        return answer(422, "malformed_request", _explain(error))
+
+    @app.exception_handler(StarletteHTTPException)
+    async def http_error(_: Request, error: StarletteHTTPException) -> JSONResponse:
+        codes = {404: "not_found", 405: "method_not_allowed"}
+        code = codes.get(error.status_code, "http_error")
+        return answer(error.status_code, code, str(error.detail), error.headers)
+
+    @app.exception_handler(Exception)
+    async def unexpected(_: Request, error: Exception) -> JSONResponse:
+        logger.error("a request failed", exc_info=error)
+        return answer(500, "internal", "Something went wrong here. Please try again.")
+
+
+def answer(
+    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """Build the error's answer."""
+    body = {"error": {"code": code, "message": message}}
+    return JSONResponse(body, status_code=status, headers=dict(headers or {}))
+
+
+def _explain(error: RequestValidationError) -> str:
+    """Say which fields are wrong, without repeating what was sent."""
+    reasons = []
+    for each in error.errors()[:5]:
+        field = ".".join(str(part) for part in each["loc"][1:])[:100]
+        if each["type"] == "json_invalid":
+            return "The body is not valid JSON."
+        reasons.append(f"{field}: {each['msg']}" if field else str(each["msg"]))
+    return "; ".join(reasons) + "."

@@ -1,0 +1,39 @@
+"""Settings of the gateway, from the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PAGE = Path(__file__).parent.parent / "web" / "dist"
+
+
+class GatewaySettings(BaseSettings):
+    """How the gateway runs. LiveKit's own settings have LiveKit's own names."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = Field(default=8080, ge=0, le=65535)
+    gateway_page: Path = PAGE
+    """Folder of the built page."""
+    livekit_url: str = Field(min_length=1)
+    """Where the gateway reaches LiveKit: ``ws://`` or ``wss://``."""
+    livekit_public_url: str = ""
+    """Where browsers reach it, if that is elsewhere."""
+    livekit_api_key: str = Field(min_length=1)
+    livekit_api_secret: str = Field(min_length=1)
+    livekit_agent_name: str = Field(default="assistant", min_length=1)
+    gateway_token_ttl_s: int = Field(default=600, ge=60, le=24 * 3600)
+    """How long a token may be used to connect; LiveKit refreshes it during a call."""
+    gateway_departure_timeout_s: int = Field(default=60, ge=45)
+    """How long a room waits for its participant; more than livekit-client's 44 s of retries."""
+    gateway_agent_tries: int = Field(default=6, ge=1)
+    """How often an agent is dispatched for a participant before the page is left to ask again."""
+
+    @property
+    def public_url(self) -> str:
+        """The LiveKit address for browsers."""
+        return self.livekit_public_url or self.livekit_url

@@ -1,0 +1,55 @@
+"""Whose conversation a job is for, and which of its arrivals is a new one."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+if TYPE_CHECKING:
+    from livekit import rtc
+
+logger = logging.getLogger(__name__)
+
+LOAD_ID: Final = "rj.load"
+"""Attribute that the gateway puts into a token: a random name of the page load."""
+SIP_CALL_ID: Final = "sip.callID"
+
+
+class JobMetadata(BaseModel):
+    """What the gateway writes into a dispatch: whom the job is for.
+
+    Only who holds the server's API key can write it, so it is believed.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    participant: str
+    """The pseudonym, which is also the LiveKit identity."""
+    session_id: str
+
+    @classmethod
+    def parse(cls, metadata: str) -> Self | None:
+        """Read a job's metadata; ``None`` if it is not the gateway's."""
+        try:
+            return cls.model_validate_json(metadata)
+        except ValidationError:
+            return None
+
+
+class Owner(NamedTuple):
+    """The participant whose conversation it is."""
+
+    identity: str
+    """As LiveKit knows it."""
+    participant: str
+    """As the store knows it."""
+    session_id: str | None
+    """The session that the gateway opened, where there is a gateway."""
+
+
+def load_id_of(participant: rtc.RemoteParticipant) -> str:
+    """Return what names this page load or call; empty where nothing does."""
+    attributes = participant.attributes
+    return attributes.get(LOAD_ID) or attributes.get(SIP_CALL_ID) or ""

@@ -1,0 +1,83 @@
+"""Typed text: each message is answered in its turn, recorded once, and never lost.
+
+The page gives every message an id and sends it again after a reload or a new agent, until it
+sees its record. The id becomes the turn's, which tells a repetition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from livekit.agents import llm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from livekit.agents import AgentSession
+    from livekit.agents.voice.room_io import TextInputEvent
+
+logger = logging.getLogger(__name__)
+
+MESSAGE_ID: Final = "rj.msg"
+"""Attribute of the text stream that carries the message's id."""
+MAX_TYPED_CHARS: Final = 4_000
+_ADDED_WITHIN_S: Final = 10.0
+
+
+class TypedText:
+    """Takes typed messages one after another, as RoomIO's ``text_input_cb``."""
+
+    def __init__(
+        self,
+        *,
+        record: Callable[[llm.ChatMessage], bool],
+        refuse: Callable[[str, str], None],
+    ) -> None:
+        """``record`` answers whether the message was a new one."""
+        self._record = record
+        self._refuse = refuse
+        self._one_at_a_time = asyncio.Lock()
+        self._added: dict[str, asyncio.Event] = {}
+
+    async def receive(self, agent_session: AgentSession[Any], event: TextInputEvent) -> None:
+        """Record a typed message, and have it answered."""
+        attributes = event.info.attributes if event.info else None
+        message_id = (attributes or {}).get(MESSAGE_ID, "")[:64]
+        text = event.text.strip()
+        if not text:
+            return
+        if len(text) > MAX_TYPED_CHARS:
+            self._refuse(
+                message_id,
+                f"That message has {len(text)} characters; please keep it under "
+                f"{MAX_TYPED_CHARS}, or send it in parts.",
+            )
+            return
+        message = llm.ChatMessage(role="user", content=[text])
+        if message_id:
+            message.id = message_id
+        async with self._one_at_a_time:
+            await agent_session.interrupt()
+            if self._record(message):
+                await self._answer(agent_session, message)
+
+    def on_item_added(self, item: llm.ChatItem) -> None:
+        """Note that the model's context has a message: the next one may interrupt its answer."""
+        if added := self._added.get(item.id):
+            added.set()
+
+    async def _answer(self, agent_session: AgentSession[Any], message: llm.ChatMessage) -> None:
+        # Were the next message to interrupt before this one is in the context, the model
+        # would never see it.
+        added = self._added[message.id] = asyncio.Event()
+        try:
+            handle = agent_session.generate_reply(user_input=message)
+            handle.add_done_callback(lambda _: added.set())
+            async with asyncio.timeout(_ADDED_WITHIN_S):
+                await added.wait()
+        except TimeoutError:
+            logger.warning("a typed message waits long for its answer")
+        finally:
+            del self._added[message.id]
