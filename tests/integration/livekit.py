@@ -1,0 +1,61 @@
+"""A real livekit-server on loopback, for tests."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from socket import SOCK_DGRAM
+from typing import TYPE_CHECKING, NamedTuple
+
+from dev import livekit_server
+from dev.ports import next_free
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+START_S = 20
+
+
+class LiveKit(NamedTuple):
+    """Where a server is, and what signs its tokens."""
+
+    url: str
+    key: str
+    secret: str
+
+
+@contextmanager
+def running_livekit(folder: Path) -> Iterator[LiveKit]:
+    """Run a server until the block ends."""
+    port = next_free(7100)
+    tcp_port = next_free(port + 1)
+    config = folder / "livekit.json"
+    api_key = livekit_server.write_config(
+        config, port=port, tcp_port=tcp_port, udp_port=next_free(port + 1, kind=SOCK_DGRAM)
+    )
+    command = [str(livekit_server.find_or_install()), "--config", str(config)]
+    with (
+        (folder / "livekit.log").open("wb") as log,
+        subprocess.Popen(  # noqa: S603 (located by our own script)
+            command, stdout=log, stderr=log
+        ) as server,
+    ):
+        try:
+            _wait(f"http://127.0.0.1:{port}/", folder / "livekit.log")
+            yield LiveKit(f"ws://127.0.0.1:{port}", api_key.key, api_key.secret)
+        finally:
+            server.kill()
+
+
+def _wait(url: str, log: Path) -> None:
+    for _ in range(START_S * 20):
+        try:
+            with urllib.request.urlopen(url, timeout=1):  # noqa: S310 (our own server)
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise AssertionError(f"livekit-server did not start: {log.read_text()}")

@@ -1,0 +1,383 @@
+"""The gateway over HTTP, with a real Redis and a real livekit-server."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx2 as httpx
+import pytest
+from livekit import api
+
+from gateway.app import create_app
+from gateway.settings import GatewaySettings
+from session_store import SessionStore, StoreSettings, Turn, TurnKind
+from tests.integration.livekit import LiveKit, running_livekit
+from tests.integration.test_store import age
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def livekit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveKit]:
+    """Run one livekit-server for this file."""
+    with running_livekit(tmp_path_factory.mktemp("livekit")) as server:
+        yield server
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """Return a folder that stands for the built page."""
+    folder = tmp_path / "dist"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text("<!doctype html><title>page</title>")
+    (folder / "assets" / "a-1.js").write_text("1")
+    return folder
+
+
+@pytest.fixture
+def gateway_settings(livekit: LiveKit, page: Path) -> GatewaySettings:
+    """Return settings that point at the test's LiveKit."""
+    return GatewaySettings(
+        livekit_url=livekit.url,
+        livekit_api_key=livekit.key,
+        livekit_api_secret=livekit.secret,
+        gateway_page=page,
+    )
+
+
+@asynccontextmanager
+async def serving(
+    settings: GatewaySettings, store_settings: StoreSettings
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Run the application, and give a client that speaks to it."""
+    app = create_app(settings, store_settings)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://page.test") as client:
+            yield client
+
+
+@pytest.fixture
+async def client(
+    gateway_settings: GatewaySettings, settings: StoreSettings
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of a gateway with default settings."""
+    async with serving(gateway_settings, settings) as client:
+        yield client
+
+
+@pytest.fixture
+async def livekit_api(livekit: LiveKit) -> AsyncIterator[api.LiveKitAPI]:
+    """Return LiveKit's own API, to look at what the gateway did there."""
+    async with api.LiveKitAPI(livekit.url, livekit.key, livekit.secret) as client:
+        yield client
+
+
+def secret_id() -> str:
+    """Make an id as a page does."""
+    return secrets.token_urlsafe(16)
+
+
+async def ask(client: httpx.AsyncClient, **fields: Any) -> httpx.Response:
+    """Ask for a token."""
+    return await client.post("/api/token", json=fields)
+
+
+async def test_a_page_gets_a_token_for_its_own_room(
+    client: httpx.AsyncClient, livekit: LiveKit, livekit_api: api.LiveKitAPI
+) -> None:
+    """The token names the pseudonym and one room, which exists and waits longer than retries do."""
+    mine = secret_id()
+    response = await ask(
+        client, participant_identity=mine, participant_attributes={"rj.load": "x" * 22}
+    )
+    answer = response.json()
+    claims = api.TokenVerifier(livekit.key, livekit.secret).verify(answer["participant_token"])
+
+    assert response.status_code == 201
+    assert mine not in response.text
+    assert claims.identity == answer["participant_identity"]
+    assert claims.attributes == {"rj.load": "x" * 22}
+    assert claims.video is not None
+    assert claims.video.room == answer["room_name"] == answer["session_id"]
+    assert claims.video.can_publish_sources == ["microphone"]
+    assert not claims.video.room_admin
+    assert not claims.video.can_update_own_metadata
+    rooms = (await livekit_api.room.list_rooms(api.ListRoomsRequest())).rooms
+    room = next(each for each in rooms if each.name == answer["room_name"])
+    assert room.departure_timeout > 44
+    assert (answer["resumed"], answer["last_seq"], answer["turns"]) == (False, 0, [])
+    assert answer["server_url"] == livekit.url
+
+
+async def test_the_same_page_gets_the_same_session_and_others_do_not(
+    client: httpx.AsyncClient,
+) -> None:
+    """A reload finds the session, with the page's hint or without; another page finds its own."""
+    mine = secret_id()
+    first = (await ask(client, participant_identity=mine)).json()
+    again = (await ask(client, participant_identity=mine)).json()
+    hinted = (await ask(client, participant_identity=mine, session_id=first["session_id"])).json()
+    other = (
+        await ask(client, participant_identity=secret_id(), session_id=first["session_id"])
+    ).json()
+    assert again["session_id"] == hinted["session_id"] == first["session_id"]
+    assert again["resumed"]
+    assert other["session_id"] != first["session_id"]
+    assert other["participant_identity"] != first["participant_identity"]
+
+
+async def test_the_answer_has_the_turns_that_the_page_lacks(
+    client: httpx.AsyncClient, store: SessionStore
+) -> None:
+    """What people and agents said comes with its number; tools stay inside."""
+    mine = secret_id()
+    session_id = (await ask(client, participant_identity=mine)).json()["session_id"]
+    joined = await store.join(store.pseudonym(mine), session_id=session_id, exact=True)
+    turns = [
+        Turn(id="1", role="user", text="my name is Maria", created_at=1.5),
+        Turn(id="2", kind=TurnKind.TOOL_CALL, created_at=2, details={"arguments": "hidden"}),
+        Turn(id="3", role="assistant", text="Hello Maria", created_at=3, interrupted=True),
+    ]
+    await store.append(joined.lease, [store.seal(joined.lease, turn) for turn in turns])
+
+    everything = (await ask(client, participant_identity=mine)).json()
+    newer = (
+        await ask(client, participant_identity=mine, session_id=session_id, after_seq=1)
+    ).json()
+
+    assert everything["turns"] == [
+        {
+            "id": "1",
+            "seq": 1,
+            "role": "user",
+            "text": "my name is Maria",
+            "created_at": 1.5,
+            "interrupted": False,
+        },
+        {
+            "id": "3",
+            "seq": 3,
+            "role": "assistant",
+            "text": "Hello Maria",
+            "created_at": 3.0,
+            "interrupted": True,
+        },
+    ]
+    assert [turn["id"] for turn in newer["turns"]] == ["3"]
+    assert newer["last_seq"] == 3
+
+
+async def dispatches(livekit_api: api.LiveKitAPI, room: str) -> int:
+    """Return how many agents were dispatched to a room by name.
+
+    LiveKit adds a dispatch of its own, without a name, to every room: for agents that are not
+    dispatched explicitly.
+    """
+    everything = await livekit_api.agent_dispatch.list_dispatch(room)
+    return sum(each.agent_name == "assistant" for each in everything)
+
+
+async def until(condition: Callable[[], Any], within_s: float = 10) -> None:
+    """Wait until the condition holds."""
+    async with asyncio.timeout(within_s):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
+async def test_many_requests_dispatch_one_agent(
+    client: httpx.AsyncClient, livekit_api: api.LiveKitAPI
+) -> None:
+    """However often a page asks, its room gets one agent."""
+    mine = secret_id()
+    answers = await asyncio.gather(*(ask(client, participant_identity=mine) for _ in range(8)))
+    (room,) = {answer.json()["room_name"] for answer in answers}
+
+    async def dispatched() -> bool:
+        return await dispatches(livekit_api, room) > 0
+
+    await until(dispatched)
+    await asyncio.sleep(1)
+    assert await dispatches(livekit_api, room) == 1
+
+
+async def test_a_room_that_lost_its_agent_gets_another(
+    client: httpx.AsyncClient, livekit_api: api.LiveKitAPI, store: SessionStore, raw: Any
+) -> None:
+    """A page that comes back within the dead job's lease gets a new agent soon after, once."""
+    mine = secret_id()
+    room = (await ask(client, participant_identity=mine)).json()["room_name"]
+    await store.join(store.pseudonym(mine), session_id=room, exact=True)
+    await asyncio.sleep(0.6)
+    assert await dispatches(livekit_api, room) == 1
+
+    # Nobody renews the lease: the job has died. The page asks again while it still runs.
+    await asyncio.gather(*(ask(client, participant_identity=mine) for _ in range(3)))
+    await age(raw, store, mine, room, 5)
+
+    async def dispatched_again() -> bool:
+        return await dispatches(livekit_api, room) == 2
+
+    await until(dispatched_again)
+    await asyncio.sleep(1)
+    assert await dispatches(livekit_api, room) == 2
+
+
+async def test_a_dispatch_that_brought_nobody_is_repeated(
+    livekit_api: api.LiveKitAPI,
+    gateway_settings: GatewaySettings,
+    settings: StoreSettings,
+) -> None:
+    """LiveKit loses dispatches in silence; after a while another one is made."""
+    impatient = settings.model_copy(update={"agent_expected_s": 1.0})
+    async with serving(gateway_settings, impatient) as client:
+        room = (await ask(client, participant_identity=secret_id())).json()["room_name"]
+
+        async def dispatched_again() -> bool:
+            return await dispatches(livekit_api, room) >= 2
+
+        await until(dispatched_again)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({}, "participant_identity"),
+        ({"participant_identity": "short"}, "participant_identity"),
+        ({"participant_identity": "x" * 65}, "participant_identity"),
+        ({"participant_identity": "x" * 21 + "/"}, "participant_identity"),
+        ({"participant_identity": 7}, "participant_identity"),
+        ({"participant_identity": None}, "participant_identity"),
+        ({"unknown": 1}, "unknown"),
+        ({"room_name": "somebody-elses"}, "room_name"),
+        ({"participant_name": "Maria"}, "participant_name"),
+        ({"participant_metadata": "x"}, "participant_metadata"),
+        ({"room_config": {"agents": [{"agent_name": "other"}]}}, "room_config"),
+        ({"participant_attributes": {"lk.agent.state": "speaking"}}, "lk.agent.state"),
+        ({"participant_attributes": {"rj.load": "x"}}, "rj.load"),
+        ({"session_id": "../../etc/passwd"}, "session_id"),
+        ({"after_seq": -1}, "after_seq"),
+        ({"after_seq": 1.5}, "after_seq"),
+    ],
+)
+async def test_a_malformed_request_is_refused_by_field(
+    client: httpx.AsyncClient, fields: dict[str, Any], named: str
+) -> None:
+    """The error names the field, does not repeat its value, and changes nothing."""
+    valid = (
+        {}
+        if not fields or "participant_identity" in fields
+        else {"participant_identity": secret_id()}
+    )
+    response = await ask(client, **valid, **fields)
+    error = response.json()["error"]
+    assert response.status_code == 422
+    assert error["code"] == "malformed_request"
+    assert named in error["message"]
+    assert "passwd" not in response.text
+    assert "Traceback" not in response.text
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[]", b"null", b'{"a": NaN}'])
+async def test_a_body_that_is_no_object_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
+    """Whatever is sent, the answer is a sentence."""
+    response = await client.post(
+        "/api/token", content=body, headers={"content-type": "application/json"}
+    )
+    assert response.status_code in {400, 422}
+    assert response.json()["error"]["message"]
+
+
+async def test_an_identity_of_a_megabyte_is_refused(client: httpx.AsyncClient) -> None:
+    """A body is read no further than it may be long, whether its length is announced or not."""
+    huge = b'{"participant_identity": "' + b"x" * 1_000_000 + b'"}'
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(huge), 10_000):
+            yield huge[start : start + 10_000]
+
+    for content in (huge, chunks()):
+        response = await client.post("/api/token", content=content)
+        assert response.status_code == 413
+        assert response.json()["error"]["code"] == "body_too_large"
+
+
+async def test_another_sites_page_is_refused(client: httpx.AsyncClient) -> None:
+    """A foreign page that makes a browser ask gets nothing."""
+    response = await client.post(
+        "/api/token",
+        json={"participant_identity": secret_id()},
+        headers={"sec-fetch-site": "cross-site"},
+    )
+    assert response.status_code == 403
+
+
+async def test_the_page_is_served_under_a_strict_policy(
+    client: httpx.AsyncClient, livekit: LiveKit
+) -> None:
+    """Scripts come from here alone, connections go here and to LiveKit alone, nobody frames it."""
+    response = await client.get("/")
+    policy = response.headers["content-security-policy"]
+    assert response.status_code == 200
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert f"connect-src 'self' {livekit.url} " in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "require-trusted-types-for 'script'" in policy
+    assert "unsafe" not in policy
+    assert response.headers["cache-control"] == "no-cache"
+    assert "immutable" in (await client.get("/assets/a-1.js")).headers["cache-control"]
+    tokens = await ask(client, participant_identity=secret_id())
+    assert tokens.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/api/nothing", "/..%2f..%2fetc/passwd", "/docs"])
+async def test_an_unknown_address_is_not_found(client: httpx.AsyncClient, path: str) -> None:
+    """There is the page and the API, and nothing else."""
+    response = await client.get(path)
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "not_found"
+
+
+async def test_health_says_what_is_reached(client: httpx.AsyncClient) -> None:
+    """With Redis and LiveKit there, the gateway is alive and ready."""
+    assert (await client.get("/healthz")).status_code == 200
+    ready = await client.get("/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"redis": "ok", "livekit": "ok"})
+
+
+async def test_a_redis_that_is_away_is_named(
+    gateway_settings: GatewaySettings, settings: StoreSettings
+) -> None:
+    """Without Redis the gateway serves the page, is not ready, and tells a person to try again."""
+    away = StoreSettings.model_validate(
+        {**settings.model_dump(), "redis_url": "redis://127.0.0.1:1/0"}
+    )
+    async with serving(gateway_settings, away) as client:
+        ready = await client.get("/readyz")
+        tokens = await ask(client, participant_identity=secret_id())
+        assert (await client.get("/")).status_code == 200
+    assert ready.status_code == 503
+    assert "start it, or correct REJOIN_REDIS_URL" in ready.json()["redis"]
+    assert tokens.status_code == 503
+    assert tokens.json()["error"]["code"] == "store_unavailable"
+    assert "nothing is lost" in tokens.json()["error"]["message"]
+
+
+async def test_a_livekit_that_is_away_is_named(
+    gateway_settings: GatewaySettings, settings: StoreSettings
+) -> None:
+    """Without LiveKit the gateway is not ready, and tells a person to try again."""
+    away = gateway_settings.model_copy(update={"livekit_url": "ws://127.0.0.1:1"})
+    async with serving(away, settings) as client:
+        ready = await client.get("/readyz")
+        tokens = await ask(client, participant_identity=secret_id())
+    assert ready.status_code == 503
+    assert "LIVEKIT_URL" in ready.json()["livekit"]
+    assert tokens.status_code == 503
+    assert tokens.json()["error"]["code"] == "livekit_unavailable"
