@@ -20,7 +20,10 @@ _OF_ONE_PROCESS = {"metrics", "hash"}
 
 
 def turn_of(item: llm.ChatItem) -> Turn | None:
-    """Turn a chat item into a turn; ``None`` for items that say nothing of the conversation."""
+    """Turn a chat item into a turn; ``None`` for items that say nothing of the conversation.
+
+    Those are changes of configuration, and the "handoff" from nobody with which a job begins.
+    """
     if isinstance(item, llm.ChatMessage):
         details = _details(item)
         texts = [part for part in item.content if isinstance(part, str)]
@@ -42,7 +45,8 @@ def turn_of(item: llm.ChatItem) -> Turn | None:
         llm.AgentHandoff: TurnKind.HANDOFF,
     }
     kind = kinds.get(type(item))
-    if kind is None:
+    begins = isinstance(item, llm.AgentHandoff) and item.old_agent_id is None
+    if kind is None or begins:
         return None
     return Turn(id=item.id, kind=kind, created_at=item.created_at, details=_details(item))
 

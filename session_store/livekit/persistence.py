@@ -335,7 +335,6 @@ class Conversation:
         item = event.item
         if not isinstance(item, llm.ChatMessage | llm.AgentHandoff):
             return
-        self._typed.on_item_added(item)
         if item.id not in self._recorded:  # Typed messages were recorded as they came.
             self._record_item(item)
         if isinstance(item, llm.ChatMessage):

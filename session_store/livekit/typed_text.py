@@ -15,7 +15,7 @@ from livekit.agents import llm
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from livekit.agents import AgentSession
+    from livekit.agents import AgentSession, AgentStateChangedEvent
     from livekit.agents.voice.room_io import TextInputEvent
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 MESSAGE_ID: Final = "rj.msg"
 """Attribute of the text stream that carries the message's id."""
 MAX_TYPED_CHARS: Final = 4_000
-_ADDED_WITHIN_S: Final = 10.0
+_HEARD_WITHIN_S: Final = 15.0
 
 
 class TypedText:
@@ -39,7 +39,6 @@ class TypedText:
         self._record = record
         self._refuse = refuse
         self._one_at_a_time = asyncio.Lock()
-        self._added: dict[str, asyncio.Event] = {}
 
     async def receive(self, agent_session: AgentSession[Any], event: TextInputEvent) -> None:
         """Record a typed message, and have it answered."""
@@ -63,21 +62,25 @@ class TypedText:
             if self._record(message):
                 await self._answer(agent_session, message)
 
-    def on_item_added(self, item: llm.ChatItem) -> None:
-        """Note that the model's context has a message: the next one may interrupt its answer."""
-        if added := self._added.get(item.id):
-            added.set()
-
     async def _answer(self, agent_session: AgentSession[Any], message: llm.ChatMessage) -> None:
-        # Were the next message to interrupt before this one is in the context, the model
-        # would never see it.
-        added = self._added[message.id] = asyncio.Event()
+        """Have a message answered; return when the answer is heard, or will not be.
+
+        Were the next message to interrupt before that, the tools that this one calls would not
+        be run, and the model might never see it.
+        """
+        heard = asyncio.Event()
+
+        def note(event: AgentStateChangedEvent) -> None:
+            if event.new_state == "speaking":
+                heard.set()
+
+        agent_session.on("agent_state_changed", note)
         try:
             handle = agent_session.generate_reply(user_input=message)
-            handle.add_done_callback(lambda _: added.set())
-            async with asyncio.timeout(_ADDED_WITHIN_S):
-                await added.wait()
+            handle.add_done_callback(lambda _: heard.set())
+            async with asyncio.timeout(_HEARD_WITHIN_S):
+                await heard.wait()
         except TimeoutError:
             logger.warning("a typed message waits long for its answer")
         finally:
-            del self._added[message.id]
+            agent_session.off("agent_state_changed", note)

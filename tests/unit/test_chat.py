@@ -43,8 +43,9 @@ def test_pictures_are_left_out_and_counted() -> None:
 
 
 def test_changes_of_configuration_are_no_turns() -> None:
-    """What says nothing of the conversation is not recorded."""
+    """What says nothing of the conversation is not recorded, nor that a job has begun."""
     assert turn_of(llm.AgentConfigUpdate(instructions="secret instructions")) is None
+    assert turn_of(llm.AgentHandoff(old_agent_id=None, new_agent_id="b")) is None
 
 
 def recorded(*items: llm.ChatItem) -> list[RecordedTurn]:

@@ -1,0 +1,1 @@
+"""Pipelines of hosted models: a few lines of configuration each."""

@@ -1,0 +1,47 @@
+"""What a sentence can want."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Kind(Enum):
+    """What a sentence can want."""
+
+    NAME_GIVEN = auto()
+    NAME_ASKED = auto()
+    FACT_GIVEN = auto()
+    FACTS_ASKED = auto()
+    TOPICS_ASKED = auto()
+    VISITS_ASKED = auto()
+    LANGUAGE_WANTED = auto()
+    LANGUAGE_UNKNOWN = auto()
+    FORGET_ME = auto()
+    YES = auto()
+    NO = auto()
+    HELLO = auto()
+    HELP = auto()
+    WHO_ARE_YOU = auto()
+    HOW_ARE_YOU = auto()
+    THANKS = auto()
+    GOODBYE = auto()
+    REPEAT = auto()
+    STOP = auto()
+    INAUDIBLE = auto()
+    OTHER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a sentence wants.
+
+    Attributes:
+        kind: Which of the things that can be wanted.
+        value: The name, the fact in the speaker's words, or the language; else empty.
+    """
+
+    kind: Kind
+    value: str = ""
+
+
+Patterns = tuple[tuple[Kind, tuple[str, ...]], ...]
+"""For each kind, in the order in which they are tried, the ways to say it."""

@@ -1,0 +1,1 @@
+"""The commands behind `make`: set-up, the demo, the checks."""

@@ -1,0 +1,72 @@
+"""Make the Python environment `.venv` from the lock file, when it is missing or out of date.
+
+Run by `make` before anything else, with whatever Python the machine has: standard library only.
+"""
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from dev import uv
+from dev.commands import DevError, main, run
+from dev.digests import digest, is_current, write_stamp
+from dev.file_lock import exclusive
+from dev.paths import REQUIREMENTS, ROOT, STATE, VENV
+
+_LOCK_FILE = REQUIREMENTS / "dev.txt"
+_STAMP = VENV / "lock-digest"
+_PYTHON_STAMP = VENV / "python-digest"
+_OLDEST_PYTHON = (3, 11)
+
+
+def bootstrap() -> None:
+    """Bring `.venv` up to date with `requirements/dev.txt` and `pyproject.toml`.
+
+    Raises:
+        DevError: When this Python is too old, or a package cannot be installed.
+    """
+    if sys.version_info < _OLDEST_PYTHON:
+        raise DevError("Rejoin needs Python 3.11 or newer.")
+    # The path is part of it: an environment does not survive being moved.
+    python = digest([], sys.version, str(Path(sys.executable).resolve()), str(VENV))
+    wanted = digest([_LOCK_FILE, ROOT / "pyproject.toml"], python)
+    if is_current(_STAMP, wanted):
+        return
+    with exclusive(STATE / "bootstrap.lock"):
+        if not is_current(_STAMP, wanted):
+            _install(python)
+            write_stamp(_STAMP, wanted)
+
+
+def _install(python: str) -> None:
+    started = time.monotonic()
+    installer = uv.find_or_install()
+    print("Installing the Python packages into .venv.", flush=True)
+    if not is_current(_PYTHON_STAMP, python):
+        shutil.rmtree(VENV, ignore_errors=True)
+        run(
+            [installer, "venv", "--quiet", "--python", sys.executable, VENV],
+            failure=f"uv could not make the environment {VENV} (see above).",
+            env=uv.environment(),
+        )
+        write_stamp(_PYTHON_STAMP, python)
+    pip = [str(installer), "pip"]
+    into_venv = ["--quiet", "--python", str(VENV / "bin" / "python")]
+    run(
+        [*pip, "sync", *into_venv, "--require-hashes", str(_LOCK_FILE)],
+        failure="The packages of requirements/dev.txt could not be installed (see above); "
+        "check the network, then run make again.",
+        env=uv.environment(),
+    )
+    # Without isolation the build backend comes from the lock file too.
+    run(
+        [*pip, "install", *into_venv, "--no-deps", "--no-build-isolation", "-e", str(ROOT)],
+        failure="This checkout could not be installed into .venv (see above).",
+        env=uv.environment(),
+    )
+    print(f"Python packages ready in {time.monotonic() - started:.0f} s.", flush=True)
+
+
+if __name__ == "__main__":
+    main(bootstrap)

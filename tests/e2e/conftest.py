@@ -1,0 +1,60 @@
+"""One demo and one browser for all end-to-end tests; each person has a profile of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import async_playwright
+
+from dev import chromium
+from tests.e2e.browser import launched
+from tests.e2e.demo import RESUME_WINDOW_S, Demo, running_demo
+from tests.e2e.page import TalkPage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from playwright.async_api import Browser, Playwright
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """Run the demo once."""
+    with running_demo(
+        tmp_path_factory.mktemp("demo"), REJOIN_RESUME_WINDOW_FIRST_S=str(RESUME_WINDOW_S)
+    ) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def playwright() -> AsyncIterator[Playwright]:
+    """Run playwright's driver once."""
+    chromium.find_or_install()
+    async with async_playwright() as driver:
+        yield driver
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(playwright: Playwright) -> AsyncIterator[Browser]:
+    """Run a browser without a microphone's sound."""
+    async with launched(playwright) as chrome:
+        yield chrome
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(browser: Browser, demo: Demo) -> AsyncIterator[Callable[[], Awaitable[TalkPage]]]:
+    """Open the page as somebody who was never there; whatever goes wrong in it fails the test."""
+    opened: list[TalkPage] = []
+
+    async def open_as_new() -> TalkPage:
+        context = await browser.new_context(permissions=["microphone"])
+        tab = await TalkPage.open(context, demo.page)
+        opened.append(tab)
+        return tab
+
+    yield open_as_new
+    for tab in opened:
+        await tab.page.context.close()
+    assert [problem for tab in opened for problem in tab.problems] == []

@@ -1,0 +1,85 @@
+"""The whole demo, as ``make demo`` runs it, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from session_store import SessionStore, StoreSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+READY_S = 120
+STOP_S = 30
+RESUME_WINDOW_S = 6
+"""Of a participant who never came back yet; settable, so that tests need not wait minutes."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A running demo."""
+
+    page: str
+    redis_url: str
+    worker_pid: int
+    log: Path
+    key_file: Path
+
+    def store(self) -> SessionStore:
+        """Open the demo's store, as one of its processes would."""
+        settings = {"redis_url": self.redis_url, "key_file": self.key_file}
+        return SessionStore.from_settings(StoreSettings.model_validate(settings))
+
+
+@contextmanager
+def running_demo(folder: Path, **settings: str) -> Iterator[Demo]:
+    """Run the demo until the block ends; whatever the developer has set up is left aside."""
+    # Set to nothing, so that a .env.local does not count either.
+    own = dict.fromkeys(
+        ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "REJOIN_REDIS_URL"), ""
+    )
+    env = {**os.environ, **own, "AGENT_PIPELINE": "demo", **settings}
+    log, output = folder / "demo.log", folder / "output"
+    command = [sys.executable, "-m", "dev.demo"]
+    command += ["--state-dir", str(folder), "--log-file", str(log)]
+    with (
+        output.open("wb") as out,
+        subprocess.Popen(
+            command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+        ) as process,
+    ):
+        try:
+            ready = _ready(process, folder / "ready.json", output)
+            yield Demo(
+                page=ready["page"],
+                redis_url=ready["redis_url"],
+                worker_pid=ready["pids"]["worker"],
+                log=log,
+                key_file=folder / "keys.json",
+            )
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _ready(process: subprocess.Popen[bytes], path: Path, output: Path) -> dict[str, Any]:
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if path.exists():
+            ready: dict[str, Any] = json.loads(path.read_text())
+            return ready
+        time.sleep(0.1)
+    raise AssertionError(f"the demo did not start:\n{output.read_text()[-5000:]}")

@@ -1,0 +1,101 @@
+"""The page, as a person uses it: what is on it, and what can be done there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from playwright.async_api import expect
+
+if TYPE_CHECKING:
+    from playwright.async_api import BrowserContext, Page
+
+WAIT_MS = 30_000
+"""How long a person would wait before giving up; never a measure of speed."""
+
+_READ_TURNS = """
+elements => elements.map(element => ({
+  role: element.dataset.role,
+  text: element.querySelector('[data-testid=turn-text]').textContent,
+  seq: element.dataset.seq ? Number(element.dataset.seq) : null,
+  saved: element.dataset.saved === 'true',
+  draft: element.dataset.draft === 'true',
+}))
+"""
+
+
+@dataclass(frozen=True)
+class Bubble:
+    """One turn as the page shows it."""
+
+    role: str
+    text: str
+    seq: int | None
+    saved: bool
+    draft: bool
+
+
+class TalkPage:
+    """One tab."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.problems: list[str] = []
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", self._on_console)
+
+    @classmethod
+    async def open(cls, context: BrowserContext, address: str) -> TalkPage:
+        """Open the page in a new tab."""
+        tab = cls(await context.new_page())
+        await tab.page.goto(address)
+        return tab
+
+    async def reload(self) -> None:
+        """Reload, as a person does."""
+        await self.page.reload()
+
+    async def type(self, text: str) -> None:
+        """Type a message and send it."""
+        box = self.page.get_by_test_id("message-input")
+        await box.fill(text)
+        await box.press("Enter")
+
+    async def press(self, name: str) -> None:
+        """Press a button by its test id."""
+        await self.page.get_by_test_id(name).click(timeout=WAIT_MS)
+
+    async def state(self, word: str) -> None:
+        """Wait until the page shows this state."""
+        await expect(self.page.get_by_test_id("status")).to_have_attribute(
+            "data-state", re.compile(word, re.IGNORECASE), timeout=WAIT_MS
+        )
+
+    async def says(self, text: str, role: str = "assistant") -> None:
+        """Wait until a recorded turn with these words is shown, and saved."""
+        bubble = self.page.locator(
+            f"[data-testid=turn][data-role={role}][data-draft=false][data-saved=true]"
+        )
+        await expect(bubble.filter(has_text=text).first).to_be_visible(timeout=WAIT_MS)
+
+    async def bubbles(self) -> list[Bubble]:
+        """Return all turns that are shown."""
+        turns: list[dict[str, Any]] = await self.page.eval_on_selector_all(
+            "[data-testid=turn]", _READ_TURNS
+        )
+        return [Bubble(**turn) for turn in turns]
+
+    async def texts(self, role: str) -> list[str]:
+        """Return what one side said, in order."""
+        return [bubble.text for bubble in await self.bubbles() if bubble.role == role]
+
+    async def identity(self) -> str:
+        """Return the page's secret id."""
+        stored: str = await self.page.evaluate("localStorage.getItem('rejoin.identity')")
+        return stored
+
+    def _on_console(self, message: Any) -> None:
+        # Chromium warns that sound waits for a gesture; the page shows a button for that.
+        if message.type == "error":
+            self.problems.append(message.text)

@@ -1,0 +1,269 @@
+"""Talk, reload, be remembered: in a real browser, on real parts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from redis.asyncio import Redis
+
+from session_store import SessionState
+from tests.e2e.browser import launched
+from tests.e2e.demo import RESUME_WINDOW_S
+from tests.e2e.page import TalkPage
+from tests.e2e.speech import speech_file
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from playwright.async_api import Playwright, Route
+
+    from tests.e2e.demo import Demo
+
+    Visit = Callable[[], Awaitable[TalkPage]]
+
+
+# The browser lives in one event loop, for all tests.
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def introduced(visit: Visit, name: str = "Maria") -> TalkPage:
+    """Visit for the first time, and say a name."""
+    tab = await visit()
+    await tab.type(f"my name is {name}")
+    await tab.says(f"my name is {name}", role="user")
+    await tab.says(f"Nice to meet you, {name}")
+    return tab
+
+
+async def test_a_reload_is_welcomed_by_name(visit: Visit) -> None:
+    """The whole conversation is on the page again, and the agent says name and visit number."""
+    tab = await introduced(visit)
+    before = await tab.bubbles()
+
+    await tab.reload()
+
+    await tab.says("Welcome back, Maria! This is visit number 2.")
+    after = await tab.bubbles()
+    assert after[: len(before)] == before
+    assert len(after) == len(before) + 1
+    await tab.type("What is my name?")
+    await tab.says("What is my name?", role="user")
+    await tab.says("Your name is Maria")
+
+
+async def test_the_conversation_is_shown_before_the_network_answers(visit: Visit) -> None:
+    """With the gateway out of reach, a reload still shows what was said, as being restored."""
+    tab = await introduced(visit)
+    before = await tab.bubbles()
+    answer = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await answer.wait()
+        await route.continue_()
+
+    await tab.page.route("**/api/token", hold)
+    await tab.reload()
+    await tab.page.get_by_test_id("turn").first.wait_for()
+    assert await tab.bubbles() == before
+    answer.set()
+    await tab.says("Welcome back, Maria! This is visit number 2.")
+
+
+async def test_spoken_words_are_remembered(
+    playwright: Playwright, demo: Demo, tmp_path: Path
+) -> None:
+    """A name that was said into the microphone is on the page, and known after a reload."""
+    microphone = await speech_file(tmp_path / "speech.wav", "My name is Maria.", after_s=8)
+    async with launched(playwright, microphone=microphone) as browser:
+        context = await browser.new_context(permissions=["microphone"])
+        tab = await TalkPage.open(context, demo.page)
+        await tab.press("start")
+        await tab.says("My name is Maria", role="user")
+        await tab.says("Nice to meet you, Maria")
+
+        await tab.reload()
+
+        await tab.says("Welcome back, Maria! This is visit number 2.")
+        assert "My name is Maria" in await tab.texts("user")
+        assert tab.problems == []
+
+
+async def test_a_page_that_was_closed_for_a_while_goes_on(visit: Visit, demo: Demo) -> None:
+    """After four seconds without a page, the conversation continues as the second visit."""
+    tab = await introduced(visit)
+    context = tab.page.context
+    await tab.page.close()
+    await asyncio.sleep(4)
+    again = await TalkPage.open(context, demo.page)
+    await again.says("Welcome back, Maria! This is visit number 2.")
+    assert "my name is Maria" in await again.texts("user")
+
+
+async def test_after_the_resume_window_a_new_session_begins(visit: Visit, demo: Demo) -> None:
+    """Who comes too late is greeted as new, and the old conversation is not mixed in."""
+    tab = await introduced(visit)
+    store = demo.store()
+    participant = store.pseudonym(await tab.identity())
+    first = await store.open(participant)
+    await tab.press("end")
+    await tab.state("ended")
+    await asyncio.sleep(RESUME_WINDOW_S + 2)
+
+    await tab.reload()
+    await tab.press("continue")
+
+    await tab.says("Hello! I am your assistant.")
+    assert all("Maria" not in bubble.text for bubble in await tab.bubbles())
+    second = await store.open(participant)
+    assert second.session.id != first.session.id
+    assert second.session.reconnect_count == 0
+    old = await store.load(participant, first.session.id)
+    assert old is not None
+    assert old.session.state is SessionState.ENDED
+    assert "my name is Maria" in [each.turn.text for each in old.turns]
+    await store.aclose()
+
+
+async def test_two_people_at_once_stay_apart(visit: Visit) -> None:
+    """Each is known by their own name, and sees their own words alone."""
+    maria, john = await asyncio.gather(introduced(visit, "Maria"), introduced(visit, "John"))
+    await asyncio.gather(maria.reload(), john.reload())
+    await asyncio.gather(
+        maria.says("Welcome back, Maria! This is visit number 2."),
+        john.says("Welcome back, John! This is visit number 2."),
+    )
+    assert all("John" not in bubble.text for bubble in await maria.bubbles())
+    assert all("Maria" not in bubble.text for bubble in await john.bubbles())
+
+
+async def test_the_first_fact_is_known_after_thirty_turns(visit: Visit) -> None:
+    """What was remembered outlives the turns that the model is given, and a reload."""
+    tab = await visit()
+    await tab.type("Remember that my cat is called Tom")
+    await tab.says("cat is called Tom")
+    for number in range(30):
+        await tab.type(f"This is sentence number {number}")
+        await tab.says(f"This is sentence number {number}", role="user")
+    await tab.reload()
+    await tab.says("Welcome back!")
+    shown = await tab.bubbles()
+    assert (shown[-1].seq or 0) > 30
+    await tab.type("What did I ask you to remember?")
+    await tab.says("your cat is called Tom")
+
+
+async def test_what_is_typed_before_the_agent_is_ready_is_answered_once(visit: Visit) -> None:
+    """Three messages sent at once, before there is a connection, arrive in order, each once."""
+    tab = await visit()
+    words = ["my name is Maria", "remember that my dog is called Rex", "what is my name?"]
+    for each in words:
+        await tab.type(each)
+    for each in words:
+        await tab.says(each, role="user")
+    await tab.says("Your name is Maria")
+    assert await tab.texts("user") == words
+
+
+async def test_a_language_stays(visit: Visit) -> None:
+    """Who asked for German is welcomed in German."""
+    tab = await introduced(visit)
+    await tab.type("speak German")
+    await tab.says("Deutsch")
+    await tab.reload()
+    await tab.says("Willkommen zurück, Maria! Das ist Besuch Nummer 2.")
+
+
+async def test_who_asks_to_be_forgotten_is(visit: Visit, demo: Demo) -> None:
+    """After a confirmation, Redis and the page hold nothing, and the page starts as new."""
+    tab = await introduced(visit)
+    identity = await tab.identity()
+    store = demo.store()
+    participant = store.pseudonym(identity)
+    await tab.type("forget me")
+    await tab.says("Shall I forget everything about you?")
+    await tab.type("yes")
+    await tab.page.get_by_text("Everything about you was erased").wait_for()
+    assert await keys_of(demo, participant) == []
+    assert await tab.identity() != identity
+    await tab.reload()
+    assert await tab.bubbles() == []
+    await store.aclose()
+
+
+async def keys_of(demo: Demo, participant: str) -> list[str]:
+    """Return the keys that belong to a participant."""
+    async with Redis.from_url(demo.redis_url, decode_responses=True) as raw:
+        return [key async for key in raw.scan_iter(match=f"*{participant}*")]
+
+
+async def test_a_killed_job_is_replaced_when_the_person_comes_back(
+    visit: Visit, demo: Demo
+) -> None:
+    """A reload after the agent's process was killed finds another one, that knows the name."""
+    tab = await introduced(visit)
+    for process in psutil.Process(demo.worker_pid).children(recursive=True):
+        if "job_proc" in " ".join(process.cmdline()) or "forkserver" in " ".join(process.cmdline()):
+            process.kill()
+    await tab.reload()
+    await tab.says("Welcome back, Maria! This is visit number 2.")
+    await tab.type("what is my name?")
+    await tab.says("Your name is Maria")
+
+
+async def test_no_word_of_a_person_is_in_redis_or_in_a_log(visit: Visit, demo: Demo) -> None:
+    """Not the name, not what was said or answered, not the page's id, in any key, value or line."""
+    tab = await introduced(visit, "Philippa")
+    await tab.type("Remember that my parrot is called Leonardo")
+    await tab.says("parrot is called Leonardo")
+    await tab.reload()
+    await tab.says("Welcome back, Philippa! This is visit number 2.")
+    secrets = ["philippa", "leonardo", "parrot", "nice to meet", (await tab.identity()).lower()]
+
+    held = (await everything_in(demo)).lower()
+    logged = demo.log.read_text().lower()
+
+    assert len(held) > 10_000
+    assert "roomio linked" in logged
+    assert [secret for secret in secrets if secret.encode() in held] == []
+    assert [secret for secret in secrets if secret in logged] == []
+
+
+async def everything_in(demo: Demo) -> bytes:
+    """Return every key and every value of the demo's Redis."""
+    parts: list[bytes] = []
+    async with Redis.from_url(demo.redis_url) as raw:
+        client: Any = raw
+        async for key in client.scan_iter():
+            kind = (await client.type(key)).decode()
+            read = {
+                "hash": client.hgetall,
+                "string": client.get,
+                "set": client.smembers,
+                "list": lambda name: client.lrange(name, 0, -1),
+                "zset": lambda name: client.zrange(name, 0, -1, withscores=True),
+            }[kind]
+            value = await read(key)
+            items = value.items() if isinstance(value, dict) else value
+            parts.append(key + json.dumps(kind).encode())
+            parts += [part for item in items for part in _flat(item)]
+    return b"\n".join(parts)
+
+
+def _flat(item: Any) -> list[bytes]:
+    each = item if isinstance(item, tuple) else (item,)
+    return [part if isinstance(part, bytes) else str(part).encode() for part in each]
+
+
+async def test_a_message_that_is_too_long_stays_in_the_box(visit: Visit) -> None:
+    """10 000 characters are not sent; the page says why and keeps them to be shortened."""
+    tab = await introduced(visit)
+    before = len(await tab.bubbles())
+    await tab.type("x" * 10_000)
+    await tab.page.get_by_text("4,000").first.wait_for()
+    assert len(await tab.page.get_by_test_id("message-input").input_value()) == 10_000
+    assert len(await tab.bubbles()) == before

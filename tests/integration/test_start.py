@@ -1,0 +1,115 @@
+"""Starting the worker and the gateway with wrong settings: one clear line, no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dev.ports import next_free
+from session_store import SessionStore, StoreSettings
+from tests.integration.conftest import write_key_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).parents[2]
+PARTS = pytest.mark.parametrize("part", ["agent", "gateway"])
+
+
+def start(part: str, folder: Path, **settings: str) -> tuple[int, str]:
+    """Start a part that is expected to refuse; return its exit code and what it said."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("REJOIN_", "LIVEKIT_", "GATEWAY_", "AGENT_"))
+    }
+    page = folder / "page"
+    page.mkdir(exist_ok=True)
+    (page / "index.html").write_text("")
+    env: Mapping[str, str] = {
+        **inherited,
+        "PYTHONPATH": str(ROOT),
+        "LIVEKIT_URL": "ws://127.0.0.1:1",
+        "LIVEKIT_API_KEY": "key",
+        "LIVEKIT_API_SECRET": "secret" * 8,
+        "GATEWAY_PORT": str(next_free(7300)),
+        "GATEWAY_PAGE": str(page),
+        **settings,
+    }
+    done = subprocess.run(  # noqa: S603 (our own module)
+        [sys.executable, "-m", part],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@PARTS
+def test_a_missing_key_is_named(part: str, tmp_path: Path, redis_url: str) -> None:
+    """Without a key nothing starts, and the line says which setting to make."""
+    code, said = start(part, tmp_path, REJOIN_REDIS_URL=redis_url)
+    assert code != 0
+    assert f"{part}: no encryption key is set: set REJOIN_KEY_FILE" in said
+    assert "Traceback" not in said
+
+
+@PARTS
+async def test_a_wrong_key_is_refused(
+    part: str, tmp_path: Path, settings: StoreSettings
+) -> None:
+    """With another key than Redis was written with, nothing starts and nothing is changed."""
+    store = SessionStore.from_settings(settings)
+    await store.check()
+    other = write_key_file(tmp_path / "other.json")
+    code, said = start(
+        part, tmp_path, REJOIN_REDIS_URL=str(settings.redis_url), REJOIN_KEY_FILE=str(other)
+    )
+    assert code != 0
+    assert "put the earlier key back" in said
+    assert "Traceback" not in said
+    await store.check()
+    await store.aclose()
+
+
+@PARTS
+def test_a_missing_setting_is_named(part: str, tmp_path: Path, key_file: Path) -> None:
+    """A setting that is empty or malformed is named, without its value."""
+    code, said = start(
+        part, tmp_path, REJOIN_KEY_FILE=str(key_file), LIVEKIT_API_SECRET="", LIVEKIT_URL=""
+    )
+    assert code != 0
+    assert "LIVEKIT_API_SECRET" in said
+    assert "LIVEKIT_URL" in said
+    assert "Traceback" not in said
+    code, said = start(part, tmp_path, REJOIN_KEY_FILE=str(key_file), REJOIN_MAX_TURNS="many")
+    assert code != 0
+    assert "REJOIN_MAX_TURNS" in said
+    assert "many" not in said
+
+
+def test_a_worker_without_redis_says_what_to_do(tmp_path: Path, key_file: Path) -> None:
+    """The worker does not start without Redis; whoever supervises it starts it again."""
+    code, said = start(
+        "agent", tmp_path, REJOIN_KEY_FILE=str(key_file), REJOIN_REDIS_URL="redis://127.0.0.1:1"
+    )
+    assert code != 0
+    assert "Redis at 127.0.0.1:1 does not answer; start it, or correct REJOIN_REDIS_URL" in said
+    assert "Traceback" not in said
+
+
+def test_a_gateway_without_its_page_says_how_to_build_it(tmp_path: Path, key_file: Path) -> None:
+    """A page that was not built is no empty answer, but a line at start."""
+    code, said = start(
+        "gateway", tmp_path, REJOIN_KEY_FILE=str(key_file), GATEWAY_PAGE=str(tmp_path / "none")
+    )
+    assert code != 0
+    assert "the page is not built" in said

@@ -1,0 +1,451 @@
+/**
+ * The conductor: turns what people, the gateway and the room do into changes of one model, which the views
+ * show. Everything with rules of its own lives elsewhere; here is only who tells whom.
+ */
+import { Connection } from './connection.js';
+import { EMPTY, fromSaved, isBehind, reduce, toSaved } from './conversation.js';
+import { requestToken } from './gateway.js';
+import { randomId } from './ids.js';
+import { LevelMeter } from './levels.js';
+import { isMicrophoneGranted } from './microphone.js';
+import { Outbox } from './outbox.js';
+import { Patience } from './patience.js';
+import { INITIAL_STATE, isLive, nextState } from './states.js';
+import { Supervisor } from './supervisor.js';
+import { TabClaim } from './tabs.js';
+import { isObject, isText } from './wire.js';
+
+/** A second duplicate so soon after the first is no false alarm. */
+const DUPLICATE_AGAIN_MS = 60_000;
+
+/**
+ * @typedef {object} Settings kept with the conversation
+ * @property {boolean} live whether a reload goes on by itself
+ * @property {'on' | 'muted' | 'off'} mic what the user wants of it
+ * @property {string | null} deviceId
+ */
+
+/** @type {Readonly<Settings>} */
+const DEFAULT_SETTINGS = Object.freeze({ live: false, mic: 'off', deviceId: null });
+
+/**
+ * @typedef {object} Model everything that the views show
+ * @property {import('./states.js').State} state
+ * @property {import('./conversation.js').Conversation} conversation
+ * @property {boolean} agentReady
+ * @property {import('./connection.js').AgentState | null} agentState
+ * @property {import('./patience.js').Waiting} waiting for the agent
+ * @property {import('./microphone.js').MicState} mic
+ * @property {boolean} micWanted the user had it on
+ * @property {boolean} audioBlocked
+ * @property {{ message: string, retrying: boolean } | null} failure
+ * @property {'tab' | 'paused' | null} setAside why the conversation is not here, though not ended
+ * @property {boolean} erased
+ * @property {boolean} remembered
+ */
+
+export class App {
+  /** @type {Model} */
+  model;
+  levels = new LevelMeter(() => this.#connection.coarseLevels());
+  #identity;
+  #history;
+  #onChange;
+  /** @type {Settings} */
+  #settings = { ...DEFAULT_SETTINGS };
+  /** @type {string | null} identity of the agent that said hello */
+  #agent = null;
+  #agents = /** @type {{ identity: string, state: import('./connection.js').AgentState | null }[]} */ ([]);
+  #greeted = false;
+  #duplicateAt = -Infinity;
+  #tab = new TabClaim();
+  #outbox = new Outbox((message) => this.#send(message));
+  #patience = new Patience({
+    onChange: (waiting) => this.#set({ waiting }),
+    onOverdue: () => void this.#refresh(),
+  });
+  #supervisor = new Supervisor({
+    attempt: (signal) => this.#connection.join(this.#requestAdmission(signal), signal),
+    onConnected: () => this.#joined(),
+    onFailed: (error, retrying) => this.#failed(error.message, retrying),
+  });
+  #connection = new Connection({
+    onDropped: (drop) => this.#dropped(drop),
+    onTrouble: (troubled) => this.#become(troubled ? 'lost' : 'joined'),
+    onMended: () => this.#mended(),
+    onRecord: (record, from) => this.#record(record, from),
+    onDraft: (draft) => this.#draft(draft),
+    onAgents: (agents) => this.#agentsChanged(agents),
+    onAudioBlocked: (audioBlocked) => this.#set({ audioBlocked }),
+    onMic: (mic) => this.#set({ mic }),
+    onTrack: (who, track) => this.levels.listen(who, track),
+  });
+
+  /**
+   * @param {object} parts
+   * @param {import('./identity.js').Identity} parts.identity
+   * @param {import('./history.js').History} parts.history
+   * @param {() => void} parts.onChange the model is another one
+   */
+  constructor({ identity, history, onChange }) {
+    this.#identity = identity;
+    this.#history = history;
+    this.#onChange = onChange;
+    this.model = this.#freshModel();
+  }
+
+  /**
+   * Brings back what was saved, without any network. After it the first screen can be painted.
+   *
+   * @returns {Promise<boolean>} whether the conversation should go on by itself
+   */
+  async restore() {
+    if (this.#identity.isNew) {
+      // What an earlier identity left belongs to nobody here.
+      await this.#history.wipe();
+      this.#become('nothing-saved');
+      return false;
+    }
+    const { conversation: saved, settings } = await this.#history.load();
+    this.#settings = settingsFrom(settings);
+    const conversation = fromSaved(saved) ?? EMPTY;
+    this.#set({ conversation, micWanted: this.#settings.mic === 'on' });
+    this.#outbox.update(conversation.pending);
+    if (this.#settings.live) return true;
+    this.#become(conversation === EMPTY ? 'nothing-saved' : 'was-ended');
+    return false;
+  }
+
+  /** Loads LiveKit's code, for when it will be needed. */
+  warmUp() {
+    this.#connection.warmUp().catch(() => {});
+  }
+
+  /** Goes on after a reload. Opens the microphone only where that asks nobody anything. */
+  async rejoin() {
+    this.#connect();
+    if (this.#settings.mic === 'on' && (await isMicrophoneGranted())) {
+      await this.#connection.openMicrophone(this.#settings.deviceId);
+    }
+  }
+
+  /** "Start talking". */
+  startTalking() {
+    this.#connect();
+    void this.#openMicrophone();
+  }
+
+  /** "Continue" after End, after being set aside, or in this tab instead of another. */
+  resume() {
+    if (this.model.setAside === 'tab') {
+      location.reload(); // The other tab wrote the history meanwhile.
+      return;
+    }
+    this.#connect();
+    if (this.#settings.mic === 'on') void this.#openMicrophone();
+  }
+
+  /** "Try again": a new token, which also makes the gateway look after the agent. */
+  retry() {
+    if (this.model.state === 'Failed') this.#connect();
+    else if (isLive(this.model.state)) {
+      this.#patience.start();
+      void this.#refresh();
+    }
+  }
+
+  /** The network is said to be back. */
+  hurry() {
+    this.#supervisor.hurry();
+  }
+
+  /**
+   * Sends what was typed, now or as soon as an agent is there. Begins a conversation when there is none.
+   *
+   * @param {string} text
+   */
+  type(text) {
+    const message = { id: randomId(), text, createdAt: Date.now() / 1000 };
+    this.#dispatch({ type: 'typed', message });
+    if (!isLive(this.model.state) && this.model.state !== 'Restoring') this.#connect();
+  }
+
+  /** "End". */
+  async end() {
+    this.#settings.live = false;
+    this.#become('end');
+    this.#dispatch({ type: 'ended' });
+    await this.#leave();
+  }
+
+  async toggleMicrophone() {
+    if (this.model.mic === 'on') {
+      this.#setSettings({ mic: 'muted' });
+      await this.#connection.muteMicrophone();
+    } else if (this.model.mic !== 'asking') {
+      await this.#openMicrophone();
+    }
+  }
+
+  microphones() {
+    return this.#connection.microphones();
+  }
+
+  /** @param {string} deviceId */
+  async useMicrophone(deviceId) {
+    this.#setSettings({ deviceId });
+    await this.#connection.useMicrophone(deviceId);
+  }
+
+  async startAudio() {
+    await this.#connection.startAudio();
+  }
+
+  /** @returns {Model} */
+  #freshModel() {
+    return {
+      state: INITIAL_STATE,
+      conversation: EMPTY,
+      agentReady: false,
+      agentState: null,
+      waiting: 'no',
+      mic: 'off',
+      micWanted: false,
+      audioBlocked: false,
+      failure: null,
+      setAside: null,
+      erased: false,
+      remembered: this.#identity.remembered,
+    };
+  }
+
+  #connect() {
+    this.#settings.live = true;
+    this.#tab.claim(() => this.#putAside('tab'));
+    this.#set({ failure: null, setAside: null, erased: false });
+    this.#become('connect');
+    this.#supervisor.start();
+    this.#save();
+  }
+
+  async #openMicrophone() {
+    this.#setSettings({ mic: 'on' });
+    await this.#connection.openMicrophone(this.#settings.deviceId);
+  }
+
+  /** @param {AbortSignal} [signal] */
+  async #requestAdmission(signal) {
+    const proof = await this.#identity.proof();
+    const { sessionId, syncedSeq } = this.model.conversation;
+    const admission = await requestToken({ proof, sessionId, afterSeq: syncedSeq, ...(signal && { signal }) });
+    signal?.throwIfAborted();
+    this.#dispatch({ type: 'admitted', admission });
+    return admission;
+  }
+
+  /** Asks for what was missed, and makes the gateway look after the agent, without leaving the room. */
+  async #refresh() {
+    const { sessionId } = this.model.conversation;
+    try {
+      const admission = await this.#requestAdmission();
+      if (admission.sessionId === sessionId) return this.#dispatch({ type: 'synced' });
+      // The session that this room belongs to is over.
+      this.#become('lost');
+      await this.#connection.leaveRoom();
+      this.#supervisor.start();
+    } catch (error) {
+      console.warn('not refreshed', error);
+    }
+  }
+
+  #joined() {
+    this.#set({ failure: null });
+    this.#become('joined');
+    if (this.#agent === null) this.#patience.start();
+    else this.#outbox.open();
+  }
+
+  #mended() {
+    this.#dispatch({ type: 'disturbed' });
+    if (this.#agent !== null) this.#outbox.open();
+    void this.#refresh();
+  }
+
+  /** @param {import('./connection.js').Drop} drop */
+  #dropped(drop) {
+    this.#agentLost();
+    this.#patience.stop();
+    this.#dispatch({ type: 'disturbed' });
+    if (drop === 'paused') return this.#putAside('paused');
+    if (drop === 'closed') {
+      this.#supervisor.stop();
+      return this.#failed('The conversation was closed on the server.', false);
+    }
+    if (drop === 'duplicate') {
+      // Without another tab that took it, LiveKit mistook our own reconnect for somebody else, once.
+      const again = performance.now() - this.#duplicateAt < DUPLICATE_AGAIN_MS;
+      this.#duplicateAt = performance.now();
+      if (again || !this.#tab.held) return this.#putAside('tab');
+    }
+    this.#become('lost');
+    this.#supervisor.lost();
+  }
+
+  /**
+   * @param {string} message
+   * @param {boolean} retrying
+   */
+  #failed(message, retrying) {
+    this.#set({ failure: { message, retrying } });
+    this.#become('gave-up');
+  }
+
+  /** @param {'tab' | 'paused'} why */
+  #putAside(why) {
+    this.#set({ setAside: why });
+    this.#become('set-aside');
+    void this.#leave();
+  }
+
+  async #leave() {
+    this.#supervisor.stop();
+    this.#agentLost();
+    this.#patience.stop();
+    this.#set({ failure: null, audioBlocked: false });
+    this.#tab.release();
+    await this.#connection.leave();
+  }
+
+  /** @param {{ identity: string, state: import('./connection.js').AgentState | null }[]} agents */
+  #agentsChanged(agents) {
+    this.#agents = agents;
+    if (this.#agent !== null && !agents.some(({ identity }) => identity === this.#agent)) {
+      this.#agentLost();
+      if (this.model.state === 'Connected') this.#patience.start();
+    }
+    this.#showAgent();
+  }
+
+  #agentLost() {
+    this.#agent = null;
+    this.#outbox.close();
+    this.#showAgent();
+  }
+
+  #showAgent() {
+    const agent = this.#agents.find(({ identity }) => identity === this.#agent) ?? this.#agents[0];
+    this.#set({ agentReady: this.#agent !== null, agentState: agent?.state ?? null });
+  }
+
+  /**
+   * @param {import('./wire.js').AgentRecord} record
+   * @param {string} from
+   */
+  #record(record, from) {
+    if (!isLive(this.model.state)) return; // A straggler of a conversation that was left or erased.
+    switch (record.type) {
+      case 'hello': {
+        const behind = isBehind(this.model.conversation, record.lastSeq);
+        this.#agent = from;
+        this.#patience.stop();
+        this.#showAgent();
+        this.#dispatch({ type: 'hello', language: record.language, lastSeq: record.lastSeq });
+        this.#outbox.open();
+        if (behind) void this.#refresh();
+        break;
+      }
+      case 'turn':
+        if (record.turn.role === 'assistant') this.#markGreeting(record.turn.text);
+        this.#dispatch({ type: 'turn', turn: record.turn });
+        break;
+      case 'saved':
+        this.#dispatch({ type: 'saved', ids: record.turns.map(({ id }) => id) });
+        break;
+      case 'erased':
+        void this.#erase();
+        break;
+    }
+  }
+
+  /** @param {{ segment: string, stream: number, role: import('./wire.js').Role, text: string, open: boolean }} draft */
+  #draft(draft) {
+    if (!isLive(this.model.state)) return;
+    if (draft.role === 'assistant') this.#markGreeting(draft.text);
+    this.#dispatch({ type: 'draft', ...draft, createdAt: Date.now() / 1000 });
+  }
+
+  /** @param {string} text */
+  #markGreeting(text) {
+    if (this.#greeted || this.#agent === null || text.trim() === '') return;
+    this.#greeted = true;
+    performance.mark('rejoin:greeting');
+  }
+
+  async #erase() {
+    this.#settings = { ...DEFAULT_SETTINGS };
+    // First, so that nothing that happens meanwhile is said or kept under the old identity.
+    this.#identity.forget();
+    this.#set({ erased: true, remembered: this.#identity.remembered, micWanted: false });
+    this.#dispatch({ type: 'erased' });
+    this.#become('set-aside');
+    await this.#leave();
+    await this.#history.wipe();
+  }
+
+  /** @param {import('./outbox.js').Typed} message */
+  async #send(message) {
+    if (this.#agent === null) throw new Error('no agent');
+    await this.#connection.sendTyped(message, this.#agent);
+  }
+
+  /** @param {import('./states.js').StateEvent} event */
+  #become(event) {
+    const state = nextState(this.model.state, event);
+    if (state === this.model.state) return;
+    this.#set({ state });
+    if (state === 'Connected') performance.mark('rejoin:connected');
+  }
+
+  /** @param {import('./conversation.js').ConversationEvent} event */
+  #dispatch(event) {
+    const conversation = reduce(this.model.conversation, event);
+    if (conversation === this.model.conversation) return;
+    const typed = conversation.pending !== this.model.conversation.pending;
+    this.#set({ conversation });
+    if (typed) this.#outbox.update(conversation.pending);
+    if (event.type !== 'draft') this.#save();
+  }
+
+  /** @param {Partial<Settings>} change */
+  #setSettings(change) {
+    Object.assign(this.#settings, change);
+    this.#set({ micWanted: this.#settings.mic === 'on' });
+    this.#save();
+  }
+
+  /** Each change is saved as it comes; a tab that was set aside no longer speaks for the conversation. */
+  #save() {
+    const { conversation, setAside, erased } = this.model;
+    if (setAside === 'tab' || erased || conversation === EMPTY) return;
+    this.#history.save({ conversation: toSaved(conversation), settings: { ...this.#settings } });
+  }
+
+  /** @param {Partial<Model>} change */
+  #set(change) {
+    this.model = { ...this.model, ...change };
+    this.#onChange();
+  }
+}
+
+/**
+ * @param {any} value
+ * @returns {Settings}
+ */
+function settingsFrom(value) {
+  if (!isObject(value)) return { ...DEFAULT_SETTINGS };
+  return {
+    live: value.live === true,
+    mic: value.mic === 'on' || value.mic === 'muted' ? value.mic : 'off',
+    deviceId: isText(value.deviceId) ? value.deviceId : null,
+  };
+}

@@ -1,0 +1,305 @@
+/**
+ * The conversation as the page knows it, and how each event changes it. Pure: no clock, no storage, no DOM.
+ *
+ * Three kinds of things are shown, and nothing twice: `turns` are the record, in the server's order;
+ * `pending` is what was typed and has no record yet (it carries the id that its record will have);
+ * `drafts` is what is being said right now, and goes when the record of that speech comes.
+ */
+import { isObject, isPresent, isText, parseTurn } from './wire.js';
+
+export const MAX_TURNS = 100;
+const MAX_SETTLED = 50;
+
+/** @typedef {import('./wire.js').WireTurn} WireTurn */
+/** @typedef {import('./wire.js').Role} Role */
+/** @typedef {import('./outbox.js').Typed} Typed */
+
+/** A turn that may take over the place on the screen (`key`) of the draft or typed message it came from. */
+/** @typedef {WireTurn & { key: string }} Turn */
+
+/**
+ * @typedef {object} Draft
+ * @property {string} key
+ * @property {string} segment
+ * @property {number} stream arrival number of the text stream that the text is from
+ * @property {Role} role
+ * @property {string} text
+ * @property {boolean} open false when nothing more will be added to it
+ * @property {string | undefined} after id of the newest record of its role when it began
+ * @property {number} createdAt Unix seconds
+ */
+
+/**
+ * @typedef {object} Conversation
+ * @property {string | null} sessionId
+ * @property {string | null} language
+ * @property {readonly Turn[]} turns by `seq`
+ * @property {readonly Draft[]} drafts oldest first
+ * @property {readonly Typed[]} pending oldest first
+ * @property {number} syncedSeq everything up to here is known, holes included; what to ask the gateway after
+ * @property {boolean} inSync whether live turns may advance `syncedSeq`: not between a disturbance and the
+ *   agent's word that nothing was missed
+ * @property {boolean} ended its user ended it
+ * @property {boolean} isNew the server began a new session in place of the one that was shown
+ * @property {readonly string[]} settled segments whose record has come; late text of theirs is ignored
+ * @property {readonly string[]} savedEarly ids whose saved mark came before their record
+ */
+
+/** @type {Conversation} */
+export const EMPTY = Object.freeze({
+  sessionId: null,
+  language: null,
+  turns: [],
+  drafts: [],
+  pending: [],
+  syncedSeq: 0,
+  inSync: false,
+  ended: false,
+  isNew: false,
+  settled: [],
+  savedEarly: [],
+});
+
+/**
+ * @typedef {{ type: 'admitted', admission: import('./wire.js').Admission }
+ *   | { type: 'hello', language: string | null, lastSeq: number }
+ *   | { type: 'synced' }
+ *   | { type: 'disturbed' }
+ *   | { type: 'turn', turn: WireTurn }
+ *   | { type: 'saved', ids: string[] }
+ *   | { type: 'draft', segment: string, stream: number, role: Role, text: string, open: boolean, createdAt: number }
+ *   | { type: 'typed', message: Typed }
+ *   | { type: 'ended' }
+ *   | { type: 'erased' }} ConversationEvent
+ */
+
+/**
+ * @param {Conversation} state
+ * @param {ConversationEvent} event
+ * @returns {Conversation} the same object when nothing changed
+ */
+export function reduce(state, event) {
+  switch (event.type) {
+    case 'admitted':
+      return admit(state, event.admission);
+    case 'hello': {
+      // The agent says everything again that is still being said; the rest is in the record up to lastSeq.
+      const drafts = state.drafts.filter((draft) => draft.open && draft.role === 'assistant');
+      const inSync = event.lastSeq <= state.syncedSeq;
+      return { ...state, drafts, inSync, language: event.language ?? state.language };
+    }
+    case 'synced':
+      return { ...state, inSync: true };
+    case 'disturbed':
+      return state.inSync ? { ...state, inSync: false } : state;
+    case 'turn': {
+      const next = withTurn(state, event.turn, true);
+      return next.inSync ? { ...next, syncedSeq: Math.max(next.syncedSeq, event.turn.seq) } : next;
+    }
+    case 'saved':
+      return markSaved(state, event.ids);
+    case 'draft':
+      return withDraft(state, event);
+    case 'typed':
+      return { ...state, pending: [...state.pending, event.message] };
+    case 'ended':
+      return { ...state, ended: true, drafts: [] };
+    case 'erased':
+      return EMPTY;
+  }
+}
+
+/**
+ * Whether turns were missed that only the gateway can tell.
+ *
+ * @param {Conversation} state
+ * @param {number} lastSeq as the agent knows it
+ */
+export const isBehind = (state, lastSeq) => lastSeq > state.syncedSeq;
+
+/**
+ * @param {Conversation} state
+ * @param {import('./wire.js').Admission} admission
+ * @returns {Conversation}
+ */
+function admit(state, admission) {
+  const same = state.sessionId === admission.sessionId;
+  const hadTurns = state.turns.length > 0 || state.drafts.length > 0;
+  /** @type {Conversation} */
+  let next = same
+    ? { ...state, ended: false, inSync: false }
+    : { ...EMPTY, pending: state.pending, isNew: state.sessionId !== null && hadTurns };
+  next = {
+    ...next,
+    sessionId: admission.sessionId,
+    language: admission.language ?? next.language,
+    syncedSeq: Math.max(next.syncedSeq, admission.lastSeq),
+  };
+  for (const turn of admission.turns) next = withTurn(next, turn, false);
+  return next;
+}
+
+/**
+ * @param {Conversation} state
+ * @param {WireTurn} turn
+ * @param {boolean} live it came from the agent just now, so finished drafts of its role are of this speech
+ *   or of an earlier one
+ * @returns {Conversation}
+ */
+function withTurn(state, turn, live) {
+  const typed = state.pending.some((message) => message.id === turn.id);
+  const known = state.turns.find((other) => other.id === turn.id);
+  const replaced = typed || known ? [] : state.drafts.filter((draft) => isDraftOf(draft, turn, live));
+  const early = state.savedEarly.includes(turn.id);
+  /** @type {Turn} */
+  const added = {
+    ...turn,
+    key: known?.key ?? replaced[0]?.key ?? turn.id,
+    saved: turn.saved || early || known?.saved === true,
+  };
+  const turns = state.turns.filter((other) => other.id !== turn.id && other.seq !== turn.seq);
+  const at = turns.findLastIndex((other) => other.seq < turn.seq) + 1;
+  turns.splice(at, 0, added);
+  return {
+    ...state,
+    turns: turns.slice(-MAX_TURNS),
+    drafts: replaced.length > 0 ? state.drafts.filter((draft) => !replaced.includes(draft)) : state.drafts,
+    settled: [...state.settled, ...replaced.map((draft) => draft.segment)].slice(-MAX_SETTLED),
+    pending: typed ? state.pending.filter((message) => message.id !== turn.id) : state.pending,
+    savedEarly: early ? state.savedEarly.filter((id) => id !== turn.id) : state.savedEarly,
+  };
+}
+
+/**
+ * Drafts and records share no id. A finished draft is of this record or of an older one; one that is still
+ * open may already be the next speech, unless it says the same.
+ *
+ * @param {Draft} draft
+ * @param {WireTurn} turn
+ * @param {boolean} live
+ */
+function isDraftOf(draft, turn, live) {
+  if (draft.role !== turn.role) return false;
+  return (live && !draft.open) || saysTheSame(draft.text, turn.text);
+}
+
+/**
+ * @param {string} draft
+ * @param {string} record
+ * @returns {boolean} whether the draft is the beginning or the end of the record, or the record that of the
+ *   draft, or most words of a longer draft are in the record (a recogniser changes its mind)
+ */
+function saysTheSame(draft, record) {
+  const spoken = words(draft);
+  const recorded = words(record);
+  if (spoken.length === 0) return true;
+  const [one, other] = [spoken.join(' '), recorded.join(' ')];
+  // No word boundary at the end: the last word of a draft may be cut anywhere.
+  if (other.startsWith(one) || one.startsWith(other) || other.endsWith(` ${one}`)) return true;
+  const known = new Set(recorded);
+  return spoken.length > 2 && spoken.filter((word) => known.has(word)).length * 2 > spoken.length;
+}
+
+/**
+ * @param {Conversation} state
+ * @param {Role} role
+ */
+const newestOf = (state, role) => state.turns.findLast((turn) => turn.role === role);
+
+/** @param {string} text */
+const words = (text) => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+
+/**
+ * @param {Conversation} state
+ * @param {string[]} ids
+ * @returns {Conversation}
+ */
+function markSaved(state, ids) {
+  const unknown = ids.filter((id) => !state.turns.some((turn) => turn.id === id));
+  return {
+    ...state,
+    turns: state.turns.map((turn) => (ids.includes(turn.id) && !turn.saved ? { ...turn, saved: true } : turn)),
+    savedEarly: [...state.savedEarly, ...unknown].slice(-MAX_SETTLED),
+  };
+}
+
+/**
+ * @param {Conversation} state
+ * @param {Extract<ConversationEvent, { type: 'draft' }>} event
+ * @returns {Conversation}
+ */
+function withDraft(state, { segment, stream, role, text, open, createdAt }) {
+  if (state.settled.includes(segment)) return state;
+  const known = state.drafts.find((draft) => draft.segment === segment);
+  // Each interim result is a stream of its own: what an older one still delivers is out of date.
+  if (known && stream < known.stream) return state;
+  if (text.trim() === '' && !known) return state;
+  /** @type {Draft} */
+  const draft = {
+    key: known?.key ?? `draft-${segment}`,
+    segment,
+    stream,
+    role,
+    text: text === '' ? (known?.text ?? '') : text,
+    open: open && (known?.open ?? true),
+    after: known ? known.after : newestOf(state, role)?.id,
+    createdAt: known?.createdAt ?? createdAt,
+  };
+  // Its record may have come before its end.
+  const newest = newestOf(state, role);
+  if (!draft.open && newest && newest.id !== draft.after && saysTheSame(draft.text, newest.text)) {
+    const settled = [...state.settled, segment].slice(-MAX_SETTLED);
+    return { ...state, settled, drafts: state.drafts.filter((other) => other !== known) };
+  }
+  const drafts = known
+    ? state.drafts.map((other) => (other === known ? draft : other))
+    : [...state.drafts, draft];
+  return { ...state, drafts };
+}
+
+/**
+ * What is kept of a conversation across a reload.
+ *
+ * @param {Conversation} state
+ */
+export const toSaved = ({ sessionId, language, turns, pending, syncedSeq, ended }) => ({
+  sessionId,
+  language,
+  turns: turns.map(({ id, seq, role, text, createdAt, interrupted, saved }) => ({
+    id,
+    seq,
+    role,
+    text,
+    created_at: createdAt,
+    interrupted,
+    saved,
+  })),
+  pending,
+  syncedSeq,
+  ended,
+});
+
+/**
+ * @param {any} value what {@link toSaved} made, perhaps by an older version of the page
+ * @returns {Conversation | null} null when it holds no conversation
+ */
+export function fromSaved(value) {
+  if (!isObject(value) || !Array.isArray(value.turns) || !Array.isArray(value.pending)) return null;
+  const sessionId = isText(value.sessionId) ? value.sessionId : null;
+  const pending = value.pending.filter((/** @type {any} */ message) => isText(message?.id) && isText(message.text));
+  if (sessionId === null && pending.length === 0) return null;
+  /** @type {Turn[]} */
+  const turns = value.turns
+    .map((/** @type {any} */ turn) => parseTurn(turn, false))
+    .filter(isPresent)
+    .map((/** @type {WireTurn} */ turn) => ({ ...turn, key: turn.id }));
+  return {
+    ...EMPTY,
+    sessionId,
+    language: isText(value.language) ? value.language : null,
+    turns,
+    pending,
+    syncedSeq: Number.isSafeInteger(value.syncedSeq) ? value.syncedSeq : 0,
+    ended: value.ended === true,
+  };
+}

@@ -1,0 +1,218 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { EMPTY, MAX_TURNS, fromSaved, isBehind, reduce, toSaved } from './conversation.js';
+
+const turn = (seq, role, text, more = {}) => ({
+  id: `t${seq}`,
+  seq,
+  role,
+  text,
+  createdAt: 1000 + seq,
+  interrupted: false,
+  saved: false,
+  ...more,
+});
+const admission = (more = {}) => ({
+  serverUrl: 'wss://livekit.example',
+  token: 'x',
+  sessionId: 's1',
+  resumed: true,
+  lastSeq: 0,
+  language: 'en',
+  turns: [],
+  ...more,
+});
+const draft = (segment, role, text, more = {}) => ({
+  type: 'draft',
+  segment,
+  stream: 1,
+  role,
+  text,
+  open: true,
+  createdAt: 2000,
+  ...more,
+});
+const typed = (id, text) => ({ type: 'typed', message: { id, text, createdAt: 1500 } });
+const play = (events, state = EMPTY) => events.reduce(reduce, state);
+const live = (...turns) => turns.map((each) => ({ type: 'turn', turn: each }));
+const admitted = (more) => ({ type: 'admitted', admission: admission(more) });
+const hello = (lastSeq) => ({ type: 'hello', language: 'en', lastSeq });
+const texts = (items) => items.map(({ text }) => text);
+
+test('Turns are shown in the order of the server, whatever the order they come in.', () => {
+  const state = play([admitted(), ...live(turn(3, 'user', 'c'), turn(1, 'user', 'a'), turn(2, 'assistant', 'b'))]);
+  assert.deepEqual(texts(state.turns), ['a', 'b', 'c']);
+});
+
+test('A turn that comes twice is shown once, and stays saved.', () => {
+  const state = play([admitted(), ...live(turn(1, 'user', 'a', { saved: true }), turn(1, 'user', 'a'))]);
+  assert.equal(state.turns.length, 1);
+  assert.equal(state.turns[0].saved, true);
+});
+
+test('Only the newest hundred turns are kept.', () => {
+  const turns = Array.from({ length: MAX_TURNS + 20 }, (_, index) => turn(index + 1, 'user', `${index + 1}`));
+  const state = play([admitted({ turns, lastSeq: 120 })]);
+  assert.equal(state.turns.length, MAX_TURNS);
+  assert.equal(state.turns[0].seq, 21);
+});
+
+test('A saved mark applies to its turn, even when it comes first.', () => {
+  const state = play([admitted(), { type: 'saved', ids: ['t1', 't2'] }, ...live(turn(1, 'user', 'a'))]);
+  assert.equal(state.turns[0].saved, true);
+  const later = play([...live(turn(3, 'user', 'c')), { type: 'saved', ids: ['t3'] }], state);
+  assert.deepEqual(later.turns.map(({ saved }) => saved), [true, true]);
+});
+
+test('The record replaces the draft of its role, in the place of the draft.', () => {
+  const state = play([admitted(), hello(0), draft('g1', 'assistant', 'Hello the'), draft('g2', 'user', 'Hi')]);
+  const [assistant] = state.drafts;
+  const next = play(live(turn(1, 'assistant', 'Hello there.')), state);
+  assert.deepEqual(texts(next.turns), ['Hello there.']);
+  assert.deepEqual(texts(next.drafts), ['Hi']);
+  assert.equal(next.turns[0].key, assistant.key);
+});
+
+test('Late text of a draft whose record has come is ignored.', () => {
+  const state = play([
+    admitted(),
+    draft('g1', 'assistant', 'Hello'),
+    ...live(turn(1, 'assistant', 'Hello there.')),
+    draft('g1', 'assistant', 'Hello there.', { open: false }),
+  ]);
+  assert.deepEqual(state.drafts, []);
+});
+
+test('A draft of the next speech survives the record of the last one.', () => {
+  const state = play([
+    admitted(),
+    draft('g1', 'assistant', 'The first answer.', { open: false }),
+    draft('g2', 'assistant', 'Something else begins'),
+    ...live(turn(1, 'assistant', 'The first answer.')),
+  ]);
+  assert.deepEqual(texts(state.drafts), ['Something else begins']);
+});
+
+test('All finished segments of a speech go when its record comes, though the recogniser changed words.', () => {
+  const state = play([
+    admitted(),
+    draft('g1', 'user', 'My name is', { open: false }),
+    draft('g2', 'user', 'Mario', { open: false }),
+    ...live(turn(1, 'user', 'My name is Maria.')),
+  ]);
+  assert.deepEqual(state.drafts, []);
+});
+
+test('A segment that ends after its record came does not stay behind.', () => {
+  const state = play([
+    admitted(),
+    draft('g1', 'user', 'completely other'),
+    ...live(turn(1, 'user', 'My name is Maria')),
+    draft('g1', 'user', 'My name is Maria', { stream: 2, open: false }),
+  ]);
+  assert.deepEqual(state.drafts, []);
+});
+
+test('Saying the same again is a draft of its own.', () => {
+  const state = play([
+    admitted(),
+    ...live(turn(1, 'user', 'Yes')),
+    draft('g2', 'user', 'Yes', { open: false }),
+  ]);
+  assert.deepEqual(texts(state.drafts), ['Yes']);
+});
+
+test('An older interim result cannot overwrite a newer one.', () => {
+  const state = play([
+    draft('g1', 'user', 'one two', { stream: 2 }),
+    draft('g1', 'user', 'one', { stream: 1, open: true }),
+  ]);
+  assert.deepEqual(texts(state.drafts), ['one two']);
+});
+
+test('An empty stream shows nothing, and an empty end keeps the text.', () => {
+  assert.deepEqual(play([draft('g1', 'assistant', '', { open: false })]).drafts, []);
+  const state = play([draft('g1', 'assistant', 'So far'), draft('g1', 'assistant', '', { open: false })]);
+  assert.deepEqual(texts(state.drafts), ['So far']);
+  assert.equal(state.drafts[0].open, false);
+});
+
+test('A typed message waits under its own id until the record with that id comes.', () => {
+  const state = play([admitted(), typed('m1', 'Hello'), typed('m2', 'Again')]);
+  assert.deepEqual(texts(state.pending), ['Hello', 'Again']);
+  const next = play(live(turn(1, 'user', 'Hello', { id: 'm1' })), state);
+  assert.deepEqual(texts(next.pending), ['Again']);
+  assert.equal(next.turns[0].key, 'm1');
+});
+
+test('The record of a typed message leaves the draft of speech alone.', () => {
+  const state = play([
+    admitted(),
+    typed('m1', 'Hello'),
+    draft('g1', 'user', 'Hello', { open: false }),
+    ...live(turn(1, 'user', 'Hello', { id: 'm1' })),
+  ]);
+  assert.deepEqual(texts(state.drafts), ['Hello']);
+});
+
+test('The answer of the gateway fills in what is missing and settles what was typed.', () => {
+  const state = play([
+    admitted(),
+    ...live(turn(1, 'user', 'a')),
+    typed('m1', 'b'),
+    admitted({ lastSeq: 3, turns: [turn(2, 'user', 'b', { id: 'm1', saved: true }), turn(3, 'assistant', 'c')] }),
+  ]);
+  assert.deepEqual(texts(state.turns), ['a', 'b', 'c']);
+  assert.deepEqual(state.pending, []);
+  assert.equal(state.isNew, false);
+});
+
+test('Another session drops what was shown and takes along what was not sent.', () => {
+  const state = play([admitted(), ...live(turn(1, 'user', 'old')), typed('m1', 'unsent'), draft('g', 'user', 'x')]);
+  const next = reduce(state, { type: 'admitted', admission: admission({ sessionId: 's2', resumed: false }) });
+  assert.equal(next.sessionId, 's2');
+  assert.equal(next.isNew, true);
+  assert.deepEqual([next.turns, next.drafts, next.syncedSeq], [[], [], 0]);
+  assert.deepEqual(texts(next.pending), ['unsent']);
+});
+
+test('A first session is not announced as a new one.', () => {
+  assert.equal(play([typed('m1', 'Hi'), admitted({ resumed: false })]).isNew, false);
+});
+
+test('What is known for sure grows only while nothing can have been missed.', () => {
+  const joined = play([admitted({ lastSeq: 4 })]);
+  assert.equal(joined.syncedSeq, 4);
+  const early = play(live(turn(7, 'user', 'x')), joined);
+  assert.equal(early.syncedSeq, 4, 'before hello, turns 5 and 6 may have been missed');
+  assert.equal(isBehind(early, 7), true);
+  const caughtUp = play([hello(7), admitted({ lastSeq: 7 }), { type: 'synced' }, ...live(turn(9, 'user', 'y'))], early);
+  assert.equal(caughtUp.syncedSeq, 9);
+  const disturbed = play([{ type: 'disturbed' }, ...live(turn(12, 'user', 'z'))], caughtUp);
+  assert.equal(disturbed.syncedSeq, 9);
+});
+
+test('Hello drops drafts that nobody will finish, and keeps the one being spoken.', () => {
+  const state = play([
+    admitted(),
+    draft('g1', 'user', 'half a sen'),
+    draft('g2', 'assistant', 'cut off', { open: false }),
+    draft('g3', 'assistant', 'speaking now'),
+    hello(0),
+  ]);
+  assert.deepEqual(texts(state.drafts), ['speaking now']);
+});
+
+test('A saved conversation comes back as it was, without drafts.', () => {
+  const state = play([admitted({ lastSeq: 2 }), hello(2), ...live(turn(3, 'user', 'a')), typed('m1', 'b'), draft('g', 'user', 'x')]);
+  const back = fromSaved(structuredClone(toSaved(state)));
+  assert.deepEqual(texts(back.turns), ['a']);
+  assert.deepEqual(texts(back.pending), ['b']);
+  assert.deepEqual([back.sessionId, back.syncedSeq, back.ended, back.drafts], ['s1', 3, false, []]);
+});
+
+test('Nonsense in the place of a saved conversation is none.', () => {
+  for (const value of [null, undefined, 7, 'x', [], {}, { turns: [], pending: [] }, { turns: 1, pending: [] }]) {
+    assert.equal(fromSaved(value), null);
+  }
+});

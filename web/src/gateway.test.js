@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  GatewayGarbled,
+  GatewayRefused,
+  GatewayUnavailable,
+  GatewayUnreachable,
+  requestToken,
+} from './gateway.js';
+
+const proof = { participant_identity: 'i'.repeat(22), participant_attributes: { 'rj.load': 'l'.repeat(22) } };
+const answer = {
+  server_url: 'wss://livekit.example',
+  participant_token: 'token',
+  participant_identity: 'p',
+  room_name: 's1',
+  session_id: 's1',
+  resumed: true,
+  last_seq: 2,
+  language: 'en',
+  turns: [{ id: 't1', seq: 1, role: 'user', text: 'Hi', created_at: 1.5, interrupted: false }, { id: 'broken' }],
+};
+const reply = (body, status = 201) => async () =>
+  new Response(typeof body === 'string' ? body : JSON.stringify(body), { status });
+const ask = (fetcher, more = {}) => requestToken({ proof, sessionId: null, afterSeq: 0, ...more }, fetcher);
+
+test('It asks for exactly what the contract allows.', async () => {
+  const bodies = [];
+  const fetcher = async (url, init) => {
+    assert.equal(url, 'api/token');
+    bodies.push(JSON.parse(init.body));
+    return new Response(JSON.stringify(answer), { status: 201 });
+  };
+  await ask(fetcher);
+  await ask(fetcher, { sessionId: 's1', afterSeq: 7 });
+  assert.deepEqual(bodies, [proof, { ...proof, session_id: 's1', after_seq: 7 }]);
+});
+
+test('It gives the answer in the words of the page, saved turns included, broken ones left out.', async () => {
+  const admission = await ask(reply(answer));
+  assert.equal(admission.sessionId, 's1');
+  assert.deepEqual(admission.turns, [
+    { id: 't1', seq: 1, role: 'user', text: 'Hi', createdAt: 1.5, interrupted: false, saved: true },
+  ]);
+});
+
+test('A refusal carries the code and the sentence of the gateway, and is final.', async () => {
+  const error = { code: 'bad_identity', message: 'Reload the page to get a new identity.' };
+  await assert.rejects(ask(reply({ error }, 422)), (thrown) => {
+    assert.ok(thrown instanceof GatewayRefused);
+    assert.deepEqual([thrown.code, thrown.message, thrown.retryable], [error.code, error.message, false]);
+    return true;
+  });
+});
+
+test('Trouble that may pass is retryable, whoever answered.', async () => {
+  for (const status of [408, 429, 500, 502, 503]) {
+    await assert.rejects(ask(reply('<html>Bad gateway</html>', status)), (thrown) => {
+      assert.ok(thrown instanceof GatewayUnavailable);
+      assert.deepEqual([thrown.code, thrown.retryable], [`http_${status}`, true]);
+      return true;
+    });
+  }
+});
+
+test('No answer is retryable, too.', async () => {
+  await assert.rejects(ask(() => Promise.reject(new TypeError('Failed to fetch'))), GatewayUnreachable);
+});
+
+test('A success that is no admission is garbled.', async () => {
+  for (const body of ['', '<html>', '[]', '{}', { ...answer, session_id: 7 }]) {
+    await assert.rejects(ask(reply(body)), GatewayGarbled);
+  }
+});
+
+test('Who aborts gets the reason, not an error of the gateway.', async () => {
+  const controller = new AbortController();
+  controller.abort(new Error('stopped'));
+  await assert.rejects(ask(() => Promise.reject(new TypeError('aborted')), { signal: controller.signal }), /stopped/);
+});

@@ -1,0 +1,151 @@
+/**
+ * The saved conversation: one sealed record in IndexedDB, written again at every change, since no unload
+ * handler can be relied on. It is a cache that makes the page paint at once; the server is the record.
+ * Whatever is wrong with it (blocked, corrupt, evicted), the page starts empty and the server fills it.
+ */
+import { clear, createStore, getMany, setMany } from 'idb-keyval';
+import { canSeal, makeKey, seal, unseal } from './seal.js';
+
+const KEY = 'key';
+const CONVERSATION = 'conversation';
+const SETTINGS = 'settings';
+/** Bound into the seal; a new shape of the record gets a new place, and old records simply do not open. */
+const PLACE = 'rejoin/conversation/1';
+/** A database that does not answer (seen in Safari after a crash) must not hold up the page. */
+const LOAD_TIMEOUT_MS = 1500;
+
+/**
+ * Where records go; the browser's is IndexedDB.
+ *
+ * @typedef {object} Drawer
+ * @property {(keys: string[]) => Promise<unknown[]>} getMany
+ * @property {(entries: [string, unknown][]) => Promise<void>} setMany in one transaction
+ * @property {() => Promise<void>} clear
+ */
+
+/** @returns {Drawer} */
+export function indexedDbDrawer() {
+  const store = createStore('rejoin', 'history');
+  // Async, since where storage is blocked these throw before they return a promise.
+  return {
+    getMany: async (keys) => getMany(keys, store),
+    setMany: async (entries) => setMany(entries, store),
+    clear: async () => clear(store),
+  };
+}
+
+/**
+ * What is saved at once. Only `conversation` holds words of anybody; it is sealed, and not kept at all where
+ * the browser cannot seal. `settings` are kept as they are, so that even then a reload goes on by itself.
+ *
+ * @typedef {{ conversation: unknown, settings: unknown }} Saved
+ */
+
+export class History {
+  /** @type {Drawer | null} null: nothing is kept */
+  #drawer = null;
+  /** @type {CryptoKey | null} */
+  #key = null;
+  /** @type {Saved | null} the newest state not yet written; older ones are skipped */
+  #waiting = null;
+  /** @type {Promise<void> | null} */
+  #writing = null;
+
+  /** @param {() => Drawer} openDrawer */
+  constructor(openDrawer = indexedDbDrawer) {
+    try {
+      this.#drawer = openDrawer();
+    } catch {
+      this.#drawer = null;
+    }
+  }
+
+  /** @returns {Promise<Saved>} what was saved last, unchecked; null for what is not there or does not open */
+  async load() {
+    /** @type {Saved} */
+    const saved = { conversation: null, settings: null };
+    if (this.#drawer === null) return saved;
+    try {
+      const keys = [KEY, CONVERSATION, SETTINGS];
+      const [key, sealed, settings] = await withTimeout(this.#drawer.getMany(keys), LOAD_TIMEOUT_MS);
+      saved.settings = settings ?? null;
+      if (!canSeal() || !(key instanceof CryptoKey)) return saved;
+      this.#key = key;
+      saved.conversation = await unseal(key, /** @type {import('./seal.js').Sealed} */ (sealed), PLACE);
+    } catch (error) {
+      if (error instanceof DrawerTimeout || isStorageError(error)) this.#drawer = null;
+    }
+    return saved;
+  }
+
+  /**
+   * Writes now, or right after the write that is under way. Never throws: what cannot be kept is not kept.
+   *
+   * @param {Saved} saved
+   */
+  save(saved) {
+    if (this.#drawer === null) return;
+    this.#waiting = saved;
+    this.#writing ??= this.#writeAll().finally(() => {
+      this.#writing = null;
+    });
+  }
+
+  /** Resolves when everything saved so far was written. */
+  async settled() {
+    await this.#writing;
+  }
+
+  /** Erases everything, the key too, and drops what was about to be written. */
+  async wipe() {
+    this.#waiting = null;
+    await this.#writing;
+    this.#key = null;
+    await this.#drawer?.clear().catch(() => {});
+  }
+
+  async #writeAll() {
+    while (this.#waiting !== null && this.#drawer !== null) {
+      const { conversation, settings } = this.#waiting;
+      this.#waiting = null;
+      /** @type {[string, unknown][]} */
+      const entries = [[SETTINGS, settings]];
+      try {
+        if (canSeal()) {
+          if (this.#key === null) {
+            this.#key = await makeKey();
+            entries.push([KEY, this.#key]);
+          }
+          entries.push([CONVERSATION, await seal(this.#key, conversation, PLACE)]);
+        }
+        await this.#drawer.setMany(entries);
+      } catch {
+        // Full or gone. The next change tries again, with a key that is stored together with what it sealed.
+        if (entries.some(([name]) => name === KEY)) this.#key = null;
+      }
+    }
+  }
+}
+
+class DrawerTimeout extends Error {}
+
+/**
+ * @param {unknown} error
+ * @returns {boolean} true for what IndexedDB itself refuses; a seal that does not open is an OperationError
+ */
+function isStorageError(error) {
+  return error instanceof DOMException && error.name !== 'OperationError';
+}
+
+/**
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {number} timeoutMs
+ * @returns {Promise<T>}
+ */
+function withTimeout(promise, timeoutMs) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new DrawerTimeout()), timeoutMs);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}

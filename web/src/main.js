@@ -1,0 +1,58 @@
+/** The order of a page load: what was saved is on the screen first, then the network is asked. */
+import { App } from './app.js';
+import { History } from './history.js';
+import { openIdentity } from './identity.js';
+import { createView } from './view/index.js';
+
+/** @type {((model: import('./app.js').Model) => void) | null} */
+let view = null;
+let isScheduled = false;
+
+/** Many changes of one moment are one rendering. */
+function schedule() {
+  if (isScheduled || view === null) return;
+  isScheduled = true;
+  queueMicrotask(() => {
+    isScheduled = false;
+    view?.(app.model);
+  });
+}
+
+const app = new App({ identity: openIdentity(), history: new History(), onChange: schedule });
+const goesOn = await app.restore();
+view = createView(app);
+view(app.model);
+await nextPaint();
+performance.mark('rejoin:screen');
+
+if (goesOn) void app.rejoin();
+else whenIdle(() => app.warmUp());
+
+for (const type of ['pointerup', 'keydown']) addEventListener(type, () => app.levels.wake(), { passive: true });
+addEventListener('online', () => app.hurry());
+document.addEventListener('visibilitychange', () => {
+  if (document.visibilityState === 'visible') app.hurry();
+});
+
+/** Resolves when the frame with what was just rendered has been painted; a hidden tab paints none. */
+function nextPaint() {
+  return /** @type {Promise<void>} */ (
+    new Promise((resolve) => {
+      if (document.visibilityState === 'hidden') return resolve();
+      requestAnimationFrame(() => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = () => {
+          port1.close();
+          resolve();
+        };
+        port2.postMessage(null);
+      });
+    })
+  );
+}
+
+/** @param {() => void} task */
+function whenIdle(task) {
+  if ('requestIdleCallback' in globalThis) requestIdleCallback(task, { timeout: 2000 });
+  else setTimeout(task, 500);
+}

@@ -1,0 +1,48 @@
+/** One line about what is going on, the most important first, with a button where one helps. */
+import { MIC_NOTES } from '../microphone.js';
+import { byId, setData, setText } from './dom.js';
+
+/** @typedef {{ text: string, tone: 'problem' | 'quiet', retry?: boolean }} Notice */
+
+/** @param {import('../app.js').App} app */
+export function createNotice(app) {
+  const [notice, text, retry, startAudio] = [byId('notice'), byId('notice-text'), byId('retry'), byId('start-audio')];
+  retry.addEventListener('click', () => app.retry());
+  startAudio.addEventListener('click', () => void app.startAudio());
+
+  /** @param {import('../app.js').Model} model */
+  return function render(model) {
+    const current = noticeOf(model);
+    notice.hidden = current === null;
+    setText(text, current?.text ?? '');
+    setData(notice, { tone: current?.tone ?? 'quiet' });
+    retry.hidden = current?.retry !== true;
+    startAudio.hidden = !model.audioBlocked || model.state !== 'Connected';
+  };
+}
+
+/**
+ * @param {import('../app.js').Model} model
+ * @returns {Notice | null}
+ */
+export function noticeOf(model) {
+  if (model.state === 'Failed' && model.failure) {
+    const { message, retrying } = model.failure;
+    const text = retrying ? `${message} This page keeps trying.` : message;
+    return { text, tone: 'problem', retry: true };
+  }
+  if (model.state === 'Reconnecting') {
+    return { text: 'The connection was interrupted. What you type now is sent when it is back.', tone: 'quiet' };
+  }
+  if (model.waiting === 'late') return { text: 'It is taking longer than usual.', tone: 'problem', retry: true };
+  if (model.waiting === 'coming') return { text: 'Your assistant is on its way…', tone: 'quiet' };
+  const micNote = MIC_NOTES[model.mic];
+  if (micNote && model.state === 'Connected') return { text: micNote, tone: 'problem' };
+  if (model.state === 'Connected' && model.mic === 'off' && model.micWanted) {
+    return { text: 'Press the microphone to talk again, or type.', tone: 'quiet' };
+  }
+  if (!model.remembered && model.conversation.turns.length === 0) {
+    return { text: 'This browser keeps nothing for this page, so a reload will start a new conversation.', tone: 'quiet' };
+  }
+  return null;
+}

@@ -1,0 +1,155 @@
+/** The conversation as people read it. Elements are kept by key, so what only changes does not blink. */
+import { byId, find, setData, setText } from './dom.js';
+
+/** Still "at the bottom" for somebody whose finger slipped. */
+const BOTTOM_SLACK_PX = 48;
+
+/**
+ * @typedef {object} Bubble what one element shows
+ * @property {string} key
+ * @property {string} id
+ * @property {number | null} seq
+ * @property {import('../wire.js').Role} role
+ * @property {string} text
+ * @property {number} createdAt
+ * @property {boolean} saved
+ * @property {boolean} draft
+ * @property {string} note
+ */
+
+const NAMES = { user: 'You', assistant: 'Assistant' };
+
+export function createTranscript() {
+  const [talk, record, upcoming] = [byId('talk'), byId('record'), byId('upcoming')];
+  const [latest, divider] = [byId('latest'), byId('new-conversation')];
+  /** @type {HTMLTemplateElement} */
+  const template = byId('turn-template');
+  /** @type {Map<string, HTMLElement>} */
+  const elements = new Map();
+  /** @type {import('../conversation.js').Conversation | null} */
+  let shown = null;
+  let wasHidden = true;
+  let following = true;
+
+  const scrollToEnd = () => {
+    talk.scrollTop = talk.scrollHeight;
+  };
+  talk.addEventListener('scroll', () => {
+    following = talk.scrollHeight - talk.scrollTop - talk.clientHeight <= BOTTOM_SLACK_PX;
+    if (following) latest.hidden = true;
+  });
+  latest.addEventListener('click', () => {
+    following = true;
+    latest.hidden = true;
+    scrollToEnd();
+  });
+  // The dock grows and shrinks below it, and phones turn.
+  new ResizeObserver(() => following && scrollToEnd()).observe(talk);
+
+  /**
+   * @param {HTMLElement} parent
+   * @param {Bubble[]} bubbles
+   * @param {Set<string>} unseen keys that no list has asked for yet
+   */
+  const fill = (parent, bubbles, unseen) => {
+    let next = parent.firstElementChild;
+    for (const bubble of bubbles) {
+      unseen.delete(bubble.key);
+      let element = elements.get(bubble.key);
+      if (element === undefined) {
+        element = /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
+        elements.set(bubble.key, element);
+      }
+      paint(element, bubble);
+      if (element === next) next = next.nextElementSibling;
+      else parent.insertBefore(element, next);
+    }
+  };
+
+  /** @param {import('../app.js').Model} model */
+  return function render({ conversation, state, setAside }) {
+    const isHidden = state === 'Idle' && setAside === null;
+    if (conversation === shown && isHidden === wasHidden) return;
+    const grew = shown !== null && sizeOf(conversation) > sizeOf(shown);
+    shown = conversation;
+
+    divider.hidden = !conversation.isNew;
+    if (conversation.language !== null && talk.lang !== conversation.language) talk.lang = conversation.language;
+    const unseen = new Set(elements.keys());
+    const records = conversation.turns.map(ofTurn);
+    const rest = [...conversation.pending.map(ofPending), ...conversation.drafts.map(ofDraft)];
+    fill(record, records, unseen);
+    fill(upcoming, rest.sort((one, other) => one.createdAt - other.createdAt), unseen);
+    for (const key of unseen) {
+      elements.get(key)?.remove();
+      elements.delete(key);
+    }
+
+    if (following || wasHidden) scrollToEnd();
+    else if (grew) latest.hidden = false;
+    wasHidden = isHidden;
+  };
+}
+
+/** @param {import('../conversation.js').Conversation} conversation */
+const sizeOf = ({ turns, drafts, pending }) => turns.length + drafts.length + pending.length;
+
+/**
+ * @param {import('../conversation.js').Turn} turn
+ * @returns {Bubble}
+ */
+function ofTurn({ key, id, seq, role, text, createdAt, saved, interrupted }) {
+  const note = !saved ? 'Not saved yet' : interrupted ? 'Interrupted' : '';
+  return { key, id, seq, role, text, createdAt, saved, draft: false, note };
+}
+
+/**
+ * @param {import('../outbox.js').Typed} message
+ * @returns {Bubble}
+ */
+function ofPending({ id, text, createdAt }) {
+  return { key: id, id, seq: null, role: 'user', text, createdAt, saved: false, draft: false, note: 'Waiting to be sent' };
+}
+
+/**
+ * @param {import('../conversation.js').Draft} draft
+ * @returns {Bubble}
+ */
+function ofDraft({ key, role, text, createdAt }) {
+  return { key, id: '', seq: null, role, text, createdAt, saved: false, draft: true, note: '' };
+}
+
+/**
+ * @param {HTMLElement} element
+ * @param {Bubble} bubble
+ */
+function paint(element, { id, seq, role, text, createdAt, saved, draft, note }) {
+  setData(element, {
+    role,
+    turnId: id,
+    seq: seq === null ? '' : String(seq),
+    saved: String(saved),
+    draft: String(draft),
+  });
+  setText(find(element, '.who'), NAMES[role]);
+  setText(find(element, '.turn-text'), text);
+  setText(find(element, '.turn-note'), note);
+  const time = /** @type {HTMLTimeElement} */ (find(element, 'time'));
+  const when = new Date(createdAt * 1000);
+  const iso = when.toISOString();
+  if (time.dateTime !== iso) {
+    time.dateTime = iso;
+    setText(time, clock(when, new Date()));
+  }
+}
+
+const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const DAY_AND_TIME = new Intl.DateTimeFormat(undefined, { weekday: 'short', hour: '2-digit', minute: '2-digit' });
+
+/**
+ * @param {Date} when
+ * @param {Date} now
+ */
+function clock(when, now) {
+  return (when.toDateString() === now.toDateString() ? TIME : DAY_AND_TIME).format(when);
+}

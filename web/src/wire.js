@@ -1,0 +1,129 @@
+/**
+ * What comes over the wire, checked before anything else sees it. The contract is docs/architecture.md;
+ * what does not follow it is `null` here, and is ignored by whoever asked.
+ */
+
+/** @typedef {'user' | 'assistant'} Role */
+
+/**
+ * @typedef {object} WireTurn
+ * @property {string} id
+ * @property {number} seq
+ * @property {Role} role
+ * @property {string} text
+ * @property {number} createdAt Unix seconds
+ * @property {boolean} interrupted
+ * @property {boolean} saved
+ */
+
+/**
+ * @typedef {object} Admission the gateway's answer
+ * @property {string} serverUrl
+ * @property {string} token
+ * @property {string} sessionId
+ * @property {boolean} resumed
+ * @property {number} lastSeq
+ * @property {string | null} language
+ * @property {WireTurn[]} turns
+ */
+
+/**
+ * @typedef {{ type: 'hello', sessionId: string, visit: number, language: string | null, lastSeq: number }
+ *   | { type: 'turn', turn: WireTurn }
+ *   | { type: 'saved', turns: { id: string, seq: number }[] }
+ *   | { type: 'erased' }} AgentRecord
+ */
+
+/**
+ * @param {any} value
+ * @param {boolean} saved used where the value does not say
+ * @returns {WireTurn | null}
+ */
+export function parseTurn(value, saved) {
+  if (!isObject(value)) return null;
+  const { id, seq, role, text, created_at: createdAt } = value;
+  if (!isText(id) || !isCount(seq) || typeof text !== 'string') return null;
+  if (role !== 'user' && role !== 'assistant') return null;
+  return {
+    id,
+    seq,
+    role,
+    text,
+    createdAt: typeof createdAt === 'number' && Number.isFinite(createdAt) ? createdAt : Date.now() / 1000,
+    interrupted: value.interrupted === true,
+    saved: typeof value.saved === 'boolean' ? value.saved : saved,
+  };
+}
+
+/**
+ * @param {any} value
+ * @returns {Admission | null}
+ */
+export function parseAdmission(value) {
+  if (!isObject(value)) return null;
+  const { server_url: serverUrl, participant_token: token, session_id: sessionId, last_seq: lastSeq } = value;
+  if (!isText(serverUrl) || !isText(token) || !isText(sessionId)) return null;
+  if (!isCount(lastSeq) || typeof value.resumed !== 'boolean' || !Array.isArray(value.turns)) return null;
+  return {
+    serverUrl,
+    token,
+    sessionId,
+    resumed: value.resumed,
+    lastSeq,
+    language: isText(value.language) ? value.language : null,
+    turns: value.turns.map((/** @type {any} */ turn) => parseTurn(turn, true)).filter(isPresent),
+  };
+}
+
+/**
+ * @param {string} text one text stream of topic `rj.record`
+ * @returns {AgentRecord | null} null for what is malformed, of another version, or of a type yet unknown
+ */
+export function parseRecord(text) {
+  /** @type {any} */
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (!isObject(value) || value.v !== 1) return null;
+  switch (value.type) {
+    case 'hello':
+      if (!isText(value.session_id) || !isCount(value.last_seq)) return null;
+      return {
+        type: 'hello',
+        sessionId: value.session_id,
+        visit: isCount(value.visit) ? value.visit : 1,
+        language: isText(value.language) ? value.language : null,
+        lastSeq: value.last_seq,
+      };
+    case 'turn': {
+      const turn = parseTurn(value, false);
+      return turn === null ? null : { type: 'turn', turn };
+    }
+    case 'saved':
+      if (!Array.isArray(value.turns)) return null;
+      return { type: 'saved', turns: value.turns.filter((/** @type {any} */ turn) => isText(turn?.id)) };
+    case 'erased':
+      return { type: 'erased' };
+    default:
+      return null;
+  }
+}
+
+/** @param {any} value */
+export const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** @param {any} value */
+export const isText = (value) => typeof value === 'string' && value !== '';
+
+/** @param {any} value */
+const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
+
+/**
+ * @template T
+ * @param {T | null} value
+ * @returns {value is T}
+ */
+export const isPresent = (value) => value !== null;

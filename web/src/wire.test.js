@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseRecord } from './wire.js';
+
+const record = (value) => parseRecord(JSON.stringify({ v: 1, ...value }));
+
+test('The four records of the contract are understood.', () => {
+  assert.deepEqual(record({ type: 'hello', session_id: 's', visit: 2, language: 'es', last_seq: 9 }), {
+    type: 'hello',
+    sessionId: 's',
+    visit: 2,
+    language: 'es',
+    lastSeq: 9,
+  });
+  const turn = { id: 't', seq: 4, role: 'assistant', text: '', created_at: 5, interrupted: true, saved: false };
+  assert.deepEqual(record({ type: 'turn', ...turn })?.turn.interrupted, true);
+  assert.deepEqual(record({ type: 'saved', turns: [{ id: 't', seq: 4 }, null, {}] }), {
+    type: 'saved',
+    turns: [{ id: 't', seq: 4 }],
+  });
+  assert.deepEqual(record({ type: 'erased' }), { type: 'erased' });
+});
+
+test('What is malformed, of another version or of a later type is ignored.', () => {
+  for (const text of ['', 'null', '[]', '{"type":"erased"}', '{"v":2,"type":"erased"}', '{"v":1,"type":"poem"}']) {
+    assert.equal(parseRecord(text), null);
+  }
+  assert.equal(record({ type: 'turn', id: 't', seq: -1, role: 'user', text: 'x' }), null);
+  assert.equal(record({ type: 'turn', id: 't', seq: 1, role: 'system', text: 'x' }), null);
+});
