@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from livekit.agents import AgentServer, AgentSession, JobContext, JobProcess
+from livekit.agents.voice.room_io import AudioInputOptions, RoomOptions
 
 from agent import pipelines
 from agent.assistant import Assistant
@@ -45,6 +46,10 @@ server = AgentServer(
 )
 
 
+# Browsers level the microphone's volume themselves; done twice, speech is clipped.
+_ROOM_OPTIONS = RoomOptions(audio_input=AudioInputOptions(auto_gain_control=False))
+
+
 @server.rtc_session(agent_name=settings.livekit_agent_name)
 async def entrypoint(ctx: JobContext) -> None:
     """Continue, or begin, the conversation of the participant whom this job is for."""
@@ -54,7 +59,9 @@ async def entrypoint(ctx: JobContext) -> None:
     pipeline = pipelines.build(settings.agent_pipeline, ctx.proc.userdata, "en")
     agent_session: AgentSession[Any] = AgentSession(**pipeline.session_options())
     try:
-        conversation = await persist(ctx, agent_session, store, store_settings)
+        conversation = await persist(
+            ctx, agent_session, store, store_settings, room_options=_ROOM_OPTIONS
+        )
     except SessionStoreError as error:
         logger.warning("there is no conversation to hold", extra={"reason": str(error)})
         ctx.shutdown("there is no conversation to hold")

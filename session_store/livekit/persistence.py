@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import secrets
 from typing import TYPE_CHECKING, Any, Final
@@ -53,12 +54,13 @@ class NobodyCame(SessionStoreError):
     """The job was dispatched, but its participant did not come."""
 
 
-async def persist(
+async def persist(  # noqa: PLR0913 (what has a default is seldom given)
     ctx: JobContext,
     agent_session: AgentSession[Any],
     store: SessionStore,
     settings: StoreSettings,
     *,
+    room_options: RoomOptions | None = None,
     words: Callable[[Visit], str] = words_of_welcome,
 ) -> Conversation:
     """Take the conversation of the participant whom this job is for.
@@ -73,6 +75,8 @@ async def persist(
         agent_session: not started yet.
         store: where sessions are kept.
         settings: the lease's renewal and the turns for the model are read from it.
+        room_options: how to listen and speak in the room; whose text and voice are heard, and
+            what happens when they leave, is decided here.
         words: what to say to somebody who comes.
 
     Raises:
@@ -105,6 +109,7 @@ async def persist(
         owner=owner,
         load_id=load_id,
         joined=joined,
+        room_options=room_options or RoomOptions(),
         words=words,
     )
 
@@ -149,6 +154,7 @@ class Conversation:
         owner: Owner,
         load_id: str,
         joined: Joined,
+        room_options: RoomOptions,
         words: Callable[[Visit], str],
     ) -> None:
         self._ctx = ctx
@@ -157,6 +163,7 @@ class Conversation:
         self._lease = joined.lease
         self._owner = owner
         self._load_id = load_id
+        self._room_options = room_options
         self._words = words
         self._outcome = joined.outcome
         self._turns = joined.turns
@@ -194,7 +201,8 @@ class Conversation:
         """Keyword arguments for ``agent_session.start``: the room, and how to listen in it."""
         return {
             "room": self._ctx.room,
-            "room_options": RoomOptions(
+            "room_options": dataclasses.replace(
+                self._room_options,
                 # Without it, RoomIO links to whoever came first.
                 participant_identity=self._owner.identity,
                 # With it, a reload would leave a mute agent behind.
