@@ -39,6 +39,7 @@ const DEFAULT_SETTINGS = Object.freeze({ live: false, mic: 'off', deviceId: null
  * @property {boolean} micWanted the user had it on
  * @property {boolean} audioBlocked
  * @property {{ message: string, retrying: boolean } | null} failure
+ * @property {string | null} refusal why the agent did not take a message
  * @property {'tab' | 'paused' | null} setAside why the conversation is not here, though not ended
  * @property {boolean} erased
  * @property {boolean} remembered
@@ -166,6 +167,7 @@ export class App {
    */
   type(text) {
     const message = { id: randomId(), text, createdAt: Date.now() / 1000 };
+    this.#set({ refusal: null });
     this.#dispatch({ type: 'typed', message });
     if (!isLive(this.model.state) && this.model.state !== 'Restoring') this.#connect();
   }
@@ -213,6 +215,7 @@ export class App {
       micWanted: false,
       audioBlocked: false,
       failure: null,
+      refusal: null,
       setAside: null,
       erased: false,
       remembered: this.#identity.remembered,
@@ -355,11 +358,15 @@ export class App {
         break;
       }
       case 'turn':
-        if (record.turn.role === 'assistant') this.#markGreeting(record.turn.text);
+        if (record.turn.role === 'assistant' && !this.#isKnown(record.turn)) this.#markGreeting(record.turn.text);
         this.#dispatch({ type: 'turn', turn: record.turn });
         break;
       case 'saved':
         this.#dispatch({ type: 'saved', ids: record.turns.map(({ id }) => id) });
+        break;
+      case 'refused':
+        this.#set({ refusal: record.message });
+        this.#dispatch({ type: 'refused', id: record.id });
         break;
       case 'erased':
         void this.#erase();
@@ -372,6 +379,11 @@ export class App {
     if (!isLive(this.model.state)) return;
     if (draft.role === 'assistant') this.#markGreeting(draft.text);
     this.#dispatch({ type: 'draft', ...draft, createdAt: Date.now() / 1000 });
+  }
+
+  /** @param {import('./wire.js').WireTurn} turn one that the agent says again, perhaps */
+  #isKnown(turn) {
+    return this.model.conversation.turns.some(({ id }) => id === turn.id);
   }
 
   /** @param {string} text */

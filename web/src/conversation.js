@@ -43,6 +43,7 @@ const MAX_SETTLED = 50;
  * @property {boolean} isNew the server began a new session in place of the one that was shown
  * @property {readonly string[]} settled segments whose record has come; late text of theirs is ignored
  * @property {readonly string[]} savedEarly ids whose saved mark came before their record
+ * @property {readonly string[]} ahead ids of records that came before any draft of their speech
  */
 
 /** @type {Conversation} */
@@ -58,6 +59,7 @@ export const EMPTY = Object.freeze({
   isNew: false,
   settled: [],
   savedEarly: [],
+  ahead: [],
 });
 
 /**
@@ -69,6 +71,7 @@ export const EMPTY = Object.freeze({
  *   | { type: 'saved', ids: string[] }
  *   | { type: 'draft', segment: string, stream: number, role: Role, text: string, open: boolean, createdAt: number }
  *   | { type: 'typed', message: Typed }
+ *   | { type: 'refused', id: string }
  *   | { type: 'ended' }
  *   | { type: 'erased' }} ConversationEvent
  */
@@ -102,6 +105,8 @@ export function reduce(state, event) {
       return withDraft(state, event);
     case 'typed':
       return { ...state, pending: [...state.pending, event.message] };
+    case 'refused':
+      return { ...state, pending: state.pending.filter(({ id }) => id !== event.id) };
     case 'ended':
       return { ...state, ended: true, drafts: [] };
     case 'erased':
@@ -150,6 +155,7 @@ function withTurn(state, turn, live) {
   const typed = state.pending.some((message) => message.id === turn.id);
   const known = state.turns.find((other) => other.id === turn.id);
   const replaced = typed || known ? [] : state.drafts.filter((draft) => isDraftOf(draft, turn, live));
+  const isAhead = live && !typed && !known && replaced.length === 0;
   const early = state.savedEarly.includes(turn.id);
   /** @type {Turn} */
   const added = {
@@ -167,6 +173,7 @@ function withTurn(state, turn, live) {
     settled: [...state.settled, ...replaced.map((draft) => draft.segment)].slice(-MAX_SETTLED),
     pending: typed ? state.pending.filter((message) => message.id !== turn.id) : state.pending,
     savedEarly: early ? state.savedEarly.filter((id) => id !== turn.id) : state.savedEarly,
+    ahead: isAhead ? [...state.ahead, turn.id].slice(-MAX_SETTLED) : state.ahead,
   };
 }
 
@@ -234,6 +241,12 @@ function withDraft(state, { segment, stream, role, text, open, createdAt }) {
   // Each interim result is a stream of its own: what an older one still delivers is out of date.
   if (known && stream < known.stream) return state;
   if (text.trim() === '' && !known) return state;
+  // A record that overtook its draft takes the first one that says the same.
+  const ahead = known ? undefined : state.turns.find((turn) => state.ahead.includes(turn.id) && turn.role === role);
+  if (ahead && saysTheSame(text, ahead.text)) {
+    const settled = [...state.settled, segment].slice(-MAX_SETTLED);
+    return { ...state, settled, ahead: state.ahead.filter((id) => id !== ahead.id) };
+  }
   /** @type {Draft} */
   const draft = {
     key: known?.key ?? `draft-${segment}`,

@@ -113,9 +113,18 @@ test('A segment that ends after its record came does not stay behind.', () => {
   assert.deepEqual(state.drafts, []);
 });
 
+test('A draft that comes after its record is not shown, but saying the same again is.', () => {
+  const recorded = play(live(turn(1, 'user', 'Yes.')));
+  const late = play([draft('a', 'user', 'Yes.'), draft('a', 'user', 'Yes.', { stream: 2, open: false })], recorded);
+  assert.deepEqual(texts(late.drafts), []);
+  assert.deepEqual(texts(play([draft('b', 'user', 'Yes.')], late).drafts), ['Yes.']);
+  assert.deepEqual(texts(play([draft('a', 'user', 'No.')], recorded).drafts), ['No.']);
+});
+
 test('Saying the same again is a draft of its own.', () => {
   const state = play([
     admitted(),
+    draft('g1', 'user', 'Yes', { open: false }),
     ...live(turn(1, 'user', 'Yes')),
     draft('g2', 'user', 'Yes', { open: false }),
   ]);
@@ -143,6 +152,11 @@ test('A typed message waits under its own id until the record with that id comes
   const next = play(live(turn(1, 'user', 'Hello', { id: 'm1' })), state);
   assert.deepEqual(texts(next.pending), ['Again']);
   assert.equal(next.turns[0].key, 'm1');
+});
+
+test('A message that the agent refused is not sent again.', () => {
+  const state = play([admitted(), typed('m1', 'x'), typed('m2', 'y'), { type: 'refused', id: 'm1' }]);
+  assert.deepEqual(texts(state.pending), ['y']);
 });
 
 test('The record of a typed message leaves the draft of speech alone.', () => {

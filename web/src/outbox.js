@@ -1,9 +1,12 @@
 /**
- * Typed messages on their way to the agent, in order. A message counts as delivered only when its record
- * comes back, so each is sent again after every `hello`; the agent knows them by id and records none twice.
+ * Typed messages on their way to the agent: one at a time, since text streams may overtake each other.
+ * A message counts as delivered only when its record comes back, and is sent again until it does; the agent
+ * knows messages by id and records none twice.
  */
 
 const RETRY_DELAYS_MS = [500, 1000, 2000, 4000];
+/** The agent takes a message when the one before has been answered, so its record may take a while. */
+const RECORD_WITHIN_MS = 20_000;
 
 /** @typedef {{ id: string, text: string, createdAt: number }} Typed */
 
@@ -11,8 +14,8 @@ export class Outbox {
   #send;
   /** @type {readonly Typed[]} */
   #pending = [];
-  /** @type {Set<string>} sent since the outbox was opened */
-  #sent = new Set();
+  /** @type {string | null} id of the message that was sent last, since the outbox was opened */
+  #sent = null;
   #isOpen = false;
   #epoch = 0;
   #failures = 0;
@@ -28,7 +31,13 @@ export class Outbox {
 
   /** @param {readonly Typed[]} pending everything without a record, oldest first */
   update(pending) {
+    const hasRecord = this.#sent !== null && pending.every(({ id }) => id !== this.#sent);
     this.#pending = pending;
+    if (hasRecord) {
+      this.#sent = null;
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
     void this.#run();
   }
 
@@ -44,36 +53,33 @@ export class Outbox {
     this.#isOpen = false;
     this.#epoch += 1;
     this.#failures = 0;
-    this.#sent.clear();
+    this.#sent = null;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
   async #run() {
-    if (!this.#isOpen || this.#timer !== undefined || this.#sending === this.#epoch) return;
+    const next = this.#pending[0];
+    if (!this.#isOpen || next === undefined) return;
+    if (this.#timer !== undefined || this.#sent !== null || this.#sending === this.#epoch) return;
     const epoch = this.#epoch;
     this.#sending = epoch;
+    let delayMs = RECORD_WITHIN_MS;
     try {
-      for (let next = this.#next(); next !== undefined; next = this.#next()) {
-        await this.#send(next);
-        if (epoch !== this.#epoch) return;
-        this.#sent.add(next.id);
-        this.#failures = 0;
-      }
+      await this.#send(next);
+      this.#failures = 0;
     } catch {
-      if (epoch !== this.#epoch) return;
-      const delayMs = RETRY_DELAYS_MS[Math.min(this.#failures, RETRY_DELAYS_MS.length - 1)];
+      delayMs = RETRY_DELAYS_MS[Math.min(this.#failures, RETRY_DELAYS_MS.length - 1)] ?? RECORD_WITHIN_MS;
       this.#failures += 1;
-      this.#timer = setTimeout(() => {
-        this.#timer = undefined;
-        void this.#run();
-      }, delayMs);
-    } finally {
-      if (this.#sending === epoch) this.#sending = null;
     }
-  }
-
-  #next() {
-    return this.#pending.find((message) => !this.#sent.has(message.id));
+    if (this.#sending === epoch) this.#sending = null;
+    if (epoch !== this.#epoch) return;
+    if (!this.#pending.some(({ id }) => id === next.id)) return void this.#run();
+    this.#sent = next.id;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#sent = null;
+      void this.#run();
+    }, delayMs);
   }
 }

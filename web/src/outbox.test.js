@@ -17,7 +17,7 @@ function setUp(behave = () => {}) {
   return { outbox, sent };
 }
 
-test('Nothing is sent before an agent is ready; then everything, in order, once.', async () => {
+test('Nothing is sent before an agent is ready; then one message after the record of another.', async () => {
   const { outbox, sent } = setUp();
   outbox.update([message('a'), message('b')]);
   await flush();
@@ -25,7 +25,31 @@ test('Nothing is sent before an agent is ready; then everything, in order, once.
   outbox.open();
   outbox.update([message('a'), message('b'), message('c')]);
   await flush();
+  assert.deepEqual(sent, ['a'], 'the next waits');
+  outbox.update([message('b'), message('c')]);
+  await flush();
+  assert.deepEqual(sent, ['a', 'b']);
+  outbox.update([message('c')]);
+  await flush();
   assert.deepEqual(sent, ['a', 'b', 'c']);
+  outbox.update([]);
+  await flush();
+  outbox.close();
+  assert.deepEqual(sent, ['a', 'b', 'c']);
+});
+
+test('A message whose record comes while it is still being sent holds nobody up.', async () => {
+  /** @type {() => void} */
+  let finish = () => {};
+  const { outbox, sent } = setUp((id) => (id === 'a' ? new Promise((resolve) => (finish = resolve)) : undefined));
+  outbox.update([message('a'), message('b')]);
+  outbox.open();
+  await flush();
+  outbox.update([message('b')]);
+  finish();
+  await flush();
+  assert.deepEqual(sent, ['a', 'b']);
+  outbox.close();
 });
 
 test('What has no record yet is sent again to the next agent, what has is not.', async () => {
@@ -37,7 +61,26 @@ test('What has no record yet is sent again to the next agent, what has is not.',
   outbox.update([message('b')]);
   outbox.open();
   await flush();
+  assert.deepEqual(sent, ['a', 'b']);
+  outbox.open();
+  await flush();
   assert.deepEqual(sent, ['a', 'b', 'b']);
+  outbox.close();
+});
+
+test('A message whose record does not come is sent again after a while.', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.after(() => mock.timers.reset());
+  const { outbox, sent } = setUp();
+  outbox.update([message('a')]);
+  outbox.open();
+  await flush();
+  mock.timers.tick(19_999);
+  await flush();
+  assert.deepEqual(sent, ['a']);
+  mock.timers.tick(1);
+  await flush();
+  assert.deepEqual(sent, ['a', 'a']);
 });
 
 test('A message that does not go out holds back those behind it, and is tried again.', async (t) => {
@@ -58,6 +101,9 @@ test('A message that does not go out holds back those behind it, and is tried ag
   await flush();
   assert.deepEqual(sent, ['a', 'a']);
   mock.timers.tick(1000);
+  await flush();
+  assert.deepEqual(sent, ['a', 'a', 'a']);
+  outbox.update([message('b')]);
   await flush();
   assert.deepEqual(sent, ['a', 'a', 'a', 'b']);
 });

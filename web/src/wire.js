@@ -31,6 +31,7 @@
  * @typedef {{ type: 'hello', sessionId: string, visit: number, language: string | null, lastSeq: number }
  *   | { type: 'turn', turn: WireTurn }
  *   | { type: 'saved', turns: { id: string, seq: number }[] }
+ *   | { type: 'refused', id: string, message: string }
  *   | { type: 'erased' }} AgentRecord
  */
 
@@ -105,6 +106,9 @@ export function parseRecord(text) {
     case 'saved':
       if (!Array.isArray(value.turns)) return null;
       return { type: 'saved', turns: value.turns.filter((/** @type {any} */ turn) => isText(turn?.id)) };
+    case 'refused':
+      if (!isText(value.id) || !isText(value.message)) return null;
+      return { type: 'refused', id: value.id, message: value.message };
     case 'erased':
       return { type: 'erased' };
     default:

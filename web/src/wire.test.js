@@ -4,7 +4,7 @@ import { parseRecord } from './wire.js';
 
 const record = (value) => parseRecord(JSON.stringify({ v: 1, ...value }));
 
-test('The four records of the contract are understood.', () => {
+test('The five records of the contract are understood.', () => {
   assert.deepEqual(record({ type: 'hello', session_id: 's', visit: 2, language: 'es', last_seq: 9 }), {
     type: 'hello',
     sessionId: 's',
@@ -17,6 +17,11 @@ test('The four records of the contract are understood.', () => {
   assert.deepEqual(record({ type: 'saved', turns: [{ id: 't', seq: 4 }, null, {}] }), {
     type: 'saved',
     turns: [{ id: 't', seq: 4 }],
+  });
+  assert.deepEqual(record({ type: 'refused', id: 'm', message: 'Too long.' }), {
+    type: 'refused',
+    id: 'm',
+    message: 'Too long.',
   });
   assert.deepEqual(record({ type: 'erased' }), { type: 'erased' });
 });

@@ -19,7 +19,7 @@ import espeakng_loader
 SAMPLE_RATE: Final = 22050
 """What every espeak-ng voice of these languages produces, in Hz."""
 
-VOICES: Final = MappingProxyType({"en": "en-us", "es": "es", "de": "de", "fr": "fr-fr"})
+VOICES: Final = MappingProxyType({"en": "en-us", "es": "es", "de": "de", "fr": "fr"})
 """espeak-ng's voice for each language."""
 
 _WORDS_PER_MINUTE: Final = 160

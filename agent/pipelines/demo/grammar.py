@@ -12,7 +12,7 @@ from typing import Final
 
 from agent.pipelines.demo import words
 
-_DECOY_WEIGHT: Final = "1e-10"
+_DECOY_WEIGHT: Final = "1e-8"
 """How much less likely than a sentence a decoy is, before anything was heard."""
 
 _DECOY_PREFIX: Final = "other_"

@@ -45,7 +45,8 @@ _OPTIONS: Final[dict[str, Any]] = {
     "beam": 1e-100,
     "wbeam": 1e-80,
     "pbeam": 1e-100,
-    "maxhmmpf": -1,
+    "maxhmmpf": 15_000,
+    "topn": 16,
     "lw": 1.0,
     "wip": 1.0,
     "silprob": 1e-8,
@@ -58,9 +59,9 @@ _MIN_SPEECH_S: Final = 0.15
 _MIN_RMS: Final = 30.0  # of 32768: below this nobody speaks
 
 # In units of pocketsphinx's scores, per frame of 10 ms. Chosen on 84 sentences that espeak spoke.
-_MIN_UTTERANCE: Final = -18.0
+_MIN_UTTERANCE: Final = -19.0
 _MIN_SEGMENT: Final = -55.0
-_MAX_SPEECH_IN_SILENCE: Final = 850.0
+_MAX_SPEECH_IN_SILENCE: Final = 1000.0
 _MIN_SEGMENT_FRAMES: Final = 9
 
 Samples = npt.NDArray[np.int16]

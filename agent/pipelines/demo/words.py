@@ -21,14 +21,14 @@ FIRST_NAMES: Final = _words("""
     Andreas Andrew Angela Anna Anne Anthony Antonio Arthur Ashley Barbara Beatrice Benjamin Bernard
     Beth Brandon Brenda Brian Bruce Bruno Carla Carlos Carmen Carol Caroline Catherine Cecilia
     Charles Charlotte Chloe Chris Christian Christina Christopher Claire Clara Claudia Colin Connor
-    Cynthia Daniel Daniela David Deborah Dennis Diana Diego Dimitri Dmitri Dominic Donald Donna
+    Cynthia Daniel Daniela David Deborah Diana Diego Dimitri Dmitri Dominic Donald Donna
     Dorothy Douglas Eduardo Edward Elena Eleanor Elizabeth Emily Emma Eric Erica Ernesto Esther
     Eugene Eva Fatima Felix Fernando Florence Frances Francesca Francisco Frank Franz Fred Frederick
-    Gabriel George Gloria Gordon Gregory Gustavo Hannah Hans Harry Hassan Hector Heidi Helen Helena
+    Gabriel George Gordon Gregory Gustavo Hannah Hans Harry Hassan Hector Heidi Helen Helena
     Henry Hiroshi Howard Hugo Ian Igor Ingrid Irene Isaac Isabel Isabella Ivan Jack Jacob Jacqueline
     James Jamal Jane Janet Jason Javier Jean Jennifer Jeremy Jessica Jesus Joan Johann John Jonathan
     Jose Joseph Joshua Juan Juanita Judith Julia Julian Karen Karl Kate Kathleen Keith Kenji Kenneth
-    Kevin Klaus Kurt Laura Lauren Leon Leonardo Linda Lisa Louis Lucas Lucia Lucy Luke Manuel Marcel
+    Kevin Klaus Kurt Laura Lauren Leonardo Linda Lisa Louis Lucas Lucia Lucy Luke Manuel Marcel
     Marco Marcus Margaret Maria Marie Mario Mark Martha Martin Martina Mary Matthew Max Maxwell
     Melissa Michael Michelle Miguel Mohammed Monica Nancy Natalie Natasha Nathan Nicholas Nicole
     Nina Noah Nora Oliver Olivia Oscar Otto Pablo Patricia Patrick Paul Paula Pedro Peter Pierre

@@ -34,6 +34,7 @@ export function noticeOf(model) {
   if (model.state === 'Reconnecting') {
     return { text: 'The connection was interrupted. What you type now is sent when it is back.', tone: 'quiet' };
   }
+  if (model.refusal) return { text: model.refusal, tone: 'problem' };
   if (model.waiting === 'late') return { text: 'It is taking longer than usual.', tone: 'problem', retry: true };
   if (model.waiting === 'coming') return { text: 'Your assistant is on its way…', tone: 'quiet' };
   const micNote = MIC_NOTES[model.mic];

@@ -2,6 +2,9 @@
 import { isLive } from '../states.js';
 import { byId, setData, setText } from './dom.js';
 
+/** @type {Partial<Record<import('../states.js').State, string>>} states whose names say nothing to people */
+const LABELS = { Idle: 'Ready' };
+
 /** @param {import('../app.js').App} app */
 export function createScreen(app) {
   const [welcome, talk, dock, stage] = [byId('welcome'), byId('talk'), byId('dock'), byId('stage')];
@@ -27,7 +30,7 @@ export function createScreen(app) {
 
   /** @param {import('../app.js').Model} model */
   return function render(model) {
-    setText(status, model.state);
+    setText(status, LABELS[model.state] ?? model.state);
     setData(status, { state: model.state });
 
     const isWelcome = model.state === 'Idle' && model.setAside === null;
