@@ -27,7 +27,9 @@ def main(arguments: list[str]) -> int:
     try:
         from agent.settings import AgentSettings  # noqa: PLC0415 (reads the environment)
 
-        AgentSettings()
+        ready_file = AgentSettings().agent_ready_file
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
         asyncio.run(_check_store())
     except ValidationError as error:
         sys.stderr.write(f"agent: {explain(error)}\n")

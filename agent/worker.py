@@ -39,11 +39,19 @@ server = AgentServer(
     ws_url=settings.livekit_url,
     api_key=settings.livekit_api_key,
     api_secret=settings.livekit_api_secret,
+    host=settings.agent_http_host,
     port=settings.agent_http_port,
     setup_fnc=prewarm,
     load_fnc=load,
     num_idle_processes=settings.agent_idle_processes,
 )
+
+
+@server.on("worker_registered")
+def note_ready(*_: object) -> None:
+    """Say that jobs can come now: the health endpoint answers before that."""
+    if settings.agent_ready_file is not None:
+        settings.agent_ready_file.touch()
 
 
 # Browsers level the microphone's volume themselves; done twice, speech is clipped.

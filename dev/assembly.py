@@ -46,6 +46,8 @@ def assemble(state: StateFolder, settings: Mapping[str, str]) -> Assembly:
     page_port = picker.pick("GATEWAY_PORT", _PAGE_PORT)
     worker_port = picker.pick("AGENT_HTTP_PORT", _WORKER_PORT)
     env.update(GATEWAY_PORT=str(page_port), AGENT_HTTP_PORT=str(worker_port))
+    env["AGENT_READY_FILE"] = str(state.worker_ready.absolute())
+    state.worker_ready.unlink(missing_ok=True)
     env.setdefault("GATEWAY_HOST", "127.0.0.1")
     env.setdefault("LIVEKIT_AGENT_NAME", "rejoin")
     foundations = [*_redis(state, env, picker), *_livekit(state, env, picker)]
@@ -55,13 +57,14 @@ def assemble(state: StateFolder, settings: Mapping[str, str]) -> Assembly:
         needs["Redis"] = "$REJOIN_REDIS_URL"
     here = _reachable(env["GATEWAY_HOST"])
     health = {
-        "the worker": f"http://127.0.0.1:{worker_port}/",
+        # Its health endpoint answers before LiveKit knows it, and a dispatch then would be lost.
+        "the worker": f"file:{env['AGENT_READY_FILE']}",
         "the gateway": f"http://{here}:{page_port}/readyz",
     }
     # By name rather than by number, since passkeys are not made for a number.
     page = f"http://{'localhost' if here == '127.0.0.1' else here}:{page_port}"
     users = [
-        Part("worker", [sys.executable, "-m", "agent"], needs),
+        Part("worker", [sys.executable, "-m", "agent", "--log-format", "colored"], needs),
         Part("gateway", [sys.executable, "-m", "gateway"], needs),
         Part("demo", _announcement(state, page, {**needs, **health})),
     ]

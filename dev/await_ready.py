@@ -2,9 +2,9 @@
 
     python -m dev.await_ready --pid-file F --for redis=redis://… --for livekit=http://… -- command
 
-A target is `tcp:HOST:PORT` (somebody listens), `http://…` (answers 200), or `redis://…` (answers
-PING). `$NAME` as a target stands for the environment variable of that name, which keeps a URL
-with a password out of the list of processes.
+A target is `tcp:HOST:PORT` (somebody listens), `file:PATH` (it exists), `http://…` (answers 200),
+or `redis://…` (answers PING). `$NAME` as a target stands for the environment variable of that
+name, which keeps a URL with a password out of the list of processes.
 """
 
 import argparse
@@ -52,11 +52,14 @@ def problem_of(target: str) -> str | None:
     """
     if target.startswith("tcp:"):
         return _problem_of_tcp(target)
+    if target.startswith("file:"):
+        path = Path(target.removeprefix("file:"))
+        return None if path.exists() else f"{path} is not there"
     if target.startswith(("http://", "https://")):
         return _problem_of_http(target)
     if target.startswith(_REDIS_SCHEMES):
         return _problem_of_redis(target)
-    raise DevError("A target to wait for begins with tcp:, http://, https:// or redis://.")
+    raise DevError("A target to wait for begins with tcp:, file:, http://, https:// or redis://.")
 
 
 def _problem_of_tcp(target: str) -> str | None:

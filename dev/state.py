@@ -38,6 +38,11 @@ class StateFolder:
         return self.path / "ready.json"
 
     @property
+    def worker_ready(self) -> Path:
+        """There while LiveKit knows the worker."""
+        return self.path / "worker-ready"
+
+    @property
     def pids(self) -> Path:
         """Holds the process id of each part."""
         return self.path / "pids"
