@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class AgentSettings(BaseSettings):
     """How the worker runs. LiveKit's own settings have LiveKit's own names."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
     agent_pipeline: Literal["demo", "livekit", "openai"] = "demo"
     """Which speech and language models: ``demo`` needs no keys and no network."""

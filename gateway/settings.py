@@ -13,7 +13,7 @@ PAGE = Path(__file__).parent.parent / "web" / "dist"
 class GatewaySettings(BaseSettings):
     """How the gateway runs. LiveKit's own settings have LiveKit's own names."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=8080, ge=0, le=65535)

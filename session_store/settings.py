@@ -26,7 +26,9 @@ class StoreSettings(BaseSettings):
     the three separate settings; ``Keyring.from_settings`` reads them.
     """
 
-    model_config = SettingsConfigDict(env_prefix="REJOIN_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="REJOIN_", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     redis_url: RedisDsn = RedisDsn("redis://127.0.0.1:6379/0")
     """``redis://`` or ``rediss://``, with user and password where Redis asks for them."""

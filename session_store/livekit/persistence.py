@@ -195,6 +195,7 @@ class Conversation:
         agent_session.on("close", self._on_close)
         ctx.add_shutdown_callback(self._on_shutdown)
         self.change(lambda content: content.model_copy(update={"identity": owner.identity}))
+        self._log("joined", outcome=joined.outcome.value, visit=self._visit)
 
     @property
     def start_args(self) -> dict[str, Any]:
@@ -246,6 +247,7 @@ class Conversation:
         a takeover; but what was said last and not answered, is answered.
         """
         arrived = self._attendance.start()
+        self._log("listening", present=arrived is not None)
         if arrived is None:
             self._spawn(self._left())
             return
@@ -282,6 +284,7 @@ class Conversation:
             lambda attempt: self._store.arrive(self._lease, load_id=load_id, attempt=attempt)
         )
         self._visit = arrival.reconnect_count + 1
+        self._log("the participant came", counted=arrival.counted, visit=self._visit)
         self._tell_listeners()
         self._hello()
         for recorded in list(self._recorded.values())[-RESENT_TURNS:]:
@@ -292,7 +295,8 @@ class Conversation:
 
     async def _left(self) -> None:
         if not self._over:
-            await self._retry(lambda _: self._store.leave(self._lease))
+            resume_until = await self._retry(lambda _: self._store.leave(self._lease))
+            self._log("the participant left", resume_until=resume_until.isoformat())
 
     async def _retry(self, call: Callable[[str], Coroutine[Any, Any, Any]]) -> Any:
         """Repeat a call while the store is away; the attempt's name keeps it from counting twice.
@@ -438,6 +442,10 @@ class Conversation:
         await self._keeper.stop()
         await self._recorder.aclose()
         await self._content.aclose()
+
+    def _log(self, what: str, **fields: object) -> None:
+        """Log what happens to the conversation: ids and numbers, never what was said."""
+        logger.info(what, extra={"session_id": self.session_id, **fields})
 
     def _tell_listeners(self) -> None:
         for listener in self._listeners:

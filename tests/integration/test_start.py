@@ -63,9 +63,7 @@ def test_a_missing_key_is_named(part: str, tmp_path: Path, redis_url: str) -> No
 
 
 @PARTS
-async def test_a_wrong_key_is_refused(
-    part: str, tmp_path: Path, settings: StoreSettings
-) -> None:
+async def test_a_wrong_key_is_refused(part: str, tmp_path: Path, settings: StoreSettings) -> None:
     """With another key than Redis was written with, nothing starts and nothing is changed."""
     store = SessionStore.from_settings(settings)
     await store.check()

@@ -7,7 +7,13 @@ from typing import Any, Literal
 
 import pytest
 from livekit.agents import Agent, AgentSession, RunResult, ToolError, function_tool
-from livekit.agents.llm import ChatContext, ChatMessage, FunctionCall, FunctionCallOutput
+from livekit.agents.llm import (
+    ChatContext,
+    ChatMessage,
+    FunctionCall,
+    FunctionCallOutput,
+    ToolContext,
+)
 
 from agent.pipelines.demo.llm import RuleLLM
 from agent.pipelines.demo.phrases import LANGUAGES, PHRASES
@@ -29,7 +35,7 @@ class Rememberer(Agent):
         self.calls: list[tuple[str, Any]] = []
         self.broken = False
 
-    def note(self, name: str, value: str | bool) -> str:
+    def note(self, name: str, value: object) -> str:
         """Keep a call, or fail as a tool fails."""
         if self.broken:
             raise ToolError("not now")
@@ -52,7 +58,7 @@ class Rememberer(Agent):
         return self.note("set_language", language)
 
     @function_tool
-    async def forget_me(self, confirmed: bool) -> str:  # noqa: FBT001  (a model gives arguments by name)
+    async def forget_me(self, confirmed: bool) -> str:  # noqa: FBT001  (called by name)
         """Forget everything."""
         return self.note("forget_me", confirmed)
 
@@ -104,7 +110,11 @@ async def test_what_must_last_goes_through_a_tool(
         ("es", "Me llamo María", ES.nice_to_meet.format(name="María")),
         ("de", "Ich heiße Jürgen", DE.nice_to_meet.format(name="Jürgen")),
         ("fr", "Je m'appelle Zoé", FR.nice_to_meet.format(name="Zoé")),
-        ("es", "Recuerda que mi gato se llama Tom", "De acuerdo, recordaré que tu gato se llama Tom."),
+        (
+            "es",
+            "Recuerda que mi gato se llama Tom",
+            "De acuerdo, recordaré que tu gato se llama Tom.",
+        ),
         ("de", "Merk dir, dass ich Tee mag", "Gut, ich merke mir, dass du Tee magst."),
         ("de", "Merk dir: ich mag Tee", "Gut, ich merke mir: du magst Tee."),
         ("fr", "Retiens que j'aime le thé", "D'accord, je retiens ceci : tu aimes le thé."),
@@ -192,7 +202,7 @@ async def test_a_question_cut_short_does_not_count() -> None:
     chat_ctx.add_message(role="user", content="Forget me")
     chat_ctx.add_message(role="assistant", content="Shall I forget", interrupted=True)
     chat_ctx.add_message(role="user", content="Yes")
-    tools = [tool for tool in Rememberer().tools]
+    tools = ToolContext(Rememberer().tools).flatten()
     response = await RuleLLM().chat(chat_ctx=chat_ctx, tools=tools).collect()
     assert response.tool_calls == []
 
@@ -204,7 +214,9 @@ async def test_a_failed_tool_is_admitted() -> None:
     assert await ask(agent, "My name is Maria") == [EN.tool_failed]
 
 
-@pytest.mark.parametrize("said", ["My name is Maria", "Remember I like tea", "Speak French", "Forget me"])
+@pytest.mark.parametrize(
+    "said", ["My name is Maria", "Remember I like tea", "Speak French", "Forget me"]
+)
 async def test_without_the_tool_it_says_it_cannot(said: str) -> None:
     """Nothing is promised that no tool can keep."""
     assert await ask(Agent(instructions=instructions()), said) == [EN.no_tool]

@@ -151,7 +151,9 @@ def test_a_bare_name_answers_the_question_for_it(answer: str, name: str | None) 
     assert understand_name(answer) == name
 
 
-@pytest.mark.parametrize("text", ["42", "a" * 61, "one two three four five six", "<b>", "", "not me"])
+@pytest.mark.parametrize(
+    "text", ["42", "a" * 61, "one two three four five six", "<b>", "", "not me"]
+)
 def test_what_is_no_name(text: str) -> None:
     """Numbers, markup, and whole sentences are no names, even after "my name is"."""
     assert read_name(read_text(text), sure=True) is None
@@ -175,9 +177,7 @@ def test_what_is_no_name(text: str) -> None:
         ("mi gato se llama Tom", "en", "tu gato se llama Tom"),
     ],
 )
-def test_facts_are_told_to_the_one_who_said_them(
-    fact: str, language: str, told: str
-) -> None:
+def test_facts_are_told_to_the_one_who_said_them(fact: str, language: str, told: str) -> None:
     """My becomes your, in the language of the fact, and nothing else changes."""
     assert to_listener(fact, language) == told
 

@@ -146,7 +146,10 @@ class Espeak:
         def forward(pcm: bytes) -> bool:
             if unwanted.is_set():
                 return False
-            loop.call_soon_threadsafe(deliver, pcm)
+            try:
+                loop.call_soon_threadsafe(deliver, pcm)
+            except RuntimeError:
+                return False  # the loop was closed, so nobody listens
             return True
 
         try:

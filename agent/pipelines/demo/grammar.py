@@ -29,13 +29,13 @@ public <utterance> = /1/ <sentence> | /{decoy_weight}/ <decoy> ;
     | ( my | the ) <object> is [ called ] ( <color> | <first_name> )
     | my <person> is called <first_name>
     | my <person> lives in <place>
-    | my ( favorite | favourite ) ( color | colour ) is <color>
-    | my ( favorite | favourite ) ( food | thing ) is <thing>
+    | my favorite color is <color>
+    | my favorite ( food | thing ) is <thing>
     | my lucky number is <number>
     | my birthday is in <month>
     | my ( <pet> | <person> ) is <number> years old
-    | my <appointment> is on <weekday> [ <hour> ]
-    | i have ( a | an ) <appointment> on <weekday> [ <hour> ]
+    | my ( <event> | <vowel_event> ) is on <weekday> [ <hour> ]
+    | i have ( a <event> | an <vowel_event> ) on <weekday> [ <hour> ]
     | i have <number> ( children | brothers | sisters | cats | dogs )
     | i am <number> years old
     | i ( like | love | hate | don't like | do not like ) <thing>
@@ -73,8 +73,8 @@ public <utterance> = /1/ <sentence> | /{decoy_weight}/ <decoy> ;
     | thank you [ very much ] | thanks a lot | goodbye | bye bye | see you later
     ;
 
-<decoy> = [ i am | i'm | my name is | this is | what is | call | remember [ the ] | forget | speak
-    | delete ] <decoy_word>
+<decoy> = [ i am | i'm | my name is | this is | what is | call | remember [ the ] | speak ]
+    <decoy_word>
     ;
 """
 
@@ -90,7 +90,8 @@ _LISTS: Final = {
     "person": words.PEOPLE,
     "object": words.OBJECTS,
     "thing": words.THINGS,
-    "appointment": words.APPOINTMENTS,
+    "event": words.EVENTS,
+    "vowel_event": words.VOWEL_EVENTS,
     "number": words.NUMBERS,
     "spot": words.PLACES,
 }

@@ -33,10 +33,10 @@ _NO_NAMES: Final = _set("""
     un una el la lo los las no si en de mi tu su muy que quien como cuando donde bien mal aqui
     cansado cansada hola adios gracias espanol ingles aleman frances nada nadie
     ein eine einen der die das den nicht kein keine in im aus von zu mein dein sehr so da hier
-    mude gut krank wer wie was wo warum ja nein hallo danke deutsch englisch franzosisch spanisch nichts
-    niemand
-    une le les ne pas en au du mon ton tres fatigue fatiguee content contente ici la qui que quoi oui
-    non bonjour merci francais francaise anglais allemand espagnol rien personne desole desolee
+    mude gut krank wer wie was wo warum ja nein hallo danke deutsch englisch franzosisch spanisch
+    nichts niemand
+    une le les ne pas en au du mon ton tres fatigue fatiguee content contente ici la qui que quoi
+    oui non bonjour merci francais francaise anglais allemand espagnol rien personne desole desolee
     """)
 _KNOWN: Final = frozenset(map(fold, FIRST_NAMES)) | _set("""
     alejandra andre ana antoine anton bjorn boubacar camille chiara clement dieter emil etienne

@@ -46,7 +46,7 @@ _OPTIONS: Final[dict[str, Any]] = {
     "wbeam": 1e-80,
     "pbeam": 1e-100,
     "maxhmmpf": 15_000,
-    "topn": 16,
+    "topn": 16,  # the default of 4 Gaussians is too coarse for speech that is not a person's
     "lw": 1.0,
     "wip": 1.0,
     "silprob": 1e-8,
@@ -59,7 +59,7 @@ _MIN_SPEECH_S: Final = 0.15
 _MIN_RMS: Final = 30.0  # of 32768: below this nobody speaks
 
 # In units of pocketsphinx's scores, per frame of 10 ms. Chosen on 84 sentences that espeak spoke.
-_MIN_UTTERANCE: Final = -19.0
+_MIN_UTTERANCE: Final = -18.0
 _MIN_SEGMENT: Final = -55.0
 _MAX_SPEECH_IN_SILENCE: Final = 1000.0
 _MIN_SEGMENT_FRAMES: Final = 9

@@ -47,7 +47,8 @@ _SPEAK: Final = (
     "(?:sprich|sprechen wir|sprechen|sprichst du|rede|red|antworte|wechsle|wechsel|weiter)?"
     "(?: bitte)?(?: mit mir)? ?(?:auf |zu |ins |in )?"
     # French
-    "|(?:peux-tu |tu peux |pouvez-vous |on peut |est-ce que tu peux )?(?:parle|parles|parles-tu|parlez|parlez-vous|"
+    "|(?:peux-tu |tu peux |pouvez-vous |on peut |est-ce que tu peux )?"
+    "(?:parle|parles|parles-tu|parlez|parlez-vous|"
     "parler|parlons|parle-moi|reponds|repondez|passe|passons|continue)(?: avec moi)?"
     "(?: en| au| a)? "
     # The language alone

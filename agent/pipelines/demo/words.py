@@ -75,7 +75,7 @@ PETS: Final = _words("cat dog horse rabbit hamster parrot turtle goldfish kitten
 
 PEOPLE: Final = _words("""
     son daughter brother sister wife husband mother father boss friend teacher doctor neighbor
-    grandmother grandfather uncle aunt cousin girlfriend boyfriend
+    grandmother grandfather uncle cousin girlfriend boyfriend
 """)
 
 OBJECTS: Final = _words("car bicycle boat house kitchen sofa bag umbrella jacket phone")
@@ -90,10 +90,13 @@ THINGS: Final = _phrases("""
     robots
 """)
 
-APPOINTMENTS: Final = _phrases("""
-    appointment, dentist appointment, doctor's appointment, exam, flight, interview, lesson,
-    meeting, party, piano lesson, rehearsal, wedding
+EVENTS: Final = _phrases("""
+    dentist appointment, doctor's appointment, flight, lesson, meeting, party, piano lesson,
+    rehearsal, wedding
 """)
+
+VOWEL_EVENTS: Final = _words("appointment exam interview")
+"""The events that follow "an"."""
 
 NUMBERS: Final = _words("""
     one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
