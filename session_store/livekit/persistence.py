@@ -8,7 +8,6 @@ import logging
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
-from livekit import rtc
 from livekit.agents import llm
 from livekit.agents.voice.room_io import RoomOptions, TextInputOptions
 
@@ -21,6 +20,7 @@ from session_store.livekit.chat import chat_context, turn_of, unanswered
 from session_store.livekit.greeting import Visit, words_of_welcome
 from session_store.livekit.owner import JobMetadata, Owner, load_id_of
 from session_store.livekit.record import RecordChannel
+from session_store.livekit.sight import wait_for_participant
 from session_store.livekit.typed_text import TypedText
 from session_store.models import RecordedTurn
 from session_store.recorder import Recorder
@@ -44,10 +44,6 @@ RESENT_TURNS: Final = 20
 """Turns that are shown again to a page that was away for a moment and may have missed some."""
 PREFERRED_NAME: Final = "name"
 """Key in ``context.preferences`` of what the participant likes to be called."""
-_PARTICIPANT_KINDS: Final = [
-    rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
-    rtc.ParticipantKind.PARTICIPANT_KIND_SIP,
-]
 
 
 class NobodyCame(SessionStoreError):
@@ -89,9 +85,7 @@ async def persist(  # noqa: PLR0913 (what has a default is seldom given)
     gateway = JobMetadata.parse(ctx.job.metadata)
     try:
         async with asyncio.timeout(WAIT_FOR_PARTICIPANT_S):
-            participant = await ctx.wait_for_participant(
-                identity=gateway.participant if gateway else None, kind=_PARTICIPANT_KINDS
-            )
+            participant = await wait_for_participant(ctx, gateway.participant if gateway else None)
     except TimeoutError:
         raise NobodyCame("the participant did not come to the room") from None
     owner = Owner(

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from session_store import SessionStore, StoreSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 ROOT = Path(__file__).parents[2]
 READY_S = 120
@@ -35,10 +35,15 @@ class Demo:
     log: Path
     key_file: Path
 
-    def store(self) -> SessionStore:
+    @asynccontextmanager
+    async def store(self) -> AsyncIterator[SessionStore]:
         """Open the demo's store, as one of its processes would."""
         settings = {"redis_url": self.redis_url, "key_file": self.key_file}
-        return SessionStore.from_settings(StoreSettings.model_validate(settings))
+        store = SessionStore.from_settings(StoreSettings.model_validate(settings))
+        try:
+            yield store
+        finally:
+            await store.aclose()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -12,7 +13,6 @@ from redis.asyncio import Redis
 
 from session_store import SessionState
 from tests.e2e.browser import launched
-from tests.e2e.demo import RESUME_WINDOW_S
 from tests.e2e.page import TalkPage
 from tests.e2e.speech import speech_file
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Playwright, Route
 
+    from session_store import SessionStore
     from tests.e2e.demo import Demo
 
     Visit = Callable[[], Awaitable[TalkPage]]
@@ -107,26 +108,36 @@ async def test_a_page_that_was_closed_for_a_while_goes_on(visit: Visit, demo: De
 async def test_after_the_resume_window_a_new_session_begins(visit: Visit, demo: Demo) -> None:
     """Who comes too late is greeted as new, and the old conversation is not mixed in."""
     tab = await introduced(visit)
-    store = demo.store()
-    participant = store.pseudonym(await tab.identity())
-    first = await store.open(participant)
-    await tab.press("end")
-    await tab.state("ended")
-    await asyncio.sleep(RESUME_WINDOW_S + 2)
+    async with demo.store() as store:
+        participant = store.pseudonym(await tab.identity())
+        first = (await store.open(participant)).session.id
+        await tab.press("end")
+        await tab.state("ended")
+        await window_closes(store, participant, first)
 
-    await tab.reload()
-    await tab.press("continue")
+        await tab.reload()
+        await tab.press("continue")
 
-    await tab.says("Hello! I am your assistant.")
-    assert all("Maria" not in bubble.text for bubble in await tab.bubbles())
-    second = await store.open(participant)
-    assert second.session.id != first.session.id
-    assert second.session.reconnect_count == 0
-    old = await store.load(participant, first.session.id)
+        await tab.says("Hello! I am your assistant.")
+        assert all("Maria" not in bubble.text for bubble in await tab.bubbles())
+        second = (await store.open(participant)).session
+        old = await store.load(participant, first)
+    assert second.id != first
+    assert second.reconnect_count == 0
     assert old is not None
     assert old.session.state is SessionState.ENDED
     assert "my name is Maria" in [each.turn.text for each in old.turns]
-    await store.aclose()
+
+
+async def window_closes(store: SessionStore, participant: str, session_id: str) -> None:
+    """Wait until the agent has seen the participant leave, and the resume window has passed."""
+    async with asyncio.timeout(30):
+        while True:
+            loaded = await store.load(participant, session_id)
+            until = loaded.session.resume_until if loaded else None
+            if until is not None and datetime.now(UTC) > until:
+                return
+            await asyncio.sleep(0.2)
 
 
 async def test_two_people_at_once_stay_apart(visit: Visit) -> None:
@@ -182,8 +193,8 @@ async def test_who_asks_to_be_forgotten_is(visit: Visit, demo: Demo) -> None:
     """After a confirmation, Redis and the page hold nothing, and the page starts as new."""
     tab = await introduced(visit)
     identity = await tab.identity()
-    store = demo.store()
-    participant = store.pseudonym(identity)
+    async with demo.store() as store:
+        participant = store.pseudonym(identity)
     await tab.type("forget me")
     await tab.says("Shall I forget everything about you?")
     await tab.type("yes")
@@ -192,7 +203,6 @@ async def test_who_asks_to_be_forgotten_is(visit: Visit, demo: Demo) -> None:
     assert await tab.identity() != identity
     await tab.reload()
     assert await tab.bubbles() == []
-    await store.aclose()
 
 
 async def keys_of(demo: Demo, participant: str) -> list[str]:

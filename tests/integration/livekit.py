@@ -40,7 +40,7 @@ def running_livekit(folder: Path) -> Iterator[LiveKit]:
     command = [str(livekit_server.find_or_install()), "--config", str(config)]
     with (
         (folder / "livekit.log").open("wb") as log,
-        subprocess.Popen(  # noqa: S603 (located by our own script)
+        subprocess.Popen(
             command, stdout=log, stderr=log
         ) as server,
     ):

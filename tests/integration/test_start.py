@@ -41,7 +41,7 @@ def start(part: str, folder: Path, **settings: str) -> tuple[int, str]:
         "GATEWAY_PAGE": str(page),
         **settings,
     }
-    done = subprocess.run(  # noqa: S603 (our own module)
+    done = subprocess.run(
         [sys.executable, "-m", part],
         cwd=folder,
         env=env,

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_example_lists_every_setting_and_no_other() -> None:
     """Whoever adds a setting adds its line, with its default."""
-    listed = dict(re.findall(r"^#([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.M))
+    listed = dict(re.findall(r"^#([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
     known = {f"REJOIN_{name}".upper(): field for name, field in StoreSettings.model_fields.items()}
     for settings in (AgentSettings, GatewaySettings):
         known |= {name.upper(): field for name, field in settings.model_fields.items()}
