@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """Run the demo once."""
     with running_demo(
-        tmp_path_factory.mktemp("demo"), REJOIN_RESUME_WINDOW_FIRST_S=str(RESUME_WINDOW_S)
+        tmp_path_factory.mktemp("demo"),
+        REJOIN_RESUME_WINDOW_FIRST_S=str(RESUME_WINDOW_S),
+        # Jobs of earlier tests wait for people who will not come back.
+        AGENT_MAX_JOBS="50",
     ) as running:
         yield running
 

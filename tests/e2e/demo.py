@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,9 +32,12 @@ class Demo:
 
     page: str
     redis_url: str
-    worker_pid: int
     log: Path
     key_file: Path
+
+    def pid_of_newest_job(self) -> int:
+        """Return the process of the job that took a conversation last."""
+        return int(re.findall(r'persistence - joined .*?"pid": (\d+)', self.log.read_text())[-1])
 
     @asynccontextmanager
     async def store(self) -> AsyncIterator[SessionStore]:
@@ -68,7 +72,6 @@ def running_demo(folder: Path, **settings: str) -> Iterator[Demo]:
             yield Demo(
                 page=ready["page"],
                 redis_url=ready["redis_url"],
-                worker_pid=ready["pids"]["worker"],
                 log=log,
                 key_file=folder / "keys.json",
             )

@@ -216,9 +216,7 @@ async def test_a_killed_job_is_replaced_when_the_person_comes_back(
 ) -> None:
     """A reload after the agent's process was killed finds another one, that knows the name."""
     tab = await introduced(visit)
-    for process in psutil.Process(demo.worker_pid).children(recursive=True):
-        if "job_proc" in " ".join(process.cmdline()) or "forkserver" in " ".join(process.cmdline()):
-            process.kill()
+    psutil.Process(demo.pid_of_newest_job()).kill()
     await tab.reload()
     await tab.says("Welcome back, Maria! This is visit number 2.")
     await tab.type("what is my name?")

@@ -40,9 +40,7 @@ def running_livekit(folder: Path) -> Iterator[LiveKit]:
     command = [str(livekit_server.find_or_install()), "--config", str(config)]
     with (
         (folder / "livekit.log").open("wb") as log,
-        subprocess.Popen(
-            command, stdout=log, stderr=log
-        ) as server,
+        subprocess.Popen(command, stdout=log, stderr=log) as server,
     ):
         try:
             _wait(f"http://127.0.0.1:{port}/", folder / "livekit.log")

@@ -74,7 +74,7 @@ async def test_cloud_pipelines_are_configured_without_a_call(
     """With keys in the environment they build, and change their language."""
     for key in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "OPENAI_API_KEY"):
         monkeypatch.setenv(key, "test" * 10)
-    monkeypatch.setenv("REJOIN_LLM_MODEL", "openai/other")
+    monkeypatch.setenv("AGENT_LLM_MODEL", "openai/other")
     pipeline = pipelines.build(name, userdata, "en")
     pipeline.set_language("de")
     assert pipeline.llm.model == "openai/other"

@@ -1,7 +1,7 @@
 """LiveKit Inference: every model behind the LiveKit key.
 
-Other models by environment, as `provider/model`: `REJOIN_STT_MODEL`, `REJOIN_LLM_MODEL`,
-`REJOIN_TTS_MODEL`.
+Other models by environment, as `provider/model`: `AGENT_STT_MODEL`, `AGENT_LLM_MODEL`,
+`AGENT_TTS_MODEL`.
 """
 
 import os
@@ -20,12 +20,8 @@ def prewarm(userdata: MutableMapping[str, Any]) -> None:
 
 def build(userdata: MutableMapping[str, Any], language: str) -> Pipeline:
     """Return the pipeline, with LiveKit's own turn detector."""
-    hearing = inference.STT(
-        os.environ.get("REJOIN_STT_MODEL", "deepgram/nova-3"), language=language
-    )
-    speech = inference.TTS(
-        os.environ.get("REJOIN_TTS_MODEL", "cartesia/sonic-3"), language=language
-    )
+    hearing = inference.STT(os.environ.get("AGENT_STT_MODEL", "deepgram/nova-3"), language=language)
+    speech = inference.TTS(os.environ.get("AGENT_TTS_MODEL", "cartesia/sonic-3"), language=language)
 
     def set_language(code: str) -> None:
         hearing.update_options(language=code)
@@ -33,7 +29,7 @@ def build(userdata: MutableMapping[str, Any], language: str) -> Pipeline:
 
     return Pipeline(
         stt=hearing,
-        llm=inference.LLM(os.environ.get("REJOIN_LLM_MODEL", "openai/gpt-4.1-mini")),
+        llm=inference.LLM(os.environ.get("AGENT_LLM_MODEL", "openai/gpt-4.1-mini")),
         tts=speech,
         vad=load_vad(userdata),
         turn_handling={},

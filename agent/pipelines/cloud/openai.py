@@ -1,6 +1,6 @@
 """OpenAI, with `OPENAI_API_KEY`.
 
-Other models by environment: `REJOIN_STT_MODEL`, `REJOIN_LLM_MODEL`, `REJOIN_TTS_MODEL`.
+Other models by environment: `AGENT_STT_MODEL`, `AGENT_LLM_MODEL`, `AGENT_TTS_MODEL`.
 """
 
 import os
@@ -20,12 +20,12 @@ def prewarm(userdata: MutableMapping[str, Any]) -> None:
 def build(userdata: MutableMapping[str, Any], language: str) -> Pipeline:
     """Return the pipeline. The voice speaks whatever language the text is in."""
     hearing = openai.STT(
-        model=os.environ.get("REJOIN_STT_MODEL", "gpt-4o-mini-transcribe"), language=language
+        model=os.environ.get("AGENT_STT_MODEL", "gpt-4o-mini-transcribe"), language=language
     )
     return Pipeline(
         stt=hearing,
-        llm=openai.LLM(model=os.environ.get("REJOIN_LLM_MODEL", "gpt-4.1-mini")),
-        tts=openai.TTS(model=os.environ.get("REJOIN_TTS_MODEL", "gpt-4o-mini-tts")),
+        llm=openai.LLM(model=os.environ.get("AGENT_LLM_MODEL", "gpt-4.1-mini")),
+        tts=openai.TTS(model=os.environ.get("AGENT_TTS_MODEL", "gpt-4o-mini-tts")),
         vad=load_vad(userdata),
         turn_handling=vad_turns(),
         set_language=lambda code: hearing.update_options(language=code),
