@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
 from livekit import api
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LIVEKIT_ERRORS = (aiohttp.ClientError, TimeoutError, OSError, api.TwirpError)
+LOOK_EVERY_S: Final = 0.5
+_LIVEKIT_ERRORS: Final = (aiohttp.ClientError, TimeoutError, OSError, api.TwirpError)
 
 
 class Rooms:
@@ -41,6 +42,7 @@ class Rooms:
         self._expected_s = store_settings.agent_expected_s
         self._livekit: api.LiveKitAPI | None = None
         self._watches: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         """Open the connection pool."""
@@ -54,9 +56,10 @@ class Rooms:
 
     async def __aexit__(self, *_: object) -> None:
         """Stop watching, and close the connection pool."""
-        for watch in self._watches.values():
-            watch.cancel()
-        await asyncio.gather(*self._watches.values(), return_exceptions=True)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._livekit is not None:
             await self._livekit.aclose()
 
@@ -85,13 +88,17 @@ class Rooms:
         await self._ask(self.livekit.room.create_room(request))
 
     def look_after(self, participant: str, session_id: str, agent: AgentPresence) -> None:
-        """See to it that the session gets its one agent, in the background."""
-        running = self._watches.get(session_id)
-        if running is not None and not running.done() and agent is not AgentPresence.WANTED:
-            return
-        task = asyncio.create_task(self._watch(participant, session_id, agent))
-        self._watches[session_id] = task
-        task.add_done_callback(lambda done: self._forget(session_id, done))
+        """See to it that the session gets its one agent, in the background.
+
+        Every call looks anew, for as long as a dead job's lease could last: a look that began
+        before the job died would end too early.
+        """
+        before = self._watches.pop(session_id, None)
+        if before is not None:
+            before.cancel()
+        watch = self._spawn(self._watch(participant, session_id, agent))
+        self._watches[session_id] = watch
+        watch.add_done_callback(lambda done: self._forget(session_id, done))
 
     async def _watch(self, participant: str, session_id: str, agent: AgentPresence) -> None:
         """Dispatch when the store says so, until a lease outlived what a dead job would have."""
@@ -103,7 +110,8 @@ class Rooms:
             if agent is AgentPresence.WANTED:
                 tries += 1
                 seen_at = None
-                await self._dispatch(participant, session_id, again=tries > 1)
+                # Not part of this look, which may be cut short by the next one.
+                self._spawn(self._dispatch(participant, session_id, again=tries > 1))
             elif agent is AgentPresence.PRESENT:
                 # The lease may be that of a job that has just died.
                 seen_at = seen_at or loop.time()
@@ -111,7 +119,7 @@ class Rooms:
                     return
             elif agent in {AgentPresence.ENDED, AgentPresence.GONE}:
                 return
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(LOOK_EVERY_S)
             try:
                 agent = await self._store.expect_agent(participant, session_id)
             except SessionStoreError as error:
@@ -145,11 +153,21 @@ class Rooms:
                 ghost = api.RoomParticipantIdentity(room=session_id, identity=each.identity)
                 await self._ask(self.livekit.room.remove_participant(ghost))
 
-    def _forget(self, session_id: str, task: asyncio.Task[None]) -> None:
-        if self._watches.get(session_id) is task:
+    def _forget(self, session_id: str, watch: asyncio.Task[None]) -> None:
+        if self._watches.get(session_id) is watch:
             del self._watches[session_id]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run work in a task that is kept, and whose failure is logged."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("watching for an agent failed", exc_info=error)
+            logger.error("looking after an agent failed", exc_info=error)
 
     async def _ask(self, call: Coroutine[Any, Any, Any]) -> Any:
         try:

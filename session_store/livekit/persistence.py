@@ -274,15 +274,16 @@ class Conversation:
         """The participant came (again) while this job lives."""
         if self._over:
             return
+        # First, so that a page need not wait for a store that is away.
+        self._hello()
+        for recorded in list(self._recorded.values())[-RESENT_TURNS:]:
+            self._show(recorded)
         arrival = await self._retry(
             lambda attempt: self._store.arrive(self._lease, load_id=load_id, attempt=attempt)
         )
         self._visit = arrival.reconnect_count + 1
         self._log("the participant came", counted=arrival.counted, visit=self._visit)
         self._tell_listeners()
-        self._hello()
-        for recorded in list(self._recorded.values())[-RESENT_TURNS:]:
-            self._show(recorded)
         if arrival.counted:
             await self._agent_session.interrupt()
             await self._welcome()
@@ -308,7 +309,6 @@ class Conversation:
     def _hello(self) -> None:
         self._channel.hello(
             session_id=self.session_id,
-            visit=self._visit,
             language=self.content.language,
             last_seq=self._lease.last_seq,
         )

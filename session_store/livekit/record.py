@@ -37,9 +37,9 @@ class RecordChannel:
         self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._task = asyncio.create_task(self._send(), name="record-channel")
 
-    def hello(self, *, session_id: str, visit: int, language: str, last_seq: int) -> None:
+    def hello(self, *, session_id: str, language: str, last_seq: int) -> None:
         """Say that the agent is ready; the page sends what was typed meanwhile."""
-        self._put("hello", session_id=session_id, visit=visit, language=language, last_seq=last_seq)
+        self._put("hello", session_id=session_id, language=language, last_seq=last_seq)
 
     def turn(self, recorded: RecordedTurn, *, saved: bool) -> None:
         """Send a finished turn. Turns that are no message are not shown, and not sent."""

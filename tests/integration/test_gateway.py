@@ -228,6 +228,32 @@ async def test_a_room_that_lost_its_agent_gets_another(
     assert await dispatches(livekit_api, room) == 2
 
 
+async def test_a_job_that_dies_while_it_is_looked_after_is_replaced(
+    livekit_api: api.LiveKitAPI,
+    gateway_settings: GatewaySettings,
+    settings: StoreSettings,
+    make_store: Callable[..., SessionStore],
+) -> None:
+    """A page that asks again is looked after from then on, whatever an earlier look has seen."""
+    lease_s = 1.0
+    short = settings.model_copy(update={"lease_s": lease_s, "lease_renew_s": 0.3})
+    store = make_store(lease_s=lease_s, lease_renew_s=0.3)
+    mine = secret_id()
+    async with serving(gateway_settings, short) as client:
+        room = (await ask(client, participant_identity=mine)).json()["room_name"]
+        joined = await store.join(store.pseudonym(mine), session_id=room, exact=True)
+        for _ in range(4):
+            await asyncio.sleep(0.35)
+            await store.renew(joined.lease.ref)
+        # The first look is nearly over; the job dies as the page asks again.
+        await ask(client, participant_identity=mine)
+
+        async def dispatched_again() -> bool:
+            return await dispatches(livekit_api, room) == 2
+
+        await until(dispatched_again)
+
+
 async def test_a_dispatch_that_brought_nobody_is_repeated(
     livekit_api: api.LiveKitAPI,
     gateway_settings: GatewaySettings,

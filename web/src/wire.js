@@ -28,7 +28,7 @@
  */
 
 /**
- * @typedef {{ type: 'hello', sessionId: string, visit: number, language: string | null, lastSeq: number }
+ * @typedef {{ type: 'hello', sessionId: string, language: string | null, lastSeq: number }
  *   | { type: 'turn', turn: WireTurn }
  *   | { type: 'saved', turns: { id: string, seq: number }[] }
  *   | { type: 'refused', id: string, message: string }
@@ -95,7 +95,6 @@ export function parseRecord(text) {
       return {
         type: 'hello',
         sessionId: value.session_id,
-        visit: isCount(value.visit) ? value.visit : 1,
         language: isText(value.language) ? value.language : null,
         lastSeq: value.last_seq,
       };

@@ -5,10 +5,9 @@ import { parseRecord } from './wire.js';
 const record = (value) => parseRecord(JSON.stringify({ v: 1, ...value }));
 
 test('The five records of the contract are understood.', () => {
-  assert.deepEqual(record({ type: 'hello', session_id: 's', visit: 2, language: 'es', last_seq: 9 }), {
+  assert.deepEqual(record({ type: 'hello', session_id: 's', language: 'es', last_seq: 9 }), {
     type: 'hello',
     sessionId: 's',
-    visit: 2,
     language: 'es',
     lastSeq: 9,
   });
