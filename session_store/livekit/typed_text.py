@@ -54,11 +54,13 @@ class TypedText:
                 f"{MAX_TYPED_CHARS}, or send it in parts.",
             )
             return
-        message = llm.ChatMessage(role="user", content=[text])
-        if message_id:
-            message.id = message_id
         async with self._one_at_a_time:
             await agent_session.interrupt()
+            # Made only now: the model's context is ordered by time, and this message belongs
+            # behind the answer to the one before.
+            message = llm.ChatMessage(role="user", content=[text])
+            if message_id:
+                message.id = message_id
             if self._record(message):
                 await self._answer(agent_session, message)
 
