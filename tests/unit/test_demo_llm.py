@@ -243,7 +243,7 @@ async def test_topics_come_from_the_conversation() -> None:
         "What did we talk about?",
     )
     assert answer == (
-        "We talked about what you told me: your cat is called Tom, this, in your words: I want a"
+        "We talked about what you told me: your cat is called Tom; this, in your words: I want a"
         " pizza with extra cheese."
     )
 

@@ -185,7 +185,7 @@ def _topics(conversation: Conversation, phrases: Phrases) -> str:
         if len(topics) == _MAX_TOPICS:
             break
     if topics:
-        return phrases.talked_about.format(topics=", ".join(reversed(topics)))
+        return phrases.talked_about.format(topics="; ".join(reversed(topics)))
     query = conversation.memory.last_query
     if query and query != INAUDIBLE:
         return phrases.last_time.format(query=_quote(query))
