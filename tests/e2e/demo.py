@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +30,13 @@ RESUME_WINDOW_S = 6
 class Demo:
     """A running demo."""
 
+    pid: int
     page: str
     redis_url: str
     log: Path
     key_file: Path
+    exit_codes: list[int] = field(default_factory=list)
+    """Its exit code, once it has stopped."""
 
     def pid_of_newest_job(self) -> int:
         """Return the process of the job that took a conversation last."""
@@ -69,18 +72,23 @@ def running_demo(folder: Path, **settings: str) -> Iterator[Demo]:
     ):
         try:
             ready = _ready(process, folder / "ready.json", output)
-            yield Demo(
+            demo = Demo(
+                pid=process.pid,
                 page=ready["page"],
                 redis_url=ready["redis_url"],
                 log=log,
                 key_file=folder / "keys.json",
             )
-        finally:
+            yield demo
             process.send_signal(signal.SIGINT)
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            demo.exit_codes.append(process.wait(STOP_S))
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(STOP_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
 
 
 def _ready(process: subprocess.Popen[bytes], path: Path, output: Path) -> dict[str, Any]:
