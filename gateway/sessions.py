@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.identity import SecretId, participant_of
 from gateway.tokens import mint
-from session_store.shown import is_shown, shown
+from session_store.page import is_shown, shown
 
 if TYPE_CHECKING:
     from gateway.app import Parts

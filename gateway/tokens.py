@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from livekit import api
 
+from session_store.page import LOAD_ID
+
 if TYPE_CHECKING:
     from gateway.settings import GatewaySettings
-
-LOAD_ID = "rj.load"
 
 
 def mint(settings: GatewaySettings, *, participant: str, room: str, load_id: str) -> str:

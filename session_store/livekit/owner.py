@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from session_store.page import LOAD_ID
+
 if TYPE_CHECKING:
     from livekit import rtc
 
 logger = logging.getLogger(__name__)
 
-LOAD_ID: Final = "rj.load"
-"""Attribute that the gateway puts into a token: a random name of the page load."""
 SIP_CALL_ID: Final = "sip.callID"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from session_store.shown import is_shown, shown
+from session_store.page import is_shown, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

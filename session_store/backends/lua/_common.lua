@@ -94,47 +94,59 @@ local function touch(ttl_ms, ...)
   end
 end
 
--- The session that goes on, or a new one.
---   k: data_key, sessions, due, kek, session, new_session
---   a: participant, wanted ('' for the latest), exact ('1': only `wanted` will do), new_id,
---      dkid, kek_id, wrapped (all three used only where the participant has no data key yet),
---      ttl_ms, windows
--- Returns the id and its fields, or nil and a reply: {LOOK, id} (call again, declaring the keys of
--- that session), {GONE} or {ENDED}.
-local function find_or_create(k, a, now)
-  local known_key = redis.call('HGET', k.data_key, 'dkid')
-  local latest = redis.call('ZREVRANGE', k.sessions, 0, 0)[1]
-  redis.call('ZCARD', k.due)
-  redis.call('SCARD', k.kek)
-  if a.exact ~= '1' and latest and latest ~= a.wanted then
+-- The session that goes on, or a new one: what open and join share, with their common arguments.
+--   KEYS  data_key, sessions, due, kek, session, turns, new_session, new_turns
+--   ARGV  participant, wanted ('' for the latest), new_id, dkid, kek_id, wrapped (these three used
+--         only where the participant has no data key yet), ttl_ms, window x 3
+--   exact: only `wanted` will do
+-- Returns {id, fields, resumed, session_key, turns_key, windows}, or nil and a reply: {LOOK, id}
+-- (call again, declaring the keys of that session), {GONE} or {ENDED}.
+local function find_or_create(now, exact)
+  local data_key, sessions, due, kek = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+  local wanted, new_id, ttl_ms = ARGV[2], ARGV[3], ARGV[7]
+  local windows = { number(ARGV[8]), number(ARGV[9]), number(ARGV[10]) }
+  local known_key = redis.call('HGET', data_key, 'dkid')
+  local latest = redis.call('ZREVRANGE', sessions, 0, 0)[1]
+  redis.call('ZCARD', due)
+  redis.call('SCARD', kek)
+  if not exact and latest and latest ~= wanted then
     return nil, { 'LOOK', latest }
   end
-  if a.wanted ~= '' then
-    local s = read_hash(k.session)
+  if wanted ~= '' then
+    local s = read_hash(KEYS[5])
     local exists = s.dkid ~= nil and s.dkid == known_key
-    if exists and may_resume(s, now, a.windows) then
-      return a.wanted, s
+    if exists and may_resume(s, now, windows) then
+      return { id = wanted, fields = s, resumed = true, session_key = KEYS[5],
+        turns_key = KEYS[6], windows = windows }
     end
-    if a.exact == '1' then
+    if exact then
       return nil, { exists and 'ENDED' or 'GONE' }
     end
     if exists then
-      redis.call('HSET', k.session, 'state', 'ended')
+      redis.call('HSET', KEYS[5], 'state', 'ended')
     elseif latest then
-      redis.call('ZREM', k.sessions, latest)
+      redis.call('ZREM', sessions, latest)
     end
   end
   local dkid = known_key
   if not dkid then
-    dkid = a.dkid
-    redis.call('HSET', k.data_key, 'dkid', dkid, 'kek', a.kek_id, 'wrapped', a.wrapped,
+    dkid = ARGV[4]
+    redis.call('HSET', data_key, 'dkid', dkid, 'kek', ARGV[5], 'wrapped', ARGV[6],
       'created', digits(now))
-    redis.call('SADD', k.kek, a.participant)
+    redis.call('SADD', kek, ARGV[1])
   end
-  redis.call('HSET', k.new_session, 'state', 'new', 'dkid', dkid, 'seq', '0', 'version', '0',
+  redis.call('HSET', KEYS[7], 'state', 'new', 'dkid', dkid, 'seq', '0', 'version', '0',
     'reconnect_count', '0', 'fence', '0', 'last_seen', digits(now),
-    'window_until', digits(now + a.windows[1]))
-  redis.call('ZADD', k.sessions, digits(now), a.new_id)
-  touch(a.ttl_ms, k.due, k.kek, k.new_session)
-  return a.new_id, read_hash(k.new_session)
+    'window_until', digits(now + windows[1]))
+  redis.call('ZADD', sessions, digits(now), new_id)
+  touch(ttl_ms, due, kek, KEYS[7])
+  return { id = new_id, fields = read_hash(KEYS[7]), resumed = false, session_key = KEYS[7],
+    turns_key = KEYS[8], windows = windows }
+end
+
+-- The part of a reply that open and join share: data key hash, session hash, turns.
+local function found_reply(now, found, outcome)
+  touch(ARGV[7], KEYS[1], KEYS[2], KEYS[3], KEYS[4], found.session_key, found.turns_key)
+  return { 'OK', digits(now), found.id, outcome, read_flat(KEYS[1]),
+    read_flat(found.session_key), redis.call('LRANGE', found.turns_key, 0, -1) }
 end

@@ -1,13 +1,16 @@
-"""What a page gets of a turn: the same from the gateway and in the room."""
+"""What page, gateway and agent agree on: the same turns over HTTP and in the room."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from session_store.models import TurnKind
 
 if TYPE_CHECKING:
     from session_store.models import Turn
+
+LOAD_ID: Final = "rj.load"
+"""Attribute that the gateway puts into a token: a random name of the page load."""
 
 
 def is_shown(turn: Turn) -> bool:
