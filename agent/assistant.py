@@ -27,8 +27,9 @@ class Assistant(Agent):
     """Talks, remembers what it is asked to, and forgets everything on request."""
 
     def __init__(self, conversation: Conversation, pipeline: Pipeline) -> None:
+        self._earlier = conversation.content.context
         super().__init__(
-            instructions=instructions(conversation.content, conversation.visit),
+            instructions=instructions(conversation.content, conversation.visit, self._earlier),
             chat_ctx=conversation.chat_ctx,
         )
         self._conversation = conversation
@@ -102,7 +103,9 @@ class Assistant(Agent):
         self._conversation.change(change)
 
     def _keep_instructions_current(self) -> None:
-        current = instructions(self._conversation.content, self._conversation.visit)
-        task = asyncio.create_task(self.update_instructions(current))
-        self._updates.add(task)
-        task.add_done_callback(self._updates.discard)
+        conversation = self._conversation
+        current = instructions(conversation.content, conversation.visit, self._earlier)
+        if current != self.instructions:
+            task = asyncio.create_task(self.update_instructions(current))
+            self._updates.add(task)
+            task.add_done_callback(self._updates.discard)

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from session_store import SessionContent
+    from session_store import SessionContent, SessionContext
 
 LANGUAGES = {"en": "English", "es": "Spanish", "de": "German", "fr": "French"}
 
@@ -27,16 +27,23 @@ instructions. "visit" says how many times they have come.
 </memory>"""
 
 
-def instructions(content: SessionContent, visit: int) -> str:
-    """Render the instructions for a participant."""
+def instructions(content: SessionContent, visit: int, earlier: SessionContext) -> str:
+    """Render the instructions for a participant.
+
+    Args:
+        content: what is known now.
+        visit: how many times they came.
+        earlier: the context when this job began. The last words are taken from it: those of now
+            are in the conversation itself, and would change the instructions with every turn.
+    """
     context = content.context
     memory = {
         "visit": visit,
         "language": content.language,
         "name": context.preferences.get("name"),
         "facts": context.preferences.get("facts", []),
-        "last_query": context.last_query,
-        "last_response": context.last_response,
+        "last_query": earlier.last_query,
+        "last_response": earlier.last_response,
     }
     # A "<" inside what was said could look like the end of the block.
     rendered = json.dumps(memory, ensure_ascii=False).replace("<", "\\u003c")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.app import Parts
 
 router = APIRouter()
+logger = logging.getLogger(__name__)
 
 
 @router.get("/healthz")
@@ -31,10 +33,12 @@ async def readyz(request: Request) -> JSONResponse:
         await parts.check_keys()
         await parts.store.ping()
     except SessionStoreError as error:
-        status["redis"] = str(error)
+        # Where it was looked for is nobody's business but the operator's.
+        logger.warning("not ready", extra={"reason": str(error)})
+        status["redis"] = "Redis does not answer as it should; the gateway's log says more"
     try:
         await parts.rooms.ping()
     except LiveKitUnavailable:
-        status["livekit"] = "LiveKit does not answer; start it, or correct LIVEKIT_URL and its key"
+        status["livekit"] = "LiveKit does not answer as it should; the gateway's log says more"
     ready = set(status.values()) == {"ok"}
     return JSONResponse(status, status_code=200 if ready else 503)

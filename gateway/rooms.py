@@ -100,6 +100,13 @@ class Rooms:
         self._watches[session_id] = watch
         watch.add_done_callback(lambda done: self._forget(session_id, done))
 
+    async def give_back(self, participant: str, session_id: str) -> None:
+        """Give back the claim to dispatch, as far as the store can be reached."""
+        try:
+            await self._store.give_back_claim(participant, session_id)
+        except SessionStoreError as error:
+            logger.warning("the claim runs out by itself", extra={"reason": str(error)})
+
     async def _watch(self, participant: str, session_id: str, agent: AgentPresence) -> None:
         """Dispatch when the store says so, until a lease outlived what a dead job would have."""
         tries = 0
@@ -115,7 +122,7 @@ class Rooms:
             elif agent is AgentPresence.PRESENT:
                 # The lease may be that of a job that has just died.
                 seen_at = seen_at or loop.time()
-                if loop.time() - seen_at > 1.5 * self._lease_s:
+                if loop.time() - seen_at > 2.5 * self._lease_s:
                     return
             elif agent in {AgentPresence.ENDED, AgentPresence.GONE}:
                 return
@@ -142,6 +149,7 @@ class Rooms:
             await self._ask(self.livekit.agent_dispatch.create_dispatch(request))
         except LiveKitUnavailable:
             logger.warning("an agent could not be dispatched", extra={"session_id": session_id})
+            await self.give_back(participant, session_id)
             return
         logger.info("agent dispatched", extra={"session_id": session_id, "again": again})
 
@@ -150,8 +158,16 @@ class Rooms:
         there = await self._ask(self.livekit.room.list_participants(room))
         for each in there.participants:
             if each.kind == api.ParticipantInfo.Kind.AGENT:
-                ghost = api.RoomParticipantIdentity(room=session_id, identity=each.identity)
-                await self._ask(self.livekit.room.remove_participant(ghost))
+                await self._remove(session_id, each.identity)
+
+    async def _remove(self, session_id: str, identity: str) -> None:
+        ghost = api.RoomParticipantIdentity(room=session_id, identity=identity)
+        try:
+            await self._ask(self.livekit.room.remove_participant(ghost))
+        except LiveKitUnavailable as error:
+            cause = error.__cause__
+            if not isinstance(cause, api.TwirpError) or cause.code != api.TwirpErrorCode.NOT_FOUND:
+                raise  # One that has just left by itself is what was wanted.
 
     def _forget(self, session_id: str, watch: asyncio.Task[None]) -> None:
         if self._watches.get(session_id) is watch:

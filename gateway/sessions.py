@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.errors import LiveKitUnavailable
 from gateway.identity import SecretId, participant_of
 from gateway.tokens import mint
+from session_store import AgentPresence
 from session_store.page import is_shown, shown
 
 if TYPE_CHECKING:
@@ -66,7 +68,12 @@ async def token(wanted: TokenRequest, request: Request) -> TokenAnswer:
     participant = participant_of(wanted.participant_identity, parts.store)
     opened = await parts.store.open(participant, session_id=wanted.session_id, expect_agent=True)
     session_id = opened.session.id
-    await parts.rooms.make(session_id)
+    try:
+        await parts.rooms.make(session_id)
+    except LiveKitUnavailable:
+        if opened.agent is AgentPresence.WANTED:
+            await parts.rooms.give_back(participant, session_id)
+        raise
     parts.rooms.look_after(participant, session_id, opened.agent)
     known = wanted.after_seq if wanted.session_id == session_id else 0
     attributes = wanted.participant_attributes

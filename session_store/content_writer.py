@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from session_store.errors import LeaseLost, SessionGone, SessionStoreError
+from session_store.errors import InvalidValue, LeaseLost, SessionGone, SessionStoreError
 from session_store.recorder import FIRST_RETRY_S, LONGEST_RETRY_S
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ class ContentWriter:
                 await self._store.update(self._lease, self._newest)
             except (LeaseLost, SessionGone):
                 break  # The keeper of the lease says so to those who must know.
+            except InvalidValue as error:
+                logger.warning("a change of the content is undone", extra={"error": str(error)})
+                self._content = self._lease.content
             except SessionStoreError as error:
                 logger.warning("content is waiting for the store", extra={"error": str(error)})
                 self._dirty = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from session_store.errors import LeaseLost, SessionGone, SessionStoreError
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from session_store.backends.base import LeaseRef
 
 logger = logging.getLogger(__name__)
+
+RETRY_S: Final = 0.1
 
 
 class Renews(Protocol):
@@ -61,15 +63,26 @@ class LeaseKeeper:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _keep(self) -> None:
+        pause_s = self._every_s
         while True:
-            await asyncio.sleep(self._every_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(RETRY_S, self._every_s)
             try:
-                await self._store.renew(self._lease)
+                # A call that hangs must leave time for another before the lease has run out.
+                async with asyncio.timeout(self._every_s):
+                    await self._store.renew(self._lease)
+            except TimeoutError:
+                self._warn("no answer")
             except (LeaseLost, SessionGone) as error:
                 self._on_lost(error)
                 return
             except SessionStoreError as error:
-                logger.warning(
-                    "the lease could not be renewed; trying again",
-                    extra={"session_id": self._lease.session_id, "error": str(error)},
-                )
+                self._warn(str(error))
+            else:
+                pause_s = self._every_s
+
+    def _warn(self, error: str) -> None:
+        logger.warning(
+            "the lease could not be renewed; trying again",
+            extra={"session_id": self._lease.session_id, "error": error},
+        )

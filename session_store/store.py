@@ -39,6 +39,7 @@ from session_store.models import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from session_store.crypto import WrappedKey
     from session_store.settings import StoreSettings
 
 MAX_IDENTITY_CHARS = 512
@@ -135,7 +136,8 @@ class SessionStore:
         self._backend = backend
         self._keyring = keyring
         self._max_turns = max_turns
-        self._data_keys: dict[str, DataKey] = {}
+        # By participant too: a wrapped key that was copied to somebody else must not open.
+        self._data_keys: dict[tuple[str, WrappedKey], DataKey] = {}
 
     @classmethod
     def from_settings(cls, settings: StoreSettings) -> Self:
@@ -312,12 +314,16 @@ class SessionStore:
 
         Raises:
             WriteConflict: it still came between after five tries.
+            InvalidValue: the content is not valid Unicode; nothing was written.
         """
         for _ in range(MAX_UPDATE_TRIES):
             seen = lease.version
             witness = Witness(seq=lease.saved_seq, tag=lease.saved_tag.hex())
             content = change(lease.content).model_copy(update={"witness": witness})
-            plain = content.model_dump_json(exclude_defaults=True).encode()
+            try:
+                plain = content.model_dump_json(exclude_defaults=True).encode()
+            except (ValueError, UnicodeError):
+                raise InvalidValue("the content is not valid Unicode text") from None
             sealed = lease.data_key.seal_content(lease.session_id, seen + 1, plain)
             try:
                 lease.version = await self._backend.update(lease.ref, seen, sealed)
@@ -339,8 +345,12 @@ class SessionStore:
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool = True
     ) -> AgentPresence:
-        """Tell whether the session has an agent; ``claim`` as in ``open``."""
+        """Tell whether the session has an agent; ``claim`` as ``expect_agent`` in ``open``."""
         return await self._backend.expect_agent(participant, session_id, claim=claim)
+
+    async def give_back_claim(self, participant: str, session_id: str) -> None:
+        """Say that no agent was dispatched after all: the next one to ask may do it."""
+        await self._backend.give_back_claim(participant, session_id)
 
     async def load(self, participant: str, session_id: str) -> Loaded | None:
         """Read a session without a lease; ``None`` where there is none.
@@ -367,13 +377,13 @@ class SessionStore:
         return self._keyring.fingerprint("load", load_id) if load_id else ""
 
     def _data_key(self, participant: str, stored: StoredSession) -> DataKey:
-        wrapped = stored.wrapped
-        key = self._data_keys.get(wrapped.data_key_id)
+        name = (participant, stored.wrapped)
+        key = self._data_keys.get(name)
         if key is None:
-            key = self._keyring.unwrap(participant, wrapped)
+            key = self._keyring.unwrap(participant, stored.wrapped)
             if len(self._data_keys) >= _CACHED_KEYS:
                 self._data_keys.pop(next(iter(self._data_keys)))
-            self._data_keys[wrapped.data_key_id] = key
+            self._data_keys[name] = key
         return key
 
     def _read(

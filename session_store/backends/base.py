@@ -163,6 +163,10 @@ class Backend(Protocol):
         """Tell whether an agent is there, and claim the dispatch if not."""
         ...
 
+    async def give_back_claim(self, participant: str, session_id: str) -> None:
+        """Let the next one who asks dispatch an agent."""
+        ...
+
     async def load(self, participant: str, session_id: str) -> StoredSession | None:
         """Read a session; ``None`` where there is none."""
         ...

@@ -89,7 +89,8 @@ class RedisBackend:
     ) -> tuple[StoredSession, AgentPresence]:
         """See ``Backend.open``."""
         expect_ms = self._expect_ms if expect_agent else 0
-        reply = await self._find("open", participant, wanted, candidate, [expect_ms])
+        args = [expect_ms, self._lease_ms]
+        reply = await self._find("open", participant, wanted, candidate, args)
         return _session(reply), AgentPresence(reply[3].decode())
 
     async def join(
@@ -182,9 +183,18 @@ class RedisBackend:
         reply = await self._run(
             "expect",
             [keys.session(session_id), keys.due],
-            [keys.due_member(session_id), self._expect_ms if claim else 0],
+            [keys.due_member(session_id), self._expect_ms if claim else 0, self._lease_ms],
         )
         return AgentPresence(reply[0].decode())
+
+    async def give_back_claim(self, participant: str, session_id: str) -> None:
+        """See ``Backend.give_back_claim``."""
+        keys = ParticipantKeys.of(participant)
+        await self._run(
+            "expect",
+            [keys.session(session_id), keys.due],
+            [keys.due_member(session_id), -1, self._lease_ms],
+        )
 
     async def load(self, participant: str, session_id: str) -> StoredSession | None:
         """See ``Backend.load``."""
@@ -242,6 +252,7 @@ class RedisBackend:
         """Run ``open`` or ``join``: once, or again where another session is the newest."""
         keys = ParticipantKeys.of(participant)
         wrapped = candidate.wrapped
+        kek_id = wrapped.kek_id
         for _ in range(MAX_LOOKS):
             reply = await self._run(
                 name,
@@ -249,7 +260,7 @@ class RedisBackend:
                     keys.data_key,
                     keys.sessions,
                     keys.due,
-                    keys.kek(wrapped.kek_id),
+                    keys.kek(kek_id),
                     keys.session(wanted or candidate.session_id),
                     keys.turns(wanted or candidate.session_id),
                     keys.session(candidate.session_id),
@@ -264,6 +275,7 @@ class RedisBackend:
                     wrapped.wrapped,
                     self._ttl_ms,
                     *self._windows,
+                    kek_id,
                     *args,
                 ],
             )
@@ -271,7 +283,8 @@ class RedisBackend:
                 case b"OK":
                     return reply
                 case b"LOOK":
-                    wanted = reply[1].decode()
+                    wanted = reply[1].decode() or None
+                    kek_id = reply[2].decode()
                 case b"HELD":
                     raise LeaseHeld(wanted or candidate.session_id, int(reply[1]))
                 case b"ENDED":

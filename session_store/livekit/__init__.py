@@ -8,7 +8,8 @@
     await conversation.greet()
 """
 
+from session_store.livekit.conversation import Conversation
 from session_store.livekit.greeting import Visit, words_of_welcome
-from session_store.livekit.persistence import Conversation, NobodyCame, persist
+from session_store.livekit.persistence import NobodyCame, persist
 
 __all__ = ["Conversation", "NobodyCame", "Visit", "persist", "words_of_welcome"]

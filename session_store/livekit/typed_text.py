@@ -7,10 +7,13 @@ sees its record. The id becomes the turn's, which tells a repetition.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from livekit.agents import llm
+
+from session_store.errors import InvalidValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +35,18 @@ class TypedText:
     def __init__(
         self,
         *,
+        known: Callable[[str], bool],
         record: Callable[[llm.ChatMessage], bool],
         refuse: Callable[[str, str], None],
     ) -> None:
-        """``record`` answers whether the message was a new one."""
+        """Make the receiver.
+
+        Args:
+            known: answers whether a message of this id was taken before.
+            record: answers whether the message was taken; ``InvalidValue`` if it cannot be kept.
+            refuse: tells who sent a message why it was not taken.
+        """
+        self._known = known
         self._record = record
         self._refuse = refuse
         self._one_at_a_time = asyncio.Lock()
@@ -55,13 +66,21 @@ class TypedText:
             )
             return
         async with self._one_at_a_time:
-            await agent_session.interrupt()
+            if message_id and self._known(message_id):
+                return
+            with contextlib.suppress(RuntimeError):  # The agent is not speaking.
+                await agent_session.interrupt(force=True)
             # Made only now: the model's context is ordered by time, and this message belongs
             # behind the answer to the one before.
             message = llm.ChatMessage(role="user", content=[text])
             if message_id:
                 message.id = message_id
-            if self._record(message):
+            try:
+                taken = self._record(message)
+            except InvalidValue:
+                self._refuse(message_id, "That message has characters that cannot be kept.")
+                return
+            if taken:
                 await self._answer(agent_session, message)
 
     async def _answer(self, agent_session: AgentSession[Any], message: llm.ChatMessage) -> None:

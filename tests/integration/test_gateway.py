@@ -389,7 +389,8 @@ async def test_a_redis_that_is_away_is_named(
         tokens = await ask(client, participant_identity=secret_id())
         assert (await client.get("/")).status_code == 200
     assert ready.status_code == 503
-    assert "start it, or correct REJOIN_REDIS_URL" in ready.json()["redis"]
+    assert ready.json()["redis"].startswith("Redis does not answer")
+    assert "127.0.0.1" not in ready.text
     assert tokens.status_code == 503
     assert tokens.json()["error"]["code"] == "store_unavailable"
     assert "nothing is lost" in tokens.json()["error"]["message"]
@@ -404,6 +405,6 @@ async def test_a_livekit_that_is_away_is_named(
         ready = await client.get("/readyz")
         tokens = await ask(client, participant_identity=secret_id())
     assert ready.status_code == 503
-    assert "LIVEKIT_URL" in ready.json()["livekit"]
+    assert ready.json()["livekit"].startswith("LiveKit does not answer")
     assert tokens.status_code == 503
     assert tokens.json()["error"]["code"] == "livekit_unavailable"

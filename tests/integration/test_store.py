@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -305,6 +307,9 @@ async def test_one_caller_is_asked_to_dispatch_an_agent(store: SessionStore, raw
     )
     assert sorted(each.agent for each in opened) == ["EXPECTED"] * 7 + ["WANTED"]
 
+    await store.give_back_claim(who, session_id)
+    again = await asyncio.gather(*(store.expect_agent(who, session_id) for _ in range(4)))
+    assert sorted(again) == ["EXPECTED"] * 3 + ["WANTED"]
     await age(raw, store, "maria", session_id, 11)
     assert await store.expect_agent(who, session_id) is AgentPresence.WANTED
     joined = await store.join(who, session_id=session_id, exact=True)
@@ -455,6 +460,48 @@ async def test_content_cannot_be_moved_to_another_person(store: SessionStore, ra
     await raw.hset(keys[1], "content", await raw.hget(keys[0], "content"))
     with pytest.raises(SealBroken):
         await store.load(theirs, joined[1].session.id)
+
+
+async def test_a_copied_conversation_does_not_open_for_who_copied_it(
+    store: SessionStore, raw: Any
+) -> None:
+    """Who can write to Redis and has a page cannot read others, not even where keys are cached."""
+    victim, thief = store.pseudonym("maria"), store.pseudonym("mallory")
+    joined = await store.join(victim)
+    await append(store, joined, turn(1, "my PIN is 1234"))
+    mine, theirs = ParticipantKeys.of(victim), ParticipantKeys.of(thief)
+    for source, copy in (
+        (mine.data_key, theirs.data_key),
+        (mine.sessions, theirs.sessions),
+        (mine.session(joined.session.id), theirs.session(joined.session.id)),
+        (mine.turns(joined.session.id), theirs.turns(joined.session.id)),
+    ):
+        await raw.restore(copy, 60_000, await raw.dump(source))
+    with pytest.raises(SealBroken):
+        await store.open(thief)
+    with pytest.raises(SealBroken):
+        await store.load(thief, joined.session.id)
+
+
+async def test_the_list_of_wrapped_keys_lives_as_long_as_they_do(
+    store: SessionStore, settings: StoreSettings, raw: Any, tmp_path: Path
+) -> None:
+    """After a change of the primary key, visits still renew the list of the old one."""
+    who = store.pseudonym("maria")
+    await store.release((await store.join(who)).lease)
+    keys = json.loads((settings.key_file or tmp_path).read_text())
+    keys["keys"]["k-2"] = base64.b64encode(bytes(32)).decode()
+    rotated = tmp_path / "rotated.json"
+    rotated.write_text(json.dumps({**keys, "primary": "k-2"}))
+    newer = SessionStore.from_settings(settings.model_copy(update={"key_file": rotated}))
+    listed = ParticipantKeys.of(who).kek("k-1")
+    await raw.expire(listed, 100)
+
+    await newer.join(who)
+
+    assert await raw.ttl(listed) > 10_000
+    assert await raw.exists(ParticipantKeys.of(who).kek("k-2")) == 0
+    await newer.aclose()
 
 
 async def test_another_keyring_is_an_error_at_start(

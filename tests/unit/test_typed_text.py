@@ -11,6 +11,7 @@ from livekit.agents import Agent, AgentSession, llm
 from livekit.agents.voice.room_io import TextInputEvent
 
 from agent.pipelines.demo.llm import RuleLLM
+from session_store import InvalidValue
 from session_store.livekit.typed_text import MAX_TYPED_CHARS, MESSAGE_ID, TypedText
 
 if TYPE_CHECKING:
@@ -24,7 +25,11 @@ class Desk:
         self.agent_session = agent_session
         self.recorded: list[llm.ChatMessage] = []
         self.refused: list[tuple[str, str]] = []
-        self.typed = TypedText(record=self._record, refuse=lambda *why: self.refused.append(why))
+        self.typed = TypedText(
+            known=lambda message_id: message_id in [each.id for each in self.recorded],
+            record=self._record,
+            refuse=lambda *why: self.refused.append(why),
+        )
 
     async def type(self, text: str, message_id: str) -> None:
         """Receive a message as RoomIO would hand it over."""
@@ -51,8 +56,8 @@ class Desk:
         return [each.text_content or "" for each in messages if each.role == "assistant"]
 
     def _record(self, message: llm.ChatMessage) -> bool:
-        if message.id in [each.id for each in self.recorded]:
-            return False
+        if (message.text_content or "").startswith("\N{BELL}"):
+            raise InvalidValue("not to be kept")
         self.recorded.append(message)
         return True
 
@@ -94,6 +99,22 @@ async def test_a_message_that_is_too_long_is_refused(desk: Desk) -> None:
     assert message_id == "long"
     assert "please keep it under 4000" in reason
     assert desk.recorded == []
+
+
+async def test_a_message_that_cannot_be_kept_is_refused(desk: Desk) -> None:
+    """It is not answered either: an answer to nothing would be all that is left of it."""
+    await desk.type("\N{BELL} ring", "bell")
+    assert [message_id for message_id, _ in desk.refused] == ["bell"]
+
+
+async def test_a_repeated_message_does_not_cut_the_agent_off(desk: Desk) -> None:
+    """A page that sends again, out of caution, must not silence the answer."""
+    await desk.type("hello", "same")
+    await desk.answers(1)
+    handle = desk.agent_session.say("A long sentence.", allow_interruptions=True)
+    await desk.type("hello", "same")
+    await handle
+    assert not handle.interrupted
 
 
 async def test_an_empty_message_is_nothing(desk: Desk) -> None:

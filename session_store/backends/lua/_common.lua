@@ -51,12 +51,16 @@ local function resume_until(s, windows)
   return math.max(window_until, number(s.agent_by))
 end
 
-local function may_resume(s, now, windows)
-  return s.state ~= nil and s.state ~= 'ended' and now <= resume_until(s, windows)
-end
-
 local function lease_is_live(s, now)
   return (s.owner or '') ~= '' and number(s.lease_until) > now
+end
+
+-- While the participant is here a live lease is all it takes. Once it is away the window counts.
+local function may_resume(s, now, windows)
+  if s.state == nil or s.state == 'ended' then
+    return false
+  end
+  return (s.state == 'live' and lease_is_live(s, now)) or now <= resume_until(s, windows)
 end
 
 -- Who writes must hold the newest fencing token, as the same owner, of a session that was not
@@ -72,9 +76,10 @@ local function refusal(s, owner, fence, dkid)
 end
 
 -- Claims the right to dispatch an agent: one caller gets WANTED, the others EXPECTED until the
--- agent takes the lease or `expect_ms` have passed.
-local function claim_dispatch(session_key, due_key, member, s, now, expect_ms)
-  if lease_is_live(s, now) then
+-- agent takes the lease or `expect_ms` have passed. A lease that was not given back may be that of
+-- a job which only missed a renewal: it counts for one more of its length (`grace_ms`).
+local function claim_dispatch(session_key, due_key, member, s, now, expect_ms, grace_ms)
+  if lease_is_live(s, now - grace_ms) then
     return 'PRESENT'
   end
   if number(s.agent_by) > now then
@@ -97,10 +102,11 @@ end
 -- The session that goes on, or a new one: what open and join share, with their common arguments.
 --   KEYS  data_key, sessions, due, kek, session, turns, new_session, new_turns
 --   ARGV  participant, wanted ('' for the latest), new_id, dkid, kek_id, wrapped (these three used
---         only where the participant has no data key yet), ttl_ms, window x 3
+--         only where the participant has no data key yet), ttl_ms, window x 3, the id of the
+--         key-encryption key that `kek` is declared for
 --   exact: only `wanted` will do
--- Returns {id, fields, resumed, session_key, turns_key, windows}, or nil and a reply: {LOOK, id}
--- (call again, declaring the keys of that session), {GONE} or {ENDED}.
+-- Returns {id, fields, resumed, session_key, turns_key, windows}, or nil and a reply: {LOOK, id,
+-- kek_id} (call again, declaring the keys of these), {GONE} or {ENDED}.
 local function find_or_create(now, exact)
   local data_key, sessions, due, kek = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
   local wanted, new_id, ttl_ms = ARGV[2], ARGV[3], ARGV[7]
@@ -109,8 +115,11 @@ local function find_or_create(now, exact)
   local latest = redis.call('ZREVRANGE', sessions, 0, 0)[1]
   redis.call('ZCARD', due)
   redis.call('SCARD', kek)
-  if not exact and latest and latest ~= wanted then
-    return nil, { 'LOOK', latest }
+  -- The set that lists this data key must live as long as the key does.
+  local kek_id = redis.call('HGET', data_key, 'kek') or ARGV[5]
+  local other_session = not exact and latest and latest ~= wanted
+  if other_session or kek_id ~= ARGV[11] then
+    return nil, { 'LOOK', other_session and latest or wanted, kek_id }
   end
   if wanted ~= '' then
     local s = read_hash(KEYS[5])

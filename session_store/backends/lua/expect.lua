@@ -1,6 +1,6 @@
 -- Asks whether the session has an agent, and claims the right to dispatch one if not.
 --   KEYS  session, due
---   ARGV  due member, expect_ms (0: only ask)
+--   ARGV  due member, expect_ms (0: only ask; -1: give the claim back), grace_ms
 -- Returns {PRESENT | EXPECTED | WANTED | ABSENT | ENDED | GONE}.
 local now = clock()
 local s = read_hash(KEYS[1])
@@ -11,4 +11,9 @@ end
 if s.state == 'ended' then
   return { 'ENDED' }
 end
-return { claim_dispatch(KEYS[1], KEYS[2], ARGV[1], s, now, number(ARGV[2])) }
+local expect_ms = number(ARGV[2])
+if expect_ms < 0 then
+  redis.call('HSET', KEYS[1], 'agent_by', '0')
+  s.agent_by = '0'
+end
+return { claim_dispatch(KEYS[1], KEYS[2], ARGV[1], s, now, expect_ms, number(ARGV[3])) }

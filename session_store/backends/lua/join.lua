@@ -1,13 +1,13 @@
 -- Takes the lease, counts the arrival if it is one, and returns all that a job needs.
 --   KEYS, ARGV    those of find_or_create, then
---   ARGV[11..14]  exact ('1': only `wanted` will do), owner (the attempt's nonce), load, lease_ms
+--   ARGV[12..15]  exact ('1': only `wanted` will do), owner (the attempt's nonce), load, lease_ms
 -- Returns {OK, now, id, outcome, data key hash, session hash, turns},
---   {LOOK, id}, {GONE}, {ENDED} or {HELD, milliseconds left}.
+--   {LOOK, id, kek_id}, {GONE}, {ENDED} or {HELD, milliseconds left}.
 --   outcome: created, rejoined (counted), taken_over (the participant never went)
 -- The same owner again gets the reply that was lost, and counts nothing.
 local now = clock()
-local owner, load, lease_ms = ARGV[12], ARGV[13], number(ARGV[14])
-local found, refused = find_or_create(now, ARGV[11] == '1')
+local owner, load, lease_ms = ARGV[13], ARGV[14], number(ARGV[15])
+local found, refused = find_or_create(now, ARGV[12] == '1')
 if not found then
   return refused
 end

@@ -1,0 +1,84 @@
+"""The transcript of a conversation: each finished item recorded once, and shown to the page."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
+
+from session_store.errors import InvalidValue
+from session_store.livekit.chat import turn_of
+from session_store.models import RecordedTurn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from livekit.agents import llm
+
+    from session_store.livekit.record import RecordChannel
+    from session_store.recorder import Recorder
+    from session_store.store import Lease
+
+logger = logging.getLogger(__name__)
+
+
+class Transcript:
+    """Records items by their ids, and shows them."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        channel: RecordChannel,
+        lease: Lease,
+        earlier: Iterable[RecordedTurn],
+    ) -> None:
+        self._recorder = recorder
+        self._channel = channel
+        self._lease = lease
+        self._recorded = {recorded.turn.id: recorded for recorded in earlier}
+
+    def knows(self, item_id: str) -> bool:
+        """Tell whether an item was recorded already."""
+        return item_id in self._recorded
+
+    def record(self, item: llm.ChatItem) -> bool:
+        """Record an item; False for one that says nothing of the conversation.
+
+        Raises:
+            InvalidValue: it cannot be kept: too large, or not Unicode.
+        """
+        try:
+            turn = turn_of(item)
+        except (ValidationError, PydanticSerializationError, UnicodeError):
+            raise InvalidValue("the item cannot be written down as a turn") from None
+        if turn is None:
+            return False
+        sealed = self._recorder.record(turn)
+        recorded = RecordedTurn(sealed.seq, turn)
+        self._recorded[item.id] = recorded
+        self._show(recorded)
+        return True
+
+    def record_if_new(self, item: llm.ChatItem) -> bool:
+        """Record an item that was not yet; what cannot be kept is logged, and False."""
+        if self.knows(item.id):
+            return False
+        try:
+            return self.record(item)
+        except InvalidValue as error:
+            logger.warning("a turn cannot be kept", extra={"error": str(error)})
+            return False
+
+    def show_again(self, item_id: str) -> None:
+        """Show a recorded item to a page that may have missed it."""
+        self._show(self._recorded[item_id])
+
+    def show_newest(self, count: int) -> None:
+        """Show the newest items to a page that was away for a moment."""
+        for recorded in list(self._recorded.values())[-count:]:
+            self._show(recorded)
+
+    def _show(self, recorded: RecordedTurn) -> None:
+        self._channel.turn(recorded, saved=recorded.seq <= self._lease.saved_seq)

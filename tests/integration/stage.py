@@ -1,0 +1,130 @@
+"""A conversation on a real store with a real agent session, in a room that the test directs.
+
+The room is a stand-in, so that a test decides to the millisecond who comes and goes; the
+end-to-end tests use real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from livekit import rtc
+from livekit.agents import Agent, AgentSession
+from livekit.agents.voice.room_io import RoomOptions
+
+from agent.pipelines.demo.llm import RuleLLM
+from session_store.livekit import Conversation, words_of_welcome
+from session_store.livekit.owner import Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from session_store import SessionStore, StoreSettings
+
+MEMORY = '<memory>{"visit": 1, "language": "en", "name": "Maria"}</memory>'
+
+
+class Room(rtc.EventEmitter[Any]):
+    """A room with what a conversation uses of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.remote_participants: dict[str, Any] = {}
+        self.sent: list[dict[str, Any]] = []
+        self.local_participant = SimpleNamespace(send_text=self._send_text)
+
+    def come(self, identity: str, load_id: str) -> None:
+        """Let somebody in."""
+        who = SimpleNamespace(identity=identity, attributes={"rj.load": load_id})
+        self.remote_participants[identity] = who
+        self.emit("participant_connected", who)
+
+    def go(self, identity: str) -> None:
+        """Let somebody out."""
+        self.emit("participant_disconnected", self.remote_participants.pop(identity))
+
+    def types(self) -> list[str]:
+        """Return what kinds of messages the page was sent."""
+        return [message["type"] for message in self.sent]
+
+    async def _send_text(self, text: str, **_: Any) -> None:
+        self.sent.append(json.loads(text))
+
+
+@dataclass
+class Job:
+    """A job's context with what a conversation uses of one."""
+
+    room: Room = field(default_factory=Room)
+    callbacks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    shutdowns: list[str] = field(default_factory=list)
+
+    def add_shutdown_callback(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Note a callback."""
+        self.callbacks.append(callback)
+
+    def shutdown(self, reason: str = "") -> None:
+        """Note that the job is to end."""
+        self.shutdowns.append(reason)
+
+
+class Stage:
+    """One job, its participant, and the conversation between them."""
+
+    def __init__(self, store: SessionStore, settings: StoreSettings, who: str = "maria") -> None:
+        self.store = store
+        self.settings = settings
+        self.participant = store.pseudonym(who)
+        self.job = Job()
+        self.agent_session: AgentSession[Any] = AgentSession(llm=RuleLLM())
+        self.conversation: Conversation
+
+    async def join(self, load_id: str = "load-1", session_id: str | None = None) -> Stage:
+        """Take the lease, with the participant in the room."""
+        joined = await self.store.join(self.participant, session_id=session_id, load_id=load_id)
+        self.job.room.come(self.participant, load_id)
+        context: Any = self.job
+        self.conversation = Conversation(
+            ctx=context,
+            agent_session=self.agent_session,
+            store=self.store,
+            settings=self.settings,
+            owner=Owner(self.participant, self.participant, joined.session.id),
+            load_id=load_id,
+            joined=joined,
+            room_options=RoomOptions(),
+            words=words_of_welcome,
+        )
+        return self
+
+    async def start(self) -> Stage:
+        """Start the agent, and greet."""
+        agent = Agent(instructions=MEMORY, chat_ctx=self.conversation.chat_ctx)
+        await self.agent_session.start(agent)
+        await self.conversation.greet()
+        return self
+
+    def said(self) -> list[str]:
+        """Return what the agent has said."""
+        messages = self.agent_session.history.messages()
+        return [each.text_content or "" for each in messages if each.role == "assistant"]
+
+    async def until(self, condition: Callable[[], bool], within_s: float = 10) -> None:
+        """Wait until a condition holds."""
+        async with asyncio.timeout(within_s):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+    async def end(self) -> None:
+        """End the job as LiveKit does: the agent session first, then the callbacks."""
+        await self.agent_session.aclose()
+        for callback in self.job.callbacks:
+            await callback()
+
+    async def die(self) -> None:
+        """End it as SIGKILL does: nothing is written any more, nothing given back."""
+        await self.conversation._stop_writing()
