@@ -40,7 +40,7 @@ class Demo:
 
     def pid_of_newest_job(self) -> int:
         """Return the process of the job that took a conversation last."""
-        return int(re.findall(r'persistence - joined .*?"pid": (\d+)', self.log.read_text())[-1])
+        return int(re.findall(r'conversation - joined .*?"pid": (\d+)', self.log.read_text())[-1])
 
     @asynccontextmanager
     async def store(self) -> AsyncIterator[SessionStore]:
