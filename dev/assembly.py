@@ -49,6 +49,10 @@ def assemble(state: StateFolder, settings: Mapping[str, str]) -> Assembly:
     env["AGENT_READY_FILE"] = str(state.worker_ready.absolute())
     state.worker_ready.unlink(missing_ok=True)
     env.setdefault("GATEWAY_HOST", "127.0.0.1")
+    # A small machine is busy for a moment now and then; half a second is worth a line.
+    env.setdefault("LIVEKIT_AGENTS_LOOP_BLOCK_WARN_MS", "500")
+    # 240 MB of models that the local pipeline does not use.
+    env.setdefault("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "0")
     env.setdefault("LIVEKIT_AGENT_NAME", "rejoin")
     foundations = [*_redis(state, env, picker), *_livekit(state, env, picker)]
 
@@ -64,7 +68,7 @@ def assemble(state: StateFolder, settings: Mapping[str, str]) -> Assembly:
     # By name rather than by number, since passkeys are not made for a number.
     page = f"http://{'localhost' if here == '127.0.0.1' else here}:{page_port}"
     users = [
-        Part("worker", [sys.executable, "-m", "agent", "--log-format", "colored"], needs),
+        Part("worker", [sys.executable, "-m", "agent", "--dev"], needs),
         Part("gateway", [sys.executable, "-m", "gateway"], needs),
         Part("demo", _announcement(state, page, {**needs, **health})),
     ]
@@ -128,6 +132,7 @@ def _livekit(state: StateFolder, env: dict[str, str], picker: _PortPicker) -> li
         port=port,
         tcp_port=picker.pick(None, _LIVEKIT_MEDIA_PORT),
         udp_port=picker.pick(None, _LIVEKIT_MEDIA_PORT + 1, socket.SOCK_DGRAM),
+        log_level=env.get("DEMO_LIVEKIT_LOG", "error"),
     )
     env["LIVEKIT_URL"] = f"ws://127.0.0.1:{port}"
     env["LIVEKIT_API_KEY"] = api_key.key

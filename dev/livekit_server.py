@@ -77,7 +77,9 @@ class ApiKey:
     secret: str
 
 
-def write_config(path: Path, *, port: int, tcp_port: int, udp_port: int) -> ApiKey:
+def write_config(
+    path: Path, *, port: int, tcp_port: int, udp_port: int, log_level: str = "info"
+) -> ApiKey:
     """Write the configuration of a server for this machine only, and return its API key.
 
     The key is made at the first start and kept, so that a page which was open over a restart of
@@ -88,13 +90,14 @@ def write_config(path: Path, *, port: int, tcp_port: int, udp_port: int) -> ApiK
         port: For signalling, on the loopback interface.
         tcp_port: For media over TCP.
         udp_port: For media over UDP.
+        log_level: As LiveKit knows it: debug, info, warn or error.
     """
     api_key = _kept_key(path) or ApiKey(f"demo-{secrets.token_hex(6)}", secrets.token_urlsafe(32))
     config = {
         "port": port,
         "bind_addresses": ["127.0.0.1"],
         "keys": {api_key.key: api_key.secret},
-        "logging": {"level": "info", "pion_level": "error"},
+        "logging": {"level": log_level, "pion_level": "error"},
         "rtc": {
             "tcp_port": tcp_port,
             "udp_port": udp_port,

@@ -25,6 +25,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     with running_demo(
         tmp_path_factory.mktemp("demo"),
         REJOIN_RESUME_WINDOW_FIRST_S=str(RESUME_WINDOW_S),
+        # What LiveKit logs is searched for words of the conversation.
+        DEMO_LIVEKIT_LOG="info",
         # Jobs of earlier tests wait for people who will not come back.
         AGENT_MAX_JOBS="50",
     ) as running:

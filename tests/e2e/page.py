@@ -72,12 +72,12 @@ class TalkPage:
             "data-state", re.compile(word, re.IGNORECASE), timeout=WAIT_MS
         )
 
-    async def says(self, text: str, role: str = "assistant") -> None:
+    async def says(self, text: str, role: str = "assistant", *, within_ms: int = WAIT_MS) -> None:
         """Wait until a recorded turn with these words is shown, and saved."""
         bubble = self.page.locator(
             f"[data-testid=turn][data-role={role}][data-draft=false][data-saved=true]"
         )
-        await expect(bubble.filter(has_text=text).first).to_be_visible(timeout=WAIT_MS)
+        await expect(bubble.filter(has_text=text).first).to_be_visible(timeout=within_ms)
 
     async def bubbles(self) -> list[Bubble]:
         """Return all turns that are shown."""

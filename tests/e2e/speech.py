@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 
     from livekit import rtc
 
-SILENCE_AFTER_S = 120
+TIMES = 5
+SILENCE_AFTER_S = 60
 
 
 async def speech_file(path: Path, text: str, *, after_s: float) -> Path:
-    """Write a WAV in which the text is said after some seconds of silence."""
+    """Write a WAV in which the text is said after some seconds of silence, and again, and again.
+
+    As a person does who was not understood: on a busy machine, sound has gaps.
+    """
     tts = EspeakTTS()
     spoken: rtc.AudioFrame = await tts.synthesize(text).collect()
     await tts.aclose()
@@ -25,7 +29,8 @@ async def speech_file(path: Path, text: str, *, after_s: float) -> Path:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(spoken.sample_rate)
-        file.writeframes(silence * round(after_s))
-        file.writeframes(bytes(spoken.data))
+        for _ in range(TIMES):
+            file.writeframes(silence * round(after_s))
+            file.writeframes(bytes(spoken.data))
         file.writeframes(silence * SILENCE_AFTER_S)
     return path

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from session_store import SessionState
 from tests.e2e.browser import launched
-from tests.e2e.page import TalkPage
+from tests.e2e.page import WAIT_MS, TalkPage
 from tests.e2e.speech import speech_file
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ async def test_spoken_words_are_remembered(
         context = await browser.new_context(permissions=["microphone"])
         tab = await TalkPage.open(context, demo.page)
         await tab.press("start")
-        await tab.says("My name is Maria", role="user")
+        await tab.says("My name is Maria", role="user", within_ms=3 * WAIT_MS)
         await tab.says("Nice to meet you, Maria")
 
         await tab.reload()
@@ -237,6 +237,7 @@ async def test_no_word_of_a_person_is_in_redis_or_in_a_log(visit: Visit, demo: D
 
     assert len(held) > 10_000
     assert "roomio linked" in logged
+    assert "starting rtc session" in logged
     assert [secret for secret in secrets if secret.encode() in held] == []
     assert [secret for secret in secrets if secret in logged] == []
 

@@ -206,17 +206,34 @@ async def test_many_voices_at_once_do_not_mix() -> None:
 
 async def test_a_cancelled_sentence_leaves_the_voice_free() -> None:
     """Interrupting a long text stops its synthesis; the next sentence does not wait for it."""
-    stream = EspeakTTS().synthesize("Many words, again and again. " * 2000)
+    words = "Many words, again and again. "
+    start = time.perf_counter()
+    await speak(words * 200)
+    whole_s = time.perf_counter() - start
+    stream = EspeakTTS().synthesize(words * 4000)
     await anext(aiter(stream))
     await stream.aclose()
     start = time.perf_counter()
     assert (await speak("Hello")).duration > 0
-    assert time.perf_counter() - start < 2
+    # Had it gone on, it would have been twenty times as long.
+    assert time.perf_counter() - start < 5 * whole_s
 
 
 async def test_the_event_loop_keeps_running(recognizer: Recognizer) -> None:
-    """Neither hearing nor speaking blocks the loop: a ticker never waits for long."""
+    """Neither hearing nor speaking blocks the loop: a ticker never waits for long.
+
+    What blocks it does so each time; a busy machine does not.
+    """
     audio = await speak("Remember that my cat is called Tom")
+    for _ in range(5):
+        share = await longest_wait(recognizer, audio)
+        if share < 1 / 3:
+            break
+    assert share < 1 / 3
+
+
+async def longest_wait(recognizer: Recognizer, audio: rtc.AudioFrame) -> float:
+    """Hear and speak; return the longest wait of a ticker meanwhile, as a share of the time."""
     longest = 0.0
 
     async def tick() -> None:
@@ -231,4 +248,4 @@ async def test_the_event_loop_keeps_running(recognizer: Recognizer) -> None:
     await asyncio.gather(*(hear(recognizer, audio) for _ in range(3)), speak("Hello. " * 200))
     busy = time.perf_counter() - start
     ticker.cancel()
-    assert longest < busy / 3
+    return longest / busy

@@ -129,10 +129,17 @@ def test_all_languages_are_understood_in_every_language(
     ],
 )
 def test_long_text_takes_no_long_time(text: str) -> None:
-    """No pattern backtracks without bound: 10,000 characters take well under a second."""
+    """No pattern backtracks without bound: ten times the text takes no hundred times as long."""
+    short = min(seconds_for(text[: len(text) // 10]) for _ in range(5))
+    # The best of several, since a busy machine is no slow pattern.
+    assert min(seconds_for(text) for _ in range(5)) < 100 * short
+
+
+def seconds_for(text: str) -> float:
+    """Return how long it takes to understand a text."""
     start = time.perf_counter()
     understand(text, "en")
-    assert time.perf_counter() - start < 1.0
+    return time.perf_counter() - start
 
 
 def test_a_long_fact_is_cut_between_words() -> None:
