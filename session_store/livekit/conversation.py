@@ -110,7 +110,10 @@ class Conversation:
         agent_session.on("function_tools_executed", self._on_tools_executed)
         agent_session.on("close", self._on_close)
         ctx.add_shutdown_callback(self._on_shutdown)
-        self.change(lambda content: content.model_copy(update={"identity": owner.identity}))
+        known: dict[str, Any] = {"identity": owner.identity}
+        if owner.metadata:
+            known["metadata"] = owner.metadata
+        self.change(lambda content: content.model_copy(update=known))
         self._log("joined", outcome=joined.outcome.value, visit=self._visit)
 
     @property

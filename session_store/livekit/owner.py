@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
 from session_store.page import LOAD_ID
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SIP_CALL_ID: Final = "sip.callID"
+_METADATA: Final = TypeAdapter(dict[str, JsonValue])
 
 
 class JobMetadata(BaseModel):
@@ -47,6 +48,16 @@ class Owner(NamedTuple):
     """As the store knows it."""
     session_id: str | None
     """The session that the gateway opened, where there is a gateway."""
+    metadata: dict[str, JsonValue]
+    """What the token says about the participant."""
+
+
+def metadata_of(participant: rtc.RemoteParticipant) -> dict[str, JsonValue]:
+    """Return what the token says about the participant: its metadata, if that is an object."""
+    try:
+        return _METADATA.validate_json(participant.metadata)
+    except ValidationError:
+        return {}
 
 
 def load_id_of(participant: rtc.RemoteParticipant) -> str:

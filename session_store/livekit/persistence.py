@@ -11,7 +11,7 @@ from livekit.agents.voice.room_io import RoomOptions
 from session_store.errors import LeaseHeld, SessionStoreError, StoreUnavailable
 from session_store.livekit.conversation import Conversation
 from session_store.livekit.greeting import Visit, words_of_welcome
-from session_store.livekit.owner import JobMetadata, Owner, load_id_of
+from session_store.livekit.owner import JobMetadata, Owner, load_id_of, metadata_of
 from session_store.livekit.sight import wait_for_participant
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ async def persist(  # noqa: PLR0913 (what has a default is seldom given)
         identity=participant.identity,
         participant=gateway.participant if gateway else store.pseudonym(participant.identity),
         session_id=gateway.session_id if gateway else None,
+        metadata=metadata_of(participant),
     )
     load_id = load_id_of(participant)
     joined = await _join(store, settings, owner, load_id)

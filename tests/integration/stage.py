@@ -93,7 +93,7 @@ class Stage:
             agent_session=self.agent_session,
             store=self.store,
             settings=self.settings,
-            owner=Owner(self.participant, self.participant, joined.session.id),
+            owner=Owner(self.participant, self.participant, joined.session.id, {"plan": "gold"}),
             load_id=load_id,
             joined=joined,
             room_options=RoomOptions(),

@@ -47,6 +47,14 @@ async def spoken_to(stage: Stage, text: str) -> None:
     await stage.agent_session.generate_reply(user_input=text)
 
 
+async def test_what_the_token_says_of_a_participant_is_kept(stage: Callable[[], Stage]) -> None:
+    """Identity and metadata are in the sealed content from the first moment on."""
+    first = await stage().join()
+    await first.conversation._content.flush(5)
+    content = (await stored(first)).session.content
+    assert (content.identity, content.metadata) == (first.participant, {"plan": "gold"})
+
+
 async def test_somebody_new_is_greeted_once(stage: Callable[[], Stage]) -> None:
     """The page gets hello and the greeting, and a restored connection brings no other one."""
     first = await (await stage().join()).start()
