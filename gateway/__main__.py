@@ -39,7 +39,7 @@ def main() -> int:
         if not (settings.gateway_page / "index.html").is_file():
             sys.stderr.write(
                 f"gateway: the page is not built in {settings.gateway_page}; "
-                "run 'make web', or set GATEWAY_PAGE\n"
+                "run 'npm ci && npm run build' in web/, or set GATEWAY_PAGE\n"
             )
             return 1
         asyncio.run(_check_keys(store_settings))

@@ -111,3 +111,4 @@ def test_a_gateway_without_its_page_says_how_to_build_it(tmp_path: Path, key_fil
     )
     assert code != 0
     assert "the page is not built" in said
+    assert "npm run build" in said
