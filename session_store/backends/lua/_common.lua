@@ -26,6 +26,16 @@ local function read_hash(key)
   return fields, flat
 end
 
+-- Where the sealed content is not needed, it is not read: renewals and appends come often.
+local function read_fields(key, ...)
+  local values = redis.call('HMGET', key, ...)
+  local fields = {}
+  for i, name in ipairs({ ... }) do
+    fields[name] = values[i] or nil
+  end
+  return fields
+end
+
 local function read_flat(key)
   return redis.call('HGETALL', key)
 end

@@ -5,7 +5,7 @@
 --   the first are missing: resend from seq + 1), {CONFLICT, seq} (another chain is stored),
 --   {GONE} or {LEASE_LOST}.
 local now = clock()
-local s = read_hash(KEYS[1])
+local s = read_fields(KEYS[1], 'dkid', 'owner', 'fence', 'seq', 'epoch_start', 'head')
 local refused = refusal(s, ARGV[1], ARGV[2], ARGV[3])
 if refused then
   return refused

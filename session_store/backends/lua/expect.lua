@@ -3,7 +3,7 @@
 --   ARGV  due member, expect_ms (0: only ask; -1: give the claim back), grace_ms
 -- Returns {PRESENT | EXPECTED | WANTED | ABSENT | ENDED | GONE}.
 local now = clock()
-local s = read_hash(KEYS[1])
+local s = read_fields(KEYS[1], 'state', 'owner', 'lease_until', 'agent_by')
 redis.call('ZCARD', KEYS[2])
 if s.state == nil then
   return { 'GONE' }

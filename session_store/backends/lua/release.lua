@@ -2,7 +2,7 @@
 --   KEYS  session
 --   ARGV  owner, fence, dkid
 -- Returns {OK}, {GONE} or {LEASE_LOST}.
-local s = read_hash(KEYS[1])
+local s = read_fields(KEYS[1], 'dkid', 'owner', 'fence')
 local refused = refusal(s, ARGV[1], ARGV[2], ARGV[3])
 if refused then
   return refused

@@ -4,7 +4,7 @@
 -- Returns {OK, lease_until}, {GONE} or {LEASE_LOST}.
 -- Writes no sorted set: `due` is a lower bound that its reader puts back.
 local now = clock()
-local s = read_hash(KEYS[1])
+local s = read_fields(KEYS[1], 'dkid', 'owner', 'fence', 'state')
 local refused = refusal(s, ARGV[1], ARGV[2], ARGV[3])
 if refused then
   return refused
