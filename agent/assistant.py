@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -10,6 +9,7 @@ from livekit.agents import Agent, ToolError, function_tool
 
 from agent.instructions import instructions
 from session_store import SessionStoreError
+from session_store.tasks import KeptTasks
 
 if TYPE_CHECKING:
     from agent.pipelines import Pipeline
@@ -34,7 +34,7 @@ class Assistant(Agent):
         )
         self._conversation = conversation
         self._pipeline = pipeline
-        self._updates: set[asyncio.Task[None]] = set()
+        self._updates = KeptTasks(logger)
         conversation.on_change(self._keep_instructions_current)
 
     @function_tool
@@ -106,6 +106,4 @@ class Assistant(Agent):
         conversation = self._conversation
         current = instructions(conversation.content, conversation.visit, self._earlier)
         if current != self.instructions:
-            task = asyncio.create_task(self.update_instructions(current))
-            self._updates.add(task)
-            task.add_done_callback(self._updates.discard)
+            self._updates.spawn(self.update_instructions(current))

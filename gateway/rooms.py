@@ -17,6 +17,7 @@ from livekit import api
 
 from gateway.errors import LiveKitUnavailable
 from session_store import AgentPresence, SessionStoreError
+from session_store.tasks import KeptTasks
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -42,7 +43,7 @@ class Rooms:
         self._expected_s = store_settings.agent_expected_s
         self._livekit: api.LiveKitAPI | None = None
         self._watches: dict[str, asyncio.Task[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = KeptTasks(logger)
 
     async def __aenter__(self) -> Self:
         """Open the connection pool."""
@@ -56,10 +57,7 @@ class Rooms:
 
     async def __aexit__(self, *_: object) -> None:
         """Stop watching, and close the connection pool."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.aclose()
         if self._livekit is not None:
             await self._livekit.aclose()
 
@@ -96,7 +94,7 @@ class Rooms:
         before = self._watches.pop(session_id, None)
         if before is not None:
             before.cancel()
-        watch = self._spawn(self._watch(participant, session_id, agent))
+        watch = self._tasks.spawn(self._watch(participant, session_id, agent))
         self._watches[session_id] = watch
         watch.add_done_callback(lambda done: self._forget(session_id, done))
 
@@ -118,7 +116,7 @@ class Rooms:
                 tries += 1
                 seen_at = None
                 # Not part of this look, which may be cut short by the next one.
-                self._spawn(self._dispatch(participant, session_id, again=tries > 1))
+                self._tasks.spawn(self._dispatch(participant, session_id, again=tries > 1))
             elif agent is AgentPresence.PRESENT:
                 # The lease may be that of a job that has just died.
                 seen_at = seen_at or loop.time()
@@ -172,18 +170,6 @@ class Rooms:
     def _forget(self, session_id: str, watch: asyncio.Task[None]) -> None:
         if self._watches.get(session_id) is watch:
             del self._watches[session_id]
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run work in a task that is kept, and whose failure is logged."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("looking after an agent failed", exc_info=error)
 
     async def _ask(self, call: Coroutine[Any, Any, Any]) -> Any:
         try:

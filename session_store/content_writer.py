@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from session_store.errors import InvalidValue, LeaseLost, SessionGone, SessionStoreError
 from session_store.recorder import FIRST_RETRY_S, LONGEST_RETRY_S
+from session_store.tasks import happens_within, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,18 +53,11 @@ class ContentWriter:
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until all is written; answer whether it was, within ``timeout_s``."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await happens_within(self._idle, timeout_s)
 
     async def aclose(self) -> None:
         """Stop writing. What still waits is gone: ``flush`` first."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await stop(self._task)
 
     def _newest(self, _stored: SessionContent) -> SessionContent:
         return self._content

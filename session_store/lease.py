@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from session_store.errors import LeaseLost, SessionGone, SessionStoreError
+from session_store.tasks import stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,11 +57,9 @@ class LeaseKeeper:
         if self._task is None:
             self._task = asyncio.create_task(self._keep(), name="lease-keeper")
 
-    async def stop(self) -> None:
+    async def aclose(self) -> None:
         """Stop renewing; the lease stays until it runs out or is released."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await stop(self._task)
 
     async def _keep(self) -> None:
         pause_s = self._every_s

@@ -18,6 +18,7 @@ from session_store.errors import (
     SessionStoreError,
     WriteConflict,
 )
+from session_store.tasks import happens_within, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,18 +81,11 @@ class Recorder:
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until all is written; answer whether it was, within ``timeout_s``."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return not self._lost
+        return await happens_within(self._idle, timeout_s) and not self._lost
 
     async def aclose(self) -> None:
         """Stop writing. What still waits is gone: ``flush`` first."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await stop(self._task)
 
     async def _write(self) -> None:
         retry_s = FIRST_RETRY_S

@@ -132,10 +132,9 @@ class SessionStore:
     never reach the backend.
     """
 
-    def __init__(self, backend: Backend, keyring: Keyring, *, max_turns: int) -> None:
+    def __init__(self, backend: Backend, keyring: Keyring) -> None:
         self._backend = backend
         self._keyring = keyring
-        self._max_turns = max_turns
         # By participant too: a wrapped key that was copied to somebody else must not open.
         self._data_keys: dict[tuple[str, WrappedKey], DataKey] = {}
 
@@ -147,7 +146,7 @@ class SessionStore:
             KeyringMissing: no keys are configured. There is no plaintext mode.
         """
         keyring = Keyring.from_settings(settings)
-        return cls(RedisBackend.from_settings(settings), keyring, max_turns=settings.max_turns)
+        return cls(RedisBackend.from_settings(settings), keyring)
 
     async def check(self) -> None:
         """Reach the backend, and make sure that it was written with these keys.

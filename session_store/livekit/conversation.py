@@ -24,9 +24,10 @@ from session_store.livekit.transcript import Transcript
 from session_store.livekit.typed_text import TypedText
 from session_store.livekit.visits import Visits
 from session_store.recorder import Recorder
+from session_store.tasks import KeptTasks, happens_within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from livekit.agents import AgentSession, JobContext
     from livekit.agents.voice import CloseEvent, ConversationItemAddedEvent
@@ -80,7 +81,7 @@ class Conversation:
         self._turns = joined.turns
         self._visit = joined.session.visit
         self._listeners: list[Callable[[], None]] = []
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = KeptTasks(logger)
         self._greeted = False
         self._erasing = False
         self._erased = False
@@ -205,7 +206,7 @@ class Conversation:
         await self._stop_writing()
         self._channel.erased()
         self._log("erased")
-        self._spawn(self._say_goodbye())
+        self._tasks.spawn(self._say_goodbye())
 
     async def _say_goodbye(self) -> None:
         """Let the agent finish its sentence; then it knows nothing any more."""
@@ -227,7 +228,7 @@ class Conversation:
         self._visit = arrival.reconnect_count + 1
         self._tell_listeners()
         if arrival.counted or not self._greeted:
-            self._spawn(self._welcome(is_return=arrival.counted))
+            self._tasks.spawn(self._welcome(is_return=arrival.counted))
 
     def _hello(self) -> None:
         self._channel.hello(
@@ -267,10 +268,7 @@ class Conversation:
         note(None)
         self._agent_session.on("user_state_changed", note)
         try:
-            async with asyncio.timeout(at_most_s):
-                await silent.wait()
-        except TimeoutError:
-            pass
+            await happens_within(silent, at_most_s)
         finally:
             self._agent_session.off("user_state_changed", note)
 
@@ -319,7 +317,9 @@ class Conversation:
         if self._over:
             return
         if isinstance(error, SessionGone) and self._erasing:
-            self._spawn(self._note_erased())  # Our own erasure, whose answer is still to come.
+            self._tasks.spawn(
+                self._note_erased()
+            )  # Our own erasure, whose answer is still to come.
             return
         self._over = True
         logger.warning(
@@ -327,7 +327,7 @@ class Conversation:
             extra={"session_id": self.session_id, "reason": type(error).__name__},
         )
         self._ctx.shutdown("the conversation is not ours any more")
-        self._spawn(self._fall_silent())
+        self._tasks.spawn(self._fall_silent())
 
     async def _fall_silent(self) -> None:
         with contextlib.suppress(RuntimeError):  # It is not running yet, or no more.
@@ -372,7 +372,7 @@ class Conversation:
             logger.warning("the lease runs out by itself", extra={"error": str(error)})
 
     async def _stop_writing(self) -> None:
-        await self._keeper.stop()
+        await self._keeper.aclose()
         await self._recorder.aclose()
         await self._content.aclose()
         await self._visits.aclose()
@@ -384,14 +384,3 @@ class Conversation:
     def _log(self, what: str, **fields: object) -> None:
         """Log what happens to the conversation: ids and numbers, never what was said."""
         logger.info(what, extra={"session_id": self.session_id, **fields})
-
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Run work in a task that is kept, and whose failure is logged."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("a task of the conversation failed", exc_info=error)

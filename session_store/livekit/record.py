@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from session_store.page import is_shown, shown
+from session_store.tasks import stop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,8 +68,7 @@ class RecordChannel:
                 await self._queue.join()
         except TimeoutError:
             pass
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await stop(self._task)
 
     def _put(self, type_: str, **fields: Any) -> None:
         self._queue.put_nowait({"v": VERSION, "type": type_, **fields})

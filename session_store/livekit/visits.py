@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from session_store.errors import LeaseLost, SessionGone, SessionStoreError
+from session_store.tasks import stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,9 +59,7 @@ class Visits:
 
     async def aclose(self) -> None:
         """Stop writing."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await stop(self._task)
 
     def _note(self, newest: _Came | _Left) -> None:
         self._newest = newest

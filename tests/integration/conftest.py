@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import socket
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +13,8 @@ import redis
 from redis.asyncio import Redis
 
 from dev import redis_server
+from dev.await_ready import await_all
+from dev.ports import next_free
 from session_store import SessionStore, StoreSettings
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Start a real Redis on a free port of loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = next_free(7200)
     folder = tmp_path_factory.mktemp("redis")
     command = [
         str(redis_server.find_or_install()),
@@ -36,15 +34,7 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     ]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log) as server:
         try:
-            with redis.Redis(port=port) as client:
-                for _ in range(200):
-                    try:
-                        client.ping()
-                        break
-                    except redis.ConnectionError:
-                        time.sleep(0.05)
-                else:
-                    pytest.fail(f"redis-server did not start: {(folder / 'log').read_text()}")
+            await_all({"Redis": f"redis://127.0.0.1:{port}"}, timeout_s=20)
             yield port
         finally:
             server.terminate()

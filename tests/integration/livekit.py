@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from contextlib import contextmanager
 from socket import SOCK_DGRAM
 from typing import TYPE_CHECKING, NamedTuple
 
 from dev import livekit_server
+from dev.await_ready import await_all
 from dev.ports import next_free
 
 if TYPE_CHECKING:
@@ -43,17 +41,7 @@ def running_livekit(folder: Path) -> Iterator[LiveKit]:
         subprocess.Popen(command, stdout=log, stderr=log) as server,
     ):
         try:
-            _wait(f"http://127.0.0.1:{port}/", folder / "livekit.log")
+            await_all({"LiveKit": f"http://127.0.0.1:{port}/"}, timeout_s=START_S)
             yield LiveKit(f"ws://127.0.0.1:{port}", api_key.key, api_key.secret)
         finally:
             server.kill()
-
-
-def _wait(url: str, log: Path) -> None:
-    for _ in range(START_S * 20):
-        try:
-            with urllib.request.urlopen(url, timeout=1):  # noqa: S310 (our own server)
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
-    raise AssertionError(f"livekit-server did not start: {log.read_text()}")

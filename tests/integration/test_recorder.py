@@ -139,7 +139,7 @@ async def test_a_lease_is_kept_as_long_as_nobody_takes_it(store: SessionStore, r
         while not heard.lost:
             await asyncio.sleep(0.01)
     assert isinstance(heard.lost[0], SessionGone)
-    await keeper.stop()
+    await keeper.aclose()
 
 
 async def test_the_newest_content_wins(store: SessionStore) -> None:
