@@ -53,6 +53,10 @@ format: setup ## Format the Python code, and fix what can be fixed
 bench-resume: setup ## Measure how long it takes to resume a conversation
 	@$(PYTHON) -m benchmarks.resume $(ARGS)
 
+.PHONY: bench-store
+bench-store: setup ## Compare the store with a plain pipeline and with openai-agents' sessions
+	@$(PYTHON) -m benchmarks.store $(ARGS)
+
 .PHONY: lock
 lock: setup ## Compile requirements/*.txt again (ARGS=--upgrade for newer versions)
 	@$(PYTHON) -m dev.lock $(ARGS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from livekit.agents import AgentServer, AgentSession, JobContext, JobProcess
@@ -13,11 +15,17 @@ from agent.assistant import Assistant
 from agent.settings import AgentSettings
 from session_store import SessionStore, SessionStoreError, StoreSettings
 from session_store.livekit import persist
+from session_store.spool import Spool, keep_replaying
+from session_store.tasks import KeptTasks
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
 logger = logging.getLogger(__name__)
+
+LAST_REPLAY_S = 2.0
+"""How long the worker's end waits for the store."""
 
 settings = AgentSettings()
 
@@ -52,6 +60,29 @@ def note_ready(*_: object) -> None:
     """Say that jobs can come now: the health endpoint answers before that."""
     if settings.agent_ready_file is not None:
         settings.agent_ready_file.touch()
+
+
+_tasks = KeptTasks(logger)
+
+
+@server.on("worker_started")
+def replay_spool(*_: object) -> None:
+    """Bring in what jobs had to leave, as long as this main process lives."""
+    store_settings = StoreSettings()
+    if store_settings.spool_dir is not None:
+        _tasks.spawn(_replay_spool(store_settings, store_settings.spool_dir))
+
+
+async def _replay_spool(store_settings: StoreSettings, folder: Path) -> None:
+    store = SessionStore.from_settings(store_settings)
+    try:
+        await keep_replaying(store, folder)
+    finally:
+        # The last jobs ended a moment ago, and the folder may go with this container.
+        with suppress(SessionStoreError, TimeoutError, OSError):
+            async with asyncio.timeout(LAST_REPLAY_S):
+                await Spool(folder).replay(store)
+        await store.aclose()
 
 
 # Browsers level the microphone's volume themselves; done twice, speech is clipped.

@@ -11,7 +11,7 @@ from gateway.errors import LiveKitUnavailable
 from gateway.identity import SecretId, participant_of
 from gateway.tokens import mint
 from session_store import AgentPresence
-from session_store.page import is_shown, shown
+from session_store.page import shown_after
 
 if TYPE_CHECKING:
     from gateway.app import Parts
@@ -91,5 +91,5 @@ async def token(wanted: TokenRequest, request: Request) -> TokenAnswer:
         resumed=opened.resumed,
         last_seq=opened.session.seq,
         language=opened.session.content.language,
-        turns=[shown(seq, turn) for seq, turn in opened.turns if seq > known and is_shown(turn)],
+        turns=shown_after(known, opened.turns),
     )

@@ -10,7 +10,8 @@ The associated data binds each record to its place. A turn's is::
 
 so a turn that was changed, moved, swapped, replayed, or whose predecessor was removed, does not
 open. A sealed record is ``schema (1) | nonce (12) | ciphertext | tag (16)``: 29 bytes more than
-its text.
+its text. It is opened with the associated data of the schema version that it was sealed with, so
+a version once written is read for ever; ``session_store.schema`` brings the text up to date.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ import hashlib
 import hmac
 import json
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from session_store.errors import KeyringMissing, SealBroken, UnknownKey, WrongKey
+from session_store.errors import KeyringMissing, SealBroken, UnknownKey, UnknownSchema, WrongKey
 from session_store.keys import PSEUDONYM_BYTES
 from session_store.models import SCHEMA_VERSION
 
@@ -42,8 +46,7 @@ TAG_BYTES: Final = 16
 NO_TAG: Final = bytes(TAG_BYTES)
 """Stands for "the turn before" the very first one."""
 
-_SCHEMA: Final = bytes([SCHEMA_VERSION])
-_DOMAIN: Final = b"rj1" + _SCHEMA
+_DOMAIN: Final = b"rj1"
 
 
 class WrappedKey(NamedTuple):
@@ -74,6 +77,7 @@ class DataKey:
 
         Raises:
             SealBroken: it was changed, moved, swapped or replayed, or the key is another.
+            UnknownSchema: a newer version of this library has sealed it.
         """
         aad = self._turn_aad(session_id, seq, tag_before)
         return _open(self._aead, sealed, aad, f"turn {seq}", session_id)
@@ -86,17 +90,17 @@ class DataKey:
         """Open what ``seal_content`` made.
 
         Raises:
-            SealBroken: as for ``open_turn``.
+            SealBroken, UnknownSchema: as for ``open_turn``.
         """
         aad = self._content_aad(session_id, version)
         return _open(self._aead, sealed, aad, f"content version {version}", session_id)
 
     def _turn_aad(self, session_id: str, seq: int, tag_before: bytes) -> bytes:
         place = f"t|{self.id}|{session_id}|".encode()
-        return _DOMAIN + place + seq.to_bytes(8) + tag_before
+        return place + seq.to_bytes(8) + tag_before
 
     def _content_aad(self, session_id: str, version: int) -> bytes:
-        return _DOMAIN + f"c|{self.id}|{session_id}|".encode() + version.to_bytes(8)
+        return f"c|{self.id}|{session_id}|".encode() + version.to_bytes(8)
 
 
 def tag_of(sealed: bytes) -> bytes:
@@ -120,6 +124,8 @@ class Keyring:
         self.primary: Final = primary
         self._keks = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._pseudonym_key = pseudonym_key
+        self._audit_key = _derive(pseudonym_key, b"audit")
+        self._journal_key = _derive(pseudonym_key, b"journal")
 
     def __repr__(self) -> str:
         return f"Keyring(ids={sorted(self._keks)}, primary={self.primary!r})"
@@ -202,10 +208,7 @@ class Keyring:
 
     def new_data_key(self, participant: str) -> WrappedKey:
         """Make a data key, wrapped by the primary key for this participant alone."""
-        data_key_id = secrets.token_hex(16)
-        aad = _wrap_aad(participant, data_key_id, self.primary)
-        wrapped = _seal(self._keks[self.primary], secrets.token_bytes(KEY_BYTES), aad)
-        return WrappedKey(data_key_id, self.primary, wrapped)
+        return self._wrap(participant, secrets.token_hex(16), secrets.token_bytes(KEY_BYTES))
 
     def unwrap(self, participant: str, wrapped: WrappedKey) -> DataKey:
         """Open a wrapped data key.
@@ -214,11 +217,23 @@ class Keyring:
             UnknownKey: the keyring lacks the key that wrapped it.
             SealBroken: it was changed, or belongs to another participant.
         """
-        kek = self._keks.get(wrapped.kek_id)
-        if kek is None:
-            raise UnknownKey(wrapped.kek_id)
-        aad = _wrap_aad(participant, wrapped.data_key_id, wrapped.kek_id)
-        return DataKey(wrapped.data_key_id, _open(kek, wrapped.wrapped, aad, "a data key"))
+        return DataKey(wrapped.data_key_id, self._unwrapped(participant, wrapped))
+
+    def rewrap(self, participant: str, wrapped: WrappedKey) -> WrappedKey:
+        """Wrap the same data key by the primary key; what it has sealed still opens.
+
+        Raises:
+            UnknownKey, SealBroken: as for ``unwrap``.
+        """
+        return self._wrap(participant, wrapped.data_key_id, self._unwrapped(participant, wrapped))
+
+    def audit_mac(self, data: bytes) -> bytes:
+        """Authenticate an entry of the audit stream: HMAC-SHA-256, 32 bytes."""
+        return hmac.digest(self._audit_key, data, hashlib.sha256)
+
+    def journal_mac(self, data: bytes) -> bytes:
+        """Authenticate a line of the erasure journal: HMAC-SHA-256, 32 bytes."""
+        return hmac.digest(self._journal_key, data, hashlib.sha256)
 
     def check_values(self) -> dict[str, bytes]:
         """Make the proofs that ``verify_check_values`` compares, one per key."""
@@ -229,6 +244,8 @@ class Keyring:
 
     def verify_check_values(self, stored: Mapping[str, bytes]) -> None:
         """Compare the keyring with the proofs that an earlier process left.
+
+        Proofs of keys that the keyring lacks are passed over: those keys were rotated out.
 
         Raises:
             WrongKey: a key differs. Were it accepted, everybody would be new.
@@ -252,32 +269,65 @@ class Keyring:
                     "put the earlier key back, or give the new one another id"
                 ) from None
 
+    def _wrap(self, participant: str, data_key_id: str, key: bytes) -> WrappedKey:
+        aad = _wrap_aad(participant, data_key_id, self.primary)
+        return WrappedKey(data_key_id, self.primary, _seal(self._keks[self.primary], key, aad))
+
+    def _unwrapped(self, participant: str, wrapped: WrappedKey) -> bytes:
+        kek = self._keks.get(wrapped.kek_id)
+        if kek is None:
+            raise UnknownKey(wrapped.kek_id)
+        aad = _wrap_aad(participant, wrapped.data_key_id, wrapped.kek_id)
+        return _open(kek, wrapped.wrapped, aad, "a data key")
+
     def _mac(self, kind: bytes, value: bytes) -> bytes:
         return hmac.digest(self._pseudonym_key, kind + b"\0" + value, hashlib.sha256)
 
 
 def _seal(aead: AESGCM, plain: bytes, aad: bytes) -> bytes:
     nonce = secrets.token_bytes(NONCE_BYTES)
-    return _SCHEMA + nonce + aead.encrypt(nonce, plain, aad)
+    schema = bytes([SCHEMA_VERSION])
+    return schema + nonce + aead.encrypt(nonce, plain, _DOMAIN + schema + aad)
 
 
 def _open(
     aead: AESGCM, sealed: bytes, aad: bytes, what: str, session_id: str | None = None
 ) -> bytes:
-    if len(sealed) < 1 + NONCE_BYTES + TAG_BYTES or sealed[:1] != _SCHEMA:
+    if len(sealed) < 1 + NONCE_BYTES + TAG_BYTES or sealed[0] == 0:
         raise SealBroken(what, session_id)
+    if sealed[0] > SCHEMA_VERSION and not _is_relabelled(aead, sealed, aad):
+        raise UnknownSchema(sealed[0])
     try:
-        return aead.decrypt(sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :], aad)
+        return _decrypt(aead, sealed, sealed[0], aad)
     except InvalidTag:
         raise SealBroken(what, session_id) from None
 
 
+def _decrypt(aead: AESGCM, sealed: bytes, schema: int, aad: bytes) -> bytes:
+    nonce, text = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
+    return aead.decrypt(nonce, text, _DOMAIN + bytes([schema]) + aad)
+
+
+def _is_relabelled(aead: AESGCM, sealed: bytes, aad: bytes) -> bool:
+    """Tell a record of ours whose first byte was changed from one of a newer version."""
+    for schema in range(1, SCHEMA_VERSION + 1):
+        with suppress(InvalidTag):
+            _decrypt(aead, sealed, schema, aad)
+            return True
+    return False
+
+
+def _derive(key: bytes, purpose: bytes) -> bytes:
+    """Derive a key for one purpose (RFC 5869, its second step; the key is random already)."""
+    return HKDFExpand(SHA256(), KEY_BYTES, b"rejoin " + purpose).derive(key)
+
+
 def _wrap_aad(participant: str, data_key_id: str, kek_id: str) -> bytes:
-    return _DOMAIN + f"k|{participant}|{data_key_id}|{kek_id}".encode()
+    return f"k|{participant}|{data_key_id}|{kek_id}".encode()
 
 
 def _check_aad(key_id: str) -> bytes:
-    return _DOMAIN + f"check|{key_id}".encode()
+    return f"check|{key_id}".encode()
 
 
 def _decode_key(value: str, where: str) -> bytes:

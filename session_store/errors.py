@@ -14,8 +14,53 @@ class StoreUnavailable(SessionStoreError):
     """Redis did not answer; whether the operation happened is unknown."""
 
 
+class CircuitOpen(StoreUnavailable):
+    """Redis was away a moment ago, so it was not asked; nothing was written."""
+
+
+class StoreLoading(StoreUnavailable):
+    """Redis is up, but still reading its data, or without a primary; nothing was written."""
+
+
+class NotReplicated(StoreUnavailable):
+    """The primary has it, but too few replicas said so in time: a failover may take it back."""
+
+    def __init__(self, asked: int, answered: int) -> None:
+        super().__init__(f"{answered} of {asked} replicas have it; it does not count as saved yet")
+        self.asked = asked
+        self.answered = answered
+
+
 class StoreRefused(SessionStoreError):
-    """Redis answered, and refused: credentials, rights, memory, a read-only replica."""
+    """Redis answered, and refused; nothing was written."""
+
+
+class LoginRefused(StoreRefused):
+    """Redis wants another user or password."""
+
+
+class PermissionMissing(StoreRefused):
+    """The ACL user may not run a command, or not on this key or channel."""
+
+
+class StoreReadOnly(StoreRefused):
+    """This Redis is a replica, or has too few replicas to accept writes."""
+
+
+class StoreFull(StoreRefused):
+    """Redis has reached ``maxmemory`` and evicts nothing, as it should."""
+
+
+class RecorderFull(SessionStoreError):
+    """Redis has been away for so long that no more turns fit into memory; this one is not kept."""
+
+    def __init__(self, session_id: str, waiting: int) -> None:
+        super().__init__(
+            f"session {session_id}: {waiting} turns wait already; bring Redis back, or raise "
+            "REJOIN_RECORDER_MAX_BYTES"
+        )
+        self.session_id = session_id
+        self.waiting = waiting
 
 
 class InvalidValue(SessionStoreError, ValueError):
@@ -72,6 +117,14 @@ class WriteConflict(SessionStoreError):
         super().__init__(f"session {session_id} has changed (now at {current}); load it again")
         self.session_id = session_id
         self.current = current
+
+
+class UnknownSchema(SessionStoreError):
+    """A record was sealed by a newer version of this library; update it."""
+
+    def __init__(self, schema: int) -> None:
+        super().__init__(f"a record has schema version {schema}, which is too new; update rejoin")
+        self.schema = schema
 
 
 class KeyringError(SessionStoreError):

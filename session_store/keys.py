@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from session_store.errors import InvalidValue
@@ -22,15 +22,55 @@ SHARDS = 1024
 KEY_CHECK = f"{PREFIX}:check"
 """Hash: proofs that a process has the keys that this Redis was written with."""
 
+EVENTS = f"{PREFIX}:events"
+"""Channel: what happens to sessions; see ``session_store.events``."""
+
+AUDIT = f"{PREFIX}:audit"
+"""Stream: who saw, exported or erased what, each entry with an HMAC."""
+
+SWEEPERS = f"{PREFIX}:sweepers"
+"""Sorted set: the sweepers that live, by when they were last heard of, in ms."""
+
 DEFAULT_RETENTION = timedelta(hours=24)
-DEFAULT_EXPIRY_MARGIN = timedelta(hours=1)
+MAX_RETENTION = timedelta(days=7)
+EXPIRY_MARGIN = timedelta(hours=1)
 """Keys expire this long after their retention: a net below the deadlines in the hashes."""
-KEY_CHECK_LIFETIME = timedelta(days=400)
+SHARED_LIFETIME = MAX_RETENTION + 2 * EXPIRY_MARGIN
+"""Of keys that all participants of a shard share: outlives each of theirs."""
+LONG_LIFETIME = timedelta(days=400)
+"""Of key checks, day counts and the audit stream, after their last write."""
 DEFAULT_LEASE = timedelta(seconds=3)
 DEFAULT_RESUME_WINDOWS = (timedelta(seconds=300), timedelta(seconds=600), timedelta(seconds=1800))
 """At ``reconnect_count`` 0, at 1 and 2, and from 3 on."""
 DEFAULT_MAX_TURNS = 100
+DEFAULT_MAX_SESSIONS = 50
 DEFAULT_MODEL_TURNS = 10
+MAX_AUDIT_ENTRIES = 100_000
+
+
+def day_counts(day: date) -> str:
+    """Hash: what happened on a day (UTC), counted. All days share a slot, for unions."""
+    return f"{PREFIX}:{{day}}:{day.isoformat()}"
+
+
+def day_people(day: date) -> str:
+    """HyperLogLog: who was there on a day (UTC)."""
+    return f"{PREFIX}:{{day}}:{day.isoformat()}:people"
+
+
+def shard_prefix(shard: int) -> str:
+    """Return what the keys of a shard begin with: its hash tag."""
+    return f"{PREFIX}:{{s{shard:04d}}}:"
+
+
+def due_of(shard: int) -> str:
+    """Sorted set of a shard: a lower bound of each session's next deadline in ms."""
+    return f"{shard_prefix(shard)}due"
+
+
+def kek_of(shard: int, key_id: str) -> str:
+    """Set of a shard: participants whose data key this key-encryption key wraps."""
+    return f"{shard_prefix(shard)}kek:{key_id}"
 
 
 class ParticipantKeys(NamedTuple):
@@ -52,8 +92,7 @@ class ParticipantKeys(NamedTuple):
             raw = b""
         if len(raw) != PSEUDONYM_BYTES:
             raise InvalidValue("a participant is named by what SessionStore.pseudonym() returns")
-        shard = int.from_bytes(raw[:2]) % SHARDS
-        return cls(participant, f"{PREFIX}:{{s{shard:04d}}}:")
+        return cls(participant, shard_prefix(int.from_bytes(raw[:2]) % SHARDS))
 
     @property
     def data_key(self) -> str:

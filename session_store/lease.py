@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from session_store.errors import LeaseLost, SessionGone, SessionStoreError
-from session_store.tasks import stop
+from session_store.tasks import reason_of, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,7 @@ class LeaseKeeper:
         self._every_s = every_s
         self._on_lost = on_lost
         self._task: asyncio.Task[None] | None = None
+        self._is_away = False
 
     def start(self) -> None:
         """Begin renewing. Starting twice is a no-op."""
@@ -65,23 +66,27 @@ class LeaseKeeper:
         pause_s = self._every_s
         while True:
             await asyncio.sleep(pause_s)
-            pause_s = min(RETRY_S, self._every_s)
             try:
                 # A call that hangs must leave time for another before the lease has run out.
                 async with asyncio.timeout(self._every_s):
                     await self._store.renew(self._lease)
-            except TimeoutError:
-                self._warn("no answer")
             except (LeaseLost, SessionGone) as error:
                 self._on_lost(error)
                 return
-            except SessionStoreError as error:
-                self._warn(str(error))
+            except (SessionStoreError, TimeoutError) as error:
+                self._note(is_away=True, error=reason_of(error))
+                pause_s = min(RETRY_S, self._every_s)
             else:
+                self._note(is_away=False)
                 pause_s = self._every_s
 
-    def _warn(self, error: str) -> None:
-        logger.warning(
-            "the lease could not be renewed; trying again",
-            extra={"session_id": self._lease.session_id, "error": error},
-        )
+    def _note(self, *, is_away: bool, error: str | None = None) -> None:
+        """Log it once when renewing begins to fail, and once when that is over."""
+        if is_away is self._is_away:
+            return
+        self._is_away = is_away
+        extra = {"session_id": self._lease.session_id, "error": error}
+        if is_away:
+            logger.warning("the lease cannot be renewed; trying again", extra=extra)
+        else:
+            logger.info("the lease is renewed again", extra=extra)

@@ -53,8 +53,10 @@ class RecordedTurn(NamedTuple):
     """A turn and its place in the session's record."""
 
     seq: int
-    """Position from 1, without gaps."""
+    """Position from 1, without gaps; of a late turn, its position under its own lease."""
     turn: Turn
+    late: bool = False
+    """Whether it came in after a takeover, from the job before."""
 
 
 class SessionContext(_Frozen):
@@ -111,12 +113,18 @@ class Session(_Frozen):
     last_seen: datetime
     resume_until: datetime | None
     """Until when a rejoin continues this session, UTC; ``None`` unless the state is ``away``."""
+    ended_at: datetime | None = None
+    """When it ended, UTC; ``None`` unless it has."""
+    talk_s: float = 0.0
+    """How long the participant was there, in seconds, over all visits that are over."""
     reconnect_count: int
     seq: int
     """Number of turns ever recorded."""
     version: int
     """Counts changes of ``content``; 0 when none was written yet."""
     content: SessionContent
+    readable: bool = True
+    """False in a list, where the seal of the content is broken: ``content`` is then empty."""
 
     @property
     def visit(self) -> int:

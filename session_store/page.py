@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from session_store.models import TurnKind
 
 if TYPE_CHECKING:
-    from session_store.models import Turn
+    from collections.abc import Iterable
+
+    from session_store.models import RecordedTurn, Turn
 
 LOAD_ID: Final = "rj.load"
 """Attribute that the gateway puts into a token: a random name of the page load."""
@@ -28,3 +30,20 @@ def shown(seq: int, turn: Turn) -> dict[str, Any]:
         "created_at": turn.created_at,
         "interrupted": turn.interrupted,
     }
+
+
+def shown_after(known: int, turns: Iterable[RecordedTurn]) -> list[dict[str, Any]]:
+    """Return the turns that a page lacks which has all up to number ``known``.
+
+    Turns that came late are always among them, since their numbers tell nothing: theirs is that
+    of the turn that they follow, and they are marked ``late``.
+    """
+    lacking = []
+    place = 0
+    for recorded in turns:
+        if not recorded.late:
+            place = recorded.seq
+        if is_shown(recorded.turn) and (recorded.late or recorded.seq > known):
+            mark = {"late": True} if recorded.late else {}
+            lacking.append({**shown(place, recorded.turn), **mark})
+    return lacking

@@ -1,7 +1,9 @@
 """Ordered write-behind of turns: the conversation never waits for the store.
 
 A turn gets its number and its seal when it is recorded, and is written as those very bytes,
-however often it takes. While the store is away, turns wait here; the order is kept.
+however often it takes. What is recorded in one tick of the event loop goes out in one append,
+and so does everything that gathers while an append is under way. While the store is away, turns
+wait here, up to a bound; the order is kept.
 """
 
 from __future__ import annotations
@@ -13,26 +15,69 @@ from typing import TYPE_CHECKING, Final
 
 from session_store.errors import (
     LeaseLost,
+    RecorderFull,
     SequenceGap,
     SessionGone,
-    SessionStoreError,
     WriteConflict,
 )
-from session_store.tasks import happens_within, stop
+from session_store.tasks import Outage, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from session_store.errors import SessionStoreError
     from session_store.models import Turn
     from session_store.store import Lease, SealedTurn, SessionStore
 
 logger = logging.getLogger(__name__)
 
-FIRST_RETRY_S: Final = 0.1
-LONGEST_RETRY_S: Final = 2.0
-KEPT_SENT: Final = 100
-"""Turns kept after they were acknowledged, to resend after a failover took them back."""
 MAX_BATCH: Final = 100
+MAX_BATCH_BYTES: Final = 1024 * 1024
+"""Of one append; a single turn is smaller."""
+KEPT_SENT: Final = 2 * MAX_BATCH
+"""Turns kept after they were acknowledged, to resend after a failover took them back."""
+KEPT_SENT_BYTES: Final = 4 * MAX_BATCH_BYTES
+DEFAULT_MAX_BYTES: Final = 16 * 1024 * 1024
+
+
+def batches(turns: Iterable[SealedTurn]) -> Iterator[list[SealedTurn]]:
+    """Split turns into those of one append each; a batch is read when it is asked for."""
+    batch: list[SealedTurn] = []
+    size = 0
+    for turn in turns:
+        if batch and (len(batch) == MAX_BATCH or size + len(turn.sealed) > MAX_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(turn)
+        size += len(turn.sealed)
+    if batch:
+        yield batch
+
+
+class _Queue:
+    """Sealed turns in order, and how many bytes they are."""
+
+    def __init__(self) -> None:
+        self.turns: deque[SealedTurn] = deque()
+        self.bytes = 0
+
+    def push(self, turn: SealedTurn) -> None:
+        self.turns.append(turn)
+        self.bytes += len(turn.sealed)
+
+    def push_front(self, turn: SealedTurn) -> None:
+        self.turns.appendleft(turn)
+        self.bytes += len(turn.sealed)
+
+    def pop(self) -> SealedTurn:
+        turn = self.turns.pop()
+        self.bytes -= len(turn.sealed)
+        return turn
+
+    def pop_front(self) -> SealedTurn:
+        turn = self.turns.popleft()
+        self.bytes -= len(turn.sealed)
+        return turn
 
 
 class Recorder:
@@ -43,92 +88,184 @@ class Recorder:
         store: SessionStore,
         lease: Lease,
         *,
-        on_saved: Callable[[Sequence[SealedTurn]], None],
-        on_lost: Callable[[SessionStoreError], None],
+        on_saved: Callable[[Sequence[SealedTurn]], None] | None = None,
+        on_lost: Callable[[SessionStoreError], None] | None = None,
+        max_bytes: int = DEFAULT_MAX_BYTES,
     ) -> None:
+        """Make a recorder; it begins to write with the first turn.
+
+        Args:
+            store: where the turns go.
+            lease: nobody else may seal turns under it.
+            on_saved: called with turns that the store has now. Turns that a failover took back
+                come again when they are there again. Must neither block nor raise.
+            on_lost: called once, when nothing can be written any more. The same.
+            max_bytes: how much may wait; what makes it more is still taken.
+        """
         self._store = store
         self._lease = lease
         self._on_saved = on_saved
         self._on_lost = on_lost
-        self._waiting: deque[SealedTurn] = deque()
-        self._sent: deque[SealedTurn] = deque(maxlen=KEPT_SENT)
+        self._max_bytes = max_bytes
+        self._waiting = _Queue()
+        self._sent = _Queue()
+        self._saved_seq = lease.saved_seq
+        self._asking: dict[int, list[asyncio.Future[bool]]] = {}
         self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._task: asyncio.Task[None] | None = None
         self._lost = False
+        self._closed = False
 
     @property
     def waiting(self) -> int:
         """How many turns the store has not acknowledged yet."""
-        return len(self._waiting)
+        return len(self._waiting.turns)
+
+    def unsaved(self) -> tuple[SealedTurn, ...]:
+        """Return the turns that wait, in order, for a spool.
+
+        After a lost lease too: they can come in late. Nothing is left of an erased session.
+        """
+        return tuple(self._waiting.turns)
 
     def record(self, turn: Turn) -> SealedTurn:
         """Number and seal a turn, and queue it. Never blocks.
 
         Raises:
             InvalidValue: the turn cannot be kept; nothing was queued.
+            RecorderFull: too much waits already. The turn has no number, and leaves no gap.
         """
+        if self._waiting.bytes >= self._max_bytes and not self._lost:
+            raise RecorderFull(self._lease.session_id, self.waiting)
         sealed = self._store.seal(self._lease, turn)
         if self._lost:
             return sealed
-        self._waiting.append(sealed)
-        self._idle.clear()
-        self._wake.set()
-        if self._task is None:
-            self._task = asyncio.create_task(self._write(), name="recorder")
+        self._waiting.push(sealed)
+        self._begin()
         return sealed
+
+    async def saved(self, seq: int, timeout_s: float | None = None) -> bool:
+        """Wait for the acknowledgement of a turn that was recorded.
+
+        Returns:
+            Whether the store has it. False says that it will not be written from here any more,
+            or not within ``timeout_s``.
+        """
+        if seq <= self._saved_seq:
+            return True
+        if self._lost or self._closed:
+            return False
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        asking = self._asking.setdefault(seq, [])
+        asking.append(answer)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await answer
+        except TimeoutError:
+            return False
+        finally:
+            if not answer.done() or answer.cancelled():
+                asking.remove(answer)
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until all is written; answer whether it was, within ``timeout_s``."""
-        return await happens_within(self._idle, timeout_s) and not self._lost
+        return not self._lost and await self.saved(self._lease.last_seq, timeout_s)
+
+    def resend_after(self, current: int) -> bool:
+        """Send again what the store lacks behind turn ``current``, because a failover took it.
+
+        Returns:
+            False if that is not kept any more. Then nothing can be written from here, and
+            ``on_lost`` was called.
+        """
+        if self._lost:
+            return False
+        back = 0
+        while self._sent.turns and self._sent.turns[-1].seq > current:
+            self._waiting.push_front(self._sent.pop())
+            back += 1
+        next_seq = self._waiting.turns[0].seq if self._waiting.turns else self._lease.last_seq + 1
+        if next_seq > current + 1:
+            self._give_up(SequenceGap(self._lease.session_id, current))
+            return False
+        if back:
+            self._saved_seq = min(self._saved_seq, current)
+            logger.warning(
+                "the store lost turns; sending them again",
+                extra={"session_id": self._lease.session_id, "turns": back},
+            )
+            self._begin()
+        return True
 
     async def aclose(self) -> None:
-        """Stop writing. What still waits is gone: ``flush`` first."""
+        """Stop writing. What still waits is ``unsaved``: ``flush`` first."""
+        self._closed = True
         await stop(self._task)
+        self._answer_all(is_saved=False)
+
+    def _begin(self) -> None:
+        self._wake.set()
+        if self._task is None and not self._closed:
+            self._task = asyncio.create_task(self._write(), name="recorder")
 
     async def _write(self) -> None:
-        retry_s = FIRST_RETRY_S
-        while True:
+        outage = Outage(logger, "turns", self._lease.session_id)
+        while not self._lost:
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting:
-                batch = [self._waiting[i] for i in range(min(MAX_BATCH, len(self._waiting)))]
+            while self._waiting.turns and not self._lost:
+                batch = next(batches(self._waiting.turns))
                 try:
                     await self._store.append(self._lease, batch)
                 except SequenceGap as gap:
-                    if not self._resend_after(gap.current):
-                        return self._give_up(gap)
-                    continue
+                    if not self.resend_after(gap.current):
+                        return
                 except (LeaseLost, SessionGone, WriteConflict) as error:
-                    return self._give_up(error)
-                except SessionStoreError as error:
-                    logger.warning(
-                        "turns are waiting for the store",
-                        extra={"waiting": len(self._waiting), "error": str(error)},
-                    )
-                    await asyncio.sleep(retry_s)
-                    retry_s = min(retry_s * 2, LONGEST_RETRY_S)
-                    continue
-                retry_s = FIRST_RETRY_S
-                for _ in batch:
-                    self._sent.append(self._waiting.popleft())
-                self._on_saved(batch)
-            self._idle.set()
+                    self._give_up(error)
+                    return
+                except Exception as error:  # noqa: BLE001 (whatever it is, turns must not be lost by it)
+                    await outage.pause(error, waiting=self.waiting)
+                else:
+                    outage.over(waiting=self.waiting)
+                    self._acknowledge(batch[-1].seq)
+                    # Who waited for these may record the next ones now: they share a batch.
+                    await asyncio.sleep(0)
 
-    def _resend_after(self, current: int) -> bool:
-        """Put back what a failover lost; False if it is not kept any more."""
-        back = [turn for turn in self._sent if turn.seq > current]
-        if not back or back[0].seq != current + 1:
-            return False
-        logger.warning("the store lost turns; resending", extra={"turns": len(back)})
-        self._waiting.extendleft(reversed(back))
-        for _ in back:
-            self._sent.pop()
-        return True
+    def _acknowledge(self, seq: int) -> None:
+        """Note that the store has every turn up to this one.
+
+        What waits may have changed during the append: a resend puts turns in front.
+        """
+        saved = []
+        while self._waiting.turns and self._waiting.turns[0].seq <= seq:
+            turn = self._waiting.pop_front()
+            self._sent.push(turn)
+            saved.append(turn)
+        while len(self._sent.turns) > KEPT_SENT or self._sent.bytes > KEPT_SENT_BYTES:
+            self._sent.pop_front()
+        self._saved_seq = max(self._saved_seq, seq)
+        for turn in saved:
+            for answer in self._asking.pop(turn.seq, ()):
+                if not answer.done():
+                    answer.set_result(True)
+        if saved and self._on_saved is not None:
+            self._on_saved(saved)
 
     def _give_up(self, error: SessionStoreError) -> None:
+        if self._lost:
+            return
         self._lost = True
-        self._waiting.clear()
-        self._idle.set()
-        self._on_lost(error)
+        if isinstance(error, SessionGone):
+            self._waiting = _Queue()
+        self._sent = _Queue()
+        self._answer_all(is_saved=False)
+        self._wake.set()
+        if self._on_lost is not None:
+            self._on_lost(error)
+
+    def _answer_all(self, *, is_saved: bool) -> None:
+        for answers in self._asking.values():
+            for answer in answers:
+                if not answer.done():
+                    answer.set_result(is_saved)
+        self._asking.clear()

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, RedisDsn, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from session_store.backends.transport.address import Address
 from session_store.keys import (
-    DEFAULT_EXPIRY_MARGIN,
     DEFAULT_LEASE,
+    DEFAULT_MAX_SESSIONS,
     DEFAULT_MAX_TURNS,
     DEFAULT_MODEL_TURNS,
     DEFAULT_RESUME_WINDOWS,
     DEFAULT_RETENTION,
 )
+
+
+def _that_parses(url: SecretStr) -> SecretStr:
+    Address.parse(url.get_secret_value())
+    return url
 
 
 class StoreSettings(BaseSettings):
@@ -27,14 +32,37 @@ class StoreSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="REJOIN_", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix="REJOIN_",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
-    redis_url: RedisDsn = RedisDsn("redis://127.0.0.1:6379/0")
-    """``redis://`` or ``rediss://``, with user and password where Redis asks for them."""
+    redis_url: Annotated[SecretStr, AfterValidator(_that_parses)] = SecretStr(
+        "redis://127.0.0.1:6379/0"
+    )
+    """``redis://``, ``redis+sentinel://`` or ``redis+cluster://`` (``rediss`` for TLS), with user
+    and password where Redis asks for them; see ``Address``. Secret, since they are in it."""
     redis_timeout_s: float = Field(default=2.0, gt=0)
     """Bound on each connection attempt and each call, in seconds."""
-    redis_max_connections: int = Field(default=64, ge=1)
+    redis_connections: int = Field(default=4, ge=1, le=64)
+    """Connections per primary. Calls of one moment share one, so few are enough."""
+    redis_retry_s: float = Field(default=0.5, gt=0)
+    """While Redis is away calls fail at once, and it is tried again this often, in seconds."""
+    redis_ca_file: Path | None = None
+    """Certificates to trust for TLS, instead of the system's."""
+    redis_cert_file: Path | None = None
+    """Certificate to show, where Redis asks clients for one."""
+    redis_key_file: Path | None = None
+    """Its private key."""
+    redis_sentinel_user: str | None = None
+    redis_sentinel_password: SecretStr | None = None
+    durability: Literal["primary", "replicated"] = "primary"
+    """When a turn counts as saved: the primary has it, or ``replicas_asked`` replicas too."""
+    replicas_asked: int = Field(default=1, ge=1, le=16)
+    replica_timeout_s: float = Field(default=1.0, gt=0)
+    """How long the replicas may take; then it is unknown whether a turn is saved."""
 
     key_file: Path | None = None
     encryption_keys: SecretStr | None = None
@@ -58,8 +86,23 @@ class StoreSettings(BaseSettings):
     """How long a record is kept after its participant was last seen; at most 7 days."""
     max_turns: int = Field(default=DEFAULT_MAX_TURNS, ge=1, le=10_000)
     """Turns kept per session; older ones are trimmed."""
+    max_sessions: int = Field(default=DEFAULT_MAX_SESSIONS, ge=1, le=1_000)
+    """Sessions kept per participant; one more erases the oldest."""
     model_turns: int = Field(default=DEFAULT_MODEL_TURNS, ge=0, le=1_000)
-    """Of these, how many are given to the model on resume."""
+    """Of these turns, how many are given to the model on resume."""
+    publish_turns: bool = False
+    """Whether each append is published as an event. A Cluster sends it to every node."""
+    recorder_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """Sealed turns that one conversation keeps in memory while Redis is away, in bytes."""
+    spool_dir: Path | None = None
+    """Where a job that ends while Redis is away leaves its turns, sealed. Unset: they are lost."""
+    erasure_journal: Path | None = None
+    """File outside of Redis that notes each erasure, to be replayed after a restored backup."""
+
+    @property
+    def redis_address(self) -> Address:
+        """``redis_url``, parsed."""
+        return Address.parse(self.redis_url.get_secret_value())
 
     @model_validator(mode="after")
     def _lease_outlives_its_renewal(self) -> Self:
@@ -70,10 +113,14 @@ class StoreSettings(BaseSettings):
             )
         return self
 
-    @property
-    def expiry(self) -> timedelta:
-        """Lifetime of a key after its last write: the retention, and a margin."""
-        return timedelta(seconds=self.retention_s) + DEFAULT_EXPIRY_MARGIN
+    @model_validator(mode="after")
+    def _replicas_answer_before_the_call_ends(self) -> Self:
+        if self.durability == "replicated" and self.replica_timeout_s >= self.redis_timeout_s:
+            raise ValueError(
+                f"REJOIN_REPLICA_TIMEOUT_S ({self.replica_timeout_s}) must be less than "
+                f"REJOIN_REDIS_TIMEOUT_S ({self.redis_timeout_s}), which bounds the whole call"
+            )
+        return self
 
 
 def explain(error: ValidationError) -> str:

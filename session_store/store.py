@@ -6,46 +6,59 @@ It adds to a backend what the backend must not know: keys, seals, and models.
 from __future__ import annotations
 
 import base64
+import logging
 import secrets
+import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
-
-import orjson
-from pydantic import ValidationError
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Self
 
 from session_store.backends.base import (
     AgentPresence,
-    Backend,
     Candidate,
     JoinAttempt,
     JoinOutcome,
+    LateTurn,
     LeaseRef,
+    OpenMode,
     StoredSession,
 )
-from session_store.backends.redis import RedisBackend
-from session_store.crypto import NO_TAG, DataKey, Keyring, tag_of
-from session_store.errors import InvalidValue, SealBroken, WriteConflict
-from session_store.models import (
-    MAX_TURN_BYTES,
-    RecordedTurn,
-    Session,
-    SessionContent,
-    SessionState,
-    Turn,
-    Witness,
+from session_store.backends.choice import backend_of
+from session_store.crypto import NO_TAG, Keyring, tag_of
+from session_store.errors import (
+    InvalidValue,
+    LeaseLost,
+    SealBroken,
+    SequenceGap,
+    SessionGone,
+    UnknownKey,
+    UnknownSchema,
+    WriteConflict,
 )
+from session_store.event_stream import read_events
+from session_store.events import Event, EventType
+from session_store.models import MAX_TURN_BYTES, SessionContent, Witness
+from session_store.reading import check_witness, content_of, session_of, time_of, turns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+    from datetime import datetime
 
-    from session_store.crypto import WrappedKey
+    from session_store.backends.base import Backend, Erased, Found
+    from session_store.crypto import DataKey, WrappedKey
+    from session_store.events import EventHook, EventsMissed
+    from session_store.models import RecordedTurn, Session, Turn
     from session_store.settings import StoreSettings
 
-MAX_IDENTITY_CHARS = 512
-MAX_UPDATE_TRIES = 5
-_CACHED_KEYS = 10_000
-_ID_CHARS = 26
+logger = logging.getLogger(__name__)
+
+MAX_IDENTITY_CHARS: Final = 512
+MAX_TITLE_CHARS: Final = 200
+MAX_PAGE: Final = 200
+MAX_UPDATE_TRIES: Final = 5
+_CACHED_KEYS: Final = 10_000
+_ID_CHARS: Final = 26
+_UNREADABLE: Final = (SealBroken, UnknownKey, UnknownSchema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +135,27 @@ class SealedTurn:
     seq: int
     tag_before: bytes
     sealed: bytes
-    turn: Turn = field(repr=False)
+    turn: Turn | None = field(default=None, repr=False)
+    """``None`` for one that another process has sealed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPage:
+    """Some of a participant's sessions, newest first."""
+
+    total: int
+    sessions: tuple[Session, ...]
+
+
+class Replayed(StrEnum):
+    """What became of turns that a dead job left."""
+
+    APPENDED = "appended"
+    """They continue the record: nobody had taken the lease."""
+    LATE = "late"
+    """Somebody had: they lie beside the record, and are read in by their time."""
+    ERASED = "erased"
+    """Their session was erased meanwhile; they are dropped."""
 
 
 class SessionStore:
@@ -132,21 +165,38 @@ class SessionStore:
     never reach the backend.
     """
 
-    def __init__(self, backend: Backend, keyring: Keyring) -> None:
-        self._backend = backend
-        self._keyring = keyring
+    def __init__(
+        self, backend: Backend, keyring: Keyring, *, hooks: Sequence[EventHook] = ()
+    ) -> None:
+        self.backend: Final = backend
+        self.keyring: Final = keyring
+        self._hooks = list(hooks)
         # By participant too: a wrapped key that was copied to somebody else must not open.
         self._data_keys: dict[tuple[str, WrappedKey], DataKey] = {}
 
     @classmethod
-    def from_settings(cls, settings: StoreSettings) -> Self:
+    def from_settings(cls, settings: StoreSettings, *, hooks: Sequence[EventHook] = ()) -> Self:
         """Build the store that the settings describe; connects at the first call.
 
         Raises:
             KeyringMissing: no keys are configured. There is no plaintext mode.
         """
         keyring = Keyring.from_settings(settings)
-        return cls(RedisBackend.from_settings(settings), keyring)
+        return cls(backend_of(settings), keyring, hooks=hooks)
+
+    def add_hook(self, hook: EventHook) -> None:
+        """Tell a hook what this process does from now on."""
+        self._hooks.append(hook)
+
+    def tell(self, events: Iterable[Event]) -> None:
+        """Tell the hooks what happened."""
+        for event in events:
+            for hook in self._hooks:
+                hook.on_event(event)
+
+    def events(self) -> AsyncGenerator[Event | EventsMissed, None]:
+        """Listen to what all processes do; see ``event_stream.read_events``."""
+        return read_events(self.backend.side)
 
     async def check(self) -> None:
         """Reach the backend, and make sure that it was written with these keys.
@@ -155,17 +205,17 @@ class SessionStore:
             StoreUnavailable: no answer.
             WrongKey: it was written with others. Without this check, everybody would be new.
         """
-        mine = self._keyring.check_values()
-        self._keyring.verify_check_values(await self._backend.check_values(mine))
+        mine = self.keyring.check_values()
+        self.keyring.verify_check_values(await self.backend.check_values(mine))
 
     async def ping(self) -> None:
         """Reach the backend, or raise ``StoreUnavailable``."""
-        await self._backend.ping()
+        await self.backend.ping()
 
     async def aclose(self) -> None:
         """Close connections that this store made, and forget unwrapped keys."""
         self._data_keys.clear()
-        await self._backend.aclose()
+        await self.backend.aclose()
 
     def pseudonym(self, identity: str) -> str:
         """Derive the name under which a participant is kept: 26 characters of base32.
@@ -176,7 +226,7 @@ class SessionStore:
         if not 1 <= len(identity) <= MAX_IDENTITY_CHARS:
             raise InvalidValue(f"an identity has 1 to {MAX_IDENTITY_CHARS} characters")
         try:
-            return self._keyring.pseudonym(identity)
+            return self.keyring.pseudonym(identity)
         except UnicodeEncodeError:
             raise InvalidValue("an identity must be valid Unicode text") from None
 
@@ -192,13 +242,25 @@ class SessionStore:
                 (``Opened.agent`` is ``WANTED`` for one caller, until an agent came or time ran
                 out).
         """
-        candidate = self._candidate(participant)
-        wanted = _session_id(session_id)
-        stored, agent = await self._backend.open(
-            participant, wanted, candidate, expect_agent=expect_agent
-        )
-        session, turns = self._read(participant, stored)
-        return Opened(session, turns, resumed=stored.id != candidate.session_id, agent=agent)
+        return await self._open(participant, session_id, OpenMode.RESUME, expect_agent=expect_agent)
+
+    async def open_new(self, participant: str, *, expect_agent: bool = False) -> Opened:
+        """Begin another session; the one before stays, and ends by its own time.
+
+        Also the way on for somebody whose newest session has a broken seal. ``expect_agent`` as
+        in ``open``.
+        """
+        return await self._open(participant, None, OpenMode.NEW, expect_agent=expect_agent)
+
+    async def switch(
+        self, participant: str, session_id: str, *, expect_agent: bool = False
+    ) -> Opened:
+        """Go on with an older session, also one that has ended. ``expect_agent`` as in ``open``.
+
+        Raises:
+            SessionGone: there is none.
+        """
+        return await self._open(participant, session_id, OpenMode.SWITCH, expect_agent=expect_agent)
 
     async def join(
         self,
@@ -223,7 +285,7 @@ class SessionStore:
             SessionGone: with ``exact``, it was erased. SessionEnded: its window has passed.
             SealBroken, UnknownKey: what is stored cannot be opened; the lease is given back.
         """
-        stored, outcome = await self._backend.join(
+        found, outcome = await self.backend.join(
             participant,
             _session_id(session_id),
             self._candidate(participant),
@@ -233,17 +295,18 @@ class SessionStore:
                 exact=exact,
             ),
         )
-        wrapped = stored.wrapped
-        ref = LeaseRef(participant, stored.id, stored.owner, stored.fence, wrapped.data_key_id)
+        stored = found.session
+        data_key_id = stored.wrapped.data_key_id
+        ref = LeaseRef(participant, stored.id, stored.owner, stored.fence, data_key_id)
         try:
-            session, turns = self._read(participant, stored)
+            session, turns = self._read_found(participant, found)
         except Exception:
-            await self._backend.release(ref)
+            await self.backend.release(ref)
             raise
         tag = tag_of(stored.turns[-1]) if stored.turns else NO_TAG
         lease = Lease(
             ref=ref,
-            data_key=self._data_key(participant, stored),
+            data_key=self._data_key(participant, stored.wrapped),
             last_seq=stored.seq,
             last_tag=tag,
             saved_seq=stored.seq,
@@ -259,14 +322,17 @@ class SessionStore:
         It is a return if the participant was away, or if ``load_id`` is a new one; anything else
         is a connection that was restored. ``attempt`` as in ``join``.
         """
-        counted, reconnect_count = await self._backend.arrive(
+        arrived = await self.backend.arrive(
             lease.ref, attempt or secrets.token_hex(8), self._load_name(load_id)
         )
-        return Arrival(counted, reconnect_count)
+        self.tell(arrived.events)
+        return Arrival(arrived.counted, arrived.reconnect_count)
 
     async def leave(self, lease: Lease) -> datetime:
         """Begin the resume window; answer when it ends. Leaving twice is a no-op."""
-        return _time(await self._backend.leave(lease.ref))
+        left = await self.backend.leave(lease.ref)
+        self.tell(left.events)
+        return time_of(left.window_until)
 
     def seal(self, lease: Lease, turn: Turn) -> SealedTurn:
         """Give a turn its number and seal it, chained to the one before. Writes nothing.
@@ -299,9 +365,13 @@ class SessionStore:
         if not turns:
             return lease.last_seq
         sealed = [turn.sealed for turn in turns]
-        newest = await self._backend.append(lease.ref, turns[0].seq, turns[0].tag_before, sealed)
-        if turns[-1].seq > lease.saved_seq:
-            lease.saved_seq, lease.saved_tag = turns[-1].seq, tag_of(turns[-1].sealed)
+        newest = await self.backend.append(lease.ref, turns[0].seq, turns[0].tag_before, sealed)
+        last = turns[-1]
+        if last.seq > lease.saved_seq:
+            new = last.seq - lease.saved_seq
+            lease.saved_seq, lease.saved_tag = last.seq, tag_of(last.sealed)
+            if self._hooks:
+                self.tell([_appended(lease, new)])
         return newest
 
     async def update(
@@ -313,19 +383,19 @@ class SessionStore:
 
         Raises:
             WriteConflict: it still came between after five tries.
+            SequenceGap: the store has fewer turns than it had acknowledged (a failover took them
+                back); resend those first, since the content witnesses them.
             InvalidValue: the content is not valid Unicode; nothing was written.
         """
         for _ in range(MAX_UPDATE_TRIES):
             seen = lease.version
             witness = Witness(seq=lease.saved_seq, tag=lease.saved_tag.hex())
             content = change(lease.content).model_copy(update={"witness": witness})
+            sealed = lease.data_key.seal_content(lease.session_id, seen + 1, _plain(content))
             try:
-                plain = content.model_dump_json(exclude_defaults=True).encode()
-            except (ValueError, UnicodeError):
-                raise InvalidValue("the content is not valid Unicode text") from None
-            sealed = lease.data_key.seal_content(lease.session_id, seen + 1, plain)
-            try:
-                lease.version = await self._backend.update(lease.ref, seen, sealed)
+                lease.version = await self.backend.update(
+                    lease.ref, seen, sealed, witness_seq=witness.seq
+                )
             except WriteConflict:
                 await self._reload_content(lease)
                 continue
@@ -335,81 +405,208 @@ class SessionStore:
 
     async def renew(self, lease: LeaseRef) -> None:
         """Extend the lease; also one that ran out, as long as nobody took it."""
-        await self._backend.renew(lease)
+        await self.backend.renew(lease)
 
     async def release(self, lease: Lease) -> None:
         """Give the lease back, so that a successor need not wait for its end."""
-        await self._backend.release(lease.ref)
+        await self.backend.release(lease.ref)
 
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool = True
     ) -> AgentPresence:
         """Tell whether the session has an agent; ``claim`` as ``expect_agent`` in ``open``."""
-        return await self._backend.expect_agent(participant, session_id, claim=claim)
+        return await self.backend.expect_agent(participant, session_id, claim=claim)
 
     async def give_back_claim(self, participant: str, session_id: str) -> None:
         """Say that no agent was dispatched after all: the next one to ask may do it."""
-        await self._backend.give_back_claim(participant, session_id)
+        await self.backend.give_back_claim(participant, session_id)
 
-    async def load(self, participant: str, session_id: str) -> Loaded | None:
+    async def load(
+        self, participant: str, session_id: str, *, last: int | None = None
+    ) -> Loaded | None:
         """Read a session without a lease; ``None`` where there is none.
+
+        Args:
+            participant: the pseudonym.
+            session_id: which one.
+            last: only this many of its newest turns.
 
         Raises:
             SealBroken, UnknownKey: it is there but cannot be opened. It is never shown as empty.
         """
-        stored = await self._backend.load(participant, session_id)
+        wanted = _session_id(session_id) or ""
+        if last is not None and last < 0:
+            raise InvalidValue("a number of turns is 0 or more")
+        stored = await self.backend.load(participant, wanted, last=last)
         return None if stored is None else Loaded(*self._read(participant, stored))
 
-    async def erase(self, participant: str, *, known: Sequence[str] = ()) -> int:
-        """Erase everything about a participant; answer how many sessions went.
+    async def sessions(
+        self, participant: str, *, offset: int = 0, limit: int = 20
+    ) -> SessionPage:
+        """List a participant's sessions, newest first, without their turns.
+
+        One whose content does not open is listed as not ``readable``; ``load`` says why.
+        """
+        if not 0 <= limit <= MAX_PAGE or offset < 0:
+            raise InvalidValue(f"a page begins at 0 or later and has at most {MAX_PAGE} sessions")
+        page = await self.backend.sessions(participant, offset=offset, limit=limit)
+        found = tuple(self._read_listed(participant, stored) for stored in page.sessions)
+        return SessionPage(page.total, found)
+
+    async def set_title(
+        self, participant: str, session_id: str, title: str | None
+    ) -> SessionContent:
+        """Name a session, without its lease; a holder's next write keeps the name.
+
+        Raises:
+            SessionGone: there is none.
+            InvalidValue: the title is longer than 200 characters, or not Unicode.
+            SealBroken, UnknownKey: the content cannot be opened, so it is not replaced either.
+        """
+        if title is not None and len(title) > MAX_TITLE_CHARS:
+            raise InvalidValue(f"a title has at most {MAX_TITLE_CHARS} characters")
+        version = 0
+        for _ in range(MAX_UPDATE_TRIES):
+            stored = await self.backend.load(participant, _session_id(session_id) or "", last=1)
+            if stored is None:
+                raise SessionGone(session_id)
+            version = stored.version
+            key = self._data_key(participant, stored.wrapped)
+            before = content_of(key, stored)
+            check_witness(before.witness, stored)
+            tag = tag_of(stored.turns[-1]) if stored.turns else NO_TAG
+            witness = Witness(seq=stored.seq, tag=tag.hex())
+            content = before.model_copy(update={"title": title, "witness": witness})
+            sealed = key.seal_content(session_id, stored.version + 1, _plain(content))
+            try:
+                await self.backend.edit(
+                    participant,
+                    session_id,
+                    stored.wrapped.data_key_id,
+                    stored.version,
+                    sealed,
+                    witness_seq=stored.seq,
+                )
+            except (WriteConflict, SequenceGap):
+                continue
+            return content
+        raise WriteConflict(session_id, version)
+
+    async def close(self, participant: str, session_id: str) -> bool:
+        """End a session now; a job that holds it loses its lease. It stays for its retention.
+
+        Answers False where it had ended before, or is gone.
+        """
+        events = await self.backend.close(participant, _session_id(session_id) or "")
+        self.tell(events)
+        return bool(events)
+
+    async def delete(self, participant: str, session_id: str) -> bool:
+        """Erase one session; answer whether it was there."""
+        events = await self.backend.delete(participant, _session_id(session_id) or "")
+        self.tell(events)
+        return bool(events)
+
+    async def erase(self, participant: str, *, known: Sequence[str] = ()) -> Erased:
+        """Erase everything about a participant: the data key first, then every key.
 
         Writes that are still on their way answer ``SessionGone``. ``known`` session ids save a
-        round trip.
+        round trip. ``Erased.left_over`` counts what is still there after it: nothing.
         """
-        self._data_keys.clear()
-        return await self._backend.erase(participant, self._keyring.primary, known)
+        for name in [name for name in self._data_keys if name[0] == participant]:
+            del self._data_keys[name]
+        erased = await self.backend.erase(participant, self.keyring.primary, known)
+        self.tell(erased.events)
+        return erased
+
+    async def replay(self, lease: LeaseRef, turns: Sequence[SealedTurn]) -> Replayed:
+        """Write what a dead job left: under its lease if nobody took it, else as late turns.
+
+        May be repeated; no turn is kept twice.
+
+        Args:
+            lease: the dead job's.
+            turns: those that it had not seen acknowledged, in order, without gaps.
+        """
+        if not turns:
+            return Replayed.APPENDED
+        sealed = [turn.sealed for turn in turns]
+        try:
+            await self.backend.append(lease, turns[0].seq, turns[0].tag_before, sealed)
+        except SessionGone:
+            return Replayed.ERASED
+        except (LeaseLost, WriteConflict, SequenceGap):
+            late = [
+                LateTurn(int(lease.fence), turn.seq, turn.tag_before, turn.sealed)
+                for turn in turns
+            ]
+            try:
+                await self.backend.append_late(lease, late)
+            except SessionGone:
+                return Replayed.ERASED
+            return Replayed.LATE
+        return Replayed.APPENDED
+
+    async def _open(
+        self, participant: str, session_id: str | None, mode: OpenMode, *, expect_agent: bool
+    ) -> Opened:
+        found, agent = await self.backend.open(
+            participant,
+            _session_id(session_id),
+            self._candidate(participant),
+            mode=mode,
+            expect_agent=expect_agent,
+        )
+        session, turns = self._read_found(participant, found)
+        return Opened(session, turns, resumed=not found.created, agent=agent)
 
     def _candidate(self, participant: str) -> Candidate:
-        return Candidate(new_session_id(), self._keyring.new_data_key(participant))
+        return Candidate(new_session_id(), self.keyring.new_data_key(participant))
 
     def _load_name(self, load_id: str) -> str:
-        return self._keyring.fingerprint("load", load_id) if load_id else ""
+        return self.keyring.fingerprint("load", load_id) if load_id else ""
 
-    def _data_key(self, participant: str, stored: StoredSession) -> DataKey:
-        name = (participant, stored.wrapped)
+    def _data_key(self, participant: str, wrapped: WrappedKey) -> DataKey:
+        name = (participant, wrapped)
         key = self._data_keys.get(name)
         if key is None:
-            key = self._keyring.unwrap(participant, stored.wrapped)
+            key = self.keyring.unwrap(participant, wrapped)
             if len(self._data_keys) >= _CACHED_KEYS:
                 self._data_keys.pop(next(iter(self._data_keys)))
             self._data_keys[name] = key
         return key
 
+    def _read_found(
+        self, participant: str, found: Found
+    ) -> tuple[Session, tuple[RecordedTurn, ...]]:
+        """Read the answer of ``open`` or ``join``; what it made happen has happened in any case."""
+        self.tell(found.events)
+        return self._read(participant, found.session)
+
     def _read(
         self, participant: str, stored: StoredSession
     ) -> tuple[Session, tuple[RecordedTurn, ...]]:
-        key = self._data_key(participant, stored)
-        content = _open_content(key, stored)
-        turns = _open_turns(key, stored)
-        _check_witness(content.witness, stored)
-        session = Session(
-            id=stored.id,
-            participant=participant,
-            state=SessionState(stored.state),
-            joined_at=_time(stored.joined_at) if stored.joined_at else None,
-            last_seen=_time(stored.last_seen),
-            resume_until=_time(stored.window_until) if stored.state == "away" else None,
-            reconnect_count=stored.reconnect_count,
-            seq=stored.seq,
-            version=stored.version,
-            content=content,
-        )
-        return session, turns
+        key = self._data_key(participant, stored.wrapped)
+        content = content_of(key, stored)
+        turns = turns_of(key, stored)
+        check_witness(content.witness, stored)
+        return session_of(participant, stored, content), turns
+
+    def _read_listed(self, participant: str, stored: StoredSession) -> Session:
+        try:
+            content = content_of(self._data_key(participant, stored.wrapped), stored)
+        except _UNREADABLE as error:
+            logger.warning(
+                "a session cannot be read",
+                extra={"session_id": stored.id, "reason": type(error).__name__},
+            )
+            return session_of(participant, stored, SessionContent(), readable=False)
+        return session_of(participant, stored, content)
 
     async def _reload_content(self, lease: Lease) -> None:
-        stored = await self._backend.load(lease.participant, lease.session_id)
+        stored = await self.backend.load(lease.participant, lease.session_id, last=0)
         if stored is not None:
-            lease.content = _open_content(lease.data_key, stored)
+            lease.content = content_of(lease.data_key, stored)
             lease.version = stored.version
 
 
@@ -424,51 +621,20 @@ def _session_id(value: str | None) -> str | None:
     raise InvalidValue("a session id has 26 letters and digits")
 
 
-def _time(unix_ms: int) -> datetime:
-    return datetime.fromtimestamp(unix_ms / 1000, UTC)
-
-
-def _open_content(key: DataKey, stored: StoredSession) -> SessionContent:
-    if stored.content is None:
-        if stored.version > 0:
-            raise SealBroken("the content", stored.id)
-        return SessionContent()
-    plain = key.open_content(stored.id, stored.version, stored.content)
+def _plain(content: SessionContent) -> bytes:
     try:
-        return SessionContent.model_validate_json(plain)
-    except ValidationError:
-        raise SealBroken("the content", stored.id) from None
+        return content.model_dump_json(exclude_defaults=True).encode()
+    except (ValueError, UnicodeError):
+        raise InvalidValue("the content is not valid Unicode text") from None
 
 
-def _open_turns(key: DataKey, stored: StoredSession) -> tuple[RecordedTurn, ...]:
-    """Open the chain of turns; the place of each follows from ``seq``, the number of the last."""
-    turns = []
-    tag = stored.head or NO_TAG
-    first = stored.seq - len(stored.turns) + 1
-    if first < 1 or (first > 1) != bool(stored.head):
-        raise SealBroken("the turns", stored.id)
-    for seq, sealed in enumerate(stored.turns, first):
-        plain = key.open_turn(stored.id, seq, tag, sealed)
-        try:
-            turns.append(RecordedTurn(seq, Turn.model_validate(orjson.loads(plain))))
-        except (ValidationError, orjson.JSONDecodeError):
-            raise SealBroken(f"turn {seq}", stored.id) from None
-        tag = tag_of(sealed)
-    return tuple(turns)
-
-
-def _check_witness(witness: Witness | None, stored: StoredSession) -> None:
-    """Compare the record with the newest turn that the content was sealed after."""
-    if witness is None or witness.seq == 0:
-        return
-    back = stored.seq - witness.seq
-    if back < 0:
-        raise SealBroken("the end of the record", stored.id)
-    if back < len(stored.turns):
-        tag = tag_of(stored.turns[len(stored.turns) - 1 - back])
-    elif back == len(stored.turns):
-        tag = stored.head
-    else:
-        return
-    if tag.hex() != witness.tag:
-        raise SealBroken(f"turn {witness.seq}", stored.id)
+def _appended(lease: Lease, turns: int) -> Event:
+    """Make the event of an append. Its time is this machine's; only the script knows Redis's."""
+    return Event(
+        type=EventType.TURN_APPENDED,
+        at=time.time_ns() // 1_000_000,
+        participant=lease.participant,
+        session_id=lease.session_id,
+        seq=lease.saved_seq,
+        turns=turns,
+    )

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from session_store.errors import SessionStoreError
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Coroutine
+
+
+FIRST_RETRY_S: Final = 0.1
+LONGEST_RETRY_S: Final = 1.0
+"""The store's circuit breaker answers at once while Redis is away, so that asking is cheap."""
 
 
 async def stop(*tasks: asyncio.Task[Any] | None) -> None:
@@ -26,6 +33,34 @@ async def happens_within(event: asyncio.Event, timeout_s: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def reason_of(error: BaseException) -> str:
+    """Say in a log why something failed: our own errors hold no content; of others, who knows."""
+    return str(error) if isinstance(error, SessionStoreError) else type(error).__name__
+
+
+class Outage:
+    """What a writer does while the store is away: log it once, and wait longer each time."""
+
+    def __init__(self, logger: logging.Logger, what: str, session_id: str) -> None:
+        self._logger = logger
+        self._fields = {"what": what, "session_id": session_id}
+        self._pause_s = 0.0
+
+    async def pause(self, error: BaseException, **counts: int) -> None:
+        """Wait after a failure: 0.1 s at first, 1 s at most."""
+        if not self._pause_s:
+            extra = {**self._fields, **counts, "error": reason_of(error)}
+            self._logger.warning("waiting for the store", extra=extra)
+        self._pause_s = min(self._pause_s * 2 or FIRST_RETRY_S, LONGEST_RETRY_S)
+        await asyncio.sleep(self._pause_s)
+
+    def over(self, **counts: int) -> None:
+        """Note a success."""
+        if self._pause_s:
+            self._pause_s = 0.0
+            self._logger.info("the store is back", extra={**self._fields, **counts})
 
 
 class KeptTasks:

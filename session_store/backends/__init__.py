@@ -1,1 +1,1 @@
-"""What keeps the bytes: siblings behind one contract (``base.Backend``)."""
+"""What keeps a store's bytes: the contract, and each backend."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+    from datetime import date
 
     from session_store.crypto import WrappedKey
+    from session_store.events import Event
 
 
 class AgentPresence(StrEnum):
@@ -41,6 +43,48 @@ class JoinOutcome(StrEnum):
     """The participant had never gone: the job before did."""
 
 
+class OpenMode(StrEnum):
+    """Which session ``open`` is to find."""
+
+    RESUME = "resume"
+    """The newest, if its resume window is open; else a new one."""
+    NEW = "new"
+    """A new one in any case."""
+    SWITCH = "switch"
+    """The wanted one, also if it has ended: it goes on."""
+
+
+class Consent(NamedTuple):
+    """What a participant has agreed to."""
+
+    given: bool
+    version: str
+    """Of the text that was agreed to."""
+    at: int
+    """When, in Unix milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredParticipant:
+    """What is kept of a participant besides sessions. Times are Unix milliseconds."""
+
+    wrapped: WrappedKey
+    created: int
+    consent: Consent | None
+    retention_ms: int | None
+    """The participant's own; ``None`` where the default counts."""
+
+
+class LateTurn(NamedTuple):
+    """A turn sealed under a lease that was lost before it could be written."""
+
+    fence: int
+    """Of that lease: with ``seq`` it names the turn, so that none is kept twice."""
+    seq: int
+    tag_before: bytes
+    sealed: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class StoredSession:
     """A session as it lies in the backend, still sealed. Times are Unix milliseconds."""
@@ -59,11 +103,25 @@ class StoredSession:
     owner: str
     lease_until: int
     window_until: int
+    ended_at: int
+    """0 unless it has ended."""
+    talk_ms: int
+    """How long the participant was there, over all visits that are over."""
     head: bytes
-    """Tag of the newest turn that was trimmed; empty where none was."""
+    """Tag of the turn before the first of ``turns``; empty where that is the very first."""
     content: bytes | None
     turns: Sequence[bytes]
     """Oldest first; the last one has number ``seq``."""
+    late: Sequence[LateTurn] = ()
+    """Turns that came in after a takeover; at most as many as ``turns`` may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPage:
+    """Some of a participant's sessions, newest first; without turns."""
+
+    total: int
+    sessions: Sequence[StoredSession]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +155,121 @@ class JoinAttempt:
     """The wanted session or none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer of ``open`` and ``join``."""
+
+    session: StoredSession
+    created: bool
+    """Whether the session is new."""
+    events: Sequence[Event]
+    """What this call made happen, as published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """The answer of ``arrive``."""
+
+    counted: bool
+    reconnect_count: int
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The answer of ``leave``."""
+
+    window_until: int
+    """In Unix milliseconds."""
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """The answer of ``erase``: what went, and the proof that nothing is left."""
+
+    sessions: int
+    left_over: int
+    """Keys of the participant that still exist after the erasure: 0."""
+    events: Sequence[Event]
+
+
+class DueSession(NamedTuple):
+    """A session whose deadline may have come."""
+
+    participant: str
+    session_id: str
+
+
+class SettleOutcome(StrEnum):
+    """What the sweeper's look at a session came to."""
+
+    LATER = "LATER"
+    """Nothing is due yet; its deadline was put back."""
+    ORPHANED = "ORPHANED"
+    """Its lease ran out without having been given back, and nobody took it. Told once per lease."""
+    ENDED = "ENDED"
+    """Its resume window has passed: it has ended now."""
+    ERASED = "ERASED"
+    """Its retention has passed: it is gone now, and its participant with the last one."""
+    GONE = "GONE"
+    """There was none; its deadline is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The answer of ``settle``."""
+
+    outcome: SettleOutcome
+    deadline: int
+    """When to look again, in Unix milliseconds; 0 for never."""
+    events: Sequence[Event]
+
+
+class AuditEntry(NamedTuple):
+    """An entry of the audit stream, as it lies in the backend."""
+
+    id: str
+    fields: Mapping[str, str]
+
+
+class SideChannel(Protocol):
+    """What lies outside of any participant's keys: events, counts by day, the audit stream.
+
+    Raises like ``Backend``.
+    """
+
+    def listen(self) -> AsyncGenerator[bytes | None, None]:
+        """Yield what is published from now on, without end.
+
+        ``None`` comes first, once it listens, and again whenever some may have been missed (after
+        a lost connection). It connects again by itself, for ever; close the iterator to stop.
+        """
+        ...
+
+    async def count(
+        self, day: date, people: Collection[str], counters: Mapping[str, int]
+    ) -> None:
+        """Add participants and counts to a day (UTC)."""
+        ...
+
+    async def counted(self, day: date) -> Mapping[str, int]:
+        """Return the counts of a day; empty where nothing happened."""
+        ...
+
+    async def people(self, days: Sequence[date]) -> int:
+        """Estimate how many participants were there on any of these days (error 0.8 %)."""
+        ...
+
+    async def audit(self, fields: Mapping[str, str]) -> str:
+        """Add an entry to the audit stream; answer its id. Keeps the newest 100 000."""
+        ...
+
+    async def audited(self, after: str, limit: int) -> Sequence[AuditEntry]:
+        """Read entries behind the one with id ``after``, oldest first; "0" begins."""
+        ...
+
+
 class Backend(Protocol):
     """One atomic operation per method.
 
@@ -105,15 +278,32 @@ class Backend(Protocol):
     or ``LeaseLost`` and have then changed nothing.
     """
 
+    @property
+    def side(self) -> SideChannel:
+        """Events, counts and the audit stream of the same store."""
+        ...
+
     async def open(
-        self, participant: str, wanted: str | None, candidate: Candidate, *, expect_agent: bool
-    ) -> tuple[StoredSession, AgentPresence]:
-        """Find the session that may resume, else create the candidate."""
+        self,
+        participant: str,
+        wanted: str | None,
+        candidate: Candidate,
+        *,
+        mode: OpenMode,
+        expect_agent: bool,
+    ) -> tuple[Found, AgentPresence]:
+        """Find the session that may resume, else create the candidate; see ``OpenMode``.
+
+        A session more than ``max_sessions`` erases the one that was seen longest ago.
+
+        Raises:
+            SessionGone: only with ``SWITCH``: there is no such session.
+        """
         ...
 
     async def join(
         self, participant: str, wanted: str | None, candidate: Candidate, attempt: JoinAttempt
-    ) -> tuple[StoredSession, JoinOutcome]:
+    ) -> tuple[Found, JoinOutcome]:
         """Take the lease and count the arrival; the same attempt again repeats the answer.
 
         Raises:
@@ -122,12 +312,12 @@ class Backend(Protocol):
         """
         ...
 
-    async def arrive(self, lease: LeaseRef, attempt: str, load: str) -> tuple[bool, int]:
-        """Note that the participant came; answer whether it counted, and the reconnect count."""
+    async def arrive(self, lease: LeaseRef, attempt: str, load: str) -> Arrived:
+        """Note that the participant came; the same attempt again repeats the answer."""
         ...
 
-    async def leave(self, lease: LeaseRef) -> int:
-        """Begin the resume window; answer until when, in Unix milliseconds."""
+    async def leave(self, lease: LeaseRef) -> Left:
+        """Begin the resume window. A second leave changes nothing, and has no events."""
         ...
 
     async def append(
@@ -138,15 +328,40 @@ class Backend(Protocol):
         Raises:
             SequenceGap: turns before ``first_seq`` are missing.
             WriteConflict: the store holds other turns than the caller believes.
+            NotReplicated: they are written, but too few replicas have said so.
         """
         ...
 
-    async def update(self, lease: LeaseRef, version: int, content: bytes) -> int:
+    async def append_late(self, lease: LeaseRef, turns: Sequence[LateTurn]) -> int:
+        """Keep turns of a lease that was lost; answer how many were not there yet.
+
+        Neither owner nor fence is compared, only the data key: ``SessionGone`` if it is another.
+        The oldest ones beyond ``max_turns`` are dropped.
+        """
+        ...
+
+    async def update(
+        self, lease: LeaseRef, version: int, content: bytes, *, witness_seq: int
+    ) -> int:
         """Replace the content if it is still ``version``; answer the new version.
 
         Raises:
             WriteConflict: it is not.
+            SequenceGap: the store has fewer turns than ``witness_seq``; resend those first.
         """
+        ...
+
+    async def edit(  # noqa: PLR0913 (what a write must show)
+        self,
+        participant: str,
+        session_id: str,
+        data_key_id: str,
+        version: int,
+        content: bytes,
+        *,
+        witness_seq: int,
+    ) -> int:
+        """Replace the content without a lease, as ``update``: for a title, say."""
         ...
 
     async def renew(self, lease: LeaseRef) -> None:
@@ -167,15 +382,73 @@ class Backend(Protocol):
         """Let the next one who asks dispatch an agent."""
         ...
 
-    async def load(self, participant: str, session_id: str) -> StoredSession | None:
-        """Read a session; ``None`` where there is none."""
+    async def load(
+        self, participant: str, session_id: str, *, last: int | None
+    ) -> StoredSession | None:
+        """Read a session with its ``last`` turns, or all; ``None`` where there is none."""
         ...
 
-    async def erase(self, participant: str, kek_id: str, known: Sequence[str]) -> int:
-        """Erase a participant; answer how many sessions went.
+    async def sessions(
+        self, participant: str, *, offset: int, limit: int, known: Sequence[str] = ()
+    ) -> StoredPage:
+        """List sessions by ``last_seen``, newest first. ``known`` ids save a round trip."""
+        ...
+
+    async def close(self, participant: str, session_id: str) -> Sequence[Event]:
+        """End a session now: who holds its lease loses it. Ended or gone already: a no-op."""
+        ...
+
+    async def delete(self, participant: str, session_id: str) -> Sequence[Event]:
+        """Erase one session. Gone already: a no-op."""
+        ...
+
+    async def erase(self, participant: str, kek_id: str, known: Sequence[str]) -> Erased:
+        """Erase a participant: the data key first, then every key.
 
         ``known`` sessions and ``kek_id`` are guesses that save a round trip when right.
         """
+        ...
+
+    async def participant(self, participant: str) -> StoredParticipant | None:
+        """Read what is kept of a participant; ``None`` for somebody unknown."""
+        ...
+
+    async def set_consent(self, participant: str, *, given: bool, version: str) -> Consent | None:
+        """Note what a participant agreed to, now; ``None`` for somebody unknown."""
+        ...
+
+    async def set_retention(self, participant: str, retention_ms: int | None) -> bool:
+        """Set a participant's own retention, for all sessions; ``None`` for the default.
+
+        Answers whether there is such a participant.
+        """
+        ...
+
+    async def due(self, shards: Sequence[int], limit: int) -> Sequence[DueSession]:
+        """Read whose deadline may have come, at most ``limit`` of each of these shards."""
+        ...
+
+    async def settle(self, participant: str, session_id: str) -> Settled:
+        """Do what is due with a session: end it, erase it, or look again later.
+
+        Safe in many processes: each change is made, and its event published, by one of them.
+        """
+        ...
+
+    async def sweepers(self, me: str, alive_ms: int) -> Sequence[str]:
+        """Note that the sweeper ``me`` lives; answer who was heard of within ``alive_ms``."""
+        ...
+
+    async def wrapped_by(self, kek_id: str, shards: Sequence[int]) -> Sequence[str]:
+        """Name the participants in these shards whose data key this key wraps."""
+        ...
+
+    async def rewrap(self, participant: str, before: WrappedKey, after: WrappedKey) -> bool:
+        """Replace the wrapped data key by compare-and-set; answer whether it was ``before``."""
+        ...
+
+    async def forget_wrapped(self, participant: str, kek_id: str) -> bool:
+        """Remove a stale entry of ``wrapped_by``; False, and a no-op, where it is not stale."""
         ...
 
     async def check_values(self, mine: Mapping[str, bytes]) -> Mapping[str, bytes]:

@@ -1,18 +1,13 @@
-"""The Lua scripts: read from their files, joined with the common part, called by digest."""
+"""The Lua scripts: read from their files, behind the common part and the constants it uses."""
 
 from __future__ import annotations
 
 import hashlib
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
-from redis.exceptions import NoScriptError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from redis.asyncio import Redis
+from session_store.keys import EVENTS, EXPIRY_MARGIN, SHARED_LIFETIME
 
 
 class Script(NamedTuple):
@@ -27,21 +22,13 @@ class Script(NamedTuple):
 def script(name: str) -> Script:
     """Read ``lua/<name>.lua`` behind the common part."""
     folder = resources.files("session_store.backends") / "lua"
-    text = (folder / "_common.lua").read_text() + (folder / f"{name}.lua").read_text()
+    text = "".join(
+        [
+            f"local MARGIN_MS = {EXPIRY_MARGIN.total_seconds() * 1000:.0f}\n",
+            f"local SHARED_MS = '{SHARED_LIFETIME.total_seconds() * 1000:.0f}'\n",
+            f"local EVENTS = '{EVENTS}'\n",
+            (folder / "_common.lua").read_text(),
+            (folder / f"{name}.lua").read_text(),
+        ]
+    )
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-async def run(
-    client: Redis, name: str, keys: Sequence[str], args: Sequence[str | bytes | int]
-) -> list[Any]:
-    """Run a script in one round trip; two when this Redis has not seen it yet.
-
-    A replica that was promoted lacks scripts: ``EVAL`` runs the text and keeps it.
-    """
-    wanted = script(name)
-    # Untyped in redis-py.
-    call: Callable[..., Awaitable[list[Any]]] = client.execute_command
-    try:
-        return await call("EVALSHA", wanted.sha, len(keys), *keys, *args)
-    except NoScriptError:
-        return await call("EVAL", wanted.text, len(keys), *keys, *args)

@@ -13,10 +13,15 @@ from livekit.agents.voice.room_io import RoomOptions, TextInputOptions
 
 from session_store.backends.base import JoinOutcome
 from session_store.content_writer import ContentWriter
-from session_store.errors import SessionGone, SessionStoreError, StoreUnavailable
+from session_store.errors import (
+    RecorderFull,
+    SessionGone,
+    SessionStoreError,
+    StoreUnavailable,
+)
 from session_store.lease import LeaseKeeper
 from session_store.livekit.attendance import Attendance
-from session_store.livekit.chat import chat_context, unanswered
+from session_store.livekit.chat import chat_context, once_each, unanswered
 from session_store.livekit.greeting import Visit
 from session_store.livekit.owner import load_id_of
 from session_store.livekit.record import RecordChannel
@@ -24,7 +29,8 @@ from session_store.livekit.transcript import Transcript
 from session_store.livekit.typed_text import TypedText
 from session_store.livekit.visits import Visits
 from session_store.recorder import Recorder
-from session_store.tasks import KeptTasks, happens_within
+from session_store.spool import Spool
+from session_store.tasks import KeptTasks, happens_within, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,24 +84,32 @@ class Conversation:
         self._room_options = room_options
         self._words = words
         self._outcome = joined.outcome
-        self._turns = joined.turns
+        self._turns = once_each(joined.turns)
         self._visit = joined.session.visit
         self._listeners: list[Callable[[], None]] = []
         self._tasks = KeptTasks(logger)
         self._greeted = False
         self._erasing = False
         self._erased = False
+        self._gone = False
         self._over = False
         self._ending: asyncio.Task[None] | None = None
 
-        self.chat_ctx: Final = chat_context(joined.turns, settings.model_turns)
+        self.chat_ctx: Final = chat_context(self._turns, settings.model_turns)
         """What the model is given of the conversation so far."""
 
         lease = joined.lease
         self._channel = RecordChannel(ctx.room, owner.identity)
-        self._recorder = Recorder(store, lease, on_saved=self._channel.saved, on_lost=self._on_lost)
-        self._transcript = Transcript(self._recorder, self._channel, lease, joined.turns)
-        self._content = ContentWriter(store, lease)
+        self._recorder = Recorder(
+            store,
+            lease,
+            on_saved=self._channel.saved,
+            on_lost=self._on_lost,
+            max_bytes=settings.recorder_max_bytes,
+        )
+        self._spool = None if settings.spool_dir is None else Spool(settings.spool_dir)
+        self._transcript = Transcript(self._recorder, self._channel, lease, self._turns)
+        self._content = ContentWriter(store, lease, self._recorder)
         self._keeper = LeaseKeeper(
             store, lease.ref, every_s=settings.lease_renew_s, on_lost=self._on_lost
         )
@@ -296,8 +310,9 @@ class Conversation:
     def _record_typed(self, message: llm.ChatMessage) -> bool:
         if self._over:
             return False
-        self._transcript.record(message)
-        self._note_context(message)
+        with contextlib.suppress(RecorderFull):  # It is answered all the same.
+            self._transcript.record(message)
+            self._note_context(message)
         return True
 
     def _note_context(self, message: llm.ChatMessage) -> None:
@@ -322,6 +337,7 @@ class Conversation:
             )  # Our own erasure, whose answer is still to come.
             return
         self._over = True
+        self._gone = isinstance(error, SessionGone)
         logger.warning(
             "the conversation is not ours any more",
             extra={"session_id": self.session_id, "reason": type(error).__name__},
@@ -351,16 +367,33 @@ class Conversation:
         self._attendance.stop()
         if not self._over:
             await self._visits.aclose()
-            written = await self._recorder.flush(FLUSH_S) and await self._content.flush(FLUSH_S)
-            if not written:
-                logger.error(
-                    "turns are lost: the store was away until the job's end",
-                    extra={"session_id": self.session_id, "turns": self._recorder.waiting},
-                )
-            else:
+            if await self._recorder.flush(FLUSH_S) and await self._content.flush(FLUSH_S):
                 await self._give_back()
         await self._stop_writing()
+        if not (self._erased or self._gone):
+            await self._leave_unsaved()
         await self._channel.aclose()
+
+    async def _leave_unsaved(self) -> None:
+        """See to what the store did not take under this lease: somebody else will bring it in."""
+        turns, content = self._recorder.unsaved(), self._content.unsaved()
+        if not turns and content is None:
+            return
+        extra = {"session_id": self.session_id, "turns": len(turns)}
+        try:
+            if self._spool is not None:
+                self._spool.write(self._lease.ref, turns, content)
+                logger.warning("unsaved turns are left in the spool", extra=extra)
+                return
+            # It may be there: after a lost lease, turns come in late.
+            async with asyncio.timeout(FLUSH_S):
+                await self._store.replay(self._lease.ref, turns)
+        except (SessionStoreError, TimeoutError, OSError) as error:
+            reason = reason_of(error)
+            logger.error("turns are lost; see REJOIN_SPOOL_DIR", extra={**extra, "reason": reason})  # noqa: TRY400 (the trace tells nothing more)
+            return
+        if content is not None:
+            logger.error("a change of the content is lost; see REJOIN_SPOOL_DIR", extra=extra)
 
     async def _give_back(self) -> None:
         try:

@@ -49,7 +49,11 @@ class RecordChannel:
 
     def saved(self, turns: Sequence[SealedTurn]) -> None:
         """Say that turns are in the store."""
-        marks = [{"id": each.turn.id, "seq": each.seq} for each in turns if is_shown(each.turn)]
+        marks = [
+            {"id": each.turn.id, "seq": each.seq}
+            for each in turns
+            if each.turn is not None and is_shown(each.turn)
+        ]
         if marks:
             self._put("saved", turns=marks)
 

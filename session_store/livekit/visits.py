@@ -10,10 +10,10 @@ import asyncio
 import logging
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from session_store.errors import LeaseLost, SessionGone, SessionStoreError
-from session_store.tasks import stop
+from session_store.tasks import Outage, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from session_store.store import Arrival, Lease, SessionStore
 
 logger = logging.getLogger(__name__)
-
-RETRY_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,7 @@ class Visits:
             self._task = asyncio.create_task(self._write(), name="visits")
 
     async def _write(self) -> None:
+        outage = Outage(logger, "visits", self._lease.session_id)
         while (visit := self._newest) is not None:
             try:
                 if isinstance(visit, _Left):
@@ -81,9 +80,9 @@ class Visits:
             except (LeaseLost, SessionGone):
                 return  # The keeper of the lease says so to those who must know.
             except SessionStoreError as error:
-                logger.warning("a visit is waiting for the store", extra={"error": str(error)})
-                await asyncio.sleep(RETRY_S)
+                await outage.pause(error)
                 continue
+            outage.over()
             if self._newest is visit:
                 self._newest = None
 

@@ -11,23 +11,28 @@ import pytest_asyncio
 from livekit.agents import llm
 
 from session_store import LeaseHeld, SessionState, StoreUnavailable
+from session_store.livekit.chat import unanswered
+from session_store.spool import Spool, SpoolReport
 from tests.integration.stage import Stage
 from tests.integration.test_recorder import away, back
 from tests.integration.test_store import age
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from session_store import Loaded, SessionStore, StoreSettings
 
 
 @pytest_asyncio.fixture
-async def stage(store: SessionStore, settings: StoreSettings) -> AsyncIterator[Callable[[], Stage]]:
-    """Set up jobs for the same participant, one after another."""
+async def stage(
+    store: SessionStore, settings: StoreSettings
+) -> AsyncIterator[Callable[..., Stage]]:
+    """Set up jobs for the same participant, one after another, with settings changed at will."""
     stages: list[Stage] = []
 
-    def set_up() -> Stage:
-        stages.append(Stage(store, settings))
+    def set_up(**changed: Any) -> Stage:
+        stages.append(Stage(store, settings.model_copy(update=changed)))
         return stages[-1]
 
     yield set_up
@@ -199,16 +204,16 @@ async def test_an_erasure_ends_the_conversation(stage: Callable[[], Stage]) -> N
 async def test_an_erasure_whose_answer_was_lost_is_one(stage: Callable[[], Stage]) -> None:
     """It is tried again, finds nothing, and the page is told; nobody says that it failed."""
     first = await (await stage().join()).start()
-    erase = first.store._backend.erase
+    erase = first.store.backend.erase
     answers = iter([StoreUnavailable("no answer")])
 
-    async def lossy(*args: Any) -> int:
+    async def lossy(*args: Any) -> Any:
         done = await erase(*args)
         for error in answers:
             raise error
         return done
 
-    first.store._backend.erase = lossy  # type: ignore[method-assign,assignment]
+    first.store.backend.erase = lossy  # type: ignore[method-assign,assignment]
     await first.conversation.erase()
     await first.until(lambda: "erased" in first.job.room.types())
 
@@ -220,7 +225,7 @@ async def test_words_said_while_an_erasure_fails_are_kept(stage: Callable[[], St
     async def fails(*_: Any) -> int:
         raise StoreUnavailable("no answer")
 
-    first.store._backend.erase = fails  # type: ignore[method-assign,assignment]
+    first.store.backend.erase = fails  # type: ignore[method-assign,assignment]
     erasing = asyncio.create_task(first.conversation.erase())
     await asyncio.sleep(0.1)
     words = llm.ChatMessage(role="user", content=["said meanwhile"])
@@ -250,3 +255,205 @@ async def test_a_second_job_waits_for_the_first(stage: Callable[[], Stage]) -> N
     with pytest.raises(LeaseHeld):
         await stage().join()
     assert first.job.shutdowns == []
+
+
+def say(stage: Stage, text: str, message_id: str = "") -> llm.ChatMessage:
+    """Have the user say something that is recorded, but not answered."""
+    message = llm.ChatMessage(role="user", content=[text])
+    if message_id:
+        message.id = message_id
+    stage.conversation._on_item_added(SimpleNamespace(item=message))  # type: ignore[arg-type]
+    return message
+
+
+async def texts(stage: Stage) -> list[str]:
+    """Return what the store has of what was said, in order."""
+    return [each.turn.text for each in (await stored(stage)).turns]
+
+
+async def test_a_job_that_ends_in_an_outage_loses_nothing(
+    stage: Callable[..., Stage], raw: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last words and what it was asked to remember are spooled, and come in afterwards."""
+    monkeypatch.setattr("session_store.livekit.conversation.FLUSH_S", 0.2)
+    first = await (await stage(spool_dir=tmp_path / "spool").join()).start()
+    await first.until(lambda: len(first.said()) == 1)
+    await first.conversation._recorder.flush(5)
+    await away(raw)
+    say(first, "my last words")
+    first.conversation.change(lambda old: old.model_copy(update={"language": "fr"}))
+    await first.end()
+    await back(raw)
+    assert await texts(first) == first.said()
+    assert await Spool(tmp_path / "spool").replay(first.store) == SpoolReport(
+        appended=1, contents=1
+    )
+    assert await texts(first) == [*first.said(), "my last words"]
+    content = (await stored(first)).session.content
+    assert (content.language, content.context.last_query) == ("fr", "my last words")
+
+
+async def test_without_a_spool_a_loss_is_said(
+    stage: Callable[..., Stage],
+    raw: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The log says how many turns are lost, and which setting keeps them; nothing of what it was."""
+    monkeypatch.setattr("session_store.livekit.conversation.FLUSH_S", 0.2)
+    first = await stage().join()
+    await away(raw)
+    say(first, "my last words")
+    await first.end()
+    await back(raw)
+    (lost,) = [each for each in caplog.records if "lost" in each.getMessage()]
+    assert lost.getMessage() == "turns are lost; see REJOIN_SPOOL_DIR"
+    assert vars(lost)["turns"] == 1
+    assert "last words" not in str([vars(each) for each in caplog.records])
+
+
+@pytest.mark.parametrize("has_spool", [True, False])
+async def test_what_a_stalled_job_could_not_write_comes_in_late(
+    stage: Callable[..., Stage], raw: Any, tmp_path: Path, has_spool: bool
+) -> None:
+    """Taken over meanwhile, its words are kept beside the successor's, in the order of time."""
+    spool_dir = tmp_path / "spool" if has_spool else None
+    first = await stage(spool_dir=spool_dir).join()
+    say(first, "before")
+    await first.conversation._recorder.flush(5)
+    await away(raw)
+    say(first, "in the outage")
+    await raw.config_set("maxmemory", "0")
+    await first.conversation._keeper.aclose()
+    await age(raw, first.store, "maria", first.conversation.session_id, 5)
+    second = await stage().join()
+    say(second, "after")
+    await first.until(lambda: first.job.shutdowns != [])
+    await first.end()
+    if spool_dir is not None:
+        assert (await Spool(spool_dir).replay(first.store)).late == 1
+    await second.conversation._recorder.flush(5)
+    turns = (await stored(second)).turns
+    assert [(each.turn.text, each.late) for each in turns] == [
+        ("before", False),
+        ("in the outage", True),
+        ("after", False),
+    ]
+
+
+async def test_an_erased_conversation_is_not_spooled(
+    stage: Callable[..., Stage], raw: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether this job erased it or another one did, nothing of it is left on the disk."""
+    monkeypatch.setattr("session_store.livekit.conversation.FLUSH_S", 0.2)
+    for erases_itself in (True, False):
+        first = await stage(spool_dir=tmp_path / "spool").join()
+        await away(raw)
+        say(first, "forget this")
+        await raw.config_set("maxmemory", "0")
+        if erases_itself:
+            await first.conversation.erase()
+        else:
+            await first.store.erase(first.participant)
+            await first.until(lambda first=first: first.job.shutdowns != [])  # type: ignore[misc]
+        await first.end()
+    assert list(tmp_path.glob("spool/*")) == []  # noqa: ASYNC240 (a test's own folder)
+
+
+async def test_late_turns_are_told_to_the_model_in_their_place(
+    stage: Callable[..., Stage], raw: Any, tmp_path: Path
+) -> None:
+    """The next job has them in order, once each; they neither number nor replace any other."""
+    first = await stage().join()
+    say(first, "my name is Maria")
+    await first.conversation._recorder.flush(5)
+    await away(raw)
+    late = [say(first, "late one"), say(first, "late two", "typed-2")]
+    await first.die()
+    await back(raw)
+    ref, left = first.conversation._lease.ref, first.conversation._recorder.unsaved()
+    await age(raw, first.store, "maria", first.conversation.session_id, 5)
+    second = await stage().join()
+    # The page had sent the second one again.
+    say(second, "late two", "typed-2")
+    answer = llm.ChatMessage(role="assistant", content=["an answer"])
+    second.conversation._on_item_added(SimpleNamespace(item=answer))  # type: ignore[arg-type]
+    await second.end()
+    Spool(tmp_path).write(ref, left)
+    assert await Spool(tmp_path).replay(second.store) == SpoolReport(late=2)
+
+    third = await stage().join()
+
+    told = [item.text_content for item in third.conversation.chat_ctx.messages()]
+    assert told == ["my name is Maria", "late one", "late two", "an answer"]
+    assert not unanswered(third.conversation._turns)
+    third.job.room.sent.clear()
+    third.conversation._transcript.show_newest(20)
+    say(third, "and now")
+    await third.conversation._recorder.flush(5)
+    await third.until(lambda: "saved" in third.job.room.types())
+    shown = [each for each in third.job.room.sent if each["type"] == "turn"]
+    assert [(each["text"], each["seq"]) for each in shown] == [
+        ("my name is Maria", 1),
+        ("late two", 2),
+        ("an answer", 3),
+        ("and now", 4),
+    ]
+    assert third.conversation._transcript.knows(late[0].id)
+
+
+async def test_a_late_question_behind_everything_is_answered(
+    stage: Callable[..., Stage], raw: Any, tmp_path: Path
+) -> None:
+    """The last words of a dead job count as the last ones, if nobody has said anything since."""
+    first = await (await stage().join()).start()
+    await first.until(lambda: len(first.said()) == 1)
+    await first.conversation._recorder.flush(5)
+    await away(raw)
+    say(first, "What is my name?")
+    await first.die()
+    await back(raw)
+    await age(raw, first.store, "maria", first.conversation.session_id, 5)
+    await first.store.release((await first.store.join(first.participant)).lease)
+    unsaved = first.conversation._recorder.unsaved()
+    Spool(tmp_path).write(first.conversation._lease.ref, unsaved)
+    assert await Spool(tmp_path).replay(first.store) == SpoolReport(late=1)
+    second = await (await stage().join()).start()
+    await second.until(lambda: "Your name is Maria." in second.said())
+
+
+async def test_a_full_memory_silences_nobody(
+    stage: Callable[..., Stage], raw: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With no room for more, words are answered, not kept, and told once; then kept again."""
+    first = await (await stage(recorder_max_bytes=1024).join()).start()
+    await first.until(lambda: len(first.said()) == 1)
+    await first.conversation._recorder.flush(5)
+    await away(raw)
+    for number in range(9):
+        say(first, f"filler {number} " + "x" * 100)
+    assert len(first.conversation._recorder.unsaved()) < 9
+    typed = first.conversation._typed
+
+    async def type_in(text: str, message_id: str) -> None:
+        info = SimpleNamespace(attributes={"rj.msg": message_id})
+        event: Any = SimpleNamespace(text=text, info=info)
+        await typed.receive(first.agent_session, event)
+
+    await type_in("What is my name?", "typed-1")
+    await first.until(lambda: "Your name is Maria." in first.said())
+    said = len(first.said())
+    await type_in("What is my name?", "typed-1")
+    assert len(first.said()) == said
+    shown = [each["id"] for each in first.job.room.sent if each["type"] == "turn"]
+    assert "typed-1" not in shown
+    full = [each for each in caplog.records if each.getMessage() == "turns are not kept any more"]
+    assert len(full) == 1
+    assert "filler" not in str([vars(each) for each in caplog.records])
+    await back(raw)
+    assert await first.conversation._recorder.flush(5)
+    say(first, "kept again")
+    assert await first.conversation._recorder.flush(5)
+    kept = await texts(first)
+    assert kept[-1] == "kept again"
+    assert "What is my name?" not in kept

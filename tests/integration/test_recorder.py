@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from session_store import LeaseKeeper, LeaseLost, Recorder, SessionGone, Turn
+import pytest
+
+from session_store import LeaseKeeper, LeaseLost, Recorder, SessionGone, SessionStoreError, Turn
 from session_store.content_writer import ContentWriter
-from tests.integration.test_store import age
+from session_store.errors import CircuitOpen
+from tests.integration.test_store import age, commands
+from tests.servers.process import QUICK, Server, running
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
-    from session_store import SealedTurn, SessionContent, SessionStore, SessionStoreError
+    from session_store import Lease, SealedTurn, SessionContent, SessionStore
+
+RETRY_S = 0.1
 
 
 class Heard:
@@ -66,7 +75,7 @@ async def test_turns_wait_for_a_store_that_is_away(store: SessionStore, raw: Any
     who = store.pseudonym("maria")
     joined, heard = await store.join(who), Heard()
     recorder = Recorder(store, joined.lease, on_saved=heard.on_saved, on_lost=heard.on_lost)
-    content = ContentWriter(store, joined.lease)
+    content = ContentWriter(store, joined.lease, recorder)
     await away(raw)
     for number in range(1, 6):
         recorder.record(turn(number))
@@ -85,6 +94,7 @@ async def test_turns_wait_for_a_store_that_is_away(store: SessionStore, raw: Any
     assert [each.turn for each in loaded.turns] == [turn(n) for n in range(1, 6)]
     assert loaded.session.content.language == "fr"
     await recorder.aclose()
+    await content.aclose()
 
 
 async def test_turns_that_a_failover_lost_are_sent_again(store: SessionStore, raw: Any) -> None:
@@ -146,7 +156,7 @@ async def test_the_newest_content_wins(store: SessionStore) -> None:
     """Many changes at once become few writes, and the last one is kept."""
     who = store.pseudonym("maria")
     joined = await store.join(who)
-    content = ContentWriter(store, joined.lease)
+    content = ContentWriter(store, joined.lease, Recorder(store, joined.lease))
 
     def titled(title: str) -> Any:
         def change(before: SessionContent) -> SessionContent:
@@ -161,3 +171,159 @@ async def test_the_newest_content_wins(store: SessionStore) -> None:
     assert loaded is not None
     assert loaded.session.content.title == "49"
     assert loaded.session.version < 10
+    await content.aclose()
+
+
+async def stored(store: SessionStore, lease: Lease) -> list[str]:
+    """Return the ids of the turns that the store has."""
+    loaded = await store.load(lease.participant, lease.session_id)
+    assert loaded is not None
+    return [each.turn.id for each in loaded.turns]
+
+
+async def test_what_sixteen_tasks_record_shares_its_round_trips(
+    store: SessionStore, raw: Any
+) -> None:
+    """Each of them waits for its own turn; all that are recorded at once are one append."""
+    joined = await store.join(store.pseudonym("maria"))
+    recorder = Recorder(store, joined.lease)
+
+    async def speak(who: int) -> None:
+        for number in range(6):
+            assert await recorder.saved(recorder.record(turn(who * 100 + number)).seq, 10)
+
+    before = await commands(raw, "evalsha")
+    await asyncio.gather(*map(speak, range(16)))
+    assert await commands(raw, "evalsha") - before <= 2 * 6
+    assert len(await stored(store, joined.lease)) == 96
+    await recorder.aclose()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """Run a Redis that this test may pause and kill."""
+    process = Server(tmp_path / "redis", *QUICK)
+    with running(process):
+        yield process
+
+
+@pytest.fixture
+def own_store(make_store: Callable[..., SessionStore], server: Server) -> SessionStore:
+    """Return a store in that Redis."""
+    return make_store(
+        redis_url=f"redis://{server.name}/0", redis_timeout_s=0.5, redis_retry_s=RETRY_S
+    )
+
+
+async def test_a_pause_of_redis_costs_the_conversation_nothing(
+    own_store: SessionStore, make_store: Callable[..., SessionStore], server: Server
+) -> None:
+    """While Redis hangs for 3 s, turns are recorded as fast as in memory; all arrive once after."""
+    joined, heard = await own_store.join(own_store.pseudonym("maria")), Heard()
+    recorder = Recorder(own_store, joined.lease, on_saved=heard.on_saved, on_lost=heard.on_lost)
+    memory = make_store(redis_url="memory://")
+    beside = Recorder(memory, (await memory.join(memory.pseudonym("maria"))).lease)
+
+    def cost_s(of: Recorder, number: int) -> float:
+        began = time.perf_counter()
+        of.record(turn(number))
+        return time.perf_counter() - began
+
+    server.pause()
+    cost_paused_s, cost_in_memory_s = [], []
+    for number in range(1, 61):
+        # Both wake up cold from the same sleep, each of them first every other time.
+        if number % 2:
+            cost_in_memory_s.append(cost_s(beside, number))
+        cost_paused_s.append(cost_s(recorder, number))
+        if not number % 2:
+            cost_in_memory_s.append(cost_s(beside, number))
+        await asyncio.sleep(0.05)
+    assert recorder.waiting == 60
+    assert median(cost_paused_s) < 3 * median(cost_in_memory_s)
+    server.resume()
+    assert await recorder.flush(10)
+    assert heard.saved == list(range(1, 61))
+    assert heard.lost == []
+    assert await stored(own_store, joined.lease) == [f"t{n}" for n in range(1, 61)]
+    await recorder.aclose()
+    await beside.aclose()
+
+
+async def test_while_redis_is_away_nobody_but_a_probe_asks_for_it(
+    own_store: SessionStore, server: Server
+) -> None:
+    """With the circuit open, five hundred turns make no connection, and a call fails at once."""
+    joined = await own_store.join(own_store.pseudonym("maria"))
+    recorder = Recorder(own_store, joined.lease)
+    server.kill()
+    recorder.record(turn(0))
+    circuit_opened = False
+    async with asyncio.timeout(10):
+        while not circuit_opened:
+            try:
+                await own_store.renew(joined.lease.ref)
+            except CircuitOpen:
+                circuit_opened = True
+            except SessionStoreError:
+                await asyncio.sleep(0.01)
+    asked = 0
+
+    def count(_: Any, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        writer.close()
+
+    port = int(server.name.partition(":")[2])
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with await asyncio.start_server(count, "127.0.0.1", port):
+        for number in range(1, 501):
+            recorder.record(turn(number))
+            await asyncio.sleep(0.002)
+        elapsed_s = loop.time() - began
+    assert recorder.waiting == 501
+    # The probe's pause grows; more than one connection may belong to a look.
+    assert asked <= 2 * (1 + elapsed_s / RETRY_S)
+    await recorder.aclose()
+
+
+async def test_a_turn_that_no_replica_has_is_not_saved(
+    make_store: Callable[..., SessionStore], server: Server, tmp_path: Path
+) -> None:
+    """The primary alone is not enough where replicas are asked; then one comes, and it is."""
+    store = make_store(
+        redis_url=f"redis://{server.name}/0",
+        redis_retry_s=RETRY_S,
+        durability="replicated",
+        replica_timeout_s=0.1,
+    )
+    joined, heard = await store.join(store.pseudonym("maria")), Heard()
+    recorder = Recorder(store, joined.lease, on_saved=heard.on_saved, on_lost=heard.on_lost)
+    seq = recorder.record(turn(1)).seq
+    assert not await recorder.saved(seq, 0.5)
+    assert await stored(store, joined.lease) == ["t1"]
+    assert (recorder.waiting, heard.saved) == (1, [])
+    replica = Server(tmp_path / "replica", *QUICK, "--replicaof", *server.name.split(":"))
+    with running(replica):
+        assert await recorder.saved(seq, 20)
+        recorder.record(turn(2))
+        assert await recorder.flush(20)
+    assert (heard.saved, heard.lost) == ([1, 2], [])
+    assert await stored(store, joined.lease) == ["t1", "t2"]
+    await recorder.aclose()
+
+
+async def test_a_redis_that_lost_everything_ends_the_recorder(
+    own_store: SessionStore, server: Server
+) -> None:
+    """Started again empty, it has no session to write to: that is told, and nothing waits."""
+    joined, heard = await own_store.join(own_store.pseudonym("maria")), Heard()
+    recorder = Recorder(own_store, joined.lease, on_saved=heard.on_saved, on_lost=heard.on_lost)
+    server.kill()
+    seq = recorder.record(turn(1)).seq
+    server.revive()
+    assert not await recorder.saved(seq, 20)
+    assert [type(error) for error in heard.lost] == [SessionGone]
+    assert recorder.unsaved() == ()
+    await recorder.aclose()

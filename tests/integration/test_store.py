@@ -336,7 +336,9 @@ async def test_erasure_leaves_nothing_and_nothing_comes_back(store: SessionStore
     other = await store.join(store.pseudonym("joe"))
     await append(store, other, turn(1))
 
-    assert await store.erase(who) == 1
+    erased = await store.erase(who)
+
+    assert (erased.sessions, erased.left_over) == (1, 0)
 
     for attempt in (
         lambda: store.append(joined.lease, [late]),

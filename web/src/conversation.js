@@ -163,8 +163,12 @@ function withTurn(state, turn, live) {
     key: known?.key ?? replaced[0]?.key ?? turn.id,
     saved: turn.saved || early || known?.saved === true,
   };
-  const turns = state.turns.filter((other) => other.id !== turn.id && other.seq !== turn.seq);
-  const at = turns.findLastIndex((other) => other.seq < turn.seq) + 1;
+  const late = turn.late === true;
+  const turns = state.turns.filter(
+    (other) => other.id !== turn.id && (late || other.late === true || other.seq !== turn.seq),
+  );
+  // A late turn has no number of its own: it follows the one that it names, and those that came late before it.
+  const at = turns.findLastIndex((other) => other.seq < turn.seq || (late && other.seq === turn.seq)) + 1;
   turns.splice(at, 0, added);
   return {
     ...state,
@@ -278,9 +282,10 @@ function withDraft(state, { segment, stream, role, text, open, createdAt }) {
 export const toSaved = ({ sessionId, language, turns, pending, syncedSeq, ended }) => ({
   sessionId,
   language,
-  turns: turns.map(({ id, seq, role, text, createdAt, interrupted, saved }) => ({
+  turns: turns.map(({ id, seq, late, role, text, createdAt, interrupted, saved }) => ({
     id,
     seq,
+    late,
     role,
     text,
     created_at: createdAt,

@@ -57,6 +57,26 @@ test('Only the newest hundred turns are kept.', () => {
   assert.equal(state.turns[0].seq, 21);
 });
 
+test('Turns that came late are shown behind the turn they follow, and take no other turn away.', () => {
+  const late = [
+    turn(2, 'user', 'x', { id: 'x', late: true }),
+    turn(2, 'assistant', 'y', { id: 'y', late: true }),
+  ];
+  const turns = [turn(1, 'user', 'a'), turn(2, 'assistant', 'b'), ...late, turn(3, 'user', 'c')];
+  const state = play([admitted({ turns, lastSeq: 3 }), ...live(turn(4, 'user', 'd'), turn(2, 'assistant', 'b'))]);
+  assert.deepEqual(texts(state.turns), ['a', 'b', 'x', 'y', 'c', 'd']);
+  assert.deepEqual(texts(fromSaved(toSaved(state)).turns), ['a', 'b', 'x', 'y', 'c', 'd']);
+  assert.deepEqual(texts(play([admitted({ turns, lastSeq: 4 })], state).turns), ['a', 'b', 'x', 'y', 'c', 'd']);
+});
+
+test('An unsaved turn whose number was given to another comes back when it comes late.', () => {
+  const turns = [turn(1, 'user', 'a'), turn(2, 'assistant', 'new'), turn(1, 'user', 'old', { id: 'old', late: true })];
+  const before = play([admitted(), ...live(turn(1, 'user', 'a'), turn(2, 'user', 'old', { id: 'old' }))]);
+  const taken = play(live(turn(2, 'assistant', 'new')), before);
+  assert.deepEqual(texts(taken.turns), ['a', 'new']);
+  assert.deepEqual(texts(play([admitted({ turns, lastSeq: 2 })], taken).turns), ['a', 'old', 'new']);
+});
+
 test('A saved mark applies to its turn, even when it comes first.', () => {
   const state = play([admitted(), { type: 'saved', ids: ['t1', 't2'] }, ...live(turn(1, 'user', 'a'))]);
   assert.equal(state.turns[0].saved, true);

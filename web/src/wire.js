@@ -9,6 +9,7 @@
  * @typedef {object} WireTurn
  * @property {string} id
  * @property {number} seq
+ * @property {boolean} [late] it came in after a takeover: `seq` is that of the turn that it follows
  * @property {Role} role
  * @property {string} text
  * @property {number} createdAt Unix seconds
@@ -48,6 +49,7 @@ export function parseTurn(value, saved) {
   return {
     id,
     seq,
+    ...(value.late === true ? { late: true } : {}),
     role,
     text,
     createdAt: typeof createdAt === 'number' && Number.isFinite(createdAt) ? createdAt : Date.now() / 1000,

@@ -1,17 +1,19 @@
 -- Appends sealed turns, trims the list, and keeps the chain of tags.
---   KEYS  session, turns
---   ARGV  owner, fence, dkid, ttl_ms, max_turns, first_seq, tag before the first, turn...
+--   KEYS  session, turns, data_key, sessions
+--   ARGV  owner, fence, dkid, retention_ms, max_turns, first_seq, tag before the first,
+--         event to publish up to its seq ('' for none), turn...
 -- Returns {OK, seq}, {DUPLICATE, seq} (all of them are there already), {GAP, seq} (turns before
 --   the first are missing: resend from seq + 1), {CONFLICT, seq} (another chain is stored),
 --   {GONE} or {LEASE_LOST}.
 local now = clock()
-local s = read_fields(KEYS[1], 'dkid', 'owner', 'fence', 'seq', 'epoch_start', 'head')
+local s = read_fields(KEYS[1], 'dkid', 'owner', 'fence', 'seq', 'epoch_start', 'head', 'keep_ms')
+local last_turn = redis.call('LINDEX', KEYS[2], -1)
 local refused = refusal(s, ARGV[1], ARGV[2], ARGV[3])
 if refused then
   return refused
 end
-local current, first = number(s.seq), number(ARGV[6])
-local last_turn = redis.call('LINDEX', KEYS[2], -1)
+local retention_ms = retention_of(s, ARGV[4])
+local current, first, before = number(s.seq), number(ARGV[6]), 8
 if first > current + 1 then
   return { 'GAP', digits(current) }
 end
@@ -19,14 +21,20 @@ if first < number(s.epoch_start) then
   return { 'CONFLICT', digits(current) }
 end
 local there = current - first + 1
-local count = #ARGV - 7
+local count = #ARGV - before
 if there >= count then
+  local same = redis.call('LINDEX', KEYS[2], first + count - 2 - current)
+  if same and string.sub(same, -16) ~= string.sub(ARGV[#ARGV], -16) then
+    return { 'CONFLICT', digits(current) }
+  end
+  -- A write, so that WAIT behind it asks for something that is newer than the turns.
+  touch(retention_ms, KEYS[1])
   return { 'DUPLICATE', digits(current) }
 end
 -- The tag is the last 16 bytes of a sealed turn.
 local tag_before = ARGV[7]
 if there > 0 then
-  tag_before = string.sub(ARGV[7 + there], -16)
+  tag_before = string.sub(ARGV[before + there], -16)
 end
 local stored_tag = s.head or ''
 if last_turn then
@@ -35,15 +43,22 @@ end
 if current > 0 and stored_tag ~= tag_before then
   return { 'CONFLICT', digits(current) }
 end
-for i = 8 + there, #ARGV do
-  redis.call('RPUSH', KEYS[2], ARGV[i])
+local length = 0
+for i = before + 1 + there, #ARGV do
+  length = redis.call('RPUSH', KEYS[2], ARGV[i])
 end
-local seq = first + count - 1
-redis.call('HSET', KEYS[1], 'seq', digits(seq), 'last_seen', digits(now))
-local surplus = redis.call('LLEN', KEYS[2]) - number(ARGV[5])
+local seq = digits(first + count - 1)
+local surplus = length - number(ARGV[5])
 if surplus > 0 then
   local popped = redis.call('LPOP', KEYS[2], surplus)
-  redis.call('HSET', KEYS[1], 'head', string.sub(popped[#popped], -16))
+  redis.call('HSET', KEYS[1], 'seq', seq, 'last_seen', digits(now),
+    'head', string.sub(popped[#popped], -16))
+else
+  redis.call('HSET', KEYS[1], 'seq', seq, 'last_seen', digits(now))
 end
-touch(ARGV[4], KEYS[1], KEYS[2])
-return { 'OK', digits(seq) }
+touch(retention_ms, KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+if ARGV[8] ~= '' then
+  redis.pcall('PUBLISH', EVENTS, ARGV[8] .. seq .. ',"turns":' .. digits(count - math.max(there, 0))
+    .. ',"at":' .. digits(now) .. '}')
+end
+return { 'OK', seq }

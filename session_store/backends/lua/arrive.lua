@@ -1,29 +1,37 @@
 -- The participant came while the job lives: a return if it was away, or if its load is new.
---   KEYS  session, sessions
---   ARGV  id, owner, fence, dkid, attempt, load, ttl_ms
--- Returns {OK, counted ('1' or '0'), session hash}, {GONE} or {LEASE_LOST}.
--- The same attempt again gets the answer that was lost, and counts nothing.
+--   KEYS  session, sessions, due, data_key
+--   ARGV  participant, id, owner, fence, dkid, attempt, load, retention_ms
+-- Returns {OK, counted ('1' or '0'), reconnect_count, events}, {GONE} or {LEASE_LOST}.
+-- The same attempt again gets the answer that was lost, counts nothing and tells nothing.
 local now = clock()
-local s = read_hash(KEYS[1])
+local s = read_life(KEYS[1])
 redis.call('ZCARD', KEYS[2])
-local refused = refusal(s, ARGV[2], ARGV[3], ARGV[4])
+redis.call('ZCARD', KEYS[3])
+local refused = refusal(s, ARGV[3], ARGV[4], ARGV[5])
 if refused then
   return refused
 end
-local counted = s.counted
-if s.arrival ~= ARGV[5] then
-  local load = ARGV[6]
+local events = {}
+local counted, count = s.counted, number(s.reconnect_count)
+if s.arrival ~= ARGV[6] then
+  local load = ARGV[7]
   counted = '0'
   if s.state == 'away' or (load ~= '' and load ~= s.load) then
-    counted = '1'
-    redis.call('HINCRBY', KEYS[1], 'reconnect_count', 1)
+    counted, count = '1', count + 1
+    local visit_ms = open_visit(s)
+    redis.call('HSET', KEYS[1], 'reconnect_count', digits(count), 'arrived_at', digits(now),
+      'talk_ms', digits(number(s.talk_ms) + visit_ms))
+    tell(events, 'session_resumed', now, ARGV[1], ARGV[2], visit_ms)
   end
-  redis.call('HSET', KEYS[1], 'state', 'live', 'last_seen', digits(now), 'arrival', ARGV[5],
+  redis.call('HSET', KEYS[1], 'state', 'live', 'last_seen', digits(now), 'arrival', ARGV[6],
     'counted', counted, 'agent_by', '0')
   if load ~= '' then
     redis.call('HSET', KEYS[1], 'load', load)
   end
-  redis.call('ZADD', KEYS[2], digits(now), ARGV[1])
+  redis.call('ZADD', KEYS[2], digits(now), ARGV[2])
+  -- Its job may die from now on.
+  due_by(KEYS[3], math.max(number(s.lease_until), now), ARGV[1], ARGV[2])
 end
-touch(ARGV[7], KEYS[1], KEYS[2])
-return { 'OK', counted, read_flat(KEYS[1]) }
+touch(retention_of(s, ARGV[8]), KEYS[1], KEYS[2], KEYS[4])
+touch_shared(KEYS[3])
+return { 'OK', counted, digits(count), events }

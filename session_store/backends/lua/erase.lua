@@ -1,8 +1,11 @@
 -- Erases a participant: the data key first, then every key of every session.
 --   KEYS  data_key, sessions, due, kek, then session and turns of each id
 --   ARGV  participant, kek_id, then the ids
--- Returns {OK, number of sessions erased} or {LOOK, kek_id, id...} (call again, declaring these).
+-- Returns {OK, number of sessions erased, number of keys left (0), events} or {LOOK, kek_id, id...}
+--   (call again, declaring these).
 -- Scripts that come later find no session, or another data key, and answer GONE.
+local now = clock()
+local known = redis.call('EXISTS', KEYS[1])
 local kek_id = redis.call('HGET', KEYS[1], 'kek') or ARGV[2]
 local ids = redis.call('ZRANGE', KEYS[2], 0, -1)
 redis.call('ZCARD', KEYS[3])
@@ -16,11 +19,7 @@ for _, id in ipairs(ids) do
   complete = complete and declared[id]
 end
 if not complete then
-  local look = { 'LOOK', kek_id }
-  for _, id in ipairs(ids) do
-    look[#look + 1] = id
-  end
-  return look
+  return with_all({ 'LOOK', kek_id }, ids)
 end
 redis.call('DEL', KEYS[1])
 redis.call('SREM', KEYS[4], ARGV[1])
@@ -31,4 +30,12 @@ for i = 3, #ARGV do
   redis.call('ZREM', KEYS[3], ARGV[1] .. ':' .. ARGV[i])
 end
 redis.call('DEL', KEYS[2])
-return { 'OK', digits(#ids) }
+local left = redis.call('EXISTS', KEYS[1], KEYS[2]) + redis.call('SISMEMBER', KEYS[4], ARGV[1])
+for i = 5, #KEYS do
+  left = left + redis.call('EXISTS', KEYS[i])
+end
+local events = {}
+if known == 1 or #ids > 0 then
+  tell(events, 'erased', now, ARGV[1], '')
+end
+return { 'OK', digits(#ids), digits(left), events }

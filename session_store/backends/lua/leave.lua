@@ -1,22 +1,27 @@
 -- The participant left: the resume window begins.
---   KEYS  session, sessions, due
---   ARGV  id, owner, fence, dkid, ttl_ms, window x 3, due member
--- Returns {OK, session hash}, {GONE} or {LEASE_LOST}. A second leave changes nothing.
+--   KEYS  session, sessions, due, data_key
+--   ARGV  participant, id, owner, fence, dkid, retention_ms, window x 3
+-- Returns {OK, window_until, events}, {GONE} or {LEASE_LOST}. A second leave changes nothing.
 local now = clock()
-local s = read_hash(KEYS[1])
+local s = read_life(KEYS[1])
 redis.call('ZCARD', KEYS[2])
 redis.call('ZCARD', KEYS[3])
-local refused = refusal(s, ARGV[2], ARGV[3], ARGV[4])
+local refused = refusal(s, ARGV[3], ARGV[4], ARGV[5])
 if refused then
   return refused
 end
+local events = {}
+local window_until = number(s.window_until)
 if s.state == 'live' then
-  local windows = { number(ARGV[6]), number(ARGV[7]), number(ARGV[8]) }
-  local window_until = now + window_of(number(s.reconnect_count), windows)
-  redis.call('HSET', KEYS[1], 'state', 'away', 'last_seen', digits(now),
-    'window_until', digits(window_until))
-  redis.call('ZADD', KEYS[2], digits(now), ARGV[1])
-  redis.call('ZADD', KEYS[3], 'LT', digits(window_until), ARGV[9])
+  local windows = { number(ARGV[7]), number(ARGV[8]), number(ARGV[9]) }
+  local visit_ms = number(s.arrived_at) > 0 and math.max(0, now - number(s.arrived_at)) or 0
+  window_until = now + window_of(number(s.reconnect_count), windows)
+  redis.call('HSET', KEYS[1], 'state', 'away', 'last_seen', digits(now), 'arrived_at', '0',
+    'window_until', digits(window_until), 'talk_ms', digits(number(s.talk_ms) + visit_ms))
+  redis.call('ZADD', KEYS[2], digits(now), ARGV[2])
+  due_by(KEYS[3], window_until, ARGV[1], ARGV[2])
+  tell(events, 'participant_left', now, ARGV[1], ARGV[2], visit_ms)
 end
-touch(ARGV[5], KEYS[1], KEYS[2], KEYS[3])
-return { 'OK', read_flat(KEYS[1]) }
+touch(retention_of(s, ARGV[6]), KEYS[1], KEYS[2], KEYS[4])
+touch_shared(KEYS[3])
+return { 'OK', digits(window_until), events }

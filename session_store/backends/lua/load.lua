@@ -1,8 +1,20 @@
 -- Reads a session; changes nothing.
 --   KEYS  data_key, session, turns
--- Returns {OK, now, data key hash, session hash, turns} or {GONE}.
+--   ARGV  how many of the newest turns ('' for all)
+-- Returns {OK, now, data key, session hash, turns, tag before the first of them} or {GONE}.
 local flat = read_flat(KEYS[2])
 if #flat == 0 then
   return { 'GONE' }
 end
-return { 'OK', digits(clock()), read_flat(KEYS[1]), flat, redis.call('LRANGE', KEYS[3], 0, -1) }
+local head, turns = redis.call('HGET', KEYS[2], 'head') or ''
+if ARGV[1] == '' then
+  turns = redis.call('LRANGE', KEYS[3], 0, -1)
+else
+  -- One more, for its tag.
+  local last = number(ARGV[1])
+  turns = redis.call('LRANGE', KEYS[3], -last - 1, -1)
+  if #turns > last then
+    head = string.sub(table.remove(turns, 1), -16)
+  end
+end
+return { 'OK', digits(clock()), read_data_key(KEYS[1]), flat, turns, head }

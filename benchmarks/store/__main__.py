@@ -1,0 +1,113 @@
+"""How fast the store is, and how much it takes, beside others: ``make bench-store``.
+
+Starts a Redis of its own. Writes ``benchmarks/results/store.md``, ``store.json`` and ``store.png``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import platform
+import tempfile
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.store import chart, growth, report, server, speed, weight
+from benchmarks.store.measured import Measured
+from benchmarks.store.plan import FULL, QUICK
+from benchmarks.store.stage import Stage
+from dev import commands
+from dev.keys import ensure_key_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.store.plan import Plan
+
+RESULTS: Final = Path(__file__).parent.parent / "results"
+
+
+async def measure(stage: Stage) -> Measured:
+    """Measure everything, one part after another.
+
+    Raises:
+        DataMissing: a turn that was acknowledged is not in Redis.
+    """
+    began = time.monotonic()
+
+    def say(what: str) -> None:
+        # What the part before has left is not collected at the cost of this one.
+        gc.collect()
+        print(f"{time.monotonic() - began:5.0f} s  {what}", flush=True)
+
+    say("bytes per turn, and per idle session")
+    turns, idle = await weight.turns(stage), await weight.idle_sessions(stage)
+    say("append: 1 task, then 64")
+    appends = await speed.appends(stage)
+    say("read")
+    reads_us = await speed.reads(stage)
+    say("join")
+    joins = await speed.joins(stage)
+    say("16 writers")
+    writers16 = await speed.writers16(stage)
+    say("append and read among more and more sessions")
+    grown = await growth.growth(stage)
+    say("done")
+    return Measured(appends, reads_us, joins, writers16, turns, idle, grown)
+
+
+def write(measured: Measured, where: report.Circumstances, folder: Path) -> None:
+    """Write the three files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(report.as_json(measured, where), indent=2)
+    (folder / "store.json").write_text(f"{text}\n")
+    (folder / "store.md").write_text(report.as_markdown(measured, where))
+    chart.draw(measured, folder / "store.png")
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Measure, print and write.
+
+    Raises:
+        DevError: there is no Redis on this machine.
+    """
+    parser = argparse.ArgumentParser(prog="make bench-store", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="a look at whether it works; written only with --into"
+    )
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help="write the files there")
+    chosen = parser.parse_args(args)
+    plan: Plan = QUICK if chosen.quick else FULL
+    with tempfile.TemporaryDirectory() as folder, server.running_redis() as databases:
+        key_file = Path(folder, "keys.json")
+        ensure_key_file(key_file, data_exist=False)
+        stage = Stage(databases, key_file, plan)
+        measured = asyncio.run(measure(stage))
+        redis_version = asyncio.run(server.version(databases.fresh()))
+    where = report.Circumstances(
+        versions={
+            "Redis": redis_version,
+            "redis-py": version("redis"),
+            "hiredis": version("hiredis"),
+            "Python": platform.python_version(),
+            "openai-agents": version("openai-agents"),
+        },
+        cores=os.cpu_count() or 1,
+        date=f"{datetime.now(UTC):%Y-%m-%d}",
+        plan=plan,
+    )
+    print(report.as_table(measured))
+    into: Path | None = chosen.into or (None if chosen.quick else RESULTS)
+    if into is not None:
+        write(measured, where, into)
+        print(f"wrote store.md, store.json and store.png into {into}")
+
+
+if __name__ == "__main__":
+    commands.main(main)

@@ -1,0 +1,20 @@
+"""Which backend a URL names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from session_store.backends.memory import MemoryBackend
+from session_store.backends.redis import RedisBackend
+from session_store.backends.transport.address import Kind
+
+if TYPE_CHECKING:
+    from session_store.backends.base import Backend
+    from session_store.settings import StoreSettings
+
+
+def backend_of(settings: StoreSettings) -> Backend:
+    """Build the backend that ``REJOIN_REDIS_URL`` names."""
+    if settings.redis_address.kind is Kind.MEMORY:
+        return MemoryBackend.from_settings(settings)
+    return RedisBackend.from_settings(settings)

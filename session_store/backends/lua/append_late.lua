@@ -1,0 +1,36 @@
+-- Keeps turns of a lease that was lost before it could write them. They lie beside the record, each
+-- under the fencing token and number that it was sealed with, so that none is kept twice.
+--   KEYS  session, turns, data_key, sessions
+--   ARGV  dkid, retention_ms, max_turns, then of each turn: fence, seq, tag before, sealed
+-- Returns {OK, number kept} or {GONE}.
+local s = read_fields(KEYS[1], 'dkid', 'seq', 'keep_ms')
+local length = redis.call('LLEN', KEYS[2])
+if s.dkid == nil or s.dkid ~= ARGV[1] then
+  return { 'GONE' }
+end
+local first = number(s.seq) - length + 1
+local kept = 0
+for i = 4, #ARGV, 4 do
+  local seq, sealed = number(ARGV[i + 1]), ARGV[i + 3]
+  -- It may be in the record: then only the answer was lost. What is older was trimmed.
+  local there = seq < first or redis.call('LINDEX', KEYS[2], seq - first) == sealed
+  if not there then
+    local name = 'late:' .. ARGV[i] .. ':' .. ARGV[i + 1]
+    kept = kept + redis.call('HSETNX', KEYS[1], name, ARGV[i + 2] .. sealed)
+  end
+end
+local late = {}
+for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
+  local fence, seq = string.match(name, '^late:(%d+):(%d+)$')
+  if fence then
+    late[#late + 1] = { name, number(fence), number(seq) }
+  end
+end
+table.sort(late, function(a, b)
+  return a[2] < b[2] or (a[2] == b[2] and a[3] < b[3])
+end)
+for i = 1, #late - number(ARGV[3]) do
+  redis.call('HDEL', KEYS[1], late[i][1])
+end
+touch(retention_of(s, ARGV[2]), KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+return { 'OK', digits(kept) }

@@ -1,0 +1,16 @@
+-- Erases one session.
+--   KEYS  sessions, due, session, turns
+--   ARGV  participant, id
+-- Returns {OK, events}; none where it was gone.
+local now = clock()
+local s = read_life(KEYS[3])
+redis.call('ZCARD', KEYS[1])
+redis.call('ZCARD', KEYS[2])
+redis.call('DEL', KEYS[3], KEYS[4])
+redis.call('ZREM', KEYS[1], ARGV[2])
+redis.call('ZREM', KEYS[2], ARGV[1] .. ':' .. ARGV[2])
+local events = {}
+if s.state ~= nil then
+  tell(events, 'erased', now, ARGV[1], ARGV[2])
+end
+return { 'OK', events }

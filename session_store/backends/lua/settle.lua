@@ -1,0 +1,69 @@
+-- Does what is due with a session, or says when to look again.
+--   KEYS  data_key, sessions, due, kek, session, turns
+--   ARGV  participant, id, retention_ms, window x 3, grace_ms, the id of the key-encryption key
+--         that `kek` is declared for
+-- Returns {outcome, deadline, events} or {LOOK, kek_id}. Outcomes: LATER, ENDED, ERASED, GONE and
+--   ORPHANED (a lease ran out `grace_ms` ago, was not given back, and nobody took it: told once).
+local now = clock()
+local participant, id = ARGV[1], ARGV[2]
+local known = read_fields(KEYS[1], 'dkid', 'kek')
+redis.call('ZCARD', KEYS[2])
+redis.call('ZCARD', KEYS[3])
+redis.call('SCARD', KEYS[4])
+local s = read_life(KEYS[5])
+redis.call('LLEN', KEYS[6])
+if known.kek and known.kek ~= ARGV[8] then
+  return { 'LOOK', known.kek }
+end
+local events = {}
+
+local function later(outcome, at)
+  redis.call('ZADD', KEYS[3], digits(at), participant .. ':' .. id)
+  touch_shared(KEYS[3])
+  return { outcome, digits(at), events }
+end
+
+-- The participant goes with the last session.
+local function forget(outcome)
+  redis.call('DEL', KEYS[5], KEYS[6])
+  redis.call('ZREM', KEYS[2], id)
+  redis.call('ZREM', KEYS[3], participant .. ':' .. id)
+  if redis.call('ZCARD', KEYS[2]) == 0 then
+    redis.call('DEL', KEYS[1])
+    redis.call('SREM', KEYS[4], participant)
+  end
+  return { outcome, '0', events }
+end
+
+if s.state == nil then
+  return forget('GONE')
+end
+local windows = { number(ARGV[4]), number(ARGV[5]), number(ARGV[6]) }
+local grace_ms = number(ARGV[7])
+local erased_at = number(s.last_seen) + retention_of(s, ARGV[3])
+if s.state == 'ended' then
+  if now < erased_at then
+    return later('LATER', erased_at)
+  end
+  tell(events, 'erased', now, participant, id)
+  return forget('ERASED')
+end
+local told = s.orphan == s.fence
+local lost_at = number(s.lease_until) + grace_ms
+local ends_at = resume_until(s, windows)
+if s.state == 'live' and lease_is_live(s, now) then
+  return later('LATER', math.min(lost_at, ends_at + 1))
+end
+if now > ends_at then
+  finish(events, KEYS[5], s, now, ends_at, participant, id)
+  return later('ENDED', erased_at)
+end
+if s.state == 'live' and (s.owner or '') ~= '' and not told then
+  if now < lost_at then
+    return later('LATER', math.min(lost_at, ends_at + 1))
+  end
+  redis.call('HSET', KEYS[5], 'orphan', s.fence)
+  tell(events, 'lease_lost', now, participant, id)
+  return later('ORPHANED', ends_at + 1)
+end
+return later('LATER', ends_at + 1)

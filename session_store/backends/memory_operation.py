@@ -1,0 +1,258 @@
+"""One operation of a ``MemoryBackend``: what all of them do to sessions, and tell about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from session_store.backends.base import (
+    AgentPresence,
+    DueSession,
+    JoinOutcome,
+    OpenMode,
+    SettleOutcome,
+)
+from session_store.backends.memory_records import Person, SessionRecord
+from session_store.errors import LeaseLost, SessionEnded, SessionGone
+from session_store.events import Event, EventType
+from session_store.keys import ParticipantKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from session_store.backends.base import Candidate, JoinAttempt, LeaseRef, StoredSession
+    from session_store.backends.memory_records import Memory, Rules
+
+GRACE_LEASES = 2
+"""For how many leases after its end a lost one is not told: its holder may only have stalled."""
+
+
+class Operation:
+    """One operation on one participant, at one moment.
+
+    It checks before its first write, so that what is refused has changed nothing.
+    """
+
+    def __init__(self, memory: Memory, rules: Rules, participant: str, now: int) -> None:
+        ParticipantKeys.of(participant)  # Refuses what is no pseudonym.
+        self._memory = memory
+        self._rules = rules
+        self._participant = participant
+        self.now = now
+        self.events: list[Event] = []
+        """What this operation made happen, in order."""
+        self.person = memory.person(participant, now)
+
+    def tell(self, event: EventType, session_id: str = "", **numbers: int) -> None:
+        """Note that something happened."""
+        self.events.append(
+            Event(
+                type=event,
+                at=self.now,
+                participant=self._participant,
+                session_id=session_id,
+                **numbers,
+            )
+        )
+
+    def session(self, session_id: str) -> SessionRecord | None:
+        """Return a session of this participant."""
+        return None if self.person is None else self.person.sessions.get(session_id)
+
+    def stored(self, record: SessionRecord, *, last: int | None = None) -> StoredSession:
+        """Return a session as a backend answers it, with its ``last`` turns, or all."""
+        wrapped = self._memory.people[self._participant].wrapped
+        return record.stored(wrapped, self.now, last=last)
+
+    def held(self, lease: LeaseRef) -> SessionRecord:
+        """Return the session that a lease is for.
+
+        An expired lease that nobody took is still good: the token is the fence.
+
+        Raises:
+            SessionGone: it was erased, and perhaps began anew under another data key.
+            LeaseLost: somebody else has taken it since.
+        """
+        record = self.session(lease.session_id)
+        if record is None or record.data_key_id != lease.data_key_id:
+            raise SessionGone(lease.session_id)
+        if record.owner != lease.owner or str(record.fence) != lease.fence:
+            raise LeaseLost(lease.session_id, int(lease.fence))
+        return record
+
+    def touch(self, *records: SessionRecord) -> None:
+        """Let what was written live on."""
+        if self.person is not None:
+            self.person.touch(self.now, self._rules, *records)
+
+    def look_by(self, record: SessionRecord, deadline: int) -> None:
+        """Make sure that the sweeper looks at a session by then."""
+        name = DueSession(self._participant, record.id)
+        self._memory.due[name] = min(deadline, self._memory.due.get(name, deadline))
+
+    def look_again(self, record: SessionRecord, deadline: int) -> None:
+        """Put the sweeper's next look at a session back to this time."""
+        self._memory.due[DueSession(self._participant, record.id)] = deadline
+
+    def forget_due(self, session_id: str) -> None:
+        """Let the sweeper look at a session no more."""
+        self._memory.due.pop(DueSession(self._participant, session_id), None)
+
+    def find(
+        self, wanted: str | None, candidate: Candidate, *, mode: OpenMode, exact: bool
+    ) -> tuple[SessionRecord, bool]:
+        """Return the session that goes on, or a new one, and whether it is new.
+
+        Raises:
+            SessionGone: ``exact`` or ``SWITCH`` wants a session that is not there.
+            SessionEnded: ``exact`` wants one whose window has passed.
+        """
+        made = self.session(candidate.session_id)
+        if made is not None and not exact and mode is not OpenMode.SWITCH:
+            return made, True  # By this very call, whose answer was lost.
+        if mode is OpenMode.NEW:
+            return self._create(candidate), True
+        if exact or mode is OpenMode.SWITCH:
+            record = self.session(wanted or "")
+            if record is None:
+                raise SessionGone(wanted or "")
+            if not record.may_resume(self.now, self._rules):
+                if exact:
+                    raise SessionEnded(record.id)
+                self._revive(record)
+            return record, False
+        newest = self.person.newest_first()[:1] if self.person else []
+        if newest and newest[0].may_resume(self.now, self._rules):
+            return newest[0], False
+        return self._create(candidate, instead_of=newest), True
+
+    def end(self, record: SessionRecord, ended_at: int) -> bool:
+        """End a session: who holds its lease loses it. False, and a no-op, if it had ended."""
+        if record.state == "ended":
+            return False
+        visit_ms = record.close_visit(record.last_seen)
+        record.state = "ended"
+        record.ended_at = ended_at
+        record.fence = max(record.fence + 1, self.now)
+        record.owner = ""
+        record.lease_until = 0
+        record.agent_by = 0
+        self.tell(EventType.SESSION_ENDED, record.id, visit_ms=visit_ms)
+        return True
+
+    def erase(self, record: SessionRecord) -> None:
+        """Erase one session."""
+        self.forget_due(record.id)
+        if self.person is not None:
+            del self.person.sessions[record.id]
+        self.tell(EventType.ERASED, record.id)
+
+    def forget_person(self) -> None:
+        """Erase the participant's own record."""
+        self._memory.people.pop(self._participant, None)
+        self.person = None
+
+    def claim_dispatch(self, record: SessionRecord, *, claim: bool) -> AgentPresence:
+        """Tell whether an agent is there, and claim the right to dispatch one if not.
+
+        A lease that was not given back may be that of a job which only missed a renewal: it
+        counts for one more of its length.
+        """
+        if record.lease_is_live(self.now - self._rules.lease_ms):
+            return AgentPresence.PRESENT
+        if record.agent_by > self.now:
+            return AgentPresence.EXPECTED
+        if not claim:
+            return AgentPresence.ABSENT
+        record.agent_by = self.now + self._rules.expect_ms
+        self.look_by(record, record.agent_by)
+        return AgentPresence.WANTED
+
+    def take_lease(self, record: SessionRecord, attempt: JoinAttempt) -> None:
+        """Give the lease to who joins, and count the arrival if it is one."""
+        new_load = attempt.load not in ("", record.load)
+        if record.state == "new":
+            outcome = JoinOutcome.CREATED
+            record.joined_at = self.now
+        elif record.state == "away" or new_load:
+            outcome = JoinOutcome.REJOINED
+            self.count_return(record)
+        else:
+            outcome = JoinOutcome.TAKEN_OVER
+            self.tell(EventType.TAKEOVER if record.owner else EventType.HANDOFF, record.id)
+        record.arrived_at = record.arrived_at or self.now
+        record.outcome = outcome.value
+        record.state = "live"
+        record.owner = attempt.owner
+        # With plain + 1, a failover to a lagging replica would give the same token twice.
+        record.fence = max(record.fence + 1, self.now)
+        record.lease_until = self.now + self._rules.lease_ms
+        record.epoch_start = record.seq + 1
+        record.last_seen = record.listed_at = self.now
+        record.agent_by = 0
+        record.load = attempt.load or record.load
+        self.look_by(record, record.lease_until)
+
+    def count_return(self, record: SessionRecord) -> None:
+        """Count a return: a visit that nobody ended with a leave ends here, and one begins."""
+        visit_ms = record.close_visit(record.last_seen)
+        record.arrived_at = self.now
+        record.reconnect_count += 1
+        self.tell(EventType.SESSION_RESUMED, record.id, visit_ms=visit_ms)
+
+    def settle(self, record: SessionRecord) -> tuple[SettleOutcome, int]:
+        """Do what is due, except to erase; answer when to look again, 0 for never."""
+        kept_until = record.kept_until(self._rules)
+        ends_at = record.resume_until(self._rules)
+        lost_at = record.lease_until + GRACE_LEASES * self._rules.lease_ms
+        if record.state == "ended":
+            if self.now >= kept_until:
+                return SettleOutcome.ERASED, 0
+            return SettleOutcome.LATER, kept_until
+        here = record.state == "live" and record.lease_is_live(self.now)
+        if not here and self.now > ends_at:
+            self.end(record, ends_at)
+            return SettleOutcome.ENDED, kept_until
+        told = record.orphan == record.fence
+        if record.state != "live" or record.owner == "" or (told and not here):
+            return SettleOutcome.LATER, ends_at + 1
+        if here or self.now < lost_at:
+            return SettleOutcome.LATER, min(lost_at, ends_at + 1)
+        record.orphan = record.fence
+        self.tell(EventType.LEASE_LOST, record.id)
+        return SettleOutcome.ORPHANED, ends_at + 1
+
+    def _create(
+        self, candidate: Candidate, *, instead_of: Sequence[SessionRecord] = ()
+    ) -> SessionRecord:
+        if self.person is None:
+            self.person = Person(candidate.wrapped, created=self.now)
+            self._memory.people[self._participant] = self.person
+        person = self.person
+        if len(person.sessions) >= self._rules.max_sessions:
+            self._evict(person.newest_first()[-1])
+        for record in instead_of:
+            if record.id in person.sessions:
+                self.end(record, min(self.now, record.resume_until(self._rules)))
+                self.look_by(record, record.kept_until(self._rules))
+        record = SessionRecord(
+            candidate.session_id,
+            person.wrapped.data_key_id,
+            last_seen=self.now,
+            listed_at=self.now,
+            window_until=self.now + self._rules.window_ms(0),
+            keep_ms=person.retention_ms,
+        )
+        person.sessions[record.id] = record
+        self.look_by(record, record.window_until)
+        self.tell(EventType.SESSION_CREATED, record.id)
+        return record
+
+    def _evict(self, record: SessionRecord) -> None:
+        self.end(record, self.now)
+        self.erase(record)
+
+    def _revive(self, record: SessionRecord) -> None:
+        self.end(record, record.resume_until(self._rules))
+        record.state = "away"
+        record.ended_at = 0
+        record.window_until = self.now + self._rules.window_ms(record.reconnect_count)

@@ -1,0 +1,223 @@
+"""What a ``MemoryBackend`` holds, and the rules about time that its operations share.
+
+Times are Unix milliseconds. A record has the fields of the hash that Redis keeps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
+
+from session_store.backends.base import LateTurn, StoredSession
+from session_store.crypto import tag_of
+from session_store.keys import EXPIRY_MARGIN
+
+if TYPE_CHECKING:
+    from session_store.backends.base import Consent, DueSession
+    from session_store.crypto import WrappedKey
+    from session_store.settings import StoreSettings
+
+FIRST_REGULAR_RETURN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that the operations go by, in milliseconds."""
+
+    lease_ms: int
+    expect_ms: int
+    windows_ms: tuple[int, int, int]
+    retention_ms: int
+    max_turns: int
+    max_sessions: int
+    publish_turns: bool
+
+    @classmethod
+    def of(cls, settings: StoreSettings) -> Self:
+        """Read them from the settings."""
+        return cls(
+            lease_ms=_ms(settings.lease_s),
+            expect_ms=_ms(settings.agent_expected_s),
+            windows_ms=(
+                _ms(settings.resume_window_first_s),
+                _ms(settings.resume_window_early_s),
+                _ms(settings.resume_window_regular_s),
+            ),
+            retention_ms=_ms(settings.retention_s),
+            max_turns=settings.max_turns,
+            max_sessions=settings.max_sessions,
+            publish_turns=settings.publish_turns,
+        )
+
+    def window_ms(self, reconnect_count: int) -> int:
+        """Return the resume window by number of returns."""
+        first, early, regular = self.windows_ms
+        if reconnect_count == 0:
+            return first
+        return early if reconnect_count < FIRST_REGULAR_RETURN else regular
+
+
+@dataclass(slots=True)
+class SessionRecord:
+    """One session."""
+
+    id: str
+    data_key_id: str
+    last_seen: int
+    listed_at: int
+    """By which the session is listed: ``last_seen`` at its last arrival or departure."""
+    window_until: int
+    keep_ms: int | None
+    """The participant's own retention."""
+    expires_at: int = 0
+    state: str = "new"
+    reconnect_count: int = 0
+    joined_at: int = 0
+    arrived_at: int = 0
+    """When the present visit began; 0 where there is none."""
+    seq: int = 0
+    epoch_start: int = 0
+    """The first seq that the present lease may write."""
+    fence: int = 0
+    owner: str = ""
+    lease_until: int = 0
+    agent_by: int = 0
+    version: int = 0
+    head: bytes = b""
+    load: str = ""
+    outcome: str = ""
+    arrival: str | None = None
+    counted: bool = False
+    ended_at: int = 0
+    talk_ms: int = 0
+    orphan: int = -1
+    """Fence of the lease whose loss was told."""
+    content: bytes | None = None
+    turns: list[bytes] = field(default_factory=list)
+    late: dict[tuple[int, int], LateTurn] = field(default_factory=dict)
+
+    def lease_is_live(self, now: int) -> bool:
+        """Whether somebody holds the lease."""
+        return self.owner != "" and self.lease_until > now
+
+    def resume_until(self, rules: Rules) -> int:
+        """Return until when a rejoin continues this session.
+
+        A job that died left no mark: then the window runs from the end of its lease, or from its
+        last sign of life. An agent on its way is for somebody who was let in already.
+        """
+        until = self.window_until
+        if self.state == "live":
+            until = max(self.lease_until, self.last_seen) + rules.window_ms(self.reconnect_count)
+        return max(until, self.agent_by)
+
+    def may_resume(self, now: int, rules: Rules) -> bool:
+        """Whether a rejoin continues this session.
+
+        While the participant is here a live lease is all it takes; once it is away the window
+        counts.
+        """
+        if self.state == "ended":
+            return False
+        here = self.state == "live" and self.lease_is_live(now)
+        return here or now <= self.resume_until(rules)
+
+    def tag_at(self, seq: int) -> bytes:
+        """Return the tag of a turn; empty where it was trimmed."""
+        place = seq - (self.seq - len(self.turns) + 1)
+        return tag_of(self.turns[place]) if place >= 0 else b""
+
+    def close_visit(self, until: int) -> int:
+        """Count the present visit, if there is one; answer how long it was."""
+        visit_ms = max(0, until - self.arrived_at) if self.arrived_at else 0
+        self.talk_ms += visit_ms
+        self.arrived_at = 0
+        return visit_ms
+
+    def kept_until(self, rules: Rules) -> int:
+        """Return when the record is to be erased."""
+        return self.last_seen + (self.keep_ms or rules.retention_ms)
+
+    def stored(self, wrapped: WrappedKey, now: int, *, last: int | None = None) -> StoredSession:
+        """Return the record as a backend answers it, with its ``last`` turns, or all."""
+        skipped = 0 if last is None else max(0, len(self.turns) - last)
+        head = self.head if not skipped else tag_of(self.turns[skipped - 1])
+        return StoredSession(
+            id=self.id,
+            wrapped=wrapped,
+            now=now,
+            state=self.state,
+            reconnect_count=self.reconnect_count,
+            joined_at=self.joined_at,
+            last_seen=self.last_seen,
+            seq=self.seq,
+            version=self.version,
+            fence=str(self.fence),
+            owner=self.owner,
+            lease_until=self.lease_until,
+            window_until=self.window_until,
+            ended_at=self.ended_at,
+            talk_ms=self.talk_ms,
+            head=head,
+            content=self.content,
+            turns=self.turns[skipped:],
+            late=[turn for _, turn in sorted(self.late.items())],
+        )
+
+
+@dataclass(slots=True)
+class Person:
+    """A participant and all sessions of theirs."""
+
+    wrapped: WrappedKey
+    created: int
+    consent: Consent | None = None
+    retention_ms: int | None = None
+    expires_at: int = 0
+    sessions: dict[str, SessionRecord] = field(default_factory=dict)
+
+    def newest_first(self) -> list[SessionRecord]:
+        """List the sessions as a sorted set does: by time, then by id."""
+        return sorted(self.sessions.values(), key=lambda s: (s.listed_at, s.id), reverse=True)
+
+    def touch(self, now: int, rules: Rules, *records: SessionRecord) -> None:
+        """Note that something was written: the net below the deadlines begins anew."""
+        ttl_ms = (self.retention_ms or rules.retention_ms) + _MARGIN_MS
+        self.expires_at = now + ttl_ms
+        for record in records:
+            record.expires_at = now + ttl_ms
+
+    def forget_expired(self, now: int) -> None:
+        """Drop sessions whose lifetime is over."""
+        for record in [each for each in self.sessions.values() if each.expires_at <= now]:
+            del self.sessions[record.id]
+
+
+@dataclass(slots=True)
+class Memory:
+    """All that is held."""
+
+    people: dict[str, Person] = field(default_factory=dict)
+    due: dict[DueSession, int] = field(default_factory=dict)
+    """A lower bound of each session's next deadline."""
+    checks: dict[str, bytes] = field(default_factory=dict)
+    sweepers: dict[str, int] = field(default_factory=dict)
+    """By when they were last heard of."""
+
+    def person(self, participant: str, now: int) -> Person | None:
+        """Return a participant, without what has outlived its lifetime."""
+        person = self.people.get(participant)
+        if person is not None:
+            person.forget_expired(now)
+            if person.expires_at <= now:
+                del self.people[participant]
+                return None
+        return person
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+_MARGIN_MS = _ms(EXPIRY_MARGIN / timedelta(seconds=1))

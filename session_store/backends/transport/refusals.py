@@ -1,0 +1,79 @@
+"""What Redis's errors mean for a caller: each kind becomes an error of this library."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    AuthenticationWrongNumberOfArgsError,
+    AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from session_store.errors import (
+    LoginRefused,
+    PermissionMissing,
+    SessionStoreError,
+    StoreFull,
+    StoreLoading,
+    StoreReadOnly,
+    StoreRefused,
+    StoreUnavailable,
+)
+
+ELSEWHERE: Final = (MovedError, ReadOnlyError, MasterDownError, ClusterDownError)
+"""The primary of this key is another one now, or will be in a moment."""
+IN_A_MOMENT: Final = (AskError, TryAgainError)
+"""A slot is on its way from one node of a Cluster to another."""
+
+_LOGIN: Final = (AuthenticationError, AuthenticationWrongNumberOfArgsError, AuthorizationError)
+_NO_LOGIN: Final = ("NOAUTH", "WRONGPASS")
+
+
+def error_of(error: BaseException, where: str) -> SessionStoreError:
+    """Translate an error of redis-py or of the network.
+
+    The texts of Redis's own errors name commands and keys, never values.
+    """
+    text = str(error)
+    if isinstance(error, _LOGIN) or text.startswith(_NO_LOGIN):
+        return LoginRefused(f"Redis at {where} refused the user or password in REJOIN_REDIS_URL")
+    if isinstance(error, NoPermissionError) or _in_script(text, "can't run this command", "NOPERM"):
+        return PermissionMissing(
+            f"Redis at {where}: the user in REJOIN_REDIS_URL lacks a permission; compare its "
+            f"rules with deploy/redis/users.acl ({text})"
+        )
+    if isinstance(error, (BusyLoadingError, MasterDownError, ClusterDownError, *IN_A_MOMENT)):
+        return StoreLoading(f"Redis at {where} is not ready yet; it is tried again ({text})")
+    if isinstance(error, ReadOnlyError) or _in_script(text, "READONLY", "NOREPLICAS"):
+        return StoreReadOnly(
+            f"Redis at {where} is read-only, or has too few replicas; point REJOIN_REDIS_URL to "
+            "the primary (redis+sentinel:// and redis+cluster:// find it by themselves)"
+        )
+    if isinstance(error, OutOfMemoryError) or _in_script(text, "OOM "):
+        return StoreFull(f"Redis at {where} has reached its maxmemory; give it more")
+    if isinstance(error, ResponseError):
+        return StoreRefused(f"Redis at {where} refused: {text}")
+    if isinstance(error, RedisConnectionError | RedisTimeoutError | RedisError | OSError):
+        return StoreUnavailable(
+            f"Redis at {where} does not answer; start it, or correct REJOIN_REDIS_URL"
+        )
+    return StoreUnavailable(f"Redis at {where}: {type(error).__name__}")
+
+
+def _in_script(text: str, *parts: str) -> bool:
+    """Tell whether an error that a script passed on is of this kind."""
+    return any(part in text for part in parts)

@@ -1,0 +1,244 @@
+"""Calls to Redis: routed to the primary of their key, repeated where it has moved, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from redis.exceptions import RedisError
+
+from session_store.backends.scripts import script as script_of
+from session_store.backends.transport.breaker import Breaker
+from session_store.backends.transport.pipeline import Call, Lane, Replication
+from session_store.backends.transport.refusals import ELSEWHERE, IN_A_MOMENT, error_of
+from session_store.backends.transport.topology import topology_of
+from session_store.errors import CircuitOpen, SessionStoreError, StoreUnavailable
+from session_store.tasks import KeptTasks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis.asyncio import Redis
+
+    from session_store.backends.scripts import Script
+    from session_store.backends.transport.node import Node
+    from session_store.backends.transport.pipeline import Argument
+    from session_store.backends.transport.topology import Topology
+    from session_store.settings import StoreSettings
+
+logger = logging.getLogger(__name__)
+
+MOVED_TRIES: Final = 6
+MOVED_PAUSE_S: Final = 0.05
+"""Before the second try elsewhere; doubled each time. Six tries take 1.6 s."""
+PING: Final = ("PING",)
+
+
+class Transport:
+    """What the Redis backend calls through.
+
+    Every call raises ``StoreUnavailable`` or ``StoreRefused`` (see ``refusals``) and nothing else.
+    """
+
+    def __init__(self, topology: Topology, settings: StoreSettings) -> None:
+        self.topology = topology
+        self._where = settings.redis_address.where
+        self._connections = settings.redis_connections
+        self._timeout_s = settings.redis_timeout_s
+        self._pause_s = settings.redis_retry_s
+        self._replication: Replication | None = None
+        if settings.durability == "replicated":
+            timeout_ms = round(settings.replica_timeout_s * 1000)
+            self._replication = Replication(settings.replicas_asked, timeout_ms)
+        self._connected = False
+        self._lanes: dict[Node, tuple[Lane, Breaker]] = {}
+        self._discovery = Breaker(self._where, self._discover, pause_s=self._pause_s)
+        self._closing = KeptTasks(logger)
+
+    @classmethod
+    def from_settings(cls, settings: StoreSettings) -> Self:
+        """Build what ``REJOIN_REDIS_URL`` names; connects at the first call."""
+        return cls(topology_of(settings), settings)
+
+    async def run(
+        self,
+        name: str,
+        keys: Sequence[str],
+        args: Sequence[Argument],
+        *,
+        durable: bool = False,
+    ) -> list[Any]:
+        """Run a script, on the primary of its first key.
+
+        Scripts may be repeated: they answer as the first time, or say ``DUPLICATE``.
+        """
+        reply: list[Any] = await self._call(
+            keys[0], (len(keys), *keys, *args), script=script_of(name), durable=durable
+        )
+        return reply
+
+    async def execute(self, key: str, *command: Argument, repeatable: bool = True) -> Any:
+        """Run a command on the primary of ``key``."""
+        return await self._call(key, command, repeatable=repeatable)
+
+    async def execute_many(
+        self, commands: Sequence[tuple[str, tuple[Argument, ...]]], *, repeatable: bool = True
+    ) -> list[Any]:
+        """Run commands, each on the primary of its key: one round trip per primary.
+
+        They are not atomic. Where some fail, the first error is raised, after all have ended.
+        """
+        if not self._connected:
+            await self._connect()
+        nodes = [self.topology.node_of(key) for key, _ in commands]
+        calls = [
+            self._submit(node, command, repeatable=repeatable)
+            for node, (_, command) in zip(nodes, commands, strict=True)
+        ]
+        replies = await asyncio.gather(*(call.reply for call in calls), return_exceptions=True)
+        for i, reply in enumerate(replies):
+            if isinstance(reply, ELSEWHERE + IN_A_MOMENT):
+                key, command = commands[i]
+                replies[i] = await self._call(key, command, repeatable=repeatable)
+        for node, reply in zip(nodes, replies, strict=True):
+            if isinstance(reply, RedisError | OSError):
+                raise self._heard(node, reply) from reply
+            if isinstance(reply, BaseException):
+                raise reply
+        return replies
+
+    async def plain_client(self) -> Redis:
+        """Make an ordinary client to a primary, to be closed by the caller."""
+        await self._connect()
+        return self.topology.plain_client()
+
+    async def ping(self) -> None:
+        """Reach every primary."""
+        await self._connect()
+        calls = [self._submit(node, PING).reply for node in self.topology.nodes()]
+        replies = await asyncio.gather(*calls, return_exceptions=True)
+        for node, reply in zip(self.topology.nodes(), replies, strict=True):
+            if isinstance(reply, RedisError | OSError):
+                raise self._heard(node, reply) from reply
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._discovery.aclose()
+        lanes, self._lanes = self._lanes, {}
+        for lane, breaker in lanes.values():
+            await breaker.aclose()
+            await lane.aclose()
+        await self._closing.aclose()
+        await self.topology.aclose()
+        self._connected = False
+
+    async def _call(
+        self,
+        key: str,
+        command: tuple[Argument, ...],
+        *,
+        script: Script | None = None,
+        durable: bool = False,
+        repeatable: bool = True,
+    ) -> Any:
+        if not self._connected:
+            await self._connect()
+        pause_s = MOVED_PAUSE_S
+        for tries_left in reversed(range(MOVED_TRIES)):
+            try:
+                node = self.topology.node_of(key)
+                call = self._submit(
+                    node, command, script=script, durable=durable, repeatable=repeatable
+                )
+                return await call.reply
+            except ELSEWHERE + IN_A_MOMENT as error:
+                if not tries_left:
+                    raise error_of(error, self._where) from error
+                if isinstance(error, ELSEWHERE):
+                    await self._look_again()
+            except (RedisError, OSError) as error:
+                raise self._heard(node, error) from error
+            await asyncio.sleep(pause_s)
+            pause_s *= 2
+        raise AssertionError("unreachable")
+
+    def _submit(
+        self,
+        node: Node,
+        command: tuple[Argument, ...],
+        *,
+        script: Script | None = None,
+        durable: bool = False,
+        repeatable: bool = True,
+    ) -> Call:
+        lane, breaker = self._lanes.get(node) or self._open(node)
+        if breaker.is_open:
+            raise CircuitOpen(f"not asked, since a moment ago: {breaker.reason}")
+        call = Call(
+            command,
+            asyncio.get_running_loop().create_future(),
+            script,
+            durable=durable and self._replication is not None,
+            repeatable=repeatable,
+        )
+        lane.submit(call)
+        return call
+
+    def _heard(self, node: Node, error: RedisError | OSError) -> SessionStoreError:
+        """Translate an error; one that is no answer opens the circuit."""
+        translated = error_of(error, node.name)
+        if isinstance(translated, StoreUnavailable) and node in self._lanes:
+            self._lanes[node][1].trip(str(translated))
+        return translated
+
+    def _open(self, node: Node) -> tuple[Lane, Breaker]:
+        lane = Lane(
+            node,
+            connections=self._connections,
+            timeout_s=self._timeout_s,
+            replication=self._replication,
+        )
+
+        async def probe() -> None:
+            # Where it was replaced, callers do not come here any more; look who took over.
+            await self._look_again()
+            if node in self._lanes:
+                await node.ask(PING, timeout_s=self._timeout_s)
+
+        breaker = Breaker(node.name, probe, pause_s=self._pause_s)
+        self._lanes[node] = lane, breaker
+        return lane, breaker
+
+    async def _connect(self) -> None:
+        if self._connected:
+            return
+        if self._discovery.is_open:
+            raise CircuitOpen(f"not asked, since a moment ago: {self._discovery.reason}")
+        try:
+            await self._discover()
+        except (RedisError, OSError) as error:
+            translated = error_of(error, self._where)
+            if isinstance(translated, StoreUnavailable):
+                self._discovery.trip(str(translated))
+            raise translated from error
+
+    async def _discover(self) -> None:
+        async with asyncio.timeout(2 * self._timeout_s):
+            await self.topology.connect()
+        self._connected = True
+
+    async def _look_again(self) -> None:
+        try:
+            await self._refresh()
+        except (RedisError, OSError):
+            return  # Where it was known to be is tried again.
+
+    async def _refresh(self) -> None:
+        async with asyncio.timeout(2 * self._timeout_s):
+            await self.topology.refresh()
+        present = set(self.topology.nodes())
+        for node in [each for each in self._lanes if each not in present]:
+            lane, breaker = self._lanes.pop(node)
+            self._closing.spawn(lane.aclose())
+            self._closing.spawn(breaker.aclose())

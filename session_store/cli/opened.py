@@ -1,0 +1,90 @@
+"""Settings, backend and store of one run."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from session_store.analytics import Analytics
+from session_store.audit import AuditLog
+from session_store.backends.redis import RedisBackend
+from session_store.backends.transport.address import Kind
+from session_store.cli.exits import usage
+from session_store.crypto import Keyring
+from session_store.settings import StoreSettings
+from session_store.store import SessionStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+ENV_FILE: Final = Path(".env.local")
+"""Read where it is, as the agent and the gateway do; the environment wins."""
+
+_MAX_ACTOR_CHARS: Final = 200
+
+
+class Environment:
+    """Where the settings come from; said once, before the command."""
+
+    def __init__(self) -> None:
+        self.env_file = ENV_FILE
+
+    def settings(self) -> StoreSettings:
+        """Read the settings.
+
+        Raises:
+            ValidationError: one of them is wrong.
+        """
+        return StoreSettings(_env_file=self.env_file, _env_file_encoding="utf-8")
+
+
+environment: Final = Environment()
+
+
+@asynccontextmanager
+async def opened_backend(settings: StoreSettings) -> AsyncIterator[RedisBackend]:
+    """Reach Redis, without any key: enough for numbers.
+
+    Raises:
+        StoreUnavailable, StoreRefused: it is not reached.
+    """
+    if settings.redis_address.kind is Kind.MEMORY:
+        raise usage("memory:// is inside of one process; set REJOIN_REDIS_URL to a Redis")
+    backend = RedisBackend.from_settings(settings)
+    try:
+        await backend.ping()
+        yield backend
+    finally:
+        await backend.aclose()
+
+
+@asynccontextmanager
+async def opened_store(settings: StoreSettings) -> AsyncIterator[SessionStore]:
+    """Reach Redis, with the keys that it was written with.
+
+    Raises:
+        KeyringMissing, WrongKey: they are missing, or others; nothing was changed.
+        StoreUnavailable, StoreRefused: Redis is not reached.
+    """
+    keyring = Keyring.from_settings(settings)
+    async with opened_backend(settings) as backend:
+        # Unlike ``SessionStore.check`` it leaves no proofs: looking must not be the first write.
+        keyring.verify_check_values(await backend.check_values({}))
+        analytics = Analytics(backend.side)
+        store = SessionStore(backend, keyring, hooks=[analytics])
+        try:
+            yield store
+        finally:
+            await analytics.aclose()
+
+
+def audit_of(store: SessionStore) -> AuditLog:
+    """Audit as the user of this machine who runs the program."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = f"uid {os.getuid()}"
+    return AuditLog(store, actor=f"cli:{user[:_MAX_ACTOR_CHARS]}")

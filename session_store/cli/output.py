@@ -1,0 +1,156 @@
+"""What the program prints: JSON for programs, plain columns for pipes, tables for people."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from session_store.events import Event
+
+_GAP: Final = "  "
+_STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+"""Of cells that hold just this word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table."""
+
+    title: str
+    right: bool = False
+    """Whether it holds numbers."""
+    wraps: bool = False
+    """Whether it may take several lines on a narrow screen. Ids may not: they are copied."""
+
+
+def document(data: Any) -> None:
+    """Print one JSON document."""
+    _write(orjson.dumps(data, default=_plain, option=orjson.OPT_INDENT_2).decode())
+
+
+def line(data: Any) -> None:
+    """Print one line of JSON, now."""
+    _write(orjson.dumps(data, default=_plain).decode())
+
+
+def say(text: str) -> None:
+    """Print a line for people."""
+    _write(harmless(text))
+
+
+def note(text: str) -> None:
+    """Print a line beside the output: a warning, or how far something is."""
+    sys.stderr.write(f"session-store: {harmless(text)}\n")
+    sys.stderr.flush()
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows: a table on a terminal, aligned columns elsewhere."""
+    cells = [[harmless(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _table_for_people(columns, cells)
+        return
+    titles = [column.title.upper() for column in columns]
+    widths = [max(map(len, each)) for each in zip(titles, *cells, strict=True)]
+    for row in [titles, *cells]:
+        padded = [
+            cell.rjust(width) if column.right else cell.ljust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        ]
+        _write(_GAP.join(padded).rstrip())
+
+
+def pairs(rows: Iterable[tuple[str, str]]) -> None:
+    """Print names and values, one pair per line."""
+    known = list(rows)
+    width = max(len(name) for name, _ in known)
+    for name, value in known:
+        say(f"{name.ljust(width)}{_GAP}{value}")
+
+
+def as_dict(data: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass, as JSON says them."""
+    return {each.name: getattr(data, each.name) for each in fields(data)}
+
+
+def when(at: datetime | None) -> str:
+    """Write a time, in UTC."""
+    return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """Write how long ago something was, shortly."""
+    return f"{span(max(0.0, (now - at).total_seconds()))} ago"
+
+
+def span(seconds: float) -> str:
+    """Write a duration in its largest unit, or the two largest from an hour on."""
+    whole = round(seconds)
+    if whole < 60:  # noqa: PLR2004 (seconds of a minute)
+        return f"{whole} s"
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if not hours:
+        return f"{minutes} min"
+    if not days:
+        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
+    return f"{days} d {hours % 24} h" if hours % 24 else f"{days} d"
+
+
+def event_line(event: Event) -> str:
+    """Write an event for people."""
+    at = datetime.fromtimestamp(event.at / 1000, UTC)
+    words = [f"{at:%H:%M:%S}Z", f"{event.type.value:<16}", event.participant, event.session_id]
+    if event.turns:
+        words.append(f"turn {event.seq}")
+    if event.visit_ms:
+        words.append(f"after {span(event.visit_ms / 1000)}")
+    return _GAP.join(filter(None, words))
+
+
+def harmless(text: str) -> str:
+    """Escape what would steer a terminal, or end the line: stored text may come from anybody."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
+    )
+
+
+def close_quietly() -> None:
+    """Stop printing: whoever read the output is gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _table_for_people(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        shown.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            no_wrap=not column.wraps,
+            overflow="fold" if column.wraps else "ignore",
+        )
+    for row in rows:
+        shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    Console(highlight=False, soft_wrap=not any(column.wraps for column in columns)).print(shown)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return as_dict(value)
+    raise TypeError(type(value).__name__)

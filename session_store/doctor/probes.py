@@ -1,0 +1,135 @@
+"""Checks that do something: how fast Redis answers, and whether what is needed is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import statistics
+import time
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from session_store.doctor.finding import Finding, fail, ok, warn
+from session_store.errors import KeyringError, PermissionMissing, SessionStoreError
+from session_store.keys import EVENTS
+
+if TYPE_CHECKING:
+    from session_store.backends.redis import RedisBackend
+    from session_store.backends.transport.node import Node
+    from session_store.crypto import Keyring
+    from session_store.settings import StoreSettings
+
+PINGS: Final = 100
+SLOW_MS: Final = 20.0
+"""A p95 above this is felt: whoever comes back waits for Redis several times."""
+APART_MS: Final = 2000.0
+_NOBODY: Final = "a" * 26
+"""A pseudonym that nobody has, in the form that all have."""
+_COMPARE: Final = "compare this user's rules with deploy/redis/users.acl"
+
+
+async def speed(node: Node, settings: StoreSettings) -> list[Finding]:
+    """Measure a hundred round trips, and how far the clocks are apart.
+
+    Raises:
+        redis.exceptions.RedisError, OSError, TimeoutError: no connection, or no answer in time.
+    """
+    times_ms = []
+    connection: Any = node.make_connection()  # Partly untyped in redis-py.
+    try:
+        async with asyncio.timeout(settings.redis_timeout_s + PINGS * SLOW_MS / 1000):
+            await connection.connect()
+            for _ in range(PINGS):
+                begun = time.perf_counter()
+                await connection.send_command("PING", check_health=False)
+                await connection.read_response()
+                times_ms.append((time.perf_counter() - begun) * 1000)
+            before = time.time()
+            await connection.send_command("TIME", check_health=False)
+            seconds, micros = await connection.read_response()
+            after = time.time()
+    finally:
+        await connection.disconnect(nowait=True)
+    apart_ms = (int(seconds) + int(micros) / 1e6 - (before + after) / 2) * 1000
+    return [latency(times_ms, settings), clock(apart_ms)]
+
+
+def latency(times_ms: list[float], settings: StoreSettings) -> Finding:
+    """Judge the round trips."""
+    p50 = statistics.median(times_ms)
+    p95 = statistics.quantiles(times_ms, n=20)[-1]
+    says = f"p50 {p50:.2f} ms, p95 {p95:.2f} ms of {len(times_ms)} pings"
+    near = "bring Redis nearer, or look at what else runs there (SLOWLOG GET)"
+    if p95 > settings.lease_renew_s * 1000:
+        return fail("latency", f"{says}: leases run out before they are renewed", near)
+    if p95 > SLOW_MS:
+        return warn("latency", f"{says}: whoever comes back has to wait", near)
+    return ok("latency", says)
+
+
+def clock(apart_ms: float) -> Finding:
+    """Judge how far the server's clock is from this machine's."""
+    says = f"Redis's is {abs(apart_ms):.0f} ms {'ahead of' if apart_ms > 0 else 'behind'} ours"
+    if abs(apart_ms) <= APART_MS:
+        return ok("clock", says)
+    return warn(
+        "clock",
+        f"{says}: deadlines are right (all go by Redis's), but turns and sessions show different "
+        "times",
+        "synchronise both with NTP",
+    )
+
+
+async def scripts(backend: RedisBackend) -> Finding:
+    """Run a script that only reads, about nobody."""
+    try:
+        await backend.load(_NOBODY, "none", last=0)
+    except PermissionMissing as error:
+        return fail("scripts", str(error), _COMPARE)
+    except SessionStoreError as error:
+        return fail("scripts", str(error), "see the other findings")
+    return ok("scripts", "scripts run")
+
+
+async def events(backend: RedisBackend, settings: StoreSettings) -> Finding:
+    """Publish something that no listener knows, and hear it."""
+    mark = orjson.dumps({"v": 1, "type": "doctor", "mark": secrets.token_hex(8)})
+    try:
+        async with (
+            asyncio.timeout(2 * settings.redis_timeout_s),
+            aclosing(backend.side.listen()) as heard,
+        ):
+            async for payload in heard:
+                if payload == mark:
+                    return ok("events", "what is published is heard")
+                if payload is None:
+                    await backend.transport.execute(EVENTS, "PUBLISH", EVENTS, mark)
+    except TimeoutError:
+        change = "look whether the nodes of this Redis reach each other"
+        return fail("events", "what is published is not heard", change)
+    except PermissionMissing as error:
+        return fail("events", str(error), _COMPARE)
+    except SessionStoreError as error:
+        return fail("events", str(error), "see the other findings")
+    raise AssertionError("the stream of events has no end")
+
+
+async def check_values(backend: RedisBackend, keyring: Keyring) -> Finding:
+    """Compare the keys with the proofs that are kept in Redis; leaves none there."""
+    try:
+        stored = await backend.check_values({})
+        keyring.verify_check_values(stored)
+    except KeyringError as error:
+        return fail("keys match", str(error), "use the keys that this Redis was written with")
+    except SessionStoreError as error:
+        return fail("keys match", str(error), _COMPARE)
+    if not stored:
+        return ok("keys match", "this Redis has not been written to yet")
+    rotated = sorted(set(stored) - {"pseudonym"} - {f"kek:{key_id}" for key_id in keyring.ids})
+    says = "these are the keys that this Redis was written with"
+    if rotated:
+        names = ", ".join(name.removeprefix("kek:") for name in rotated)
+        says += f" (rotated out: {names})"
+    return ok("keys match", says)

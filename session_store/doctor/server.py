@@ -1,0 +1,245 @@
+"""Checks of what one server says of itself: pure functions of its facts."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from redis.exceptions import ResponseError
+
+from session_store.backends.transport.address import Kind
+from session_store.doctor.finding import Finding, fail, ok, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from session_store.backends.transport.node import Node
+    from session_store.settings import StoreSettings
+
+OLDEST: Final = (6, 2)
+FULL_FROM: Final = 0.8
+"""Share of the memory from which on it is called nearly full."""
+_ASKED: Final = ("save", "appendfsync", "min-replicas-to-write")
+"""What INFO does not tell."""
+_RIGHTS: Final = "let this user run INFO (+info), or ask as the operator of deploy/redis/users.acl"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a server says of itself. What it refuses to say is missing."""
+
+    where: str
+    info: Mapping[str, str]
+    config: Mapping[str, str]
+    user: str | None
+
+    def number(self, name: str) -> int:
+        """Return a number of INFO; 0 where it is missing."""
+        return int(self.info.get(name, "0"))
+
+
+async def facts_of(node: Node, timeout_s: float) -> Facts:
+    """Ask a server, in one round trip.
+
+    Raises:
+        redis.exceptions.RedisError, OSError: no connection, no login, no answer in time.
+    """
+    questions = [("CONFIG", "GET", name) for name in _ASKED]
+    info, user, *settings = await node.ask(
+        ("INFO",), ("ACL", "WHOAMI"), *questions, timeout_s=timeout_s
+    )
+    config = {}
+    for reply in settings:
+        if not isinstance(reply, ResponseError) and len(reply) == 2:  # noqa: PLR2004 (name, value)
+            config[reply[0].decode()] = reply[1].decode()
+    return Facts(
+        node.name,
+        {} if isinstance(info, ResponseError) else _parse(info),
+        config,
+        None if isinstance(user, ResponseError) else user.decode(),
+    )
+
+
+def checks_of(facts: Facts, settings: StoreSettings) -> list[Finding]:
+    """Run every check of this file."""
+    findings = [transport_security(facts, settings), login(facts, settings)]
+    if not facts.info:
+        return [warn("server", "it does not tell how it is set up", _RIGHTS), *findings]
+    return [
+        version(facts),
+        *kind(facts, settings),
+        *findings,
+        eviction(facts),
+        memory(facts),
+        persistence(facts),
+        replicas(facts, settings),
+    ]
+
+
+def version(facts: Facts) -> Finding:
+    """Check that the commands that are used exist."""
+    name = "Valkey" if "valkey_version" in facts.info else "Redis"
+    text = facts.info.get("valkey_version") or facts.info.get("redis_version", "0")
+    if tuple(map(int, re.findall(r"\d+", text)[:2])) >= OLDEST:
+        return ok("version", f"{name} {text}")
+    return fail("version", f"{name} {text} is too old", "install 6.2 or newer")
+
+
+def kind(facts: Facts, settings: StoreSettings) -> list[Finding]:
+    """Check that the server is what REJOIN_REDIS_URL takes it for."""
+    mode, wanted = facts.info.get("redis_mode"), settings.redis_address.kind
+    if mode == "sentinel":
+        change = "begin REJOIN_REDIS_URL with redis+sentinel://, and name the service"
+        return [fail("kind", "this is a sentinel, not a Redis", change)]
+    if mode == "cluster" and wanted is not Kind.CLUSTER:
+        change = "begin REJOIN_REDIS_URL with redis+cluster://"
+        return [fail("kind", "this is one node of a Cluster; it refuses most keys", change)]
+    if facts.info.get("role") == "slave":
+        says = "this is a replica: it is read-only, and nothing can be saved"
+        change = "point REJOIN_REDIS_URL to the primary, or to the sentinels"
+        return [fail("kind", says, change)]
+    return []
+
+
+def transport_security(facts: Facts, settings: StoreSettings) -> Finding:
+    """Check whether somebody on the way could listen."""
+    if settings.redis_address.tls:
+        return ok("tls", "the connection is encrypted")
+    if is_local(facts.where):
+        return ok("tls", "not encrypted, and on this machine only")
+    return warn(
+        "tls",
+        "the connection is not encrypted: the password and who talks when can be read on the way "
+        "(what was said is sealed)",
+        "begin REJOIN_REDIS_URL with rediss, unless nobody else is on that network",
+    )
+
+
+def login(facts: Facts, settings: StoreSettings) -> Finding:
+    """Check that the user may do no more than it must."""
+    if facts.user is None:
+        return ok("login", "logged in, with a user who may not ask its own name")
+    if facts.user != "default":
+        return ok("login", f"logged in as {facts.user}")
+    if is_local(facts.where):
+        return ok("login", "logged in as default, and on this machine only")
+    change = "use the users of deploy/redis/users.acl, and switch default off"
+    if settings.redis_address.password is None:
+        return fail(
+            "login", "whoever reaches this Redis may do everything, without password", change
+        )
+    return warn("login", "logged in as default, who may do everything, also FLUSHALL", change)
+
+
+def eviction(facts: Facts) -> Finding:
+    """Check that a full Redis refuses, instead of forgetting somebody."""
+    policy = facts.info.get("maxmemory_policy", "")
+    if policy == "noeviction":
+        return ok("eviction", "a full Redis refuses writes, and forgets nobody")
+    change = (
+        "set maxmemory-policy noeviction in redis.conf (CONFIG SET maxmemory-policy noeviction)"
+    )
+    if not policy:
+        return warn("eviction", "it does not tell its maxmemory-policy", change)
+    return fail(
+        "eviction", f"maxmemory-policy is {policy}: a full Redis deletes conversations", change
+    )
+
+
+def memory(facts: Facts) -> Finding:
+    """Check that there is room."""
+    used, limit = facts.number("used_memory"), facts.number("maxmemory")
+    of = "maxmemory"
+    if not limit:
+        limit, of = facts.number("total_system_memory"), "the machine's memory; no maxmemory is set"
+    if not limit:
+        return ok("memory", f"{_size(used)} used")
+    says = f"{_size(used)} of {_size(limit)} used ({of})"
+    if used < FULL_FROM * limit:
+        return ok("memory", says)
+    return warn("memory", f"{says}: nearly full", "give it more memory, or shorten the retention")
+
+
+def persistence(facts: Facts) -> Finding:
+    """Check what a restart of Redis would forget."""
+    if facts.info.get("aof_enabled") == "1":
+        return _append_only(facts)
+    if facts.info.get("rdb_last_bgsave_status", "ok") != "ok":
+        return fail("persistence", "the last snapshot failed", "look for a full disk")
+    change = "set appendonly yes in redis.conf (CONFIG SET appendonly yes)"
+    schedule = facts.config.get("save")
+    if schedule is None:
+        says = "no append-only file, and it does not tell whether it makes snapshots"
+        return warn("persistence", says, change)
+    if schedule:
+        says = "snapshots only: a crash forgets what was saved since the last one"
+        return warn("persistence", says, change)
+    says = "nothing is written to disk: a restart of Redis forgets all conversations"
+    return fail("persistence", says, change)
+
+
+def _append_only(facts: Facts) -> Finding:
+    if facts.info.get("aof_last_write_status", "ok") != "ok":
+        return fail("persistence", "the append-only file cannot be written", "look for a full disk")
+    fsync = facts.config.get("appendfsync", "")
+    if fsync == "no":
+        says = "append-only file, synced when the system likes: a crash may forget half a minute"
+        return warn("persistence", says, "set appendfsync everysec in redis.conf")
+    loss = {"always": "nothing", "everysec": "a second at most"}.get(fsync, "little")
+    return ok("persistence", f"append-only file; a crash forgets {loss}")
+
+
+def replicas(facts: Facts, settings: StoreSettings) -> Finding:
+    """Check that turns can count as saved, and that somebody can take over."""
+    there = facts.number("connected_slaves")
+    count = f"{there} replica{'' if there == 1 else 's'}"
+    if settings.durability == "replicated":
+        asked = settings.replicas_asked
+        if there < asked:
+            return fail(
+                "replicas",
+                f"{count}, but {asked} must have each turn before it counts as saved: none will",
+                "start replicas, or lower REJOIN_REPLICAS_ASKED",
+            )
+        if facts.config.get("min-replicas-to-write", "1") == "0":
+            return warn(
+                "replicas",
+                f"{count}; a primary that is cut off from them goes on taking writes that a "
+                "failover takes back",
+                f"set min-replicas-to-write {asked} in redis.conf",
+            )
+        return ok("replicas", f"{count}, {asked} asked")
+    says = f"{count}; a turn counts as saved when the primary has it"
+    if there:
+        return ok("replicas", f"{says} (a failover may lose the last ones)")
+    return ok("replicas", says)
+
+
+def is_local(where: str) -> bool:
+    """Tell whether ``host:port``, or the path of a socket, is on this machine."""
+    if where.startswith("/"):
+        return True
+    host = where.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _parse(info: Any) -> dict[str, str]:
+    """Read the lines ``name:value`` of INFO."""
+    lines = (line.partition(":") for line in info.decode().splitlines())
+    return {name: value for name, colon, value in lines if colon}
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:  # noqa: PLR2004 (of a unit, one of the next)
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -1,0 +1,34 @@
+"""The events of a store as an endless stream: what ``SessionStore.events()`` returns."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from session_store.events import Event, EventsMissed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from session_store.backends.base import SideChannel
+
+_MISSED = EventsMissed()
+
+
+async def read_events(side: SideChannel) -> AsyncGenerator[Event | EventsMissed, None]:
+    """Yield what happens from now on, in any process, until the iterator is closed.
+
+    ``EventsMissed`` comes first, once the stream listens: whoever reads the store then, and
+    follows the events from there, misses nothing. It comes again wherever some events may have
+    been missed: after a lost connection, or when the reader was too slow. Events of a version or
+    type that is not known here are left out.
+
+    Raises:
+        StoreRefused: Redis does not let this user listen. Later losses are mended in silence.
+    """
+    async with aclosing(side.listen()) as payloads:
+        async for payload in payloads:
+            if payload is None:
+                yield _MISSED
+            elif (event := Event.parse(payload)) is not None:
+                yield event

@@ -1,0 +1,78 @@
+"""The backends, each in a world of its own, and one Redis for all tests of this folder."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from session_store import SessionStore, StoreSettings
+from session_store.crypto import Keyring
+from tests.contract.worlds import MemoryWorld, RedisWorld, World
+from tests.servers.process import standalone
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from session_store.backends.base import Backend
+    from tests.servers.process import Server
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Start a real Redis on a free port of loopback."""
+    with standalone(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: Server) -> str:
+    """Empty the database and return its address."""
+    with redis.Redis(port=redis_server.port) as client:
+        client.flushall()
+    return f"redis://127.0.0.1:{redis_server.port}/0"
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """Return an empty store of each kind in turn."""
+    made: World
+    if request.param == "memory":
+        made = MemoryWorld(StoreSettings())
+    else:
+        url = request.getfixturevalue("redis_url")
+        made = RedisWorld(StoreSettings.model_validate({"redis_url": url}))
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def backend(world: World) -> Backend:
+    """Return a backend with default settings."""
+    return world.backend
+
+
+@pytest.fixture
+def keyring() -> Keyring:
+    """Return random keys."""
+    return Keyring(
+        {"k-1": secrets.token_bytes(32)}, primary="k-1", pseudonym_key=secrets.token_bytes(32)
+    )
+
+
+@pytest.fixture
+def make_store(world: World, keyring: Keyring) -> Callable[..., SessionStore]:
+    """Make stores, each as its own process would have one, with settings changed at will."""
+
+    def make(**changed: Any) -> SessionStore:
+        return world.store(keyring, **changed)
+
+    return make
+
+
+@pytest.fixture
+def store(make_store: Callable[..., SessionStore]) -> SessionStore:
+    """Return a store with default settings."""
+    return make_store()

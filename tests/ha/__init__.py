@@ -1,0 +1,1 @@
+"""The store on real servers of every kind, and through their failovers."""

@@ -1,0 +1,74 @@
+"""Servers of every kind, each started once, when a test first asks for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from session_store import StoreSettings
+from tests.integration.conftest import write_key_file
+from tests.servers.cluster import cluster
+from tests.servers.process import standalone
+from tests.servers.sentinels import sentinel_set
+from tests.servers.tls import tls_redis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.servers.cluster import ClusterSet
+    from tests.servers.process import Server
+    from tests.servers.sentinels import SentinelSet
+    from tests.servers.tls import TLSRedis
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One Redis."""
+    with standalone(tmp_path_factory.mktemp("plain")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One Redis with a password."""
+    with standalone(tmp_path_factory.mktemp("locked"), "--requirepass", "right") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelSet]:
+    """A primary with two replicas and three sentinels."""
+    with sentinel_set(tmp_path_factory.mktemp("sentinels")) as group:
+        yield group
+
+
+@pytest.fixture(scope="session")
+def clustered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSet]:
+    """A Cluster of three primaries with a replica each."""
+    with cluster(tmp_path_factory.mktemp("cluster")) as group:
+        yield group
+
+
+@pytest.fixture(scope="session")
+def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TLSRedis]:
+    """A Redis that is reached by TLS alone."""
+    with tls_redis(tmp_path_factory.mktemp("tls")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return one key file for the run: a Redis remembers which keys it was written with."""
+    return write_key_file(tmp_path_factory.mktemp("keys") / "keys.json")
+
+
+@pytest.fixture(scope="session")
+def settings_for(key_file: Path) -> Callable[..., StoreSettings]:
+    """Return what makes the settings for a URL."""
+
+    def make(url: str, **others: Any) -> StoreSettings:
+        return StoreSettings.model_validate({"redis_url": url, "key_file": key_file, **others})
+
+    return make

@@ -1,0 +1,193 @@
+"""Every operation of the store, once, against whatever the settings lead to."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from session_store import (
+    AgentPresence,
+    InvalidValue,
+    JoinOutcome,
+    LeaseHeld,
+    LeaseLost,
+    SessionGone,
+    SessionStore,
+    Turn,
+)
+from session_store.analytics import Analytics
+from session_store.audit import AuditLog
+from session_store.events import Event, EventsMissed, EventType
+from session_store.privacy import consent, export, set_consent, set_retention
+from session_store.rotation import rotate_keys
+from session_store.store import Replayed
+from session_store.sweeper import Sweeper
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from session_store import Joined, StoreSettings
+
+LANGUAGE = "fr"
+
+
+def turns(first: int, last: int) -> list[Turn]:
+    """Make the user's turns with these numbers."""
+    return [
+        Turn(id=f"t{n}", role="user", text=f"sentence {n}", created_at=n)
+        for n in range(first, last + 1)
+    ]
+
+
+async def use_everything(settings: StoreSettings, *people: str) -> None:
+    """Run every operation for each of these people, and look at what comes of it."""
+    store = SessionStore.from_settings(settings)
+    analytics = Analytics(store.backend.side)
+    store.add_hook(analytics)
+    try:
+        await store.check()
+        await store.ping()
+        async with aclosing(store.events()) as stream:
+            assert isinstance(await anext(stream), EventsMissed)
+            for person in people:
+                await _visit(store, person)
+                await _manage(store, person)
+                await _let_end(settings, person)
+                await _erase(store, person)
+            await _hear(stream, [store.pseudonym(person) for person in people])
+        await _count(store, analytics, len(people))
+        await analytics.aclose()
+    finally:
+        await store.aclose()
+
+
+async def _visit(store: SessionStore, person: str) -> None:
+    """Open, join, talk, leave, come back; a successor; a late turn."""
+    who = store.pseudonym(person)
+    opened = await store.open(who, expect_agent=True)
+    assert (opened.resumed, opened.agent) == (False, AgentPresence.WANTED)
+    session_id = opened.session.id
+    assert await store.expect_agent(who, session_id) is AgentPresence.EXPECTED
+    await store.give_back_claim(who, session_id)
+    assert await store.expect_agent(who, session_id) is AgentPresence.WANTED
+
+    joined = await store.join(who, session_id=session_id, load_id="first")
+    assert joined.outcome is JoinOutcome.CREATED
+    with pytest.raises(LeaseHeld):
+        await store.join(who, session_id=session_id)
+    await _talk(store, joined, 1, 3)
+    await store.update(
+        joined.lease, lambda before: before.model_copy(update={"language": LANGUAGE})
+    )
+    await store.renew(joined.lease.ref)
+    await store.leave(joined.lease)
+    assert (await store.arrive(joined.lease, load_id="second")).reconnect_count == 1
+
+    unsent = [store.seal(joined.lease, turn) for turn in turns(4, 5)]
+    await store.release(joined.lease)
+    successor = await store.join(who, session_id=session_id, exact=True, load_id="second")
+    assert successor.outcome is JoinOutcome.TAKEN_OVER
+    assert [each.turn for each in successor.turns] == turns(1, 3)
+    with pytest.raises(LeaseLost):
+        await store.append(joined.lease, unsent)
+    assert await store.replay(joined.lease.ref, unsent) is Replayed.LATE
+    loaded = await store.load(who, session_id)
+    assert loaded is not None
+    assert [each.turn for each in loaded.turns] == turns(1, 5)
+    assert loaded.session.content.language == LANGUAGE
+    await store.release(successor.lease)
+
+
+async def _talk(store: SessionStore, joined: Joined, first: int, last: int) -> None:
+    sealed = [store.seal(joined.lease, turn) for turn in turns(first, last)]
+    assert await store.append(joined.lease, sealed) == last
+    assert await store.append(joined.lease, sealed) == last, "a repeated append is no error"
+
+
+async def _manage(store: SessionStore, person: str) -> None:
+    """Several sessions, a title, consent, retention, export, keys."""
+    who = store.pseudonym(person)
+    [first] = (await store.sessions(who)).sessions
+    second = (await store.open_new(who)).session
+    assert await store.set_title(who, first.id, "Cooking")
+    listed = (await store.sessions(who)).sessions
+    assert [(each.id, each.content.title) for each in listed] == [
+        (second.id, None),
+        (first.id, "Cooking"),
+    ]
+    assert await store.close(who, second.id)
+    assert (await store.switch(who, second.id)).session.id == second.id
+    assert await store.delete(who, second.id)
+    assert await store.load(who, second.id) is None
+
+    assert await set_retention(store, who, timedelta(hours=1))
+    assert await set_consent(store, who, given=True, version="2")
+    agreed = await consent(store, who)
+    assert agreed is not None
+    assert (agreed.given, agreed.version) == (True, "2")
+    audit = AuditLog(store, actor="tests")
+    exported = await export(store, who, audit=audit)
+    assert exported is not None
+    assert [len(each["turns"]) for each in exported["sessions"]] == [5]
+    assert (await audit.verify()).intact
+    await rotate_keys(store)
+
+
+async def _let_end(settings: StoreSettings, person: str) -> None:
+    """A sweeper finds what is due: the resume window of somebody who left has passed."""
+    hasty = settings.model_copy(update={"resume_window_first_s": 0.01})
+    store = SessionStore.from_settings(hasty)
+    try:
+        who = store.pseudonym(f"{person}, later")
+        joined = await store.join(who)
+        await store.leave(joined.lease)
+        await store.release(joined.lease)
+        sweeper = Sweeper(store)
+        async with asyncio.timeout(10):
+            while not (await sweeper.sweep()).ended:
+                await asyncio.sleep(0.01)
+        assert await store.backend.sweepers("tests", 1000)
+        await store.erase(who)
+    finally:
+        await store.aclose()
+
+
+async def _erase(store: SessionStore, person: str) -> None:
+    """Nothing is left of a participant, and nothing comes back."""
+    who = store.pseudonym(person)
+    joined = await store.join(who, exact=False, load_id="third", attempt="0" * 32)
+    erased = await store.erase(who)
+    assert (erased.left_over, erased.sessions) == (0, 1)
+    with pytest.raises(SessionGone):
+        await store.append(joined.lease, [store.seal(joined.lease, turns(9, 9)[0])])
+    assert (await store.sessions(who)).total == 0
+    with pytest.raises(InvalidValue):
+        await store.load(who, "too short")
+
+
+async def _hear(stream: AsyncGenerator[Event | EventsMissed, None], people: Sequence[str]) -> None:
+    """All that was done was published, in its order."""
+    awaited = [(EventType.SESSION_CREATED, who) for who in people]
+    awaited += [(EventType.ERASED, people[-1])]
+    heard = []
+    async with asyncio.timeout(10):
+        while not set(awaited) <= set(heard):
+            event = await anext(stream)
+            assert isinstance(event, Event)
+            if event.type is not EventType.ERASED or not event.session_id:
+                heard.append((event.type, event.participant))
+    for kind in (EventType.SESSION_RESUMED, EventType.PARTICIPANT_LEFT, EventType.HANDOFF):
+        assert {(kind, who) for who in people} <= set(heard)
+
+
+async def _count(store: SessionStore, analytics: Analytics, people: int) -> None:
+    """The day knows how many were there."""
+    assert await analytics.flush()
+    today = datetime.now(UTC).date()
+    assert (await analytics.day(today)).people >= people
+    assert await analytics.active([today, today - timedelta(days=1)]) >= people
+    assert await store.backend.side.counted(today)

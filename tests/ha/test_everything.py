@@ -1,0 +1,53 @@
+"""Every operation of the store, on every kind of Redis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.ha.everything import use_everything
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from session_store import StoreSettings
+    from tests.servers.cluster import ClusterSet
+    from tests.servers.process import Server
+    from tests.servers.sentinels import SentinelSet
+    from tests.servers.tls import TLSRedis
+
+    Settings = Callable[..., StoreSettings]
+
+MANY = [f"person {n}" for n in range(6)]
+"""So many that each primary of a Cluster serves some of them."""
+
+
+async def test_the_store_works_on_one_redis(plain: Server, settings_for: Settings) -> None:
+    """Every operation works, in a database of its own."""
+    await use_everything(settings_for(f"redis://{plain.name}/1"), "maria")
+
+
+async def test_the_store_works_with_sentinels(
+    sentinels: SentinelSet, settings_for: Settings
+) -> None:
+    """Every operation works, with each turn on both replicas before it counts as saved."""
+    settings = settings_for(sentinels.url, durability="replicated", replicas_asked=2)
+    await use_everything(settings, "maria")
+
+
+async def test_the_store_works_on_a_cluster(
+    clustered: ClusterSet, settings_for: Settings
+) -> None:
+    """Every operation works for people on every primary, and its events are heard on any."""
+    settings = settings_for(clustered.url, durability="replicated", publish_turns=True)
+    await use_everything(settings, *MANY)
+
+
+async def test_the_store_works_behind_tls(encrypted: TLSRedis, settings_for: Settings) -> None:
+    """Every operation works over TLS with a certificate on both sides."""
+    settings = settings_for(
+        encrypted.url,
+        redis_ca_file=encrypted.ca_file,
+        redis_cert_file=encrypted.cert_file,
+        redis_key_file=encrypted.key_file,
+    )
+    await use_everything(settings, "maria")

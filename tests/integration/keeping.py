@@ -1,0 +1,58 @@
+"""What the tests of keeping share: conversations, passing time, and looking into Redis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from session_store import Turn
+from tests.contract.worlds import PASS_TIME
+
+if TYPE_CHECKING:
+    from session_store import Joined, SessionStore
+
+
+def turn(number: int) -> Turn:
+    """Make the user's turn number ``number``."""
+    return Turn(
+        id=f"turn-{number}", role="user", text=f"sentence {number}", created_at=1.7e9 + number
+    )
+
+
+async def talk(
+    store: SessionStore, participant: str, *, turns: int = 3, session_id: str | None = None
+) -> Joined:
+    """Join, say something, give the content a title, and stay."""
+    joined = await store.join(participant, session_id=session_id)
+    first = joined.lease.last_seq + 1
+    said = [store.seal(joined.lease, turn(each)) for each in range(first, first + turns)]
+    await store.append(joined.lease, said)
+    await store.update(
+        joined.lease, lambda content: content.model_copy(update={"title": "A title"})
+    )
+    return joined
+
+
+async def talk_and_go(store: SessionStore, participant: str, *, turns: int = 3) -> Joined:
+    """Have a conversation that is over: its participant left, and its job gave the lease back."""
+    joined = await talk(store, participant, turns=turns)
+    await store.leave(joined.lease)
+    await store.release(joined.lease)
+    return joined
+
+
+async def pass_time(raw: Any, seconds: float) -> None:
+    """Let time pass for everything that Redis holds."""
+    await raw.eval(PASS_TIME, 0, round(seconds * 1000))
+
+
+async def dump(raw: Any) -> dict[bytes, Any]:
+    """Return everything that Redis holds; DUMP itself orders a hash by how it was filled."""
+    readers = {
+        b"hash": raw.hgetall,
+        b"list": lambda key: raw.lrange(key, 0, -1),
+        b"set": raw.smembers,
+        b"stream": raw.xrange,
+        b"string": raw.get,
+        b"zset": lambda key: raw.zrange(key, 0, -1, withscores=True),
+    }
+    return {key: await readers[await raw.type(key)](key) for key in await raw.keys()}
