@@ -293,7 +293,7 @@ def _seal(aead: AESGCM, plain: bytes, aad: bytes) -> bytes:
 def _open(
     aead: AESGCM, sealed: bytes, aad: bytes, what: str, session_id: str | None = None
 ) -> bytes:
-    if len(sealed) < 1 + NONCE_BYTES + TAG_BYTES or sealed[0] == 0:
+    if len(sealed) < 1 + NONCE_BYTES + TAG_BYTES:
         raise SealBroken(what, session_id)
     if sealed[0] > SCHEMA_VERSION and not _is_relabelled(aead, sealed, aad):
         raise UnknownSchema(sealed[0])

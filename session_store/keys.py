@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from session_store.errors import InvalidValue
@@ -80,6 +81,7 @@ class ParticipantKeys(NamedTuple):
     prefix: str
 
     @classmethod
+    @lru_cache(maxsize=10_000)
     def of(cls, participant: str) -> ParticipantKeys:
         """Derive the shard from the pseudonym.
 

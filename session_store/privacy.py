@@ -20,6 +20,7 @@ from session_store.errors import (
 )
 from session_store.journal import created_at
 from session_store.keys import MAX_RETENTION
+from session_store.reading import time_of
 
 if TYPE_CHECKING:
     from session_store.backends.base import Consent, Erased
@@ -199,7 +200,7 @@ async def _person(store: SessionStore, participant: str) -> dict[str, Any] | Non
         return None
     agreed = None if stored.consent is None else _consent_state(stored.consent)
     return {
-        "created": _time(stored.created).isoformat(),
+        "created": time_of(stored.created).isoformat(),
         "consent": agreed
         and {"given": agreed.given, "version": agreed.version, "at": agreed.at.isoformat()},
         "retention_s": None if stored.retention_ms is None else stored.retention_ms / 1000,
@@ -246,8 +247,4 @@ async def _audited(store: SessionStore, participant: str) -> list[dict[str, str]
 
 
 def _consent_state(noted: Consent) -> ConsentState:
-    return ConsentState(noted.given, noted.version, _time(noted.at))
-
-
-def _time(unix_ms: int) -> datetime:
-    return datetime.fromtimestamp(unix_ms / 1000, UTC)
+    return ConsentState(noted.given, noted.version, time_of(noted.at))

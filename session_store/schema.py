@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-import orjson
+from pydantic_core import from_json
 
 from session_store.models import SCHEMA_VERSION, SessionContent, Turn
 
@@ -36,7 +36,9 @@ def read_turn(schema: int, plain: bytes) -> Turn:
     Raises:
         ValueError: the text is no turn of that version.
     """
-    data = orjson.loads(plain)
+    if schema == SCHEMA_VERSION:
+        return Turn.model_validate_json(plain)
+    data = from_json(plain)
     for version in range(schema, SCHEMA_VERSION):
         data = STEPS[version].turn(data)
     return Turn.model_validate(data)
@@ -48,7 +50,9 @@ def read_content(schema: int, plain: bytes) -> SessionContent:
     Raises:
         ValueError: the text is no content of that version.
     """
-    data = orjson.loads(plain)
+    if schema == SCHEMA_VERSION:
+        return SessionContent.model_validate_json(plain)
+    data = from_json(plain)
     for version in range(schema, SCHEMA_VERSION):
         data = STEPS[version].content(data)
     return SessionContent.model_validate(data)

@@ -415,11 +415,12 @@ class SessionStore:
         self, participant: str, session_id: str, *, claim: bool = True
     ) -> AgentPresence:
         """Tell whether the session has an agent; ``claim`` as ``expect_agent`` in ``open``."""
-        return await self.backend.expect_agent(participant, session_id, claim=claim)
+        wanted = _session_id(session_id) or ""
+        return await self.backend.expect_agent(participant, wanted, claim=claim)
 
     async def give_back_claim(self, participant: str, session_id: str) -> None:
         """Say that no agent was dispatched after all: the next one to ask may do it."""
-        await self.backend.give_back_claim(participant, session_id)
+        await self.backend.give_back_claim(participant, _session_id(session_id) or "")
 
     async def load(
         self, participant: str, session_id: str, *, last: int | None = None
@@ -440,9 +441,7 @@ class SessionStore:
         stored = await self.backend.load(participant, wanted, last=last)
         return None if stored is None else Loaded(*self._read(participant, stored))
 
-    async def sessions(
-        self, participant: str, *, offset: int = 0, limit: int = 20
-    ) -> SessionPage:
+    async def sessions(self, participant: str, *, offset: int = 0, limit: int = 20) -> SessionPage:
         """List a participant's sessions, newest first, without their turns.
 
         One whose content does not open is listed as not ``readable``; ``load`` says why.
@@ -513,6 +512,7 @@ class SessionStore:
         Writes that are still on their way answer ``SessionGone``. ``known`` session ids save a
         round trip. ``Erased.left_over`` counts what is still there after it: nothing.
         """
+        known = [_session_id(session_id) or "" for session_id in known]
         for name in [name for name in self._data_keys if name[0] == participant]:
             del self._data_keys[name]
         erased = await self.backend.erase(participant, self.keyring.primary, known)
@@ -537,8 +537,7 @@ class SessionStore:
             return Replayed.ERASED
         except (LeaseLost, WriteConflict, SequenceGap):
             late = [
-                LateTurn(int(lease.fence), turn.seq, turn.tag_before, turn.sealed)
-                for turn in turns
+                LateTurn(int(lease.fence), turn.seq, turn.tag_before, turn.sealed) for turn in turns
             ]
             try:
                 await self.backend.append_late(lease, late)
@@ -564,7 +563,10 @@ class SessionStore:
         return Candidate(new_session_id(), self.keyring.new_data_key(participant))
 
     def _load_name(self, load_id: str) -> str:
-        return self.keyring.fingerprint("load", load_id) if load_id else ""
+        try:
+            return self.keyring.fingerprint("load", load_id) if load_id else ""
+        except UnicodeEncodeError:
+            raise InvalidValue("a load id must be valid Unicode text") from None
 
     def _data_key(self, participant: str, wrapped: WrappedKey) -> DataKey:
         name = (participant, wrapped)

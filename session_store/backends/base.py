@@ -247,9 +247,7 @@ class SideChannel(Protocol):
         """
         ...
 
-    async def count(
-        self, day: date, people: Collection[str], counters: Mapping[str, int]
-    ) -> None:
+    async def count(self, day: date, people: Collection[str], counters: Mapping[str, int]) -> None:
         """Add participants and counts to a day (UTC)."""
         ...
 

@@ -66,7 +66,7 @@ class MemoryBackend(PeopleInMemory):
         op = self._begin(participant)
         record, created = op.find(wanted, candidate, mode=mode, exact=False)
         if not created:
-            record.last_seen = record.listed_at = op.now
+            op.see(record)
             window_until = op.now + self._rules.window_ms(record.reconnect_count)
             record.window_until = max(record.window_until, window_until)
             op.look_by(record, window_until)
@@ -94,7 +94,7 @@ class MemoryBackend(PeopleInMemory):
             if record.counted:
                 op.count_return(record)
             record.state = "live"
-            record.last_seen = record.listed_at = op.now
+            op.see(record)
             record.arrival = attempt
             record.agent_by = 0
             record.load = load or record.load
@@ -109,7 +109,7 @@ class MemoryBackend(PeopleInMemory):
         if record.state == "live":
             visit_ms = record.close_visit(op.now)
             record.state = "away"
-            record.last_seen = record.listed_at = op.now
+            op.see(record)
             record.window_until = op.now + self._rules.window_ms(record.reconnect_count)
             op.look_by(record, record.window_until)
             op.tell(EventType.PARTICIPANT_LEFT, record.id, visit_ms=visit_ms)

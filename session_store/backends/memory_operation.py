@@ -79,6 +79,16 @@ class Operation:
             raise LeaseLost(lease.session_id, int(lease.fence))
         return record
 
+    def see(self, record: SessionRecord) -> None:
+        """Note that the participant was seen in this session: it is the newest from now on.
+
+        Also among those of the same millisecond, and where the clock went back.
+        """
+        others = self.person.sessions.values() if self.person else ()
+        newest = max((each.listed_at for each in others if each is not record), default=0)
+        record.last_seen = self.now
+        record.listed_at = max(self.now, newest + 1)
+
     def touch(self, *records: SessionRecord) -> None:
         """Let what was written live on."""
         if self.person is not None:
@@ -187,7 +197,7 @@ class Operation:
         record.fence = max(record.fence + 1, self.now)
         record.lease_until = self.now + self._rules.lease_ms
         record.epoch_start = record.seq + 1
-        record.last_seen = record.listed_at = self.now
+        self.see(record)
         record.agent_by = 0
         record.load = attempt.load or record.load
         self.look_by(record, record.lease_until)
@@ -238,11 +248,11 @@ class Operation:
             candidate.session_id,
             person.wrapped.data_key_id,
             last_seen=self.now,
-            listed_at=self.now,
             window_until=self.now + self._rules.window_ms(0),
             keep_ms=person.retention_ms,
         )
         person.sessions[record.id] = record
+        self.see(record)
         self.look_by(record, record.window_until)
         self.tell(EventType.SESSION_CREATED, record.id)
         return record

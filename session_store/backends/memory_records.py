@@ -65,11 +65,11 @@ class SessionRecord:
     id: str
     data_key_id: str
     last_seen: int
-    listed_at: int
-    """By which the session is listed: ``last_seen`` at its last arrival or departure."""
     window_until: int
     keep_ms: int | None
     """The participant's own retention."""
+    listed_at: int = 0
+    """By which the session is listed: ``last_seen`` at its last arrival or departure."""
     expires_at: int = 0
     state: str = "new"
     reconnect_count: int = 0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from session_store.backends.base import LeaseRef
-    from session_store.backends.transport.pipeline import Argument
+    from session_store.backends.transport.call import Argument
     from session_store.backends.transport.transport import Transport
     from session_store.settings import StoreSettings
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         LeaseRef,
         StoredSession,
     )
-    from session_store.backends.transport.pipeline import Argument
+    from session_store.backends.transport.call import Argument
     from session_store.events import Event
 
 
@@ -67,7 +67,7 @@ class RedisSessions(RedisCalls):
         reply = await self._write(
             "arrive",
             lease,
-            (keys.session(lease.session_id), keys.sessions, keys.due, keys.data_key),
+            _all_of(keys, lease.session_id),
             (lease.participant, lease.session_id, *proof(lease), attempt, load, self._retention_ms),
         )
         return Arrived(reply[1] == b"1", int(reply[2]), events_in(reply[3]))
@@ -79,7 +79,7 @@ class RedisSessions(RedisCalls):
         reply = await self._write(
             "leave",
             lease,
-            (keys.session(lease.session_id), keys.sessions, keys.due, keys.data_key),
+            _all_of(keys, lease.session_id),
             (*who, *proof(lease), self._retention_ms, *self._windows),
         )
         return Left(int(reply[1]), events_in(reply[2]))
@@ -93,7 +93,7 @@ class RedisSessions(RedisCalls):
         reply = await self._write(
             "append",
             lease,
-            (keys.session(session_id), keys.turns(session_id), keys.data_key, keys.sessions),
+            _record_of(keys, session_id),
             (
                 *proof(lease),
                 self._retention_ms,
@@ -114,12 +114,7 @@ class RedisSessions(RedisCalls):
         for turn in turns:
             args += turn
         session_id = lease.session_id
-        touched = (
-            keys.session(session_id),
-            keys.turns(session_id),
-            keys.data_key,
-            keys.sessions,
-        )
+        touched = _record_of(keys, session_id)
         reply = await self._write("append_late", lease, touched, args, durable=True)
         return int(reply[1])
 
@@ -131,7 +126,7 @@ class RedisSessions(RedisCalls):
         reply = await self._write(
             "update",
             lease,
-            (keys.session(lease.session_id), keys.data_key, keys.sessions),
+            _record_of(keys, lease.session_id),
             (*proof(lease), self._retention_ms, version, content, witness_seq),
             durable=True,
         )
@@ -150,7 +145,7 @@ class RedisSessions(RedisCalls):
         """See ``Backend.edit``."""
         keys = ParticipantKeys.of(participant)
         args = ("", "", data_key_id, self._retention_ms, version, content, witness_seq)
-        touched = (keys.session(session_id), keys.data_key, keys.sessions)
+        touched = _record_of(keys, session_id)
         reply = await self._run("update", touched, args, durable=True)
         if reply[0] != b"OK":
             raise refusal(reply[0], reply, session_id, "0")
@@ -325,4 +320,20 @@ def _begin_of_event(lease: LeaseRef) -> str:
     return (
         f'{{"v":{EVENT_VERSION},"type":"{EventType.TURN_APPENDED}",'
         f'"participant":"{lease.participant}","session_id":"{lease.session_id}","seq":'
+    )
+
+
+def _record_of(keys: ParticipantKeys, session_id: str) -> tuple[str, ...]:
+    """Return what must live as long as a session: it, its turns, and what finds and opens them."""
+    return (keys.session(session_id), keys.turns(session_id), keys.data_key, keys.sessions)
+
+
+def _all_of(keys: ParticipantKeys, session_id: str) -> tuple[str, ...]:
+    """Return the same and the deadlines, in the order of ``arrive`` and ``leave``."""
+    return (
+        keys.session(session_id),
+        keys.sessions,
+        keys.due,
+        keys.data_key,
+        keys.turns(session_id),
     )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
     from datetime import date
 
-    from session_store.backends.transport.pipeline import Argument
+    from session_store.backends.transport.call import Argument
     from session_store.backends.transport.transport import Transport
 
 _LIFETIME_S = int(LONG_LIFETIME.total_seconds())

@@ -26,7 +26,7 @@ def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def session_in(  # noqa: PLR0913 (the parts of a reply)
+def session_in(  # noqa: PLR0913, PLR0917 (the parts of a reply, in their order)
     session_id: str,
     now: bytes,
     data_key: Sequence[bytes | None],

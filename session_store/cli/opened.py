@@ -31,6 +31,7 @@ class Environment:
 
     def __init__(self) -> None:
         self.env_file = ENV_FILE
+        self.debug = False
 
     def settings(self) -> StoreSettings:
         """Read the settings.
@@ -62,7 +63,7 @@ async def opened_backend(settings: StoreSettings) -> AsyncIterator[RedisBackend]
 
 
 @asynccontextmanager
-async def opened_store(settings: StoreSettings) -> AsyncIterator[SessionStore]:
+async def opened_store(settings: StoreSettings) -> AsyncIterator[tuple[RedisBackend, SessionStore]]:
     """Reach Redis, with the keys that it was written with.
 
     Raises:
@@ -74,9 +75,8 @@ async def opened_store(settings: StoreSettings) -> AsyncIterator[SessionStore]:
         # Unlike ``SessionStore.check`` it leaves no proofs: looking must not be the first write.
         keyring.verify_check_values(await backend.check_values({}))
         analytics = Analytics(backend.side)
-        store = SessionStore(backend, keyring, hooks=[analytics])
         try:
-            yield store
+            yield backend, SessionStore(backend, keyring, hooks=[analytics])
         finally:
             await analytics.aclose()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from session_store.events import Event
 
 _GAP: Final = "  "
+_UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 """Of cells that hold just this word."""
 
@@ -36,12 +38,12 @@ class Column:
 
 def document(data: Any) -> None:
     """Print one JSON document."""
-    _write(orjson.dumps(data, default=_plain, option=orjson.OPT_INDENT_2).decode())
+    _write(_json(data, indent=2))
 
 
 def line(data: Any) -> None:
     """Print one line of JSON, now."""
-    _write(orjson.dumps(data, default=_plain).decode())
+    _write(_json(data))
 
 
 def say(text: str) -> None:
@@ -95,16 +97,13 @@ def ago(at: datetime, now: datetime) -> str:
 
 
 def span(seconds: float) -> str:
-    """Write a duration in its largest unit, or the two largest from an hour on."""
-    whole = round(seconds)
-    if whole < 60:  # noqa: PLR2004 (seconds of a minute)
-        return f"{whole} s"
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
-    if not hours:
-        return f"{minutes} min"
-    if not days:
-        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
-    return f"{days} d {hours % 24} h" if hours % 24 else f"{days} d"
+    """Write a duration with its two largest units."""
+    left, parts = round(seconds), []
+    for unit, length in _UNITS:
+        count, left = divmod(left, length)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
 
 
 def event_line(event: Event) -> str:
@@ -150,7 +149,17 @@ def _table_for_people(columns: Sequence[Column], rows: Sequence[Sequence[str]]) 
     Console(highlight=False, soft_wrap=not any(column.wraps for column in columns)).print(shown)
 
 
+def _json(data: Any, indent: int | None = None) -> str:
+    # An encoding that lacks a letter must not break the document.
+    is_ascii = sys.stdout.encoding.lower() not in {"utf-8", "utf8"}
+    return json.dumps(data, default=_plain, indent=indent, ensure_ascii=is_ascii, allow_nan=False)
+
+
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return as_dict(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
     raise TypeError(type(value).__name__)

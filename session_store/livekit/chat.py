@@ -76,13 +76,6 @@ def item_of(turn: Turn) -> llm.ChatItem:
             return llm.AgentHandoff.model_validate({**details, **common})
 
 
-def once_each(turns: Iterable[RecordedTurn]) -> tuple[RecordedTurn, ...]:
-    """Leave out late turns that are in the record too: the page had sent them to the successor."""
-    turns = tuple(turns)
-    in_record = {each.turn.id for each in turns if not each.late}
-    return tuple(each for each in turns if not (each.late and each.turn.id in in_record))
-
-
 def chat_context(turns: Sequence[RecordedTurn], newest: int) -> llm.ChatContext:
     """Build what the model is given: the newest items, never a tool's output without its call."""
     kept = [recorded.turn for recorded in turns if recorded.turn.kind is not TurnKind.HANDOFF]

@@ -21,7 +21,7 @@ from session_store.errors import (
 )
 from session_store.lease import LeaseKeeper
 from session_store.livekit.attendance import Attendance
-from session_store.livekit.chat import chat_context, once_each, unanswered
+from session_store.livekit.chat import chat_context, unanswered
 from session_store.livekit.greeting import Visit
 from session_store.livekit.owner import load_id_of
 from session_store.livekit.record import RecordChannel
@@ -84,7 +84,7 @@ class Conversation:
         self._room_options = room_options
         self._words = words
         self._outcome = joined.outcome
-        self._turns = once_each(joined.turns)
+        self._turns = joined.turns
         self._visit = joined.session.visit
         self._listeners: list[Callable[[], None]] = []
         self._tasks = KeptTasks(logger)

@@ -93,6 +93,6 @@ class Transcript:
             self._show(recorded)
 
     def _show(self, recorded: RecordedTurn) -> None:
-        # A late turn's number is one of another lease: the page would put it in a wrong place.
+        # A late turn has no number of its own; the page is given its place by the gateway.
         if not recorded.late:
             self._channel.turn(recorded, saved=recorded.seq <= self._lease.saved_seq)

@@ -355,6 +355,22 @@ async def test_the_clock_jumps_backwards(backend: Backend, world: World, back_s:
     assert stored.talk_ms >= 0
 
 
+async def test_the_newest_session_stays_so_when_the_clock_goes_back(
+    backend: Backend, world: World
+) -> None:
+    """Whoever goes on with a session finds it again, whatever time its neighbours were seen."""
+    await open_session(backend)
+    newest, _ = await open_session(backend, mode=OpenMode.NEW)
+    # Back behind the time at which both were seen.
+    await world.pass_time(-3600)
+    job = await join(backend)
+    await backend.arrive(job.lease, "a", "")
+    await backend.leave(job.lease)
+    await backend.release(job.lease)
+    again, _ = await open_session(backend)
+    assert newest.session.id == job.id == again.session.id
+
+
 async def test_a_stranger_is_nobody(store: SessionStore) -> None:
     """Reading, closing, deleting and erasing somebody unknown answers so, without an error."""
     who = pseudonym("a stranger")

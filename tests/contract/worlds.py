@@ -17,7 +17,7 @@ from session_store.backends.redis import RedisBackend
 from session_store.keys import ParticipantKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from session_store.backends.base import Backend
     from session_store.crypto import Keyring
@@ -168,11 +168,14 @@ class RedisWorld:
 
     async def dump(self) -> object:
         """See ``World.dump``."""
-        return {key: await self.raw.dump(key) for key in sorted(await self.raw.keys())}
+        keys = sorted(await self.raw.keys())
+        return dict(zip(keys, await self._each("DUMP", keys), strict=True))
 
     async def lifetimes(self) -> Mapping[str, int]:
         """See ``World.lifetimes``."""
-        return {key.decode(): await self.raw.pttl(key) for key in await self.raw.keys()}
+        keys = await self.raw.keys()
+        lives = await self._each("PTTL", keys)
+        return {key.decode(): left for key, left in zip(keys, lives, strict=True)}
 
     async def due(self, participant: str) -> Mapping[str, int]:
         """See ``World.due``."""
@@ -187,3 +190,10 @@ class RedisWorld:
         """See ``World.aclose``."""
         await asyncio.gather(*(close() for close in self._made))
         await self.raw.aclose()
+
+    async def _each(self, command: str, keys: Sequence[bytes]) -> list[Any]:
+        async with self.raw.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.execute_command(command, key)
+            answers: list[Any] = await pipe.execute()
+            return answers

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,9 +12,10 @@ import pytest
 from session_store import StoreSettings
 from tests.integration.conftest import write_key_file
 from tests.servers.cluster import cluster
-from tests.servers.process import standalone
+from tests.servers.process import Login, standalone
 from tests.servers.sentinels import sentinel_set
 from tests.servers.tls import tls_redis
+from tests.servers.users import TESTER, password_of, write_users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,9 +63,26 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TLSRedis]:
 
 
 @pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Redis with the users that this project ships."""
+    folder = tmp_path_factory.mktemp("guarded")
+    users = write_users(folder / "users.acl")
+    login = Login(TESTER, password_of(TESTER))
+    with standalone(folder, "--aclfile", str(users), login=login) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return one key file for the run: a Redis remembers which keys it was written with."""
-    return write_key_file(tmp_path_factory.mktemp("keys") / "keys.json")
+    """Return one key file for the run: a Redis remembers which keys it was written with.
+
+    It has a second key, so that there is something to rotate.
+    """
+    path = write_key_file(tmp_path_factory.mktemp("keys") / "keys.json")
+    keys = json.loads(path.read_text())
+    keys["keys"]["k-0"] = base64.b64encode(secrets.token_bytes(32)).decode()
+    path.write_text(json.dumps(keys))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -113,7 +113,7 @@ async def _manage(store: SessionStore, person: str) -> None:
     who = store.pseudonym(person)
     [first] = (await store.sessions(who)).sessions
     second = (await store.open_new(who)).session
-    assert await store.set_title(who, first.id, "Cooking")
+    assert (await store.set_title(who, first.id, "Cooking")).title == "Cooking"
     listed = (await store.sessions(who)).sessions
     assert [(each.id, each.content.title) for each in listed] == [
         (second.id, None),
@@ -125,6 +125,7 @@ async def _manage(store: SessionStore, person: str) -> None:
     assert await store.load(who, second.id) is None
 
     assert await set_retention(store, who, timedelta(hours=1))
+    assert await set_retention(store, who, None)
     assert await set_consent(store, who, given=True, version="2")
     agreed = await consent(store, who)
     assert agreed is not None
@@ -139,11 +140,15 @@ async def _manage(store: SessionStore, person: str) -> None:
 
 async def _let_end(settings: StoreSettings, person: str) -> None:
     """A sweeper finds what is due: the resume window of somebody who left has passed."""
-    hasty = settings.model_copy(update={"resume_window_first_s": 0.01})
+    hasty = settings.model_copy(update={"resume_window_first_s": 0.01, "max_turns": 2})
     store = SessionStore.from_settings(hasty)
     try:
         who = store.pseudonym(f"{person}, later")
         joined = await store.join(who)
+        await store.append(joined.lease, [store.seal(joined.lease, turn) for turn in turns(1, 9)])
+        loaded = await store.load(who, joined.session.id)
+        assert loaded is not None
+        assert [each.turn for each in loaded.turns] == turns(8, 9)
         await store.leave(joined.lease)
         await store.release(joined.lease)
         sweeper = Sweeper(store)
@@ -173,7 +178,7 @@ async def _hear(stream: AsyncGenerator[Event | EventsMissed, None], people: Sequ
     """All that was done was published, in its order."""
     awaited = [(EventType.SESSION_CREATED, who) for who in people]
     awaited += [(EventType.ERASED, people[-1])]
-    heard = []
+    heard: list[tuple[EventType, str]] = []
     async with asyncio.timeout(10):
         while not set(awaited) <= set(heard):
             event = await anext(stream)

@@ -34,9 +34,7 @@ async def test_the_store_works_with_sentinels(
     await use_everything(settings, "maria")
 
 
-async def test_the_store_works_on_a_cluster(
-    clustered: ClusterSet, settings_for: Settings
-) -> None:
+async def test_the_store_works_on_a_cluster(clustered: ClusterSet, settings_for: Settings) -> None:
     """Every operation works for people on every primary, and its events are heard on any."""
     settings = settings_for(clustered.url, durability="replicated", publish_turns=True)
     await use_everything(settings, *MANY)

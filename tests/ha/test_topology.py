@@ -21,7 +21,7 @@ from redis.sentinel import MasterNotFoundError
 from session_store.backends.transport.topology import topology_of
 from session_store.errors import InvalidValue
 from session_store.keys import SHARDS
-from tests.servers.process import QUICK, Server, free_port, running
+from tests.servers.process import QUICK, Login, Server, free_port, running
 from tests.servers.sentinels import SERVICE
 from tests.servers.tls import Authority
 
@@ -79,7 +79,7 @@ async def test_a_connection_begins_with_nothing_but_its_login(
 ) -> None:
     """AUTH is all: no library name, no HELLO, no notifications."""
     settings = settings_for(f"redis://:right@{locked.name}")
-    with locked.client(password="right") as client:
+    with locked.client(Login(None, "right")) as client:
         client.config_resetstat()
         async with connected(settings) as topology:
             await call(topology.nodes()[0], "PING")

@@ -16,6 +16,7 @@ from session_store.spool import Spool, SpoolReport
 from tests.integration.stage import Stage
 from tests.integration.test_recorder import away, back
 from tests.integration.test_store import age
+from tests.servers.process import QUICK, Server, running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -299,7 +300,7 @@ async def test_without_a_spool_a_loss_is_said(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The log says how many turns are lost, and which setting keeps them; nothing of what it was."""
+    """The log says how many turns are lost, and which setting keeps them; not what they were."""
     monkeypatch.setattr("session_store.livekit.conversation.FLUSH_S", 0.2)
     first = await stage().join()
     await away(raw)
@@ -312,22 +313,39 @@ async def test_without_a_spool_a_loss_is_said(
     assert "last words" not in str([vars(each) for each in caplog.records])
 
 
-@pytest.mark.parametrize("has_spool", [True, False])
+def stall(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Let this job's turns be on their way to the store until the event is set."""
+    append, arrived = stage.store.append, asyncio.Event()
+
+    async def stalled(lease: Any, turns: Any) -> int:
+        if lease is stage.conversation._lease:
+            await arrived.wait()
+        return await append(lease, turns)
+
+    monkeypatch.setattr(stage.store, "append", stalled)
+    return arrived
+
+
+@pytest.mark.parametrize("spool", ["spool", None])
 async def test_what_a_stalled_job_could_not_write_comes_in_late(
-    stage: Callable[..., Stage], raw: Any, tmp_path: Path, has_spool: bool
+    stage: Callable[..., Stage],
+    raw: Any,
+    tmp_path: Path,
+    spool: str | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Taken over meanwhile, its words are kept beside the successor's, in the order of time."""
-    spool_dir = tmp_path / "spool" if has_spool else None
+    spool_dir = tmp_path / spool if spool else None
     first = await stage(spool_dir=spool_dir).join()
     say(first, "before")
     await first.conversation._recorder.flush(5)
-    await away(raw)
-    say(first, "in the outage")
-    await raw.config_set("maxmemory", "0")
+    arrived = stall(first, monkeypatch)
+    say(first, "while it stalls")
     await first.conversation._keeper.aclose()
     await age(raw, first.store, "maria", first.conversation.session_id, 5)
     second = await stage().join()
     say(second, "after")
+    arrived.set()
     await first.until(lambda: first.job.shutdowns != [])
     await first.end()
     if spool_dir is not None:
@@ -336,28 +354,27 @@ async def test_what_a_stalled_job_could_not_write_comes_in_late(
     turns = (await stored(second)).turns
     assert [(each.turn.text, each.late) for each in turns] == [
         ("before", False),
-        ("in the outage", True),
+        ("while it stalls", True),
         ("after", False),
     ]
 
 
+@pytest.mark.parametrize("by", ["itself", "somebody else"])
 async def test_an_erased_conversation_is_not_spooled(
-    stage: Callable[..., Stage], raw: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stage: Callable[..., Stage], tmp_path: Path, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether this job erased it or another one did, nothing of it is left on the disk."""
-    monkeypatch.setattr("session_store.livekit.conversation.FLUSH_S", 0.2)
-    for erases_itself in (True, False):
-        first = await stage(spool_dir=tmp_path / "spool").join()
-        await away(raw)
-        say(first, "forget this")
-        await raw.config_set("maxmemory", "0")
-        if erases_itself:
-            await first.conversation.erase()
-        else:
-            await first.store.erase(first.participant)
-            await first.until(lambda first=first: first.job.shutdowns != [])  # type: ignore[misc]
-        await first.end()
-    assert list(tmp_path.glob("spool/*")) == []  # noqa: ASYNC240 (a test's own folder)
+    """Whoever erased it, the words that were still on their way are not left on the disk."""
+    first = await stage(spool_dir=tmp_path / "spool").join()
+    stall(first, monkeypatch)
+    say(first, "forget this")
+    if by == "itself":
+        await first.conversation.erase()
+    else:
+        await first.store.erase(first.participant)
+        await first.until(lambda: first.job.shutdowns != [])
+    assert first.conversation._recorder.waiting == 1
+    await first.end()
+    assert not (tmp_path / "spool").exists()
 
 
 async def test_late_turns_are_told_to_the_model_in_their_place(
@@ -457,3 +474,35 @@ async def test_a_full_memory_silences_nobody(
     kept = await texts(first)
     assert kept[-1] == "kept again"
     assert "What is my name?" not in kept
+
+
+async def test_a_conversation_goes_on_while_redis_hangs(
+    make_store: Callable[..., SessionStore], settings: StoreSettings, tmp_path: Path
+) -> None:
+    """Words are answered and shown as not saved yet; when Redis wakes, each is marked as saved."""
+    server = Server(tmp_path / "redis", *QUICK)
+    with running(server):
+        url = f"redis://{server.name}/0"
+        store = make_store(redis_url=url, redis_timeout_s=0.3, redis_retry_s=0.1)
+        stage = await (await Stage(store, settings).join()).start()
+        await stage.until(lambda: len(stage.said()) == 1)
+        await stage.conversation._recorder.flush(5)
+        server.pause()
+        await asyncio.sleep(0.5)
+        await spoken_to(stage, "my name is Maria")
+        await stage.until(lambda: len(stage.said()) == 2)
+        shown = [each for each in stage.job.room.sent if each["type"] == "turn"][-2:]
+        assert [(each["role"], each["saved"]) for each in shown] == [
+            ("user", False),
+            ("assistant", False),
+        ]
+        server.resume()
+        assert await stage.conversation._recorder.flush(10)
+
+        def marked() -> set[str]:
+            marks = [each for each in stage.job.room.sent if each["type"] == "saved"]
+            return {turn["id"] for each in marks for turn in each["turns"]}
+
+        await stage.until(lambda: {each["id"] for each in shown} <= marked())
+        assert await texts(stage) == [stage.said()[0], "my name is Maria", stage.said()[1]]
+        await stage.end()

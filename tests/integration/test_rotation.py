@@ -13,7 +13,8 @@ import pytest
 from session_store import UnknownKey, WrongKey
 from session_store.keys import SHARDS, ParticipantKeys, kek_of
 from session_store.rotation import RotationProgress, rotate_keys
-from tests.integration.keeping import dump, talk, talk_and_go, turn
+from session_store.sweeper import Sweeper
+from tests.integration.keeping import dump, pass_time, talk, talk_and_go, turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -327,3 +328,20 @@ async def test_progress_is_told(processes: Processes) -> None:
 
     assert told[-1] == RotationProgress("old", number=3, shards_done=SHARDS, rewrapped=1)
     assert [each.shards_done for each in told if each.number == 1][:2] == [64, 128]
+
+
+async def test_who_talks_for_more_than_a_week_is_not_missed(processes: Processes, raw: Any) -> None:
+    """The list of wrapped keys outlives the longest conversation, or its data would be lost."""
+    before = processes.store("old", "new", primary="old")
+    who = before.pseudonym("maria")
+    joined = await talk(before, who)
+    for _ in range(18):
+        await pass_time(raw, 12 * 3600)
+        await before.renew(joined.lease.ref)
+        await Sweeper(before).sweep()
+
+    report = await rotate_keys(processes.store("old", "new", primary="new"))
+
+    assert report.rewrapped == 1
+    after = processes.store("new", primary="new")
+    assert await after.load(who, joined.session.id) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import sys
@@ -266,3 +267,36 @@ async def test_processes_that_replay_at_once_share_the_work(
         loaded = await store.load(each.session.participant, each.session.id)
         assert loaded is not None
         assert [each.turn.id for each in loaded.turns] == ["t1", "t2"]
+
+
+async def test_the_main_process_of_the_worker_replays(
+    store: SessionStore,
+    redis_url: str,
+    key_file: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From its start on, and once more at its end: its last jobs ended a moment before."""
+    for name, value in {
+        "LIVEKIT_URL": "ws://127.0.0.1:1",
+        "LIVEKIT_API_KEY": "key",
+        "LIVEKIT_API_SECRET": "secret",
+        "REJOIN_REDIS_URL": redis_url,
+        "REJOIN_KEY_FILE": str(key_file),
+        "REJOIN_SPOOL_DIR": str(folder),
+    }.items():
+        monkeypatch.setenv(name, value)
+    worker = importlib.import_module("agent.worker")
+    spool = Spool(folder)
+    joined = await store.join(store.pseudonym("maria"))
+    spool.write(joined.lease.ref, [store.seal(joined.lease, turn(1))])
+    worker.server.emit("worker_started")
+    async with asyncio.timeout(10):
+        while list(folder.glob("*.spool")):  # noqa: ASYNC240 (a test's own folder)
+            await asyncio.sleep(0.01)
+    spool.write(joined.lease.ref, [store.seal(joined.lease, turn(2))])
+    await worker._tasks.aclose()
+    loaded = await store.load(joined.session.participant, joined.session.id)
+    assert loaded is not None
+    assert [each.turn.id for each in loaded.turns] == ["t1", "t2"]
+    assert list(folder.iterdir()) == []  # noqa: ASYNC240 (the same)

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import redis
 from redis.backoff import NoBackoff
@@ -61,12 +61,26 @@ def wait_until(condition: Callable[[], bool], what: str, *, timeout_s: float = S
         time.sleep(_POLL_S)
 
 
+class Login(NamedTuple):
+    """User and password; no user means the default one."""
+
+    user: str | None
+    password: str
+
+
 class Server:
     """A running ``redis-server``, or a sentinel, which is the same program."""
 
-    def __init__(self, folder: Path, *options: str, sentinel_config: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        sentinel_config: str | None = None,
+        login: Login | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
+        self._login = login
         self._folder = folder
         self._command = [str(redis_server.find_or_install())]
         if sentinel_config is not None:
@@ -86,8 +100,13 @@ class Server:
         """``host:port``."""
         return f"127.0.0.1:{self.port}"
 
-    def client(self, *, user: str | None = None, password: str | None = None) -> redis.Redis:
-        """Make a client that gives up soon and repeats nothing."""
+    def client(self, login: Login | None = None) -> redis.Redis:
+        """Make a client that gives up soon and repeats nothing.
+
+        Args:
+            login: user and password, instead of those that the server was started with.
+        """
+        user, password = login or self._login or (None, None)
         return redis.Redis(
             host="127.0.0.1",
             port=self.port,
@@ -190,8 +209,8 @@ def running(*servers: Server) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def standalone(folder: Path, *options: str) -> Iterator[Server]:
+def standalone(folder: Path, *options: str, login: Login | None = None) -> Iterator[Server]:
     """Run one Redis."""
-    server = Server(folder, *QUICK, *options)
+    server = Server(folder, *QUICK, *options, login=login)
     with running(server):
         yield server

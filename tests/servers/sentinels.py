@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.servers.process import QUICK, Server, running, wait_until
+from tests.servers.process import QUICK, Login, Server, running, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,14 +92,23 @@ def await_replicas(primary: Server, count: int) -> None:
 
 
 @contextlib.contextmanager
-def sentinel_set(folder: Path) -> Iterator[SentinelSet]:
-    """Run the six processes, and wait until everybody knows everybody."""
-    primary = Server(folder / "0", *QUICK)
+def sentinel_set(
+    folder: Path, *options: str, login: Login | None = None, config: str = ""
+) -> Iterator[SentinelSet]:
+    """Run the six processes, and wait until everybody knows everybody.
+
+    Args:
+        folder: for their data.
+        options: of the primary and the replicas.
+        login: with which tests look into these three.
+        config: more lines for the sentinels.
+    """
+    primary = Server(folder / "0", *QUICK, *options, login=login)
     follow = ("--replicaof", "127.0.0.1", str(primary.port))
-    replicas = [Server(folder / str(n), *QUICK, *follow) for n in (1, 2)]
+    replicas = [Server(folder / str(n), *QUICK, *options, *follow, login=login) for n in (1, 2)]
     with running(primary, *replicas):
         await_replicas(primary, len(replicas))
-        config = _CONFIG.format(service=SERVICE, port=primary.port, quorum=QUORUM)
+        config = _CONFIG.format(service=SERVICE, port=primary.port, quorum=QUORUM) + config
         sentinels = [Server(folder / f"s{n}", sentinel_config=config) for n in range(3)]
         with running(*sentinels):
             group = SentinelSet((primary, *replicas), sentinels)

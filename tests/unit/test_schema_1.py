@@ -220,3 +220,10 @@ def test_a_text_of_another_shape_is_no_turn(plain: bytes) -> None:
     """What opens but is no turn is a ValueError, which the store takes for a broken seal."""
     with pytest.raises(ValueError, match=r".+"):
         schema.read_turn(1, plain)
+
+
+def test_numbers_of_any_size_are_read_back() -> None:
+    """What a turn could be written with, it can be read with."""
+    turn = Turn(id="n", created_at=1.5, details={"large": 10**400, "small": -0.0})
+    plain = turn.model_dump_json(exclude_defaults=True).encode()
+    assert schema.read_turn(SCHEMA_VERSION, plain) == turn

@@ -6,7 +6,8 @@
 --   the first are missing: resend from seq + 1), {CONFLICT, seq} (another chain is stored),
 --   {GONE} or {LEASE_LOST}.
 local now = clock()
-local s = read_fields(KEYS[1], 'dkid', 'owner', 'fence', 'seq', 'epoch_start', 'head', 'keep_ms')
+local s = read_fields(KEYS[1], 'dkid', 'owner', 'fence', 'seq', 'epoch_start', 'head', 'keep_ms',
+  'touched')
 local last_turn = redis.call('LINDEX', KEYS[2], -1)
 local refused = refusal(s, ARGV[1], ARGV[2], ARGV[3])
 if refused then
@@ -49,14 +50,18 @@ for i = before + 1 + there, #ARGV do
 end
 local seq = digits(first + count - 1)
 local surplus = length - number(ARGV[5])
+local head = {}
 if surplus > 0 then
   local popped = redis.call('LPOP', KEYS[2], surplus)
-  redis.call('HSET', KEYS[1], 'seq', seq, 'last_seen', digits(now),
-    'head', string.sub(popped[#popped], -16))
-else
-  redis.call('HSET', KEYS[1], 'seq', seq, 'last_seen', digits(now))
+  head = { 'head', string.sub(popped[#popped], -16) }
 end
-touch(retention_ms, KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+-- The keys live an hour longer than what they hold, so they are touched now and then.
+local touched = s.touched or '0'
+if not last_turn or now - number(touched) > 60000 then
+  touch(retention_ms, KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+  touched = digits(now)
+end
+redis.call('HSET', KEYS[1], 'seq', seq, 'last_seen', digits(now), 'touched', touched, unpack(head))
 if ARGV[8] ~= '' then
   redis.pcall('PUBLISH', EVENTS, ARGV[8] .. seq .. ',"turns":' .. digits(count - math.max(there, 0))
     .. ',"at":' .. digits(now) .. '}')

@@ -1,5 +1,6 @@
+-- Uses: life
 -- The participant came while the job lives: a return if it was away, or if its load is new.
---   KEYS  session, sessions, due, data_key
+--   KEYS  session, sessions, due, data_key, turns
 --   ARGV  participant, id, owner, fence, dkid, attempt, load, retention_ms
 -- Returns {OK, counted ('1' or '0'), reconnect_count, events}, {GONE} or {LEASE_LOST}.
 -- The same attempt again gets the answer that was lost, counts nothing and tells nothing.
@@ -28,10 +29,10 @@ if s.arrival ~= ARGV[6] then
   if load ~= '' then
     redis.call('HSET', KEYS[1], 'load', load)
   end
-  redis.call('ZADD', KEYS[2], digits(now), ARGV[2])
+  make_newest(KEYS[2], ARGV[2], now)
   -- Its job may die from now on.
   due_by(KEYS[3], math.max(number(s.lease_until), now), ARGV[1], ARGV[2])
 end
-touch(retention_of(s, ARGV[8]), KEYS[1], KEYS[2], KEYS[4])
+touch(retention_of(s, ARGV[8]), KEYS[1], KEYS[2], KEYS[4], KEYS[5])
 touch_shared(KEYS[3])
 return { 'OK', counted, digits(count), events }

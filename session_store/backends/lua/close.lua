@@ -1,3 +1,4 @@
+-- Uses: life
 -- Ends a session now.
 --   KEYS  session, due
 --   ARGV  participant, id, retention_ms

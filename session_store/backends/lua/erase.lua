@@ -1,3 +1,4 @@
+-- Uses: life
 -- Erases a participant: the data key first, then every key of every session.
 --   KEYS  data_key, sessions, due, kek, then session and turns of each id
 --   ARGV  participant, kek_id, then the ids

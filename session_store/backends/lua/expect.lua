@@ -1,3 +1,4 @@
+-- Uses: life
 -- Asks whether the session has an agent, and claims the right to dispatch one if not.
 --   KEYS  session, due
 --   ARGV  participant, id, expect_ms (0: only ask; -1: give the claim back), grace_ms

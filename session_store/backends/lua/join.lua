@@ -1,3 +1,4 @@
+-- Uses: life, find
 -- Takes the lease, counts the arrival if it is one, and returns all that a job needs.
 --   KEYS, ARGV    those of find_or_create, then
 --   ARGV[14..17]  mode (resume, exact), owner (the attempt's nonce), load, lease_ms

@@ -1,5 +1,6 @@
+-- Uses: life
 -- The participant left: the resume window begins.
---   KEYS  session, sessions, due, data_key
+--   KEYS  session, sessions, due, data_key, turns
 --   ARGV  participant, id, owner, fence, dkid, retention_ms, window x 3
 -- Returns {OK, window_until, events}, {GONE} or {LEASE_LOST}. A second leave changes nothing.
 local now = clock()
@@ -18,10 +19,10 @@ if s.state == 'live' then
   window_until = now + window_of(number(s.reconnect_count), windows)
   redis.call('HSET', KEYS[1], 'state', 'away', 'last_seen', digits(now), 'arrived_at', '0',
     'window_until', digits(window_until), 'talk_ms', digits(number(s.talk_ms) + visit_ms))
-  redis.call('ZADD', KEYS[2], digits(now), ARGV[2])
+  make_newest(KEYS[2], ARGV[2], now)
   due_by(KEYS[3], window_until, ARGV[1], ARGV[2])
   tell(events, 'participant_left', now, ARGV[1], ARGV[2], visit_ms)
 end
-touch(retention_of(s, ARGV[6]), KEYS[1], KEYS[2], KEYS[4])
+touch(retention_of(s, ARGV[6]), KEYS[1], KEYS[2], KEYS[4], KEYS[5])
 touch_shared(KEYS[3])
 return { 'OK', digits(window_until), events }

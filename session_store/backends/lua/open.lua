@@ -1,3 +1,4 @@
+-- Uses: life, find
 -- Finds the session that may resume, else creates one; takes no lease. Whoever opens a session is
 -- there, so its resume window begins anew: it does not close on somebody who waits for an agent.
 --   KEYS, ARGV    those of find_or_create, then

@@ -1,3 +1,4 @@
+-- Uses: life
 -- Sets how long everything of a participant is kept.
 --   KEYS  data_key, sessions, due, then session and turns of each id
 --   ARGV  participant, retention_ms, own ('0': that is the default, so it is not noted), then ids

@@ -1,3 +1,4 @@
+-- Uses: life
 -- Does what is due with a session, or says when to look again.
 --   KEYS  data_key, sessions, due, kek, session, turns
 --   ARGV  participant, id, retention_ms, window x 3, grace_ms, the id of the key-encryption key
@@ -19,7 +20,8 @@ local events = {}
 
 local function later(outcome, at)
   redis.call('ZADD', KEYS[3], digits(at), participant .. ':' .. id)
-  touch_shared(KEYS[3])
+  -- The list of the key that wraps this data key, too: it must not end before the data key does.
+  touch_shared(KEYS[3], KEYS[4])
   return { outcome, digits(at), events }
 end
 
@@ -51,6 +53,10 @@ end
 local told = s.orphan == s.fence
 local lost_at = number(s.lease_until) + grace_ms
 local ends_at = resume_until(s, windows)
+if s.state ~= 'live' then
+  -- A retention may be shorter than the window.
+  ends_at = math.min(ends_at, erased_at)
+end
 if s.state == 'live' and lease_is_live(s, now) then
   return later('LATER', math.min(lost_at, ends_at + 1))
 end

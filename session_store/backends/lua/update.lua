@@ -1,5 +1,5 @@
 -- Replaces the sealed content, if it is still the version that the caller saw.
---   KEYS  session, data_key, sessions
+--   KEYS  session, turns, data_key, sessions
 --   ARGV  owner, fence ('' for both: without a lease), dkid, retention_ms, version seen,
 --         sealed content (as version + 1), number of the turn that it is a witness of
 -- Returns {OK, version}, {CONFLICT, version}, {GAP, seq} (the witness would be of a turn that is
@@ -17,7 +17,7 @@ if refused then
 end
 local seen, version = number(ARGV[5]), number(s.version)
 if version == seen + 1 and redis.call('HGET', KEYS[1], 'content') == ARGV[6] then
-  touch(retention_of(s, ARGV[4]), KEYS[1], KEYS[2], KEYS[3])
+  touch(retention_of(s, ARGV[4]), KEYS[1], KEYS[2], KEYS[3], KEYS[4])
   return { 'OK', s.version }
 end
 if version ~= seen then
@@ -27,5 +27,5 @@ if number(s.seq) < number(ARGV[7]) then
   return { 'GAP', s.seq }
 end
 redis.call('HSET', KEYS[1], 'version', digits(seen + 1), 'content', ARGV[6])
-touch(retention_of(s, ARGV[4]), KEYS[1], KEYS[2], KEYS[3])
+touch(retention_of(s, ARGV[4]), KEYS[1], KEYS[2], KEYS[3], KEYS[4])
 return { 'OK', digits(seen + 1) }

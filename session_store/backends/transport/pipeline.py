@@ -1,70 +1,35 @@
-"""Group commit: all calls of one moment go to a primary in one round trip.
+"""Group commit: all calls of one tick of the event loop go to a primary in one round trip.
 
-Calls that are made in the same tick of the event loop, or while a batch is on its way, form the
-next batch. Each caller gets its own reply or error.
+What is called while a batch is on its way forms the next one: few large batches cost both sides
+less than many small ones. A batch that takes long does not hold up others: they go out on another
+connection. Each caller gets its own reply or error.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import hiredis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from session_store.backends.scripts import Script
+from session_store.backends.transport.call import Call
+from session_store.backends.transport.wire import Wire
 from session_store.errors import NotReplicated
-from session_store.tasks import stop
+from session_store.tasks import KeptTasks, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from redis.asyncio.connection import AbstractConnection
+    from collections.abc import Sequence
 
     from session_store.backends.transport.node import Node
 
-MAX_BATCH: Final = 256
-"""Calls per round trip: a few milliseconds of Redis's time."""
+logger = logging.getLogger(__name__)
 
-Argument = str | bytes | int
-
-# Typed too narrowly in hiredis: as a tuple of one.
-_pack: Callable[[tuple[Argument, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """A command on its way, and who waits for its reply."""
-
-    command: tuple[Argument, ...]
-    """For a script, what follows its digest or text."""
-    reply: asyncio.Future[Any]
-    script: Script | None = None
-    durable: bool = False
-    """Whether it counts only once the replicas have it."""
-    repeatable: bool = True
-    """Whether it may be sent again when its fate is unknown."""
-    resent: bool = False
-
-    def packed(self, *, with_text: bool = False) -> bytes:
-        """Return the bytes to send."""
-        if self.script is None:
-            return _pack(self.command)
-        if with_text:
-            return _pack(("EVAL", self.script.text, *self.command))
-        return _pack(("EVALSHA", self.script.sha, *self.command))
-
-    def succeed(self, value: Any) -> None:
-        """Hand over the reply, if somebody still waits for it."""
-        if not self.reply.done():
-            self.reply.set_result(value)
-
-    def fail(self, error: BaseException) -> None:
-        """Hand over an error, if somebody still waits."""
-        if not self.reply.done():
-            self.reply.set_exception(error)
+PATIENCE_S: Final = 0.004
+"""How long calls wait for the batch before them. A batch of 64 appends takes about half of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +38,6 @@ class Replication:
 
     replicas: int
     timeout_ms: int
-
-
-@dataclass(slots=True, eq=False)
-class _Wire:
-    """A connection of a lane."""
-
-    connection: AbstractConnection
-    used: bool = field(default=False)
-    """Whether it has ever answered: then a loss may be an idle connection that was closed."""
 
 
 class Lane:
@@ -100,128 +56,142 @@ class Lane:
         self._timeout_s = timeout_s
         self._replication = replication
         self._queue: list[Call] = []
-        self._idle: list[_Wire] = []
-        self._busy: set[_Wire] = set()
-        self._senders: set[asyncio.Task[None]] = set()
-        self._about_to_send = False
+        self._wires: list[Wire] = []
+        self._opening: asyncio.Task[None] | None = None
+        self._closing = KeptTasks(logger)
+        self._about_to_flush = False
+        self._impatient: asyncio.TimerHandle | None = None
+        self._over = False
 
     def submit(self, call: Call) -> None:
         """Send a call with all others of this tick."""
         self._queue.append(call)
-        if not self._about_to_send and len(self._senders) < self._most:
-            self._about_to_send = True
-            sender = asyncio.get_running_loop().create_task(self._send(), name="redis-lane")
-            self._senders.add(sender)
-            sender.add_done_callback(self._senders.discard)
+        if not self._about_to_flush and not self._impatient:
+            self._about_to_flush = True
+            asyncio.get_running_loop().call_soon(self._flush)
 
     async def aclose(self) -> None:
         """Close all connections; who still waits gets an error."""
-        await stop(*self._senders)
-        for wire in [*self._idle, *self._busy]:
-            await wire.connection.disconnect(nowait=True)
-        self._idle.clear()
-        for call in self._queue:
-            call.fail(RedisConnectionError("the store was closed"))
-        self._queue.clear()
+        self._over = True
+        if self._impatient is not None:
+            self._impatient.cancel()
+        await stop(self._opening)
+        for wire in list(self._wires):
+            await wire.aclose()
+        self._fail_queue(RedisConnectionError("the store was closed"))
+        await self._closing.aclose()
 
-    async def _send(self) -> None:
-        """Send what waits, until nothing does."""
-        self._about_to_send = False
-        while self._queue:
-            batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
-            again = await self._exchange(batch)
-            if again:
-                await self._exchange(again, with_texts=True)
+    def _flush(self, *, now: bool = False) -> None:
+        """Send what waits, if a connection is free, or ``now`` on the one with least to do."""
+        self._about_to_flush = False
+        if not self._queue:
+            return
+        wire = min(self._wires, key=_load, default=None)
+        if wire is None or (now and wire.load and len(self._wires) < self._most):
+            self._open_another()
+        elif wire.load and not now:
+            if self._impatient is None:
+                loop = asyncio.get_running_loop()
+                self._impatient = loop.call_later(PATIENCE_S, self._flush_now)
+        else:
+            if self._impatient is not None:
+                self._impatient.cancel()
+                self._impatient = None
+            batch, self._queue = self._queue, []
+            wire.send(self._with_wait(batch))
 
-    async def _exchange(self, batch: Sequence[Call], *, with_texts: bool = False) -> list[Call]:
-        """Make one round trip; return the calls whose scripts Redis did not know."""
-        wire: _Wire | None = None
+    def _flush_now(self) -> None:
+        self._impatient = None
+        self._flush(now=True)
+
+    def _on_idle(self) -> None:
+        """Send the next batch, once those who got their replies have called again."""
+        if not self._about_to_flush:
+            self._about_to_flush = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _with_wait(self, batch: list[Call]) -> list[Call]:
+        """Put a ``WAIT`` behind durable calls, on the same connection: it is about its writes."""
+        durable = [call for call in batch if call.durable]
+        if self._replication is None or not durable:
+            return batch
+        command = ("WAIT", self._replication.replicas, self._replication.timeout_ms)
+        reply = asyncio.get_running_loop().create_future()
+        wait = Call(command, reply, repeatable=False, covers=durable)
+        wait.data = wait.packed()
+        return [*batch, wait]
+
+    def _open_another(self) -> None:
+        if self._over:
+            self._fail_queue(RedisConnectionError("the store was closed"))
+        elif self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._open(), name="redis-connect")
+
+    async def _open(self) -> None:
         try:
-            wire = self._idle.pop() if self._idle else _Wire(self.node.make_connection())
-            self._busy.add(wire)
-            async with asyncio.timeout(self._timeout_s):
-                unknown = await self._round_trip(wire, batch, with_texts=with_texts)
-        except BaseException as error:
-            was_used = wire is not None and wire.used
-            if wire is not None:
-                await wire.connection.disconnect(nowait=True)
-            if was_used and isinstance(error, RedisConnectionError | OSError):
-                # Perhaps closed since its last use (a restart, an idle time-out), like all others.
-                await self._drop_idle()
-            self._settle(batch, error, again=was_used and not isinstance(error, TimeoutError))
+            wire = await Wire.open(
+                self.node, self._timeout_s, self._on_reply, self._on_idle, self._on_lost
+            )
+        except Exception as error:
+            if not self._wires:
+                self._fail_queue(error)
             if not isinstance(error, RedisError | OSError):
                 raise
-            return []
         else:
-            wire.used = True
-            self._idle.append(wire)
-            return unknown
-        finally:
-            if wire is not None:
-                self._busy.discard(wire)
+            self._wires.append(wire)
+            self._flush()
 
-    def _settle(self, batch: Sequence[Call], error: BaseException, *, again: bool) -> None:
-        """Send what may be repeated once more; tell the others."""
-        if not isinstance(error, RedisError | OSError):
-            # Cancelled, or a mistake of ours, which the task reports: nobody may wait for ever.
-            error, again = RedisConnectionError("the store was closed"), False
-        for call in batch:
-            if call.reply.done():
+    def _on_reply(self, call: Call, reply: Any) -> None:
+        if call.covers:
+            self._decide(call.covers, reply)
+        elif not isinstance(reply, Exception):
+            if call.durable:
+                call.held = reply
+            else:
+                call.succeed(reply)
+        elif isinstance(reply, NoScriptError) and not call.with_text:
+            # A Redis that restarted, or a replica that was promoted, lacks the scripts.
+            call.with_text = True
+            call.data = call.packed()
+            self.submit(call)
+        else:
+            call.fail(reply)
+
+    def _decide(self, covered: Sequence[Call], answered: Any) -> None:
+        """Tell durable calls whether enough replicas have what they wrote."""
+        asked = self._replication.replicas if self._replication else 0
+        for call in covered:
+            if call.with_text and call.held is None:
+                continue  # On its way again, with a WAIT of its own.
+            if isinstance(answered, Exception):
+                call.fail(answered)
+            elif answered >= asked:
+                call.succeed(call.held)
+            else:
+                call.fail(NotReplicated(asked, answered))
+
+    def _on_lost(self, wire: Wire, pending: Sequence[Call], error: Exception) -> None:
+        """Send what may be repeated once more, on another connection; tell the others."""
+        if wire in self._wires:
+            self._wires.remove(wire)
+        again = wire.has_answered and not self._over and not isinstance(error, RedisTimeoutError)
+        covered = [each for call in pending for each in call.covers]
+        for call in dict.fromkeys([*covered, *pending]):
+            call.held = None
+            if call.covers or call.reply.done():
                 continue
             if again and call.repeatable and not call.resent:
                 call.resent = True
-                self._queue.append(call)
+                self.submit(call)
             else:
                 call.fail(error)
+        self._closing.spawn(wire.aclose())
 
-    async def _drop_idle(self) -> None:
-        idle, self._idle = self._idle, []
-        for wire in idle:
-            await wire.connection.disconnect(nowait=True)
-
-    async def _round_trip(
-        self, wire: _Wire, batch: Sequence[Call], *, with_texts: bool
-    ) -> list[Call]:
-        connection = wire.connection
-        if not connection.is_connected:
-            await connection.connect()  # type: ignore[no-untyped-call]
-        asked = self._replication if any(call.durable for call in batch) else None
-        parts = _packed(batch, with_texts=with_texts)
-        if asked is not None:
-            # On the same connection: WAIT is about what this one has written.
-            parts.append(_pack(("WAIT", asked.replicas, asked.timeout_ms)))
-        await connection.send_packed_command(parts, check_health=False)
-        unknown: list[Call] = []
-        written: list[tuple[Call, Any]] = []
-        for call in batch:
-            try:
-                value = await connection.read_response()
-            except ResponseError as error:
-                if isinstance(error, NoScriptError) and not with_texts:
-                    unknown.append(call)
-                else:
-                    call.fail(error)
-            else:
-                if asked is not None and call.durable:
-                    written.append((call, value))
-                else:
-                    call.succeed(value)
-        if asked is not None:
-            answered = int(await connection.read_response())
-            for call, value in written:
-                if answered >= asked.replicas:
-                    call.succeed(value)
-                else:
-                    call.fail(NotReplicated(asked.replicas, answered))
-        return unknown
+    def _fail_queue(self, error: Exception) -> None:
+        queue, self._queue = self._queue, []
+        for call in queue:
+            call.fail(error)
 
 
-def _packed(batch: Sequence[Call], *, with_texts: bool) -> list[bytes]:
-    """Pack calls; ``with_texts`` the first call of each script brings its text."""
-    given: set[str] = set()
-    parts = []
-    for call in batch:
-        name = call.script.name if call.script else ""
-        parts.append(call.packed(with_text=with_texts and name not in given))
-        given.add(name)
-    return parts
+def _load(wire: Wire) -> int:
+    return wire.load

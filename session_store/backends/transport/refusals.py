@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import (
     AskError,
@@ -14,6 +14,7 @@ from redis.exceptions import (
     MasterDownError,
     MovedError,
     NoPermissionError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -34,6 +35,9 @@ from session_store.errors import (
     StoreUnavailable,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 ELSEWHERE: Final = (MovedError, ReadOnlyError, MasterDownError, ClusterDownError)
 """The primary of this key is another one now, or will be in a moment."""
 IN_A_MOMENT: Final = (AskError, TryAgainError)
@@ -43,7 +47,36 @@ _LOGIN: Final = (AuthenticationError, AuthenticationWrongNumberOfArgsError, Auth
 _NO_LOGIN: Final = ("NOAUTH", "WRONGPASS")
 
 
-def error_of(error: BaseException, where: str) -> SessionStoreError:
+_BY_CODE: Final[Mapping[str, type[RedisError]]] = {
+    "ASK": AskError,
+    "CLUSTERDOWN": ClusterDownError,
+    "LOADING": BusyLoadingError,
+    "MASTERDOWN": MasterDownError,
+    "MOVED": MovedError,
+    "NOAUTH": AuthenticationError,
+    "NOPERM": NoPermissionError,
+    "NOSCRIPT": NoScriptError,
+    "OOM": OutOfMemoryError,
+    "READONLY": ReadOnlyError,
+    "TRYAGAIN": TryAgainError,
+    "WRONGPASS": AuthenticationError,
+}
+"""Redis's errors by their first word; all others are plain ``ResponseError``."""
+
+
+def reply_error(text: str) -> RedisError:
+    """Make the error that a reply of Redis's means, as redis-py names it."""
+    code, _, rest = text.partition(" ")
+    kind = _BY_CODE.get(code)
+    if kind is None:
+        return ResponseError(text)
+    # Those two parse where to go; of the others the whole text is wanted.
+    return kind(rest if kind in (MovedError, AskError) else text)
+
+
+def error_of(  # noqa: PLR0911 (one per kind)
+    error: BaseException, where: str
+) -> SessionStoreError:
     """Translate an error of redis-py or of the network.
 
     The texts of Redis's own errors name commands and keys, never values.

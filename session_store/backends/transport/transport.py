@@ -10,10 +10,11 @@ from redis.exceptions import RedisError
 
 from session_store.backends.scripts import script as script_of
 from session_store.backends.transport.breaker import Breaker
-from session_store.backends.transport.pipeline import Call, Lane, Replication
+from session_store.backends.transport.call import Call
+from session_store.backends.transport.pipeline import Lane, Replication
 from session_store.backends.transport.refusals import ELSEWHERE, IN_A_MOMENT, error_of
 from session_store.backends.transport.topology import topology_of
-from session_store.errors import CircuitOpen, SessionStoreError, StoreUnavailable
+from session_store.errors import CircuitOpen, InvalidValue, SessionStoreError, StoreUnavailable
 from session_store.tasks import KeptTasks
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from session_store.backends.scripts import Script
+    from session_store.backends.transport.call import Argument
     from session_store.backends.transport.node import Node
-    from session_store.backends.transport.pipeline import Argument
     from session_store.backends.transport.topology import Topology
     from session_store.settings import StoreSettings
 
@@ -182,6 +183,10 @@ class Transport:
             durable=durable and self._replication is not None,
             repeatable=repeatable,
         )
+        try:
+            call.data = call.packed()
+        except UnicodeEncodeError:
+            raise InvalidValue("an id or name is not valid Unicode text") from None
         lane.submit(call)
         return call
 

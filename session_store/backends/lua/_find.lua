@@ -1,0 +1,112 @@
+-- Finding a session: shared by the scripts that begin with "-- Uses: life, find".
+
+-- The session that goes on, or a new one: what open and join share, with their common arguments.
+--   KEYS  data_key, sessions, due, kek, session, turns, new_session, new_turns, and, where there
+--         is one to make room for, the session and turns to erase
+--   ARGV  participant, wanted ('' for the latest), new_id, dkid, kek_id, wrapped (these three used
+--         only where the participant has no data key yet), retention_ms, window x 3, the id of the
+--         key-encryption key that `kek` is declared for, max_sessions, the id to erase ('' for none)
+--   mode: resume (the latest, or a new one), exact (only `wanted` will do), new, switch (`wanted`,
+--         also if it has ended)
+-- Returns {id, fields, created, session_key, turns_key, windows, events}, or nil and a reply:
+-- {LOOK, id, kek_id, id to erase} (call again, declaring the keys of these), {GONE} or {ENDED}.
+local function find_or_create(now, mode)
+  local data_key, sessions, due, kek = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+  local participant, wanted, new_id, evicted = ARGV[1], ARGV[2], ARGV[3], ARGV[13]
+  local windows = { number(ARGV[8]), number(ARGV[9]), number(ARGV[10]) }
+  local known = read_fields(data_key, 'dkid', 'kek', 'keep_ms')
+  local latest = redis.call('ZREVRANGE', sessions, 0, 0)[1]
+  redis.call('ZCARD', due)
+  redis.call('SCARD', kek)
+  local kek_id = known.kek or ARGV[5]
+  local made = redis.call('HGET', KEYS[7], 'dkid')
+  if made and made == known.dkid and mode ~= 'exact' and mode ~= 'switch' then
+    -- This very call has made it before; only the answer was lost.
+    return { id = new_id, fields = read_life(KEYS[7]), created = true, session_key = KEYS[7],
+      turns_key = KEYS[8], windows = { number(ARGV[8]), number(ARGV[9]), number(ARGV[10]) },
+      events = {}, retention_ms = retention_of(known, ARGV[7]) }
+  end
+  local other = mode == 'resume' and latest and latest ~= wanted
+  if other or kek_id ~= ARGV[11] then
+    return nil, { 'LOOK', other and latest or wanted, kek_id, evicted }
+  end
+  local events = {}
+  local retention_ms = retention_of(known, ARGV[7])
+  local s, exists = {}, false
+  if wanted ~= '' and mode ~= 'new' then
+    s = read_life(KEYS[5])
+    redis.call('LLEN', KEYS[6])
+    exists = s.dkid ~= nil and s.dkid == known.dkid
+    local resumes = exists and may_resume(s, now, windows)
+    if exists and not resumes and mode == 'switch' then
+      if s.state ~= 'ended' then
+        finish(events, KEYS[5], s, now, resume_until(s, windows), participant, wanted)
+      end
+      local until_ms = digits(now + window_of(number(s.reconnect_count), windows))
+      redis.call('HSET', KEYS[5], 'state', 'away', 'window_until', until_ms, 'ended_at', '0')
+      s, resumes = read_life(KEYS[5]), true
+    end
+    if resumes then
+      return { id = wanted, fields = s, created = false, session_key = KEYS[5], turns_key = KEYS[6],
+        windows = windows, events = events, retention_ms = retention_ms }
+    end
+    if mode ~= 'resume' then
+      return nil, { exists and 'ENDED' or 'GONE' }
+    end
+  end
+  local kept = redis.call('ZCARD', sessions)
+  if mode == 'resume' and latest and not exists then
+    kept = kept - 1
+  end
+  local oldest = redis.call('ZRANGE', sessions, 0, 0)[1]
+  if kept >= number(ARGV[12]) then
+    if oldest ~= evicted then
+      return nil, { 'LOOK', wanted, kek_id, oldest }
+    end
+    local leaving = read_life(KEYS[9])
+    redis.call('LLEN', KEYS[10])
+    if leaving.state ~= nil and leaving.state ~= 'ended' then
+      tell(events, 'session_ended', now, participant, evicted, open_visit(leaving))
+    end
+    redis.call('DEL', KEYS[9], KEYS[10])
+    redis.call('ZREM', sessions, evicted)
+    redis.call('ZREM', due, participant .. ':' .. evicted)
+    tell(events, 'erased', now, participant, evicted)
+    exists = exists and evicted ~= wanted
+  end
+  if mode == 'resume' then
+    if exists and s.state ~= 'ended' then
+      finish(events, KEYS[5], s, now, math.min(now, resume_until(s, windows)), participant, wanted)
+      due_by(due, number(s.last_seen) + retention_ms, participant, wanted)
+    elseif latest and not exists then
+      redis.call('ZREM', sessions, latest)
+    end
+  end
+  local dkid = known.dkid
+  if not dkid then
+    dkid = ARGV[4]
+    redis.call('HSET', data_key, 'dkid', dkid, 'kek', ARGV[5], 'wrapped', ARGV[6],
+      'created', digits(now))
+    redis.call('SADD', kek, participant)
+  end
+  redis.call('HSET', KEYS[7], 'state', 'new', 'dkid', dkid, 'seq', '0', 'version', '0',
+    'reconnect_count', '0', 'fence', '0', 'last_seen', digits(now),
+    'window_until', digits(now + windows[1]))
+  if known.keep_ms then
+    redis.call('HSET', KEYS[7], 'keep_ms', known.keep_ms)
+  end
+  make_newest(sessions, new_id, now)
+  due_by(due, now + windows[1], participant, new_id)
+  tell(events, 'session_created', now, participant, new_id)
+  return { id = new_id, fields = read_life(KEYS[7]), created = true, session_key = KEYS[7],
+    turns_key = KEYS[8], windows = windows, events = events, retention_ms = retention_ms }
+end
+
+-- The reply that open and join share: data key, session hash, turns, events.
+local function found_reply(now, found, outcome)
+  touch(found.retention_ms, KEYS[1], KEYS[2], found.session_key, found.turns_key)
+  touch_shared(KEYS[3], KEYS[4])
+  return { 'OK', digits(now), found.id, outcome, found.created and '1' or '0',
+    read_data_key(KEYS[1]), read_flat(found.session_key),
+    redis.call('LRANGE', found.turns_key, 0, -1), found.events }
+end

@@ -1,0 +1,62 @@
+"""``doctor``."""
+
+from collections import Counter
+
+import typer
+
+from session_store import doctor
+from session_store.cli.exits import Exit
+from session_store.cli.opened import environment
+from session_store.cli.options import Json
+from session_store.cli.output import Column, as_dict, document, say, table
+from session_store.cli.running import run
+from session_store.doctor import Finding, Verdict
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command of this file."""
+    app.command(
+        "doctor",
+        epilog="Example: session-store doctor --json. Exits with 1 where a check fails; a "
+        "warning alone is no failure.",
+    )(check)
+
+
+def check(*, json: Json = False) -> int:
+    """Check Redis, keys and settings, and say what to change."""
+    return run(_check(json=json))
+
+
+async def _check(*, json: bool) -> Exit:
+    findings = await doctor.examine(environment.settings())
+    counts = Counter(finding.verdict for finding in findings)
+    if json:
+        document({"ok": not counts[Verdict.FAIL], "findings": [as_dict(each) for each in findings]})
+    else:
+        _print(findings)
+        say("")
+        say(_summary(counts))
+    return Exit.PROBLEM if counts[Verdict.FAIL] else Exit.OK
+
+
+def _print(findings: list[Finding]) -> None:
+    columns = (Column("result"), Column("check"), Column("found", wraps=True))
+    rows = []
+    for finding in findings:
+        where = f"{finding.where}: " if finding.where else ""
+        rows.append((finding.verdict.value, finding.check, f"{where}{finding.says}"))
+        if finding.change:
+            rows.append(("", "", f"-> {finding.change}"))
+    table(columns, rows)
+
+
+def _summary(counts: Counter[Verdict]) -> str:
+    fails, warns = counts[Verdict.FAIL], counts[Verdict.WARN]
+    if not fails and not warns:
+        return "All is well."
+    said = [
+        f"{count} {word}{'' if count == 1 else 's'}"
+        for count, word in ((fails, "failure"), (warns, "warning"))
+        if count
+    ]
+    return f"{' and '.join(said)}. What to change is behind the arrows."

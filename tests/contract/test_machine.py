@@ -1,0 +1,568 @@
+"""Any sequence of operations: each backend answers, and holds, what the model does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from session_store import SessionStoreError, StoreSettings
+from session_store.backends.base import LateTurn, LeaseRef, OpenMode
+from session_store.crypto import NO_TAG, tag_of
+from tests.contract import model
+from tests.contract.model import Model, Refused
+from tests.contract.people import JOE, MARIA, candidate, join, nonce, open_session, sealed, shard_of
+from tests.contract.worlds import MemoryWorld, RedisWorld
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from session_store.backends.base import Backend, StoredSession
+    from session_store.events import Event
+    from tests.contract.model import Lease, Told
+    from tests.contract.worlds import World
+    from tests.servers.process import Server
+
+LONG = bool(os.environ.get("REJOIN_LONG"))
+STEP_S = 100
+"""Time passes in steps of this; every lifetime is 20 s more than some of them, and sums of them
+40 or 60 s more: so no deadline is nearer than 20 s, however slow the machine."""
+SLACK_S = 20
+MAX_UNSWEPT_S = 3000
+"""Longer than that and keys expire, which is only the net below what a sweeper does."""
+SETTINGS = {
+    "lease_s": model.LEASE_S,
+    "lease_renew_s": model.LEASE_S / 3,
+    "agent_expected_s": model.EXPECT_S,
+    "resume_window_first_s": model.WINDOWS_S[0],
+    "resume_window_early_s": model.WINDOWS_S[1],
+    "resume_window_regular_s": model.WINDOWS_S[2],
+    "retention_s": model.RETENTION_S,
+    "max_turns": model.MAX_TURNS,
+    "max_sessions": model.MAX_SESSIONS,
+}
+PEOPLE = (MARIA, JOE)
+
+people = st.sampled_from(PEOPLE)
+places = st.integers(0, 3)
+"""Of a session or job, counted from the newest that ever was."""
+loads = st.sampled_from(["", "a", "b"])
+
+
+@dataclass
+class Job:
+    """A job in every world: its fencing tokens differ from world to world."""
+
+    lease: Lease
+    refs: list[LeaseRef]
+    arrival: tuple[str, str] = ("", "")
+    late: list[bytes] = field(default_factory=list)
+
+
+def told(events: Sequence[Event]) -> list[Told]:
+    """Read events as the model tells them."""
+    return [
+        (str(each.type), each.session_id, round(each.visit_ms / 1000 / STEP_S) * STEP_S)
+        for each in events
+    ]
+
+
+def about(ms: int) -> int:
+    """Make times comparable that were taken a moment apart."""
+    return round(ms / 1000 / SLACK_S)
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Runs every operation on each backend and on the model, and compares."""
+
+    url: ClassVar[str | None] = None
+    """Of a Redis; none for the memory backend alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.model = Model()
+        self.worlds: list[World] = []
+        self.jobs: list[Job] = []
+        self.sessions: list[tuple[str, str]] = []
+        self.unswept_s = 0
+        self.fences: dict[tuple[int, str], int] = {}
+        self.run(self._begin(self.url))
+
+    async def _begin(self, url: str | None) -> None:
+        self.worlds.append(MemoryWorld(StoreSettings.model_validate(SETTINGS)))
+        if url is not None:
+            world = RedisWorld(StoreSettings.model_validate({**SETTINGS, "redis_url": url}))
+            await world.raw.flushall()
+            self.worlds.append(world)
+
+    def teardown(self) -> None:
+        """Close everything."""
+        for world in self.worlds:
+            self.run(world.aclose())
+        self.runner.close()
+
+    def run(self, work: Awaitable[Any]) -> Any:
+        """Wait for something."""
+
+        async def wait() -> Any:
+            return await work
+
+        return self.runner.run(wait())
+
+    def compare(
+        self,
+        expect: Callable[[], Any],
+        ask: Callable[[int, Backend], Awaitable[Any]],
+    ) -> Any:
+        """Ask the model and every backend; where it is refused, nothing may have changed.
+
+        Returns:
+            What the model answered, or ``None`` where it refused.
+        """
+        try:
+            expected, refusal = expect(), None
+        except Refused as refused:
+            expected, refusal = None, refused.args
+        for number, world in enumerate(self.worlds):
+            before = self.run(world.dump()) if refusal else None
+            try:
+                answer, reason = self.run(ask(number, world.backend)), None
+            except SessionStoreError as error:
+                answer, reason = None, (type(error).__name__, getattr(error, "current", 0))
+            assert (answer, reason) == (expected, refusal)
+            assert before is None or self.run(world.dump()) == before
+        return expected
+
+    def one_of(self, place: int) -> Job:
+        """Return a job, counted from the newest."""
+        return self.jobs[-1 - place % len(self.jobs)]
+
+    def session(self, place: int) -> tuple[str, str]:
+        """Return who and which, counted from the newest; one that never was, for the oldest."""
+        known = [(MARIA, "never0000000000000000never"), *self.sessions]
+        return known[-1 - place % len(known)]
+
+    # Finding and creating.
+
+    @rule(
+        who=people,
+        mode=st.sampled_from(OpenMode),
+        place=places,
+        expect=st.booleans(),
+        twice=st.booleans(),
+    )
+    def open(self, who: str, mode: OpenMode, place: int, *, expect: bool, twice: bool) -> None:
+        """Open a session, perhaps sent twice because the answer was lost."""
+        offered = candidate()
+        wanted = self.session(place)[1]
+        key = offered.wrapped.data_key_id
+
+        async def ask(_: int, backend: Backend) -> Any:
+            found, agent = await open_session(
+                backend, who, wanted=wanted, mode=mode, expect_agent=expect, offered=offered
+            )
+            return found.session.id, found.created, agent.value, told(found.events)
+
+        for _ in range(1 + twice):
+            self.compare(
+                lambda: self.model.open(
+                    who, wanted, offered.session_id, key, mode.value, expect=expect
+                ),
+                ask,
+            )
+        if self.model.find(who, offered.session_id):
+            self.sessions.append((who, offered.session_id))
+
+    @rule(
+        who=people,
+        place=places,
+        exact=st.booleans(),
+        load=loads,
+        times=st.sampled_from(["once", "twice", "anew"]),
+    )
+    def join(self, who: str, place: int, load: str, times: str, *, exact: bool) -> None:
+        """Join, perhaps sent twice, or asked again with the same nonce."""
+        offered, holder = candidate(), nonce()
+        wanted = self.session(place)[1]
+        refs: dict[int, LeaseRef] = {}
+
+        async def ask(number: int, backend: Backend) -> Any:
+            job = await join(
+                backend, who, wanted=wanted, load=load, exact=exact, owner=holder, offered=offered
+            )
+            refs[number] = job.lease
+            return (job.id, job.lease.data_key_id), job.outcome.value, told(job.found.events)
+
+        def expect() -> Any:
+            lease, outcome, events = self.model.join(
+                who,
+                wanted,
+                offered.session_id,
+                offered.wrapped.data_key_id,
+                holder,
+                load,
+                "exact" if exact else "resume",
+            )
+            leases.append(lease)
+            return (lease.session, lease.data_key), outcome, events
+
+        leases: list[Lease] = []
+        self.compare(expect, ask)
+        if self.model.find(who, offered.session_id):
+            self.sessions.append((who, offered.session_id))
+        if not leases:
+            return
+        for number, ref in refs.items():
+            name = (number, ref.session_id)
+            assert int(ref.fence) > self.fences.get(name, 0)
+            self.fences[name] = int(ref.fence)
+        first = dict(refs)
+        self.jobs.append(Job(leases[0], [refs[number] for number in sorted(refs)]))
+        if times == "anew":
+            offered = candidate()
+        if times != "once":
+            self.compare(expect, ask)
+            assert refs == first
+
+    # What a job does. Old ones do it too.
+
+    @precondition(lambda self: self.jobs)
+    @rule(place=places, load=loads, again=st.booleans())
+    def arrive(self, place: int, load: str, *, again: bool) -> None:
+        """Arrive, perhaps sent again because the answer was lost."""
+        job = self.one_of(place)
+        if not again or not job.arrival[0]:
+            job.arrival = nonce(), load
+        attempt, load = job.arrival
+
+        async def ask(number: int, backend: Backend) -> Any:
+            arrived = await backend.arrive(job.refs[number], attempt, load)
+            return arrived.counted, arrived.reconnect_count, told(arrived.events)
+
+        self.compare(lambda: self.model.arrive(job.lease, attempt, load), ask)
+
+    @precondition(lambda self: self.jobs)
+    @rule(place=places)
+    def leave(self, place: int) -> None:
+        """Leave."""
+        job = self.one_of(place)
+
+        async def ask(number: int, backend: Backend) -> Any:
+            return told((await backend.leave(job.refs[number])).events)
+
+        self.compare(lambda: self.model.leave(job.lease), ask)
+
+    @precondition(lambda self: self.jobs)
+    @rule(place=places)
+    def renew(self, place: int) -> None:
+        """Renew."""
+        job = self.one_of(place)
+        self.compare(lambda: self.model.renew(job.lease), lambda n, b: b.renew(job.refs[n]))
+
+    @precondition(lambda self: self.jobs)
+    @rule(place=places)
+    def release(self, place: int) -> None:
+        """Release."""
+        job = self.one_of(place)
+        self.compare(lambda: self.model.release(job.lease), lambda n, b: b.release(job.refs[n]))
+
+    @precondition(lambda self: self.jobs)
+    @rule(
+        place=places,
+        begins=st.integers(-3, 2),
+        same=st.integers(0, 3),
+        fresh=st.integers(0, 6),
+        follows=st.booleans(),
+    )
+    def append(self, place: int, begins: int, same: int, fresh: int, *, follows: bool) -> None:
+        """Append: new turns, turns that are there, both, others in their place, or with a gap.
+
+        ``begins`` counts from the number that comes next, ``same`` of the turns are there.
+        """
+        job = self.one_of(place)
+        s = self.model.find(job.lease.who, job.lease.session)
+        written = s.turns if s else []
+        first = max(1, len(written) + 1 + begins)
+        turns = written[first - 1 : first - 1 + same]
+        turns += [sealed(f"turn {nonce()}") for _ in range(fresh)]
+        if not turns:
+            return
+        behind = written[first - 2 : first - 1] if first > 1 else []
+        tag = tag_of(behind[0]) if behind and follows else NO_TAG
+
+        async def ask(number: int, backend: Backend) -> Any:
+            return await backend.append(job.refs[number], first, tag, turns)
+
+        answer = self.compare(
+            lambda: self.model.append(job.lease, first, follows and bool(behind), turns), ask
+        )
+        if answer is None:
+            job.late = turns
+
+    @precondition(lambda self: self.jobs)
+    @rule(place=places, back=st.integers(0, 3), own=st.booleans())
+    def append_late(self, place: int, back: int, *, own: bool) -> None:
+        """Bring in late what was refused, or what is in the record already."""
+        job = self.one_of(place)
+        s = self.model.find(job.lease.who, job.lease.session)
+        written = s.turns if s else []
+        first = max(1, len(written) + 1 - back)
+        turns = job.late if own else written[first - 1 :]
+        if not turns:
+            return
+        tags = [NO_TAG, *map(tag_of, turns)]
+
+        async def ask(number: int, backend: Backend) -> Any:
+            ref = job.refs[number]
+            late = [
+                LateTurn(int(ref.fence), first + i, tags[i], turn) for i, turn in enumerate(turns)
+            ]
+            return await backend.append_late(ref, late)
+
+        self.compare(lambda: self.model.append_late(job.lease, first, turns), ask)
+
+    @precondition(lambda self: self.jobs)
+    @rule(
+        place=places,
+        seen=st.integers(-1, 1),
+        again=st.booleans(),
+        witness=st.integers(-1, 1),
+        edits=st.booleans(),
+    )
+    def write(self, place: int, seen: int, witness: int, *, again: bool, edits: bool) -> None:
+        """Replace the content, with the lease or without, from what version and turn ever."""
+        job = self.one_of(place)
+        lease = job.lease
+        s = self.model.find(lease.who, lease.session)
+        version = (s.version if s else 0) + seen
+        content = (s and s.content) if again else None
+        content = content or sealed(f"content {nonce()}")
+        seq = max(0, (len(s.turns) if s else 0) + witness)
+
+        async def ask(number: int, backend: Backend) -> Any:
+            ref = job.refs[number]
+            if not edits:
+                return await backend.update(ref, version, content, witness_seq=seq)
+            return await backend.edit(
+                ref.participant,
+                ref.session_id,
+                ref.data_key_id,
+                version,
+                content,
+                witness_seq=seq,
+            )
+
+        how = self.model.edit if edits else self.model.update
+        self.compare(lambda: how(lease, version, content, seq), ask)
+
+    # What others do.
+
+    @rule(place=places, claim=st.booleans(), gives_back=st.booleans())
+    def expect_agent(self, place: int, *, claim: bool, gives_back: bool) -> None:
+        """Ask for an agent, or take that back."""
+        who, session = self.session(place)
+
+        async def ask(_: int, backend: Backend) -> Any:
+            if gives_back:
+                return await backend.give_back_claim(who, session)
+            return (await backend.expect_agent(who, session, claim=claim)).value
+
+        def expect() -> Any:
+            if gives_back:
+                return self.model.give_back_claim(who, session)
+            return self.model.expect_agent(who, session, claim=claim)
+
+        self.compare(expect, ask)
+
+    @rule(place=places)
+    def close(self, place: int) -> None:
+        """End a session."""
+        who, session = self.session(place)
+
+        async def ask(_: int, backend: Backend) -> Any:
+            return told(await backend.close(who, session))
+
+        self.compare(lambda: self.model.close(who, session), ask)
+
+    @rule(place=places)
+    def delete(self, place: int) -> None:
+        """Erase a session."""
+        who, session = self.session(place)
+
+        async def ask(_: int, backend: Backend) -> Any:
+            return told(await backend.delete(who, session))
+
+        self.compare(lambda: self.model.delete(who, session), ask)
+
+    @rule(who=people, knows=st.integers(0, 2))
+    def erase(self, who: str, knows: int) -> None:
+        """Erase a participant: nothing is left."""
+        known = [session for owner, session in self.sessions if owner == who][-knows:]
+
+        async def ask(_: int, backend: Backend) -> Any:
+            erased = await backend.erase(who, "k-1", known)
+            assert erased.left_over == 0
+            return erased.sessions, told(erased.events)
+
+        self.compare(lambda: self.model.erase(who), ask)
+        for world in self.worlds:
+            assert not any(who in name for name in self.run(world.lifetimes()))
+
+    @rule(who=people, steps=st.sampled_from([None, 5, 60]))
+    def set_retention(self, who: str, steps: int | None) -> None:
+        """Let a participant's sessions be kept shorter, longer, or as all others."""
+        keeps_s = None if steps is None else steps * STEP_S + 20
+
+        async def ask(_: int, backend: Backend) -> Any:
+            return await backend.set_retention(who, keeps_s and keeps_s * 1000)
+
+        self.compare(lambda: self.model.set_retention(who, keeps_s), ask)
+
+    @rule(place=places)
+    def settle(self, place: int) -> None:
+        """Look at a session before it is due, or when it is, or after it is gone."""
+        self._settle(*self.session(place))
+
+    def _settle(self, who: str, session: str) -> str:
+        async def ask(_: int, backend: Backend) -> Any:
+            settled = await backend.settle(who, session)
+            assert (settled.deadline == 0) == (settled.outcome in ("GONE", "ERASED"))
+            return settled.outcome.value, told(settled.events)
+
+        outcome: str = self.compare(lambda: self.model.settle(who, session), ask)[0]
+        return outcome
+
+    @rule(steps=st.integers(1, 12))
+    def time_passes(self, steps: int) -> None:
+        """Let time pass, up to an hour without a sweeper."""
+        if self.unswept_s + steps * STEP_S > MAX_UNSWEPT_S:
+            self.sweep()
+        self.unswept_s += steps * STEP_S
+        self.model.now += steps * STEP_S
+        for world in self.worlds:
+            self.run(world.pass_time(steps * STEP_S))
+
+    @rule()
+    def sweep(self) -> None:
+        """Do what a sweeper does, until nothing is due."""
+        self.unswept_s = 0
+        shards = sorted({shard_of(who) for who in PEOPLE})
+        for _ in range(10):
+            due = {
+                tuple(each)
+                for world in self.worlds
+                for each in self.run(world.backend.due(shards, 100))
+            }
+            if not due:
+                break
+            for who, session in sorted(due):
+                self._settle(who, session)
+        else:
+            raise AssertionError("something is due for ever")
+        for who, person in self.model.people.items():
+            for s in person.sessions.values():
+                assert self.model.deadline(who, s) > self.model.now
+
+    # What always holds.
+
+    @invariant()
+    def the_same_is_held(self) -> None:
+        """Every backend lists the sessions of the model, in its order and state."""
+        for who in PEOPLE:
+            person = self.model.people.get(who)
+            expected = person.newest_first() if person else []
+            held = [self.run(self._held(world, who)) for world in self.worlds]
+            for stored in held:
+                assert [each[0].id for each in stored] == [s.id for s in expected]
+                for (each, turns), s in zip(stored, expected, strict=True):
+                    assert (each.state, each.reconnect_count, each.seq, each.version) == (
+                        s.state,
+                        s.returns,
+                        len(s.turns),
+                        s.version,
+                    )
+                    assert (each.owner, each.content, turns) == (s.holder, s.content, s.kept)
+                    trimmed = s.turns[: -model.MAX_TURNS]
+                    assert each.head == (tag_of(trimmed[-1]) if trimmed else b"")
+                    assert [late.sealed for late in each.late] == list(s.late.values())
+            assert all(
+                [self._comparable(each) for each, _ in stored]
+                == [self._comparable(each) for each, _ in held[0]]
+                for stored in held
+            )
+
+    @staticmethod
+    async def _held(world: World, who: str) -> list[tuple[StoredSession, list[bytes]]]:
+        page = await world.backend.sessions(who, offset=0, limit=10)
+        loaded = [await world.backend.load(who, each.id, last=None) for each in page.sessions]
+        assert page.total == len(page.sessions)
+        return [(each, list(each.turns)) for each in loaded if each is not None]
+
+    @staticmethod
+    def _comparable(s: StoredSession) -> tuple[Any, ...]:
+        """Everything about a session that must be the same on every backend."""
+        times = (s.joined_at, s.last_seen, s.lease_until, s.window_until, s.ended_at)
+        ages = [about(at - s.now) if at else None for at in times]
+        late = [(each.seq, each.tag_before) for each in s.late]
+        return (s.id, s.wrapped, about(s.talk_ms), late, *ages)
+
+    @invariant()
+    def deadlines_are_known_in_time(self) -> None:
+        """What is due is a lower bound of when there is something to do; nothing else is listed."""
+        for who in PEOPLE:
+            person = self.model.people.get(who)
+            for world in self.worlds:
+                due = self.run(world.due(who))
+                for s in person.sessions.values() if person else ():
+                    left_s = self.model.deadline(who, s) - self.model.now
+                    assert due[s.id] / 1000 <= max(0, left_s) + SLACK_S / 2
+
+    @invariant()
+    def everything_has_a_lifetime(self) -> None:
+        """No key stays for ever."""
+        for world in self.worlds:
+            lives = self.run(world.lifetimes())
+            assert {name: left for name, left in lives.items() if left <= 0} == {}
+
+
+def profile(examples: int, steps: int) -> settings:
+    """Run the same examples each time, or, with ``REJOIN_LONG``, many others.
+
+    Only then is a failure made small, which takes minutes.
+    """
+    return settings(
+        max_examples=examples * 50 if LONG else examples,
+        stateful_step_count=steps * 2 if LONG else steps,
+        derandomize=not LONG,
+        database=None,
+        deadline=None,
+        print_blob=True,
+        phases=[Phase.generate, Phase.shrink] if LONG else [Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def test_the_memory_backend_does_what_the_model_does() -> None:
+    """In any order of operations, by any job, old or new."""
+    run_state_machine_as_test(StoreMachine, settings=profile(200, 60))
+
+
+def test_redis_and_memory_do_what_the_model_does(redis_server: Server) -> None:
+    """The same on a real Redis, beside the memory backend."""
+
+    class OnRedis(StoreMachine):
+        url = f"redis://127.0.0.1:{redis_server.port}/0"
+
+    run_state_machine_as_test(OnRedis, settings=profile(40, 50))
