@@ -11,7 +11,8 @@ The associated data binds each record to its place. A turn's is::
 so a turn that was changed, moved, swapped, replayed, or whose predecessor was removed, does not
 open. A sealed record is ``schema (1) | nonce (12) | ciphertext | tag (16)``: 29 bytes more than
 its text. It is opened with the associated data of the schema version that it was sealed with, so
-a version once written is read for ever; ``session_store.schema`` brings the text up to date.
+a version once written is read for ever; ``session_store.schema`` reads the text of each version.
+What keys seal, other keys and proofs of keys, has a version of its own, which is 1 still.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 NO_TAG: Final = bytes(TAG_BYTES)
 """Stands for "the turn before" the very first one."""
+KEY_VERSION: Final = 1
+"""Version of wrapped keys and key checks. What they hold has not changed with the schema."""
 
 _DOMAIN: Final = b"rj1"
 
@@ -70,7 +73,8 @@ class DataKey:
 
     def seal_turn(self, session_id: str, seq: int, tag_before: bytes, plain: bytes) -> bytes:
         """Seal turn number ``seq`` (from 1), chained to the tag of the turn before."""
-        return _seal(self._aead, plain, self._turn_aad(session_id, seq, tag_before))
+        aad = self._turn_aad(session_id, seq, tag_before)
+        return _seal(self._aead, SCHEMA_VERSION, plain, aad)
 
     def open_turn(self, session_id: str, seq: int, tag_before: bytes, sealed: bytes) -> bytes:
         """Open what ``seal_turn`` made.
@@ -80,11 +84,15 @@ class DataKey:
             UnknownSchema: a newer version of this library has sealed it.
         """
         aad = self._turn_aad(session_id, seq, tag_before)
-        return _open(self._aead, sealed, aad, f"turn {seq}", session_id)
+        try:
+            return _open(self._aead, SCHEMA_VERSION, sealed, aad)
+        except InvalidTag:
+            raise SealBroken(f"turn {seq}", session_id) from None
 
     def seal_content(self, session_id: str, version: int, plain: bytes) -> bytes:
         """Seal a session's content as its ``version`` (from 1)."""
-        return _seal(self._aead, plain, self._content_aad(session_id, version))
+        aad = self._content_aad(session_id, version)
+        return _seal(self._aead, SCHEMA_VERSION, plain, aad)
 
     def open_content(self, session_id: str, version: int, sealed: bytes) -> bytes:
         """Open what ``seal_content`` made.
@@ -93,7 +101,10 @@ class DataKey:
             SealBroken, UnknownSchema: as for ``open_turn``.
         """
         aad = self._content_aad(session_id, version)
-        return _open(self._aead, sealed, aad, f"content version {version}", session_id)
+        try:
+            return _open(self._aead, SCHEMA_VERSION, sealed, aad)
+        except InvalidTag:
+            raise SealBroken(f"content version {version}", session_id) from None
 
     def _turn_aad(self, session_id: str, seq: int, tag_before: bytes) -> bytes:
         place = f"t|{self.id}|{session_id}|".encode()
@@ -239,7 +250,7 @@ class Keyring:
         """Make the proofs that ``verify_check_values`` compares, one per key."""
         checks = {"pseudonym": self._mac(b"check", b"pseudonym")[:TAG_BYTES]}
         for key_id, kek in self._keks.items():
-            checks[f"kek:{key_id}"] = _seal(kek, b"rejoin", _check_aad(key_id))
+            checks[f"kek:{key_id}"] = _seal(kek, KEY_VERSION, b"rejoin", _check_aad(key_id))
         return checks
 
     def verify_check_values(self, stored: Mapping[str, bytes]) -> None:
@@ -262,8 +273,8 @@ class Keyring:
             if check is None:
                 continue
             try:
-                _open(kek, check, _check_aad(key_id), "a key check")
-            except SealBroken:
+                _open(kek, KEY_VERSION, check, _check_aad(key_id))
+            except InvalidTag:
                 raise WrongKey(
                     f"key {key_id!r} is not the one that this Redis was written with; "
                     "put the earlier key back, or give the new one another id"
@@ -271,48 +282,53 @@ class Keyring:
 
     def _wrap(self, participant: str, data_key_id: str, key: bytes) -> WrappedKey:
         aad = _wrap_aad(participant, data_key_id, self.primary)
-        return WrappedKey(data_key_id, self.primary, _seal(self._keks[self.primary], key, aad))
+        wrapped = _seal(self._keks[self.primary], KEY_VERSION, key, aad)
+        return WrappedKey(data_key_id, self.primary, wrapped)
 
     def _unwrapped(self, participant: str, wrapped: WrappedKey) -> bytes:
         kek = self._keks.get(wrapped.kek_id)
         if kek is None:
             raise UnknownKey(wrapped.kek_id)
         aad = _wrap_aad(participant, wrapped.data_key_id, wrapped.kek_id)
-        return _open(kek, wrapped.wrapped, aad, "a data key")
+        try:
+            return _open(kek, KEY_VERSION, wrapped.wrapped, aad)
+        except InvalidTag:
+            raise SealBroken("a data key") from None
 
     def _mac(self, kind: bytes, value: bytes) -> bytes:
         return hmac.digest(self._pseudonym_key, kind + b"\0" + value, hashlib.sha256)
 
 
-def _seal(aead: AESGCM, plain: bytes, aad: bytes) -> bytes:
+def _seal(aead: AESGCM, version: int, plain: bytes, aad: bytes) -> bytes:
     nonce = secrets.token_bytes(NONCE_BYTES)
-    schema = bytes([SCHEMA_VERSION])
-    return schema + nonce + aead.encrypt(nonce, plain, _DOMAIN + schema + aad)
+    label = bytes((version,))
+    return label + nonce + aead.encrypt(nonce, plain, _DOMAIN + label + aad)
 
 
-def _open(
-    aead: AESGCM, sealed: bytes, aad: bytes, what: str, session_id: str | None = None
-) -> bytes:
-    if len(sealed) < 1 + NONCE_BYTES + TAG_BYTES:
-        raise SealBroken(what, session_id)
-    if sealed[0] > SCHEMA_VERSION and not _is_relabelled(aead, sealed, aad):
+def _open(aead: AESGCM, newest: int, sealed: bytes, aad: bytes) -> bytes:
+    """Open a record of any version from 1 to ``newest``.
+
+    Raises:
+        InvalidTag: its seal is broken.
+        UnknownSchema: its version is a later one.
+    """
+    if len(sealed) < 1 + NONCE_BYTES + TAG_BYTES or sealed[0] == 0:
+        raise InvalidTag
+    if sealed[0] > newest and not _is_relabelled(aead, newest, sealed, aad):
         raise UnknownSchema(sealed[0])
-    try:
-        return _decrypt(aead, sealed, sealed[0], aad)
-    except InvalidTag:
-        raise SealBroken(what, session_id) from None
+    return _decrypt(aead, sealed[:1], sealed, aad)
 
 
-def _decrypt(aead: AESGCM, sealed: bytes, schema: int, aad: bytes) -> bytes:
+def _decrypt(aead: AESGCM, label: bytes, sealed: bytes, aad: bytes) -> bytes:
     nonce, text = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
-    return aead.decrypt(nonce, text, _DOMAIN + bytes([schema]) + aad)
+    return aead.decrypt(nonce, text, _DOMAIN + label + aad)
 
 
-def _is_relabelled(aead: AESGCM, sealed: bytes, aad: bytes) -> bool:
+def _is_relabelled(aead: AESGCM, newest: int, sealed: bytes, aad: bytes) -> bool:
     """Tell a record of ours whose first byte was changed from one of a newer version."""
-    for schema in range(1, SCHEMA_VERSION + 1):
+    for version in range(1, newest + 1):
         with suppress(InvalidTag):
-            _decrypt(aead, sealed, schema, aad)
+            _decrypt(aead, bytes((version,)), sealed, aad)
             return True
     return False
 

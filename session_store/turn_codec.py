@@ -28,6 +28,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+from pydantic import BaseModel
 
 from session_store.models import Turn, TurnKind
 
@@ -65,8 +66,17 @@ _LIVEKIT_DIGITS: Final = re.compile(r"item_([0-9a-f]{12})").fullmatch
 _ID_CHARS: Final = 128
 """As ``models.Identifier`` has it: at most 512 bytes."""
 
-_FIELDS: Final = frozenset(Turn.model_fields)
-_set: Final = object.__setattr__
+_FIELDS: Final = set(Turn.model_fields)
+# What a pydantic model consists of. Its own ``__setattr__`` refuses, since turns are frozen.
+_set_values, _set_names, _set_extra, _set_private = (
+    vars(BaseModel)[slot].__set__
+    for slot in (
+        "__dict__",
+        "__pydantic_fields_set__",
+        "__pydantic_extra__",
+        "__pydantic_private__",
+    )
+)
 
 
 def encode_turn(turn: Turn) -> bytes:
@@ -169,13 +179,14 @@ def _read_details(form: int, written: bytes) -> dict[str, Any]:
 
 
 def _made_of(fields: dict[str, Any]) -> Turn:
-    """Make a turn of fields that are known to be valid; takes a third of the time of validation.
+    """Make a turn of fields that are known to be valid, in a third of the time of validating them.
 
-    Does as ``BaseModel.model_construct``, without looking for defaults.
+    Does as ``BaseModel.model_construct``, which looks for aliases and defaults besides, and takes
+    longer than validation.
     """
-    turn = Turn.__new__(Turn)
-    _set(turn, "__dict__", fields)
-    _set(turn, "__pydantic_fields_set__", set(_FIELDS))
-    _set(turn, "__pydantic_extra__", None)
-    _set(turn, "__pydantic_private__", None)
+    turn = object.__new__(Turn)
+    _set_values(turn, fields)
+    _set_names(turn, _FIELDS.copy())
+    _set_extra(turn, None)
+    _set_private(turn, None)
     return turn
