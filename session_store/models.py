@@ -11,8 +11,9 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-SCHEMA_VERSION = 1
-"""Version of what is sealed; part of every record's associated data."""
+SCHEMA_VERSION = 2
+"""Version of what is sealed from now on; part of every record's associated data. All older ones
+are read too: see ``session_store.schema``."""
 
 MAX_TURN_BYTES = 256 * 1024
 """Largest sealed turn. Longer ones are refused before anything is written."""

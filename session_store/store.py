@@ -39,6 +39,7 @@ from session_store.event_stream import read_events
 from session_store.events import Event, EventType
 from session_store.models import MAX_TURN_BYTES, SessionContent, Witness
 from session_store.reading import check_witness, content_of, session_of, time_of, turns_of
+from session_store.turn_codec import encode_turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -341,8 +342,8 @@ class SessionStore:
             InvalidValue: the turn is larger than 256 KiB, or not Unicode.
         """
         try:
-            plain = turn.model_dump_json(exclude_defaults=True).encode()
-        except (ValueError, UnicodeError):
+            plain = encode_turn(turn)
+        except ValueError:
             raise InvalidValue(f"turn {turn.id} is not valid Unicode text") from None
         if len(plain) > MAX_TURN_BYTES:
             raise InvalidValue(

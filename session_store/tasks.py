@@ -77,6 +77,10 @@ class KeptTasks:
         task.add_done_callback(self._done)
         return task
 
+    async def wait(self) -> None:
+        """Let all end that still run, failed ones too."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def aclose(self) -> None:
         """Stop all that still run."""
         await stop(*self._tasks)

@@ -285,6 +285,8 @@ class MemoryBackend(PeopleInMemory):
         record = op.session(session_id)
         if record is not None:
             op.erase(record)
+            if op.person is not None and not op.person.sessions:
+                op.look_by(record, op.now)  # The sweeper lets the participant go.
         return self._told(op)
 
     async def erase(

@@ -97,6 +97,7 @@ class Operation:
     def look_by(self, record: SessionRecord, deadline: int) -> None:
         """Make sure that the sweeper looks at a session by then."""
         name = DueSession(self._participant, record.id)
+        deadline = min(deadline, record.kept_until(self._rules))
         self._memory.due[name] = min(deadline, self._memory.due.get(name, deadline))
 
     def look_again(self, record: SessionRecord, deadline: int) -> None:
@@ -214,6 +215,8 @@ class Operation:
         kept_until = record.kept_until(self._rules)
         ends_at = record.resume_until(self._rules)
         lost_at = record.lease_until + GRACE_LEASES * self._rules.lease_ms
+        if record.state != "live":
+            ends_at = min(ends_at, kept_until)  # A retention may be shorter than the window.
         if record.state == "ended":
             if self.now >= kept_until:
                 return SettleOutcome.ERASED, 0

@@ -119,9 +119,8 @@ class PeopleInMemory:
 
     async def check_values(self, mine: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """See ``Backend.check_values``."""
-        before = dict(self.memory.checks)
-        self.memory.checks = {**mine, **before}
-        return before
+        self.memory.checks = {**mine, **self.memory.checks}
+        return dict(self.memory.checks)
 
     async def ping(self) -> None:
         """See ``Backend.ping``: it is always there."""

@@ -255,7 +255,7 @@ class Model:
         elif self.now >= self.deadline(who, s):
             if s.state == "ended":
                 outcome, told = "ERASED", self.delete(who, session)
-            elif self.now > s.ends_at():
+            elif self.now > self._ends_at(who, s):
                 outcome = "ENDED"
                 self._end(s, told)
             else:
@@ -271,11 +271,16 @@ class Model:
             return s.last_seen + self.people[who].keeps_s
         may_be_lost = s.state == "live" and s.holder != "" and s.told != s.fence
         lost_at = s.lease_until + 2 * LEASE_S
-        return min(lost_at, s.ends_at()) if may_be_lost else s.ends_at()
+        ends_at = self._ends_at(who, s)
+        return min(lost_at, ends_at) if may_be_lost else ends_at
 
     def find(self, who: str, session: str) -> Session | None:
         """Look a session up."""
         return self.people[who].sessions.get(session) if who in self.people else None
+
+    def _ends_at(self, who: str, s: Session) -> int:
+        kept_until = s.last_seen + self.people[who].keeps_s
+        return s.ends_at() if s.state == "live" else min(s.ends_at(), kept_until)
 
     def _session(self, who: str, session: str, data_key: str) -> Session:
         s = self.find(who, session)

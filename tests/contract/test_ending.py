@@ -22,6 +22,7 @@ from tests.contract.people import (
     open_session,
     sealed,
     sealed_turns,
+    shard_of,
 )
 
 if TYPE_CHECKING:
@@ -295,6 +296,17 @@ async def test_deleting_erases_one_session(backend: Backend, world: World) -> No
     async with nothing_changes(world):
         assert await backend.delete(MARIA, job.id) == ()
         assert await backend.delete(JOE, other.session.id) == ()
+
+
+async def test_the_participant_goes_with_the_last_session(backend: Backend, world: World) -> None:
+    """Deleting it, too, leaves nobody behind: the next sweeper sees to that."""
+    job = await join(backend)
+    await backend.delete(MARIA, job.id)
+    assert await is_due(backend, MARIA, job.id)
+    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.GONE
+    assert await backend.participant(MARIA) is None
+    assert await backend.wrapped_by("k-1", [shard_of(MARIA)]) == []
+    assert await world.lifetimes() == {}
 
 
 async def test_erasing_leaves_nothing_of_a_participant(backend: Backend, world: World) -> None:

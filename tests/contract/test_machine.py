@@ -420,10 +420,9 @@ class StoreMachine(RuleBasedStateMachine):
         for world in self.worlds:
             assert not any(who in name for name in self.run(world.lifetimes()))
 
-    @rule(who=people, steps=st.sampled_from([None, 5, 60]))
-    def set_retention(self, who: str, steps: int | None) -> None:
+    @rule(who=people, keeps_s=st.sampled_from([None, 60, 520, 6020]))
+    def set_retention(self, who: str, keeps_s: int | None) -> None:
         """Let a participant's sessions be kept shorter, longer, or as all others."""
-        keeps_s = None if steps is None else steps * STEP_S + 20
 
         async def ask(_: int, backend: Backend) -> Any:
             return await backend.set_retention(who, keeps_s and keeps_s * 1000)

@@ -27,7 +27,7 @@ PASS_TIME = """
 --   ARGV  milliseconds
 local by = tonumber(ARGV[1])
 local times = { 'joined_at', 'arrived_at', 'last_seen', 'lease_until', 'window_until', 'agent_by',
-  'ended_at', 'created', 'consent_at' }
+  'ended_at', 'created', 'consent_at', 'touched' }
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local kind = redis.call('TYPE', key).ok
   if kind == 'hash' and string.find(key, '{s%d%d%d%d}') then

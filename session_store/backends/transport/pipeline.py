@@ -79,7 +79,7 @@ class Lane:
         for wire in list(self._wires):
             await wire.aclose()
         self._fail_queue(RedisConnectionError("the store was closed"))
-        await self._closing.aclose()
+        await self._closing.wait()
 
     def _flush(self, *, now: bool = False) -> None:
         """Send what waits, if a connection is free, or ``now`` on the one with least to do."""

@@ -130,7 +130,7 @@ class Transport:
         for lane, breaker in lanes.values():
             await breaker.aclose()
             await lane.aclose()
-        await self._closing.aclose()
+        await self._closing.wait()
         await self.topology.aclose()
         self._connected = False
 
