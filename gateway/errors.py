@@ -40,6 +40,29 @@ class LiveKitUnavailable(GatewayError):
         )
 
 
+class ConversationUnreadable(GatewayError):
+    """The session that would go on does not open; a new one may be begun in its place."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            409,
+            "conversation_unreadable",
+            "Your earlier conversation is kept, but it cannot be opened. You can start a new one.",
+        )
+
+
+class OperatorNeeded(GatewayError):
+    """The participant's own key does not open, so a new session would not open either."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            409,
+            "operator_needed",
+            "Your conversations are kept, but none of them can be opened, and no new one can "
+            "begin. Please tell whoever runs this service; then try again.",
+        )
+
+
 def install(app: FastAPI) -> None:
     """Answer every error as ``{"error": {"code", "message"}}``, without a traceback."""
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.errors import LiveKitUnavailable
+from gateway.errors import ConversationUnreadable, LiveKitUnavailable, OperatorNeeded
 from gateway.identity import SecretId, participant_of
 from gateway.tokens import mint
-from session_store import AgentPresence
+from session_store import AgentPresence, SealBroken, UnknownKey
+from session_store.errors import UnknownSchema
 from session_store.page import shown_after
 
 if TYPE_CHECKING:
     from gateway.app import Parts
+    from session_store import Opened, SessionStore
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/api")
 
@@ -44,6 +49,8 @@ class TokenRequest(BaseModel):
     """The session that the page shows."""
     after_seq: Annotated[int, Field(ge=0, le=2**53)] = 0
     """The newest turn that the page has of it."""
+    new_session: Annotated[bool, Field(strict=True)] = False
+    """Begin another session, whatever ``session_id`` says."""
 
 
 class TokenAnswer(BaseModel):
@@ -66,7 +73,7 @@ async def token(wanted: TokenRequest, request: Request) -> TokenAnswer:
     parts: Parts = request.app.state.parts
     await parts.check_keys()
     participant = participant_of(wanted.participant_identity, parts.store)
-    opened = await parts.store.open(participant, session_id=wanted.session_id, expect_agent=True)
+    opened = await _open(parts.store, participant, wanted)
     session_id = opened.session.id
     try:
         await parts.rooms.make(session_id)
@@ -92,4 +99,29 @@ async def token(wanted: TokenRequest, request: Request) -> TokenAnswer:
         last_seq=opened.session.seq,
         language=opened.session.content.language,
         turns=shown_after(known, opened.turns),
+    )
+
+
+async def _open(store: SessionStore, participant: str, wanted: TokenRequest) -> Opened:
+    """Find the session that goes on, or begin another where that is wanted.
+
+    Raises:
+        ConversationUnreadable: the one that goes on does not open; a new one would.
+        OperatorNeeded: neither would.
+    """
+    try:
+        if wanted.new_session:
+            return await store.open_new(participant, expect_agent=True)
+        return await store.open(participant, session_id=wanted.session_id, expect_agent=True)
+    except (SealBroken, UnknownKey, UnknownSchema) as error:
+        logger.warning("a conversation cannot be opened", extra={"reason": str(error)})
+        if wanted.new_session or _is_of_data_key(error):
+            raise OperatorNeeded from None
+        raise ConversationUnreadable from None
+
+
+def _is_of_data_key(error: SealBroken | UnknownKey | UnknownSchema) -> bool:
+    """Tell whether it is the participant's data key that does not open, and not one session."""
+    return isinstance(error, UnknownKey) or (
+        isinstance(error, SealBroken) and error.session_id is None
     )

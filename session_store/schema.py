@@ -19,13 +19,15 @@ bytes; its contents are those of version 1. To make version n + 1:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from session_store.models import SessionContent, Turn
 from session_store.turn_codec import decode_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -9,6 +9,7 @@ import base64
 import logging
 import secrets
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
@@ -39,16 +40,18 @@ from session_store.event_stream import read_events
 from session_store.events import Event, EventType
 from session_store.models import MAX_TURN_BYTES, SessionContent, Witness
 from session_store.reading import check_witness, content_of, session_of, time_of, turns_of
+from session_store.seal_audit import SealFailure
 from session_store.turn_codec import encode_turn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from session_store.backends.base import Backend, Erased, Found
     from session_store.crypto import DataKey, WrappedKey
     from session_store.events import EventHook, EventsMissed
     from session_store.models import RecordedTurn, Session, Turn
+    from session_store.seal_audit import SealHook
     from session_store.settings import StoreSettings
 
 logger = logging.getLogger(__name__)
@@ -172,6 +175,7 @@ class SessionStore:
         self.backend: Final = backend
         self.keyring: Final = keyring
         self._hooks = list(hooks)
+        self._seal_hooks: list[SealHook] = []
         # By participant too: a wrapped key that was copied to somebody else must not open.
         self._data_keys: dict[tuple[str, WrappedKey], DataKey] = {}
 
@@ -188,6 +192,10 @@ class SessionStore:
     def add_hook(self, hook: EventHook) -> None:
         """Tell a hook what this process does from now on."""
         self._hooks.append(hook)
+
+    def add_seal_hook(self, hook: SealHook) -> None:
+        """Tell a hook, from now on, of what does not open."""
+        self._seal_hooks.append(hook)
 
     def tell(self, events: Iterable[Event]) -> None:
         """Tell the hooks what happened."""
@@ -286,21 +294,23 @@ class SessionStore:
             SessionGone: with ``exact``, it was erased. SessionEnded: its window has passed.
             SealBroken, UnknownKey: what is stored cannot be opened; the lease is given back.
         """
-        found, outcome = await self.backend.join(
-            participant,
-            _session_id(session_id),
-            self._candidate(participant),
-            JoinAttempt(
-                owner=attempt or secrets.token_hex(16),
-                load=self._load_name(load_id),
-                exact=exact,
-            ),
-        )
+        with self._noting_broken(participant, session_id):
+            found, outcome = await self.backend.join(
+                participant,
+                _session_id(session_id),
+                self._candidate(participant),
+                JoinAttempt(
+                    owner=attempt or secrets.token_hex(16),
+                    load=self._load_name(load_id),
+                    exact=exact,
+                ),
+            )
         stored = found.session
         data_key_id = stored.wrapped.data_key_id
         ref = LeaseRef(participant, stored.id, stored.owner, stored.fence, data_key_id)
         try:
-            session, turns = self._read_found(participant, found)
+            with self._noting_broken(participant, stored.id):
+                session, turns = self._read_found(participant, found)
         except Exception:
             await self.backend.release(ref)
             raise
@@ -439,8 +449,9 @@ class SessionStore:
         wanted = _session_id(session_id) or ""
         if last is not None and last < 0:
             raise InvalidValue("a number of turns is 0 or more")
-        stored = await self.backend.load(participant, wanted, last=last)
-        return None if stored is None else Loaded(*self._read(participant, stored))
+        with self._noting_broken(participant, session_id):
+            stored = await self.backend.load(participant, wanted, last=last)
+            return None if stored is None else Loaded(*self._read(participant, stored))
 
     async def sessions(self, participant: str, *, offset: int = 0, limit: int = 20) -> SessionPage:
         """List a participant's sessions, newest first, without their turns.
@@ -471,9 +482,10 @@ class SessionStore:
             if stored is None:
                 raise SessionGone(session_id)
             version = stored.version
-            key = self._data_key(participant, stored.wrapped)
-            before = content_of(key, stored)
-            check_witness(before.witness, stored)
+            with self._noting_broken(participant, session_id):
+                key = self._data_key(participant, stored.wrapped)
+                before = content_of(key, stored)
+                check_witness(before.witness, stored)
             tag = tag_of(stored.turns[-1]) if stored.turns else NO_TAG
             witness = Witness(seq=stored.seq, tag=tag.hex())
             content = before.model_copy(update={"title": title, "witness": witness})
@@ -550,14 +562,15 @@ class SessionStore:
     async def _open(
         self, participant: str, session_id: str | None, mode: OpenMode, *, expect_agent: bool
     ) -> Opened:
-        found, agent = await self.backend.open(
-            participant,
-            _session_id(session_id),
-            self._candidate(participant),
-            mode=mode,
-            expect_agent=expect_agent,
-        )
-        session, turns = self._read_found(participant, found)
+        with self._noting_broken(participant, session_id):
+            found, agent = await self.backend.open(
+                participant,
+                _session_id(session_id),
+                self._candidate(participant),
+                mode=mode,
+                expect_agent=expect_agent,
+            )
+            session, turns = self._read_found(participant, found)
         return Opened(session, turns, resumed=not found.created, agent=agent)
 
     def _candidate(self, participant: str) -> Candidate:
@@ -597,14 +610,26 @@ class SessionStore:
 
     def _read_listed(self, participant: str, stored: StoredSession) -> Session:
         try:
-            content = content_of(self._data_key(participant, stored.wrapped), stored)
-        except _UNREADABLE as error:
-            logger.warning(
-                "a session cannot be read",
-                extra={"session_id": stored.id, "reason": type(error).__name__},
-            )
+            with self._noting_broken(participant, stored.id):
+                content = content_of(self._data_key(participant, stored.wrapped), stored)
+        except _UNREADABLE:
             return session_of(participant, stored, SessionContent(), readable=False)
         return session_of(participant, stored, content)
+
+    @contextmanager
+    def _noting_broken(self, participant: str, session_id: str | None) -> Iterator[None]:
+        """Log, and tell the hooks, what does not open; the error goes on to the caller."""
+        try:
+            yield
+        except _UNREADABLE as error:
+            where = getattr(error, "session_id", None) or session_id or ""
+            logger.warning(
+                "something stored cannot be opened",
+                extra={"session_id": where, "reason": type(error).__name__},
+            )
+            for hook in self._seal_hooks:
+                hook.on_seal_failure(SealFailure(participant, where, error))
+            raise
 
     async def _reload_content(self, lease: Lease) -> None:
         stored = await self.backend.load(lease.participant, lease.session_id, last=0)

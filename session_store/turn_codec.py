@@ -1,21 +1,24 @@
-"""The form of a turn before it is sealed, since schema version 2; each text of it is UTF-8::
+"""The text of a turn that is sealed, since schema version 2: numbers before words, no names.
+
+Layout::
 
     what (1) | created_at (8, IEEE 754 double) | id | details | text (the rest)
 
-``what`` says five things at once, each by its place in its tuple below (``_KINDS`` and so on)::
+``what`` says five things at once, each by its place in a tuple of this file (``_KINDS`` and on)::
 
     kind + 4 * (role + 5 * (interrupted + 2 * (form of id + 2 * form of details)))
 
-==================  ========================================================================
-form of id          0: length in bytes (1) | id; length 0 stands for: length (2) | id
-                    1: the 6 bytes of an ``item_`` with 12 hex digits, as LiveKit makes them
-form of details     0: there are none
-                    1: length (4) | JSON
-                    2: the same, with something for which ``orjson`` has no room: a whole
-                       number beyond 64 bits, or one nesting more than it writes
-==================  ========================================================================
+===============  ==========================================================================
+form of id       0: length in bytes (1) | id; length 0 stands for: 0 (1) | length (2) | id
+                 1: the 6 bytes that LiveKit's own ids have, ``item_`` and 12 hex digits
+form of details  0: there are none
+                 1: length (4) | JSON
+                 2: the same, for what ``orjson`` does not write: whole numbers beyond 64
+                    bits, or one more level of nesting
+===============  ==========================================================================
 
-All numbers are big-endian. What a turn of LiveKit's has beyond its text takes 15 bytes.
+Numbers are big-endian, words are UTF-8. What a message of LiveKit's has beyond its text takes 15
+bytes.
 """
 
 from __future__ import annotations

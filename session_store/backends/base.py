@@ -450,7 +450,7 @@ class Backend(Protocol):
         ...
 
     async def check_values(self, mine: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """Leave the key checks that are missing, and answer those that were there before."""
+        """Leave the key checks that are missing, and answer all that are there then."""
         ...
 
     async def ping(self) -> None:

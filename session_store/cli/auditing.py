@@ -70,7 +70,7 @@ async def _list(who: Who, since: str, limit: int, *, json: bool) -> Exit:
         note(f"no entries in the last {since}")
         return Exit.OK
     titles = ("at", "actor", "action", "participant", "session", "detail")
-    columns = [Column(title, wraps=title == "detail") for title in titles]
+    columns = [Column(title) for title in titles]
     table(columns, [[_at(each), *(each.fields.get(t, "") for t in titles[1:])] for each in entries])
     return Exit.OK
 

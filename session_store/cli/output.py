@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from session_store.events import Event
 
 _GAP: Final = "  "
+_UNBOUNDED: Final = 1000
+"""Wider than any row."""
 _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 """Of cells that hold just this word."""
@@ -92,18 +94,18 @@ def when(at: datetime | None) -> str:
 
 
 def ago(at: datetime, now: datetime) -> str:
-    """Write how long ago something was, shortly."""
-    return f"{span(max(0.0, (now - at).total_seconds()))} ago"
+    """Write how long ago something was, in one unit."""
+    return f"{span(max(0.0, (now - at).total_seconds()), units=1)} ago"
 
 
-def span(seconds: float) -> str:
-    """Write a duration with its two largest units."""
+def span(seconds: float, *, units: int = 2) -> str:
+    """Write a duration with its largest units."""
     left, parts = round(seconds), []
     for unit, length in _UNITS:
         count, left = divmod(left, length)
         if count:
             parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or "0 s"
+    return " ".join(parts[:units]) or "0 s"
 
 
 def event_line(event: Event) -> str:
@@ -142,11 +144,13 @@ def _table_for_people(columns: Sequence[Column], rows: Sequence[Sequence[str]]) 
             column.title,
             justify="right" if column.right else "left",
             no_wrap=not column.wraps,
-            overflow="fold" if column.wraps else "ignore",
+            overflow="fold",
         )
     for row in rows:
         shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    Console(highlight=False, soft_wrap=not any(column.wraps for column in columns)).print(shown)
+    # Where nothing may wrap, the terminal breaks the lines: a cut id is of no use.
+    width = None if any(column.wraps for column in columns) else _UNBOUNDED
+    Console(highlight=False, width=width).print(shown)
 
 
 def _json(data: Any, indent: int | None = None) -> str:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from session_store import SessionStore
+from session_store import SessionStore, Turn
+from session_store.errors import NotReplicated
 from session_store.events import Event
 from session_store.keys import ParticipantKeys
 from session_store.tasks import stop
-from tests.ha.conversation import AGAIN_WITHIN_S, MAX_TURNS, Conversation
+from tests.ha.conversation import AGAIN_WITHIN_S, MAX_TURNS, Conversation, patiently
 from tests.servers.process import Server
 
 if TYPE_CHECKING:
@@ -238,3 +239,30 @@ async def test_a_primary_that_wakes_after_its_successor_promises_nothing(
         await each.check_kept(settings)
     assert [seq for seq, _ in safe.acknowledged] == list(range(1, 22))
     assert [seq for seq, _ in living.acknowledged[20:]] == [21, 21, 22]
+
+
+async def test_a_turn_that_no_replica_has_is_not_saved_however_often_it_is_asked(
+    sentinels: SentinelSet, settings_for: Settings
+) -> None:
+    """Sent again, on the same connection or on another one, it still does not count as saved."""
+    settings = settings_for(sentinels.url, **HASTY | {"replica_timeout_s": 0.1})
+    store, another = (SessionStore.from_settings(replicated(settings, 2)) for _ in range(2))
+    joined = await store.join(store.pseudonym(somebody()))
+    turn = Turn(id="t1", role="user", text="sentence 1", created_at=1)
+    sealed = [store.seal(joined.lease, turn)]
+    primary = sentinels.primary()
+    replicas = [server for server in sentinels.servers if server is not primary]
+    for replica in replicas:
+        replica.pause()
+    for each in (store, store, another):
+        with pytest.raises(NotReplicated) as refused:
+            await each.append(joined.lease, sealed)
+        assert (refused.value.asked, refused.value.answered) == (2, 0)
+    replicas[0].resume()
+    with pytest.raises(NotReplicated) as refused:
+        await another.append(joined.lease, sealed)
+    assert refused.value.answered == 1
+    replicas[1].resume()
+    assert await patiently(lambda: another.append(joined.lease, sealed)) == 1
+    for each in (store, another):
+        await each.aclose()

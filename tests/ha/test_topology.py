@@ -182,22 +182,25 @@ async def test_one_sentinel_may_be_away(sentinels: SentinelSet, settings_for: Se
 
 
 async def test_sentinels_have_a_login_of_their_own(tmp_path: Path, settings_for: Settings) -> None:
-    """User and password of the URL are for Redis; the sentinels' come from their settings."""
+    """User and password of the URL are for Redis; at the sentinels, two commands are enough."""
     redis_server = Server(tmp_path / "redis", *QUICK, "--requirepass", "right")
     config = (
         f"sentinel monitor main 127.0.0.1 {redis_server.port} 1\n"
-        "sentinel auth-pass main right\nrequirepass other\n"
+        "sentinel auth-pass main right\n"
+        "user default off\n"
+        "user finder on >other -@all +sentinel|get-master-addr-by-name +sentinel|master\n"
     )
+    login = {"redis_sentinel_user": "finder", "redis_sentinel_password": "other"}
     sentinel = Server(tmp_path / "sentinel", sentinel_config=config)
     url = f"redis+sentinel://:right@{sentinel.name}/main/5"
     with running(redis_server, sentinel):
-        async with connected(settings_for(url, redis_sentinel_password="other")) as topology:
+        async with connected(settings_for(url, **login)) as topology:
             assert b" db=5 " in await call(topology.nodes()[0], "CLIENT", "INFO")
         with pytest.raises(AuthenticationError):
             await topology_of(settings_for(url)).connect()
         wrong = url.replace(":right@", ":wrong@")
         with pytest.raises(AuthenticationError):
-            await topology_of(settings_for(wrong, redis_sentinel_password="other")).connect()
+            await topology_of(settings_for(wrong, **login)).connect()
 
 
 async def test_a_replica_is_never_taken_for_the_primary(

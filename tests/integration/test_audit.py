@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from session_store import InvalidValue, SessionStore, StoreRefused, audit
+from session_store import InvalidValue, SessionStore, StoreRefused, StoreUnavailable, audit
 from session_store.audit import AuditAction, AuditLog, AuditReport, Missing
 from session_store.backends.base import AuditEntry
 from session_store.keys import AUDIT
@@ -24,10 +24,10 @@ def log(store: SessionStore) -> AuditLog:
     return AuditLog(store, actor="cli:root")
 
 
-async def filled(log: AuditLog, count: int = 6) -> list[str]:
+async def filled(log: AuditLog, count: int = 6, detail: str = "on request") -> list[str]:
     """Write entries; return their ids."""
     return [
-        await log.log(AuditAction.EXPORT, participant=f"p{number}", detail="on request")
+        await log.log(AuditAction.EXPORT, participant=f"p{number}", detail=detail)
         for number in range(count)
     ]
 
@@ -71,7 +71,9 @@ async def test_entries_of_many_writers_are_verified_together(
     """Processes write side by side, each with its own numbers; reading is paged."""
     monkeypatch.setattr(audit, "PAGE", 7)
     logs = [AuditLog(make_store(), actor=f"process {number}") for number in range(4)]
-    await asyncio.gather(*(filled(log, 10) for log in logs), filled(logs[0], 10))
+    await asyncio.gather(
+        *(filled(log, 10) for log in logs), filled(logs[0], 10, "at the same time")
+    )
     report = await logs[0].verify()
     assert report.intact
     assert report.entries == 50
@@ -200,6 +202,25 @@ async def test_a_log_whose_write_failed_goes_on_as_another_writer(log: AuditLog,
     await filled(log, 2)
     report = await log.verify()
     assert report == AuditReport(entries=4)
+
+
+async def test_a_log_whose_answer_was_lost_goes_on_as_another_writer(
+    log: AuditLog, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is there a second entry of a number whose entry had been written after all."""
+    write = store.backend.side.audit
+
+    async def unanswered(fields: Mapping[str, str]) -> str:
+        await write(fields)
+        raise StoreUnavailable
+
+    await filled(log, 2)
+    monkeypatch.setattr(store.backend.side, "audit", unanswered)
+    with pytest.raises(StoreUnavailable):
+        await log.log("export")
+    monkeypatch.undo()
+    await filled(log, 2)
+    assert await log.verify() == AuditReport(entries=5)
 
 
 @pytest.mark.parametrize("field", ["action", "participant", "session_id", "detail"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import json
 import os
 import secrets
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from session_store import Keyring, SessionStore, privacy
+from session_store import InvalidValue, Keyring, SessionStore, privacy
 from session_store.audit import AuditLog
 from session_store.journal import ErasureJournal, JournalFailed, Noted, replay
 from session_store.keys import ParticipantKeys
@@ -188,6 +189,13 @@ async def test_the_journal_comes_first(
     assert await dump(raw) == before
 
 
+async def test_only_participants_are_noted(store: SessionStore, journal: ErasureJournal) -> None:
+    """An identity in place of a pseudonym is refused: it must not reach the disk."""
+    with pytest.raises(InvalidValue):
+        await journal.note(store.keyring, "maria@example.com")
+    assert not journal.path.exists()
+
+
 async def test_a_replay_needs_a_journal(store: SessionStore, journal: ErasureJournal) -> None:
     """A file that is not there is an error, not a journal of nothing."""
     with pytest.raises(JournalFailed, match="No such file"):
@@ -324,6 +332,21 @@ async def test_many_processes_write_whole_lines(journal: ErasureJournal, tmp_pat
     content = await journal.read(ring)
     assert len({each.participant for each in content.entries}) == 100
     assert not content.skipped
+
+
+async def test_a_writer_waits_for_the_one_before(
+    store: SessionStore, journal: ErasureJournal
+) -> None:
+    """While another process is in the middle of a line, nobody judges whether it is cut short."""
+    await journal.note(store.keyring, store.pseudonym("maria"))
+    with journal.path.open("rb+") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        waiting = asyncio.create_task(journal.note(store.keyring, store.pseudonym("tom")))
+        await asyncio.wait([waiting], timeout=0.1)
+        assert not waiting.done()
+        assert len(lines(journal)) == 1
+    await waiting
+    assert len(lines(journal)) == 2
 
 
 async def test_other_keys_make_no_journal(store: SessionStore, journal: ErasureJournal) -> None:

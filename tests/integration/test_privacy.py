@@ -188,6 +188,7 @@ async def test_an_export_is_audited_before_it_is_read(store: SessionStore, raw: 
     who = store.pseudonym("maria")
     await talk_and_go(store, who)
     log = AuditLog(store, actor="cli")
+    await log.log("reveal", participant=store.pseudonym("tom"))
     said = await privacy.export(store, who, audit=log)
     assert said is not None
     assert [each["action"] for each in said["audit"]] == ["export"]

@@ -283,6 +283,20 @@ async def test_a_running_sweeper_needs_no_help(store: SessionStore, raw: Any) ->
     assert (newest.id, newest.state) == (again.session.id, SessionState.AWAY)
 
 
+async def test_sweepers_need_no_names(store: SessionStore, raw: Any) -> None:
+    """Two sweepers that nobody named are two in the registry."""
+    both = [Sweeper(store, every_s=0.02) for _ in range(2)]
+    for each in both:
+        each.start()
+
+    async def are_two() -> bool:
+        return bool(await raw.zcard(SWEEPERS) == 2)
+
+    await until(are_two)
+    for each in both:
+        await each.aclose()
+
+
 async def test_every_shared_key_of_sweeping_expires(store: SessionStore, raw: Any) -> None:
     """The registry of sweepers, like every key, has a lifetime."""
     await talk_and_go(store, store.pseudonym("maria"))

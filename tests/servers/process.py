@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import redis
@@ -61,6 +62,11 @@ def wait_until(condition: Callable[[], bool], what: str, *, timeout_s: float = S
         time.sleep(_POLL_S)
 
 
+@cache
+def _program() -> str:
+    return str(redis_server.find_or_install())
+
+
 class Login(NamedTuple):
     """User and password; no user means the default one."""
 
@@ -82,7 +88,7 @@ class Server:
         self.port = free_port()
         self._login = login
         self._folder = folder
-        self._command = [str(redis_server.find_or_install())]
+        self._command = [_program()]
         if sentinel_config is not None:
             # A sentinel keeps what it learns in its configuration.
             config = folder / "sentinel.conf"

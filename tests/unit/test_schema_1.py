@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,6 +11,9 @@ from session_store import Keyring, SealBroken, SessionContent, Turn, WrongKey, c
 from session_store.crypto import NO_TAG, DataKey, WrappedKey, tag_of
 from session_store.errors import UnknownSchema
 from session_store.models import SCHEMA_VERSION, SessionContext, TurnKind, Witness
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 # Made once, by the code that wrote version 1, and never made anew: who changes one of these
 # changes what lies in somebody's Redis.
@@ -159,57 +163,33 @@ def test_key_checks_of_version_1_are_accepted() -> None:
         other.verify_check_values(CHECKS)
 
 
-def test_a_later_version_still_reads_version_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With version 2 current, records of version 1 open, and their JSON goes up step by step."""
-    monkeypatch.setattr(crypto, "SCHEMA_VERSION", 3)
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
-    steps = {
-        1: schema.Step(turn=lambda turn: turn | {"text": "one"}, content=lambda content: content),
-        2: schema.Step(
-            turn=lambda turn: turn | {"text": f"{turn['text']}, two"},
-            content=lambda content: content | {"title": f"{content['title']} (2)"},
-        ),
-    }
-    monkeypatch.setattr(schema, "STEPS", steps)
-    key = data_key()
-    plain = key.open_content(SESSION, CONTENT_VERSION, CONTENT)
-
-    assert [turn.text for turn in opened_turns(key)] == ["one, two"] * 3
-    assert schema.read_content(CONTENT[0], plain).title == "Saludos (2)"
-    assert keyring().rewrap(PARTICIPANT, WRAPPED).wrapped[0] == 3
-    newest = key.seal_turn(SESSION, 4, tag_of(TURNS[-1]), b'{"id": "n", "created_at": 1}')
-    assert newest[0] == 3
-    text = schema.read_turn(3, key.open_turn(SESSION, 4, tag_of(TURNS[-1]), newest)).text
-    assert not text, "what is current goes through no step"
-
-
-def test_every_version_has_a_step_to_the_next() -> None:
-    """No version before today's was left without a way up."""
-    assert sorted(schema.STEPS) == list(range(1, SCHEMA_VERSION))
+def test_every_version_has_a_reader() -> None:
+    """Each version up to today's is read, and there is none that nothing writes."""
+    assert sorted(schema.READERS) == list(range(1, SCHEMA_VERSION + 1))
 
 
 def test_a_newer_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a newer library sealed is no broken seal: the error names its version."""
     with monkeypatch.context() as later:
-        later.setattr(crypto, "SCHEMA_VERSION", 2)
+        later.setattr(crypto, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+        later.setattr(crypto, "KEY_VERSION", 2)
         newer = data_key().seal_turn(SESSION, 1, NO_TAG, b"{}")
         wrapped = keyring().rewrap(PARTICIPANT, WRAPPED)
-    with pytest.raises(UnknownSchema, match="version 2"):
+    with pytest.raises(UnknownSchema, match=f"version {SCHEMA_VERSION + 1}"):
         data_key().open_turn(SESSION, 1, NO_TAG, newer)
-    with pytest.raises(UnknownSchema):
+    with pytest.raises(UnknownSchema, match="version 2"):
         keyring().unwrap(PARTICIPANT, wrapped)
 
 
-@pytest.mark.parametrize("label", [0, 2, 129, 255])
+@pytest.mark.parametrize("label", [0, 2, 3, 129, 255])
 def test_a_record_cannot_be_relabelled(label: int) -> None:
     """A record of version 1 whose first byte was changed is broken, not "too new"."""
     with pytest.raises(SealBroken):
         data_key().open_turn(SESSION, 1, NO_TAG, bytes([label]) + TURNS[0][1:])
 
 
-def test_an_older_label_does_not_open_a_newer_record(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_label_does_not_open_a_newer_record() -> None:
     """The version is part of what is authenticated, in both directions."""
-    monkeypatch.setattr(crypto, "SCHEMA_VERSION", 2)
     sealed = data_key().seal_turn(SESSION, 1, NO_TAG, b"{}")
     with pytest.raises(SealBroken):
         data_key().open_turn(SESSION, 1, NO_TAG, b"\1" + sealed[1:])
@@ -222,8 +202,24 @@ def test_a_text_of_another_shape_is_no_turn(plain: bytes) -> None:
         schema.read_turn(1, plain)
 
 
-def test_numbers_of_any_size_are_read_back() -> None:
-    """What a turn could be written with, it can be read with."""
-    turn = Turn(id="n", created_at=1.5, details={"large": 10**400, "small": -0.0})
+@pytest.mark.parametrize("depth", [1, 200, 250])
+def test_what_version_1_could_write_it_can_read(depth: int) -> None:
+    """Numbers of any size, and objects in objects, are read back from JSON, deep ones too."""
+    deep: JsonValue = {"large": 10**400, "small": -0.0}
+    for _ in range(depth - 1):
+        deep = {"a": deep}
+    turn = Turn(id="n", created_at=1.5, details={"a": deep})
+    content = SessionContent(metadata={"a": deep})
+    for reader in schema.READERS.values():
+        plain = content.model_dump_json(exclude_defaults=True).encode()
+        assert repr(reader.content(plain)) == repr(content)
     plain = turn.model_dump_json(exclude_defaults=True).encode()
-    assert schema.read_turn(SCHEMA_VERSION, plain) == turn
+    assert repr(schema.read_turn(1, plain)) == repr(turn)
+
+
+@pytest.mark.parametrize("text", ['{"id": "x", "created_at": 1, "details": %s}', "%s"])
+def test_a_text_that_nests_without_end_is_no_turn(text: str) -> None:
+    """What no turn could hold is a ValueError too, and no other."""
+    deep = text % ('{"a":' * 20_000 + "1" + "}" * 20_000)
+    with pytest.raises(ValueError, match=r".+"):
+        schema.read_turn(1, deep.encode())

@@ -4,7 +4,7 @@
  */
 import { Connection } from './connection.js';
 import { EMPTY, fromSaved, isBehind, reduce, toSaved } from './conversation.js';
-import { requestToken } from './gateway.js';
+import { ConversationUnreadable, requestToken } from './gateway.js';
 import { randomId } from './ids.js';
 import { LevelMeter } from './levels.js';
 import { isMicrophoneGranted } from './microphone.js';
@@ -38,7 +38,8 @@ const DEFAULT_SETTINGS = Object.freeze({ live: false, mic: 'off', deviceId: null
  * @property {import('./microphone.js').MicState} mic
  * @property {boolean} micWanted the user had it on
  * @property {boolean} audioBlocked
- * @property {{ message: string, retrying: boolean } | null} failure
+ * @property {{ message: string, retrying: boolean, unreadable: boolean } | null} failure `unreadable`: what helps
+ *   is not another try, but a new conversation
  * @property {string | null} refusal why the agent did not take a message
  * @property {'tab' | 'paused' | null} setAside why the conversation is not here, though not ended
  * @property {boolean} erased
@@ -59,6 +60,8 @@ export class App {
   #agents = /** @type {{ identity: string, state: import('./connection.js').AgentState | null }[]} */ ([]);
   #greeted = false;
   #duplicateAt = -Infinity;
+  /** Whether the next request, and only that one, asks for a new conversation. */
+  #asksForNew = false;
   #tab = new TabClaim();
   #outbox = new Outbox((message) => this.#send(message));
   #patience = new Patience({
@@ -68,7 +71,7 @@ export class App {
   #supervisor = new Supervisor({
     attempt: (signal) => this.#connection.join(this.#requestAdmission(signal), signal),
     onConnected: () => this.#joined(),
-    onFailed: (error, retrying) => this.#failed(error.message, retrying),
+    onFailed: (error, retrying) => this.#failed(error, retrying),
   });
   #connection = new Connection({
     onDropped: (drop) => this.#dropped(drop),
@@ -155,6 +158,13 @@ export class App {
     }
   }
 
+  /** "Start a new conversation", in place of one that does not open. */
+  startNew() {
+    if (this.model.failure?.unreadable !== true) return;
+    this.#asksForNew = true;
+    this.#connect();
+  }
+
   /** The network is said to be back. */
   hurry() {
     this.#supervisor.hurry();
@@ -238,9 +248,18 @@ export class App {
 
   /** @param {AbortSignal} [signal] */
   async #requestAdmission(signal) {
+    // Taken back at once: if the answer is lost, a plain request finds out whether the new one has begun.
+    const newSession = this.#asksForNew;
+    this.#asksForNew = false;
     const proof = await this.#identity.proof();
     const { sessionId, syncedSeq } = this.model.conversation;
-    const admission = await requestToken({ proof, sessionId, afterSeq: syncedSeq, ...(signal && { signal }) });
+    const admission = await requestToken({
+      proof,
+      sessionId,
+      afterSeq: syncedSeq,
+      newSession,
+      ...(signal && { signal }),
+    });
     signal?.throwIfAborted();
     this.#dispatch({ type: 'admitted', admission });
     return admission;
@@ -257,6 +276,13 @@ export class App {
       await this.#connection.leaveRoom();
       this.#supervisor.start();
     } catch (error) {
+      // An agent that is there goes on with what it knows; without one, none will come.
+      if (error instanceof ConversationUnreadable && this.#agent === null && isLive(this.model.state)) {
+        this.#supervisor.stop();
+        this.#patience.stop();
+        this.#failed(error, false);
+        return this.#connection.leaveRoom();
+      }
       console.warn('not refreshed', error);
     }
   }
@@ -282,7 +308,7 @@ export class App {
     if (drop === 'paused') return this.#putAside('paused');
     if (drop === 'closed') {
       this.#supervisor.stop();
-      return this.#failed('The conversation was closed on the server.', false);
+      return this.#failed(new Error('The conversation was closed on the server.'), false);
     }
     if (drop === 'duplicate') {
       // Without another tab that took it, LiveKit mistook our own reconnect for somebody else, once.
@@ -295,11 +321,12 @@ export class App {
   }
 
   /**
-   * @param {string} message
+   * @param {Error} error
    * @param {boolean} retrying
    */
-  #failed(message, retrying) {
-    this.#set({ failure: { message, retrying } });
+  #failed(error, retrying) {
+    const unreadable = error instanceof ConversationUnreadable;
+    this.#set({ failure: { message: error.message, retrying, unreadable } });
     this.#become('gave-up');
   }
 

@@ -32,6 +32,9 @@ export class GatewayUnavailable extends GatewayError {}
 /** It answered that it will not do it (other 4xx). */
 export class GatewayRefused extends GatewayError {}
 
+/** It answered that the conversation does not open, though a new one would. */
+export class ConversationUnreadable extends GatewayRefused {}
+
 /** It answered with something else than the contract says: another version, or a proxy in between. */
 export class GatewayGarbled extends GatewayError {
   constructor(/** @type {number} */ status) {
@@ -48,12 +51,13 @@ export class GatewayGarbled extends GatewayError {
  * @param {import('./identity.js').Proof} request.proof
  * @param {string | null} request.sessionId the session that the page shows
  * @param {number} request.afterSeq the newest `seq` of it that the page has for sure
+ * @param {boolean} [request.newSession] begin another session, whatever the page shows
  * @param {AbortSignal} [request.signal]
  * @param {typeof fetch} [fetcher]
  * @returns {Promise<import('./wire.js').Admission>}
  * @throws {GatewayError} or the signal's reason when aborted
  */
-export async function requestToken({ proof, sessionId, afterSeq, signal }, fetcher = fetch) {
+export async function requestToken({ proof, sessionId, afterSeq, newSession = false, signal }, fetcher = fetch) {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   /** @type {Response} */
   let response;
@@ -65,7 +69,7 @@ export async function requestToken({ proof, sessionId, afterSeq, signal }, fetch
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({
         ...proof,
-        ...(sessionId === null ? {} : { session_id: sessionId, after_seq: afterSeq }),
+        ...(newSession ? { new_session: true } : sessionId === null ? {} : { session_id: sessionId, after_seq: afterSeq }),
       }),
       cache: 'no-store',
       credentials: 'omit',
@@ -100,7 +104,8 @@ function refusal(status, body) {
     return new GatewayUnavailable(message, { code, status, retryable: true });
   }
   const message = isText(error.message) ? error.message : 'The server refused this request. Reload the page.';
-  return new GatewayRefused(message, { code, status, retryable: false });
+  const Refusal = code === 'conversation_unreadable' ? ConversationUnreadable : GatewayRefused;
+  return new Refusal(message, { code, status, retryable: false });
 }
 
 /**

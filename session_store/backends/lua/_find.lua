@@ -18,6 +18,7 @@ local function find_or_create(now, mode)
   local latest = redis.call('ZREVRANGE', sessions, 0, 0)[1]
   redis.call('ZCARD', due)
   redis.call('SCARD', kek)
+  redis.call('LLEN', KEYS[8])
   local kek_id = known.kek or ARGV[5]
   local made = redis.call('HGET', KEYS[7], 'dkid')
   if made and made == known.dkid and mode ~= 'exact' and mode ~= 'switch' then
@@ -96,7 +97,7 @@ local function find_or_create(now, mode)
     redis.call('HSET', KEYS[7], 'keep_ms', known.keep_ms)
   end
   make_newest(sessions, new_id, now)
-  due_by(due, now + windows[1], participant, new_id)
+  due_by(due, now + math.min(windows[1], retention_ms), participant, new_id)
   tell(events, 'session_created', now, participant, new_id)
   return { id = new_id, fields = read_life(KEYS[7]), created = true, session_key = KEYS[7],
     turns_key = KEYS[8], windows = windows, events = events, retention_ms = retention_ms }

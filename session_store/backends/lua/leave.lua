@@ -20,7 +20,7 @@ if s.state == 'live' then
   redis.call('HSET', KEYS[1], 'state', 'away', 'last_seen', digits(now), 'arrived_at', '0',
     'window_until', digits(window_until), 'talk_ms', digits(number(s.talk_ms) + visit_ms))
   make_newest(KEYS[2], ARGV[2], now)
-  due_by(KEYS[3], window_until, ARGV[1], ARGV[2])
+  due_by(KEYS[3], math.min(window_until, now + retention_of(s, ARGV[6])), ARGV[1], ARGV[2])
   tell(events, 'participant_left', now, ARGV[1], ARGV[2], visit_ms)
 end
 touch(retention_of(s, ARGV[6]), KEYS[1], KEYS[2], KEYS[4], KEYS[5])

@@ -17,7 +17,7 @@ if not found.created then
   redis.call('HSET', found.session_key, 'last_seen', digits(now),
     'window_until', digits(math.max(number(s.window_until), window_until)))
   make_newest(KEYS[2], found.id, now)
-  due_by(KEYS[3], window_until, ARGV[1], found.id)
+  due_by(KEYS[3], math.min(window_until, now + found.retention_ms), ARGV[1], found.id)
 end
 local agent = claim_dispatch(found.session_key, KEYS[3], ARGV[1], found.id, s, now,
   number(ARGV[15]), number(ARGV[16]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
-from redis.exceptions import ClusterDownError, RedisError, ResponseError
+from redis.exceptions import ClusterDownError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from session_store.backends.transport.address import HostPort
@@ -79,7 +79,10 @@ class Cluster:
         await self._discovery.aclose()
 
     async def _discover(self) -> None:
-        view = max(await self._views(), key=lambda view: (view.is_whole, view.epoch))
+        # Those in the URL too: their names may lead elsewhere by now.
+        asked = {*self._seeds, *self._everybody}
+        views = await majority(map(self._view_of, asked))
+        view = max(views, key=lambda view: (view.is_whole, view.epoch))
         nodes: dict[HostPort, Node] = {}
         by_slot: list[Node | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         for first, last, where in view.ranges:
@@ -87,15 +90,6 @@ class Cluster:
             nodes[where] = node
             by_slot[first : last + 1] = [node] * (last + 1 - first)
         self._nodes, self._by_slot, self._everybody = nodes, by_slot, view.everybody
-
-    async def _views(self) -> Sequence[_View]:
-        if self._everybody:
-            try:
-                return await majority(map(self._view_of, self._everybody))
-            except (RedisError, OSError):
-                # All have moved. The names in the URL may lead to where they are now.
-                pass
-        return await majority(map(self._view_of, self._seeds))
 
     async def _view_of(self, where: HostPort) -> _View:
         node = Node(self._access, where)

@@ -2,12 +2,18 @@
 import { MIC_NOTES } from '../microphone.js';
 import { byId, setData, setText } from './dom.js';
 
-/** @typedef {{ text: string, tone: 'problem' | 'quiet', retry?: boolean }} Notice */
+/** @typedef {{ text: string, tone: 'problem' | 'quiet', button?: 'retry' | 'start-new' }} Notice */
 
 /** @param {import('../app.js').App} app */
 export function createNotice(app) {
-  const [notice, text, retry, startAudio] = [byId('notice'), byId('notice-text'), byId('retry'), byId('start-audio')];
+  const [notice, text, startAudio] = [byId('notice'), byId('notice-text'), byId('start-audio')];
+  const [retry, startNew] = [byId('retry'), byId('start-new')];
   retry.addEventListener('click', () => app.retry());
+  startNew.addEventListener('click', () => {
+    // The button goes; whoever uses the keyboard goes on where the new conversation will be.
+    byId('talk').focus({ preventScroll: true });
+    app.startNew();
+  });
   startAudio.addEventListener('click', () => void app.startAudio());
 
   /** @param {import('../app.js').Model} model */
@@ -16,7 +22,8 @@ export function createNotice(app) {
     notice.hidden = current === null;
     setText(text, current?.text ?? '');
     setData(notice, { tone: current?.tone ?? 'quiet' });
-    retry.hidden = current?.retry !== true;
+    retry.hidden = current?.button !== 'retry';
+    startNew.hidden = current?.button !== 'start-new';
     startAudio.hidden = !model.audioBlocked || model.state !== 'Connected';
   };
 }
@@ -27,15 +34,19 @@ export function createNotice(app) {
  */
 export function noticeOf(model) {
   if (model.state === 'Failed' && model.failure) {
-    const { message, retrying } = model.failure;
+    const { message, retrying, unreadable } = model.failure;
+    if (unreadable) {
+      const text = model.conversation.turns.length > 0 ? `${message} What is shown here stays until you do.` : message;
+      return { text, tone: 'problem', button: 'start-new' };
+    }
     const text = retrying ? `${message} This page keeps trying.` : message;
-    return { text, tone: 'problem', retry: true };
+    return { text, tone: 'problem', button: 'retry' };
   }
   if (model.state === 'Reconnecting') {
     return { text: 'The connection was interrupted. What you type now is sent when it is back.', tone: 'quiet' };
   }
   if (model.refusal) return { text: model.refusal, tone: 'problem' };
-  if (model.waiting === 'late') return { text: 'It is taking longer than usual.', tone: 'problem', retry: true };
+  if (model.waiting === 'late') return { text: 'It is taking longer than usual.', tone: 'problem', button: 'retry' };
   if (model.waiting === 'coming') return { text: 'Your assistant is on its way…', tone: 'quiet' };
   const micNote = MIC_NOTES[model.mic];
   if (micNote && model.state === 'Connected') return { text: micNote, tone: 'problem' };

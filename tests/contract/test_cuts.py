@@ -1,0 +1,208 @@
+"""A wire that is cut, and scripts that fail: nothing is half-written, and repeating helps."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from session_store import LeaseLost, StoreRefused, StoreSettings, StoreUnavailable
+from session_store.errors import StoreFull
+from tests.contract.cases import CASES
+from tests.contract.people import listening
+from tests.contract.proxy import Cut, Proxy
+from tests.contract.worlds import RedisWorld
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from session_store.backends.base import Backend
+    from session_store.events import Event
+    from tests.contract.cases import Case
+    from tests.servers.process import Server
+
+TIMES = {
+    b"joined_at",
+    b"arrived_at",
+    b"last_seen",
+    b"lease_until",
+    b"window_until",
+    b"agent_by",
+    b"ended_at",
+    b"created",
+    b"consent_at",
+    b"touched",
+    b"fence",
+    b"orphan",
+}
+"""Fields that hold a time, or a number made from it."""
+ROUND_MS = 20_000
+
+
+@pytest.fixture
+async def world(redis_url: str) -> AsyncIterator[RedisWorld]:
+    """Return an empty Redis."""
+    made = RedisWorld(StoreSettings.model_validate({"redis_url": redis_url}))
+    yield made
+    await made.aclose()
+
+
+async def snapshot(world: RedisWorld) -> dict[tuple[bytes, Any], Any]:
+    """Return all that Redis holds, with times as how long ago they are, in steps of 20 s."""
+    raw = world.raw
+    seconds, micros = await raw.time()
+    now = seconds * 1000 + micros // 1000
+
+    def ago(value: float) -> int | None:
+        return round((now - value) / ROUND_MS) if value > 0 else None
+
+    def read(name: bytes, value: bytes) -> Any:
+        if name == b"talk_ms":
+            return round(int(value) / ROUND_MS)
+        return ago(int(value)) if name in TIMES else value
+
+    held: dict[tuple[bytes, Any], Any] = {}
+    for key in await raw.keys():
+        match await raw.type(key):
+            case b"hash":
+                for name, value in (await raw.hgetall(key)).items():
+                    # A late turn is named by a fence, which is made from the time.
+                    kind, place = name.split(b":")[0], name.rpartition(b":")[2]
+                    held[key, (kind, place)] = read(name, value)
+            case b"zset":
+                for member, score in await raw.zrange(key, 0, -1, withscores=True):
+                    held[key, member] = ago(score)
+            case b"list":
+                held[key, "turns"] = await raw.lrange(key, 0, -1)
+            case _:
+                held[key, "members"] = await raw.smembers(key)
+        assert await raw.pttl(key) > 0
+    return held
+
+
+def untimed(events: list[Event]) -> list[Event]:
+    """Forget when events happened, and visits of a few milliseconds."""
+    return [
+        each.model_copy(update={"at": 0, "visit_ms": each.visit_ms // ROUND_MS}) for each in events
+    ]
+
+
+async def reference(world: RedisWorld, case: Case) -> tuple[Any, Any, Any, list[Event]]:
+    """Return the state before and after, the answer and the events, when nothing goes wrong."""
+    prepared = await case.prepare(world)
+    before = await snapshot(world)
+    async with listening(world.another()) as heard:
+        answer = await case.act(world.backend, prepared)
+    after = await snapshot(world)
+    await world.raw.flushall()
+    return before, after, answer, untimed(heard)
+
+
+async def insist(backend: Backend, case: Case, prepared: Any) -> Any:
+    """Repeat an operation until there is an answer."""
+    while True:
+        try:
+            return await case.act(backend, prepared)
+        except StoreUnavailable:
+            await asyncio.sleep(0.005)
+        except LeaseLost:
+            # Of a release that happened the first time.
+            return None
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("where", Cut)
+@pytest.mark.parametrize("name", CASES)
+async def test_a_cut_wire_leaves_nothing_half_written(
+    world: RedisWorld, redis_server: Server, name: str, where: Cut, times: int
+) -> None:
+    """An operation happened or did not; repeated, it has happened once, and was told once.
+
+    One cut is hidden by the transport, which repeats; after two the caller hears of it.
+    """
+    case = CASES[name]
+    before, after, answer, events = await reference(world, case)
+    assert (before != after) == case.writes
+    prepared = await case.prepare(world)
+    async with Proxy(redis_server.port) as proxy, listening(world.another()) as heard:
+        backend = world.another(redis_url=f"redis://127.0.0.1:{proxy.port}/0", redis_retry_s=0.005)
+        await backend.ping()
+        proxy.cut(where, times)
+        try:
+            answered = await case.act(backend, prepared)
+        except StoreUnavailable:
+            held = await snapshot(world)
+            assert times > 1
+            assert held == before or (held == after and where is Cut.AFTER)
+            proxy.heal()
+            answered = await insist(backend, case, prepared)
+        except LeaseLost:
+            assert (name, where) == ("release", Cut.AFTER)
+            answered = None
+        assert proxy.made_cuts == times
+        assert await snapshot(world) == after
+        if case.answers_again:
+            assert answered == answer
+        await backend.aclose()
+    assert untimed(heard) == events
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_script_that_fails_writes_nothing(world: RedisWorld, name: str) -> None:
+    """Whichever of its keys is not what it should be, the operation is refused as a whole."""
+    case = CASES[name]
+    declared = await keys_of(world, case)
+    assert declared or not case.writes
+    refused = 0
+    for key in declared:
+        await world.raw.flushall()
+        prepared = await case.prepare(world)
+        await world.raw.delete(key)
+        if await world.raw.type(key) == b"none":
+            await world.raw.set(key, "something else")
+        before = await world.dump()
+        try:
+            await case.act(world.backend, prepared)
+        except StoreRefused as error:
+            assert "WRONGTYPE" in str(error)  # noqa: PT017 (some keys are only deleted)
+            assert await world.dump() == before
+            refused += 1
+    assert refused or not declared
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_full_redis_takes_all_or_nothing(world: RedisWorld, name: str) -> None:
+    """Without memory, an operation is refused and changes nothing, or it needs none."""
+    case = CASES[name]
+    before, after, _, _ = await reference(world, case)
+    prepared = await case.prepare(world)
+    await world.raw.config_set("maxmemory", 1)
+    try:
+        await case.act(world.backend, prepared)
+        full = False
+    except StoreFull:
+        full = True
+    finally:
+        await world.raw.config_set("maxmemory", 0)
+    assert await snapshot(world) == (before if full else after)
+    await insist(world.backend, case, prepared)
+    assert await snapshot(world) == after
+
+
+async def keys_of(world: RedisWorld, case: Case) -> list[str]:
+    """Return the keys that an operation's scripts declare."""
+    prepared = await case.prepare(world)
+    declared: list[str] = []
+    run = world.backend._run
+
+    async def spy(name: str, keys: Any, args: Any, **options: Any) -> Any:
+        declared.extend(key for key in keys if key not in declared)
+        return await run(name, keys, args, **options)
+
+    world.backend._run = spy
+    try:
+        await case.act(world.backend, prepared)
+    finally:
+        world.backend._run = run
+    return declared
