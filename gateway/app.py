@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,9 @@ from gateway import errors, health, sessions
 from gateway.rooms import Rooms
 from gateway.security import Guard, response_headers
 from session_store import SessionStore, StoreSettings, StoreUnavailable
+from session_store.doctor import quick
+from session_store.sweeper import Sweeper
+from session_store.watching import watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,14 +53,22 @@ def create_app(settings: GatewaySettings, store_settings: StoreSettings) -> Fast
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         """Open what must be closed, and check the keys: wrong ones end the start."""
-        async with Rooms(settings, store, store_settings) as rooms:
+        sweeper = Sweeper(store)
+        async with (
+            aclosing(store),
+            watched(store, actor="gateway"),
+            aclosing(sweeper),
+            Rooms(settings, store, store_settings) as rooms,
+        ):
             app.state.parts = parts = Parts(settings, store, rooms)
             try:
                 await parts.check_keys()
             except StoreUnavailable as error:
                 logger.warning("starting without Redis", extra={"reason": str(error)})
+            for finding in await quick(store):
+                logger.warning("%s: %s; %s", finding.check, finding.says, finding.change)
+            sweeper.start()
             yield
-        await store.aclose()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     errors.install(app)

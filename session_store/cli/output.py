@@ -114,7 +114,7 @@ def event_line(event: Event) -> str:
     words = [f"{at:%H:%M:%S}Z", f"{event.type.value:<16}", event.participant, event.session_id]
     if event.turns:
         words.append(f"turn {event.seq}")
-    if event.visit_ms:
+    if event.visit_ms >= 1000:  # noqa: PLR2004 (a second)
         words.append(f"after {span(event.visit_ms / 1000)}")
     return _GAP.join(filter(None, words))
 

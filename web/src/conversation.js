@@ -33,7 +33,7 @@ const MAX_SETTLED = 50;
  * @typedef {object} Conversation
  * @property {string | null} sessionId
  * @property {string | null} language
- * @property {readonly Turn[]} turns by `seq`
+ * @property {readonly Turn[]} turns by `seq`, late ones behind the turn that they follow
  * @property {readonly Draft[]} drafts oldest first
  * @property {readonly Typed[]} pending oldest first
  * @property {number} syncedSeq everything up to here is known, holes included; what to ask the gateway after

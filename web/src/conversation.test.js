@@ -77,6 +77,25 @@ test('An unsaved turn whose number was given to another comes back when it comes
   assert.deepEqual(texts(play([admitted({ turns, lastSeq: 2 })], taken).turns), ['a', 'old', 'new']);
 });
 
+test('A late turn that is recorded after all, as it was sent again, stands once, under its number.', () => {
+  const old = turn(1, 'user', 'x', { id: 'x', late: true });
+  const before = play([admitted({ turns: [turn(1, 'user', 'a'), old, turn(2, 'assistant', 'b')], lastSeq: 2 })]);
+  const after = play(live(turn(3, 'user', 'x', { id: 'x' })), before);
+  assert.deepEqual(after.turns.map(({ text, seq, late }) => [text, seq, late]), [
+    ['a', 1, undefined],
+    ['b', 2, undefined],
+    ['x', 3, undefined],
+  ]);
+});
+
+test('Turns that came late keep their order when they are told again, and when another comes between.', () => {
+  const [x, y, z] = ['x', 'y', 'z'].map((id) => turn(0, 'user', id, { id, late: true }));
+  const turns = [turn(1, 'user', 'a'), turn(2, 'assistant', 'b')];
+  const before = play([admitted({ turns: [x, z, ...turns], lastSeq: 2 })]);
+  assert.deepEqual(texts(before.turns), ['x', 'z', 'a', 'b']);
+  assert.deepEqual(texts(play([admitted({ turns: [x, y, z], lastSeq: 2 })], before).turns), ['x', 'y', 'z', 'a', 'b']);
+});
+
 test('A saved mark applies to its turn, even when it comes first.', () => {
   const state = play([admitted(), { type: 'saved', ids: ['t1', 't2'] }, ...live(turn(1, 'user', 'a'))]);
   assert.equal(state.turns[0].saved, true);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  ConversationUnreadable,
   GatewayGarbled,
   GatewayRefused,
   GatewayUnavailable,
@@ -34,6 +35,41 @@ test('It asks for exactly what the contract allows.', async () => {
   await ask(fetcher);
   await ask(fetcher, { sessionId: 's1', afterSeq: 7 });
   assert.deepEqual(bodies, [proof, { ...proof, session_id: 's1', after_seq: 7 }]);
+});
+
+test('Who asks for a new session names no other.', async () => {
+  const bodies = [];
+  const fetcher = async (_url, init) => {
+    bodies.push(JSON.parse(init.body));
+    return new Response(JSON.stringify(answer), { status: 201 });
+  };
+  await ask(fetcher, { sessionId: 's1', afterSeq: 7, newSession: true });
+  assert.deepEqual(bodies, [{ ...proof, new_session: true }]);
+});
+
+test('A conversation that does not open is an error of its own, and final; other refusals are not it.', async () => {
+  const error = { code: 'conversation_unreadable', message: 'It is kept, but cannot be opened.' };
+  await assert.rejects(ask(reply({ error }, 409)), (thrown) => {
+    assert.ok(thrown instanceof ConversationUnreadable);
+    assert.deepEqual([thrown.message, thrown.retryable], [error.message, false]);
+    return true;
+  });
+  const other = { code: 'operator_needed', message: 'Please tell whoever runs this service.' };
+  await assert.rejects(ask(reply({ error: other }, 409)), (thrown) => {
+    assert.ok(!(thrown instanceof ConversationUnreadable));
+    assert.deepEqual([thrown.message, thrown.retryable], [other.message, false]);
+    return true;
+  });
+});
+
+test('A turn that came late is marked so, and no other is.', async () => {
+  const [on_time] = answer.turns;
+  const turns = [on_time, { ...on_time, id: 'old', late: true }, { ...on_time, id: 'odd', late: 'yes' }];
+  const admission = await ask(reply({ ...answer, turns }));
+  assert.deepEqual(
+    admission.turns.map(({ id, late }) => [id, late]),
+    [['t1', undefined], ['old', true], ['odd', undefined]],
+  );
 });
 
 test('It gives the answer in the words of the page, saved turns included, broken ones left out.', async () => {

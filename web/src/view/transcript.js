@@ -8,7 +8,7 @@ const BOTTOM_SLACK_PX = 48;
  * @typedef {object} Bubble what one element shows
  * @property {string} key
  * @property {string} id
- * @property {number | null} seq
+ * @property {number | null} seq null where it has no number of its own: not recorded yet, or recorded late
  * @property {import('../wire.js').Role} role
  * @property {string} text
  * @property {number} createdAt
@@ -98,9 +98,9 @@ const sizeOf = ({ turns, drafts, pending }) => turns.length + drafts.length + pe
  * @param {import('../conversation.js').Turn} turn
  * @returns {Bubble}
  */
-function ofTurn({ key, id, seq, role, text, createdAt, saved, interrupted }) {
+function ofTurn({ key, id, seq, late, role, text, createdAt, saved, interrupted }) {
   const note = !saved ? 'Not saved yet' : interrupted ? 'Interrupted' : '';
-  return { key, id, seq, role, text, createdAt, saved, draft: false, note };
+  return { key, id, seq: late ? null : seq, role, text, createdAt, saved, draft: false, note };
 }
 
 /**

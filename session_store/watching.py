@@ -1,0 +1,36 @@
+"""What a process attaches to its store: counts by day, and an audit of what does not open."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from session_store.analytics import Analytics
+from session_store.audit import AuditLog
+from session_store.seal_audit import SealAudit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from session_store.store import SessionStore
+
+
+@asynccontextmanager
+async def watched(store: SessionStore, *, actor: str) -> AsyncIterator[SessionStore]:
+    """Count and audit what this process does with the store, until the block is left.
+
+    What was counted is written before the block ends, so leave it before the store is closed.
+
+    Args:
+        store: the store.
+        actor: who this process is, in the audit: ``agent``, ``gateway``.
+    """
+    analytics = Analytics(store.backend.side)
+    seals = SealAudit(AuditLog(store, actor=actor))
+    store.add_hook(analytics)
+    store.add_seal_hook(seals)
+    try:
+        yield store
+    finally:
+        await seals.aclose()
+        await analytics.aclose()
