@@ -98,9 +98,11 @@ class ContentWriter:
         """Return the content sealed for a spool; ``None`` if the store has all of it."""
         if not self._pending:
             return None
-        # By the time that it is written, a failover may have replaced the turn it would witness.
-        content = self._content.model_copy(update={"witness": None})
         lease = self._lease
+        # Of what was seen last: a write that met a newer version, and then failed, has shown it.
+        content = _apply(self._pending, lease.content)
+        # By the time that it is written, a failover may have replaced the turn it would witness.
+        content = content.model_copy(update={"witness": None})
         try:
             plain = content.model_dump_json(exclude_defaults=True).encode()
         except (ValueError, UnicodeError):
@@ -118,7 +120,6 @@ class ContentWriter:
         outage = Outage(logger, "content", self._lease.session_id)
         one_by_one = False
         while self._pending and not self._over:
-            self._catch_up()
             taken = self._pending[:1] if one_by_one else self._pending[:]
             try:
                 await self._store.update(self._lease, self._changed_by(taken))
@@ -155,11 +156,6 @@ class ContentWriter:
         del self._pending[: len(taken)]
         self._seen = self._lease.content
         self._content = _apply(self._pending, self._seen)
-
-    def _catch_up(self) -> None:
-        """Make the changes again where a write that failed has shown newer content."""
-        if self._seen is not self._lease.content:
-            self._drop([])
 
 
 def _apply(changes: Iterable[Change], content: SessionContent) -> SessionContent:

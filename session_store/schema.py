@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from session_store.models import SessionContent, Turn
+from session_store.errors import InvalidValue
+from session_store.models import SCHEMA_VERSION, SessionContent, Turn
 from session_store.turn_codec import decode_turn
 
 if TYPE_CHECKING:
@@ -55,6 +56,22 @@ def read_content(schema: int, plain: bytes) -> SessionContent:
         ValueError: the text is no content of that version.
     """
     return READERS[schema].content(plain)
+
+
+def write_content(content: SessionContent) -> bytes:
+    """Write a content as the newest version does.
+
+    Raises:
+        InvalidValue: it could not be read again: not Unicode, or a number without end.
+    """
+    try:
+        plain = content.model_dump_json(exclude_defaults=True).encode()
+        readable = read_content(SCHEMA_VERSION, plain) == content
+    except (ValueError, UnicodeError):
+        readable = False
+    if not readable:
+        raise InvalidValue("the content is not valid: its words must be Unicode, the rest JSON")
+    return plain
 
 
 def _from_json(model: type[Model], plain: bytes) -> Model:

@@ -40,6 +40,7 @@ from session_store.event_stream import read_events
 from session_store.events import Event, EventType
 from session_store.models import MAX_TURN_BYTES, SessionContent, Witness
 from session_store.reading import check_witness, content_of, session_of, time_of, turns_of
+from session_store.schema import write_content
 from session_store.seal_audit import SealFailure
 from session_store.turn_codec import encode_turn
 
@@ -354,7 +355,9 @@ class SessionStore:
         try:
             plain = encode_turn(turn)
         except ValueError:
-            raise InvalidValue(f"turn {turn.id} is not valid Unicode text") from None
+            raise InvalidValue(
+                f"turn {turn.id} is not valid: its words must be Unicode, its details JSON"
+            ) from None
         if len(plain) > MAX_TURN_BYTES:
             raise InvalidValue(
                 f"turn {turn.id} has {len(plain)} bytes; at most {MAX_TURN_BYTES} are kept"
@@ -402,7 +405,7 @@ class SessionStore:
             seen = lease.version
             witness = Witness(seq=lease.saved_seq, tag=lease.saved_tag.hex())
             content = change(lease.content).model_copy(update={"witness": witness})
-            sealed = lease.data_key.seal_content(lease.session_id, seen + 1, _plain(content))
+            sealed = lease.data_key.seal_content(lease.session_id, seen + 1, write_content(content))
             try:
                 lease.version = await self.backend.update(
                     lease.ref, seen, sealed, witness_seq=witness.seq
@@ -489,7 +492,7 @@ class SessionStore:
             tag = tag_of(stored.turns[-1]) if stored.turns else NO_TAG
             witness = Witness(seq=stored.seq, tag=tag.hex())
             content = before.model_copy(update={"title": title, "witness": witness})
-            sealed = key.seal_content(session_id, stored.version + 1, _plain(content))
+            sealed = key.seal_content(session_id, stored.version + 1, write_content(content))
             try:
                 await self.backend.edit(
                     participant,
@@ -647,13 +650,6 @@ def _session_id(value: str | None) -> str | None:
     if value is None or (len(value) == _ID_CHARS and value.isascii() and value.isalnum()):
         return value
     raise InvalidValue("a session id has 26 letters and digits")
-
-
-def _plain(content: SessionContent) -> bytes:
-    try:
-        return content.model_dump_json(exclude_defaults=True).encode()
-    except (ValueError, UnicodeError):
-        raise InvalidValue("the content is not valid Unicode text") from None
 
 
 def _appended(lease: Lease, turns: int) -> Event:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from playwright.async_api import expect
 from redis.asyncio import Redis
 
 from session_store import SessionState
+from session_store.keys import ParticipantKeys
 from tests.e2e.browser import launched
 from tests.e2e.page import WAIT_MS, TalkPage
 from tests.e2e.speech import speech_file
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from playwright.async_api import Playwright, Route
+    from playwright.async_api import Playwright, Request, Route
 
     from session_store import SessionStore
     from tests.e2e.demo import Demo
@@ -127,6 +129,58 @@ async def test_after_the_resume_window_a_new_session_begins(visit: Visit, demo: 
     assert old is not None
     assert old.session.state is SessionState.ENDED
     assert "my name is Maria" in [each.turn.text for each in old.turns]
+
+
+async def test_a_conversation_that_does_not_open_is_left_for_a_new_one(
+    visit: Visit, demo: Demo
+) -> None:
+    """The page says so, keeps what it shows, asks no further, and begins anew when told to."""
+    tab = await introduced(visit)
+    before = await tab.bubbles()
+    async with demo.store() as store:
+        participant = store.pseudonym(await tab.identity())
+        first = (await store.open(participant)).session.id
+    await break_first_turn(demo, participant, first)
+    asked: list[dict[str, Any]] = []
+
+    def note(request: Request) -> None:
+        if request.url.endswith("/api/token"):
+            asked.append(request.post_data_json or {})
+
+    tab.page.on("request", note)
+    await tab.reload()
+    await tab.state("failed")
+    button = tab.page.get_by_test_id("start-new")
+    await expect(button).to_be_visible()
+    await expect(tab.page.get_by_test_id("notice")).to_contain_text("it cannot be opened")
+    await expect(tab.page.get_by_test_id("retry")).to_be_hidden()
+    assert await tab.bubbles() == before
+    assert len(asked) == 1
+    # The browser itself notes each answer of this kind.
+    assert [each for each in tab.problems if "409" not in each] == []
+    tab.problems.clear()
+
+    await button.focus()
+    await button.press("Enter")
+
+    await tab.says("Hello! I am your assistant.")
+    await expect(button).to_be_hidden()
+    await expect(tab.page.locator("#talk")).to_be_focused()
+    assert all("Maria" not in bubble.text for bubble in await tab.bubbles())
+    await tab.reload()
+    await tab.says("Welcome back! This is visit number 2.")
+    assert ["new_session" in each for each in asked][:2] == [False, True]
+    assert not any("new_session" in each for each in asked[2:])
+
+
+async def break_first_turn(demo: Demo, participant: str, session_id: str) -> None:
+    """Change a byte of what Redis holds of the first turn: its seal does not open any more."""
+    turns = ParticipantKeys.of(participant).turns(session_id)
+    async with Redis.from_url(demo.redis_url) as raw:
+        client: Any = raw
+        sealed = bytearray(await client.lindex(turns, 0))
+        sealed[-20] ^= 1
+        await client.lset(turns, 0, bytes(sealed))
 
 
 async def window_closes(store: SessionStore, participant: str, session_id: str) -> None:

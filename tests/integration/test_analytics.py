@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from session_store import SessionStore, Turn, analytics
 from session_store.analytics import (
     MAX_WAITING_DAYS,
@@ -27,6 +25,8 @@ from tests.servers.process import standalone
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
     from pathlib import Path
+
+    import pytest
 
     from session_store import StoreSettings
     from session_store.backends.base import AuditEntry
@@ -142,7 +142,7 @@ async def test_a_day_is_counted(make_store: Callable[..., SessionStore]) -> None
 async def test_takeovers_and_handoffs_are_told_apart(
     make_store: Callable[..., SessionStore], raw: Any
 ) -> None:
-    """A job that goes on after a release is a handoff; after a death, a lost lease and a takeover."""
+    """Going on after a release is a handoff; after a death, a lost lease and a takeover."""
     store = make_store()
     who = store.pseudonym("maria")
     async with counting(store) as counts:

@@ -14,11 +14,14 @@ from livekit import api
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
 from session_store import SessionStore, StoreSettings, Turn, TurnKind
+from session_store.keys import ParticipantKeys
+from session_store.store import Replayed
+from tests.integration.keeping import talk_and_go, turn
 from tests.integration.livekit import LiveKit, running_livekit
 from tests.integration.test_store import age
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
 
@@ -173,6 +176,145 @@ async def test_the_answer_has_the_turns_that_the_page_lacks(
     assert newer["last_seq"] == 3
 
 
+async def test_turns_that_came_late_are_in_their_place(
+    client: httpx.AsyncClient, store: SessionStore
+) -> None:
+    """They name the turn that they follow, are marked, and come whatever the page has already."""
+    mine = secret_id()
+    session_id = (await ask(client, participant_identity=mine)).json()["session_id"]
+    dead = await store.join(store.pseudonym(mine), session_id=session_id, exact=True)
+    await store.append(dead.lease, [store.seal(dead.lease, turn(10))])
+    unsaved = [
+        turn(20),
+        Turn(id="tool", kind=TurnKind.TOOL_CALL, created_at=turn(21).created_at),
+        turn(22),
+        turn(40),
+    ]
+    left = [store.seal(dead.lease, each) for each in unsaved]
+    await store.release(dead.lease)
+    successor = await store.join(store.pseudonym(mine), session_id=session_id, exact=True)
+    await store.append(successor.lease, [store.seal(successor.lease, turn(30))])
+    assert await store.replay(dead.lease.ref, left) is Replayed.LATE
+
+    everything = (await ask(client, participant_identity=mine)).json()
+    newer = (
+        await ask(client, participant_identity=mine, session_id=session_id, after_seq=2)
+    ).json()
+
+    assert [(each["id"], each["seq"], each.get("late")) for each in everything["turns"]] == [
+        ("turn-10", 1, None),
+        ("turn-20", 1, True),
+        ("turn-22", 1, True),
+        ("turn-30", 2, None),
+        ("turn-40", 2, True),
+    ]
+    late = [each for each in everything["turns"] if "late" in each]
+    assert newer["turns"] == late
+    assert newer["last_seq"] == everything["last_seq"] == 2
+
+
+async def break_content(raw: Any, participant: str, session_id: str) -> None:
+    """Change a byte of the sealed content."""
+    key = ParticipantKeys.of(participant).session(session_id)
+    await raw.hset(key, "content", flipped(await raw.hget(key, "content")))
+
+
+async def break_turn(raw: Any, participant: str, session_id: str) -> None:
+    """Change a byte of a sealed turn."""
+    key = ParticipantKeys.of(participant).turns(session_id)
+    await raw.lset(key, 0, flipped(await raw.lindex(key, 0)))
+
+
+async def seal_by_a_later_version(raw: Any, participant: str, session_id: str) -> None:
+    """Replace the content by one that a version yet to come has sealed."""
+    key = ParticipantKeys.of(participant).session(session_id)
+    await raw.hset(key, "content", b"\xff" + secrets.token_bytes(60))
+
+
+def flipped(sealed: bytes) -> bytes:
+    """Return a record with a bit changed between its nonce and its tag."""
+    return sealed[:14] + bytes((sealed[14] ^ 1,)) + sealed[15:]
+
+
+@pytest.mark.parametrize("spoil", [break_content, break_turn, seal_by_a_later_version])
+async def test_who_cannot_go_on_is_told_so_and_may_begin_anew(
+    client: httpx.AsyncClient,
+    store: SessionStore,
+    raw: Any,
+    spoil: Callable[[Any, str, str], Awaitable[None]],
+) -> None:
+    """A session that does not open locks nobody out: it is kept, and another one can begin."""
+    mine = secret_id()
+    participant = store.pseudonym(mine)
+    old = (await talk_and_go(store, participant)).session.id
+    await spoil(raw, participant, old)
+
+    for _ in range(2):
+        locked = await ask(client, participant_identity=mine, session_id=old, after_seq=3)
+        error = locked.json()["error"]
+        assert (locked.status_code, error["code"]) == (409, "conversation_unreadable")
+        assert "kept" in error["message"]
+        assert "start a new one" in error["message"]
+        assert old not in locked.text
+    assert (await store.sessions(participant)).total == 1
+    begun = await ask(client, participant_identity=mine, session_id=old, new_session=True)
+    again = await ask(client, participant_identity=mine, session_id=old)
+
+    assert begun.status_code == again.status_code == 201
+    assert begun.json()["session_id"] == again.json()["session_id"] != old
+    assert (begun.json()["resumed"], begun.json()["turns"]) == (False, [])
+    assert again.json()["resumed"]
+    kept = (await store.sessions(participant)).sessions
+    assert {each.id for each in kept} == {old, begun.json()["session_id"]}
+
+
+async def test_a_new_session_is_begun_only_for_who_asks(client: httpx.AsyncClient) -> None:
+    """A conversation that could go on is left for another one by those words alone."""
+    mine = secret_id()
+    first = (await ask(client, participant_identity=mine, new_session=False)).json()
+    second = (await ask(client, participant_identity=mine, new_session=True)).json()
+    third = (
+        await ask(
+            client,
+            participant_identity=mine,
+            session_id=second["session_id"],
+            new_session=False,
+        )
+    ).json()
+    assert first["session_id"] != second["session_id"] == third["session_id"]
+
+
+async def break_data_key(raw: Any, participant: str) -> None:
+    """Change a byte of the wrapped data key."""
+    key = ParticipantKeys.of(participant).data_key
+    await raw.hset(key, "wrapped", flipped(await raw.hget(key, "wrapped")))
+
+
+async def lose_key(raw: Any, participant: str) -> None:
+    """Let the data key be wrapped by one that the keyring lacks."""
+    await raw.hset(ParticipantKeys.of(participant).data_key, "kek", "lost")
+
+
+@pytest.mark.parametrize("spoil", [break_data_key, lose_key])
+async def test_whose_key_does_not_open_is_sent_to_an_operator(
+    client: httpx.AsyncClient,
+    store: SessionStore,
+    raw: Any,
+    spoil: Callable[[Any, str], Awaitable[None]],
+) -> None:
+    """A new session would not open either, so none is offered, and the page need not try again."""
+    mine = secret_id()
+    participant = store.pseudonym(mine)
+    await talk_and_go(store, participant)
+    await spoil(raw, participant)
+    for new_session in (False, True):
+        response = await ask(client, participant_identity=mine, new_session=new_session)
+        error = response.json()["error"]
+        assert (response.status_code, error["code"]) == (409, "operator_needed")
+        assert "kept" in error["message"]
+        assert "whoever runs this service" in error["message"]
+
+
 async def dispatches(livekit_api: api.LiveKitAPI, room: str) -> int:
     """Return how many agents were dispatched to a room by name.
 
@@ -289,6 +431,8 @@ async def test_a_dispatch_that_brought_nobody_is_repeated(
         ({"session_id": "../../etc/passwd"}, "session_id"),
         ({"after_seq": -1}, "after_seq"),
         ({"after_seq": 1.5}, "after_seq"),
+        ({"new_session": "yes"}, "new_session"),
+        ({"new_session": 1}, "new_session"),
     ],
 )
 async def test_a_malformed_request_is_refused_by_field(

@@ -249,6 +249,32 @@ async def test_each_broken_session_is_audited_once(store: SessionStore, raw: Any
     assert await raw.xlen("rj1:audit") == 3
 
 
+async def test_whoever_reads_a_broken_session_has_it_audited(store: SessionStore, raw: Any) -> None:
+    """Loading and joining tell the hook, listing does too; a good session tells nothing."""
+    told: list[SealFailure] = []
+
+    class Heard:
+        def on_seal_failure(self, failure: SealFailure) -> None:
+            told.append(failure)
+
+    store.add_seal_hook(Heard())
+    who = store.pseudonym("maria")
+    joined = await talk_and_go(store, who)
+    await store.sessions(who)
+    assert not told
+    record = Record(raw, who, joined.session.id)
+    await raw.hset(record.session, "content", flipped(await record.content(), 20))
+
+    with pytest.raises(SealBroken):
+        await store.load(who, joined.session.id)
+    with pytest.raises(SealBroken):
+        await store.join(who)
+    await store.sessions(who)
+
+    assert [(each.participant, each.session_id) for each in told] == [(who, joined.session.id)] * 3
+    assert all(isinstance(each.error, SealBroken) for each in told)
+
+
 async def test_a_failure_that_could_not_be_audited_is_audited_later(
     store: SessionStore, raw: Any
 ) -> None:

@@ -12,14 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from session_store import Keyring, Recorder, SessionStore, StoreSettings, Turn
+from session_store import Keyring, LeaseKeeper, Recorder, SessionStore, StoreSettings, Turn
 from session_store import recorder as recorder_module
+from session_store.backends.base import LeaseRef
 from session_store.backends.memory import MemoryBackend
 from session_store.content_writer import ContentWriter
 from session_store.errors import (
     LeaseLost,
     RecorderFull,
     SequenceGap,
+    SessionGone,
     SessionStoreError,
     StoreUnavailable,
     WriteConflict,
@@ -218,7 +220,8 @@ async def test_an_answer_that_never_comes_is_no() -> None:
     await asyncio.sleep(0.01)
     asked[1].cancel()
     await recorder.aclose()
-    assert await asked[0] is False
+    async with asyncio.timeout(5):
+        assert await asked[0] is False
     assert not await recorder.saved(1)
     assert [each.seq for each in recorder.unsaved()] == [1]
     assert lease.saved_seq == 0
@@ -310,9 +313,46 @@ async def test_a_loss_that_cannot_be_mended_ends_the_recorder(
     await recorder.aclose()
 
 
-@pytest.mark.parametrize("error", [LeaseLost("s", 1), WriteConflict("s", 1)])
-async def test_what_waits_outlives_a_lost_lease(error: SessionStoreError) -> None:
-    """The turns that a lost lease kept out are still there, to come in late."""
+async def test_what_a_failover_took_back_is_not_saved_any_more() -> None:
+    """An acknowledgement that is not true any more is not repeated, until it is true again."""
+    store, saved = Faulty(), list[int]()
+    recorder, _ = await begun(store, on_saved=lambda turns: saved.extend(t.seq for t in turns))
+    for number in (1, 2):
+        recorder.record(turn(number))
+    assert await recorder.saved(2, 5)
+    store.go_back(0)
+    assert recorder.resend_after(0)
+    assert not await recorder.saved(1, 0)
+    assert await recorder.saved(2, 5)
+    assert saved == [1, 2, 1, 2]
+    await recorder.aclose()
+
+
+async def test_a_loss_is_told_once() -> None:
+    """Found out by the content writer and by an append at the same time, it is one loss."""
+    store, lost = Faulty(), list[SessionStoreError]()
+    recorder, lease = await begun(store, on_lost=lost.append)
+    answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def hangs(*_: Any) -> int:
+        return await answer
+
+    store.append = hangs  # type: ignore[method-assign,assignment]
+    recorder.record(turn(1))
+    await asyncio.sleep(0.01)
+    assert not recorder.resend_after(-1)
+    answer.set_exception(LeaseLost(lease.session_id, 1))
+    await asyncio.sleep(0.01)
+    assert [type(error) for error in lost] == [SequenceGap]
+    await recorder.aclose()
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [(LeaseLost("s", 1), [1, 2]), (WriteConflict("s", 1), [1, 2]), (SessionGone("s"), [])],
+)
+async def test_what_waits_outlives_a_lost_lease(error: SessionStoreError, left: list[int]) -> None:
+    """The turns that a lost lease kept out are still there, to come in late; not erased ones."""
     store, lost = Faulty(), list[SessionStoreError]()
     recorder, _ = await begun(store, on_lost=lost.append)
 
@@ -324,7 +364,7 @@ async def test_what_waits_outlives_a_lost_lease(error: SessionStoreError) -> Non
         recorder.record(turn(number))
     assert not await recorder.flush(5)
     assert lost == [error]
-    assert [each.seq for each in recorder.unsaved()] == [1, 2]
+    assert [each.seq for each in recorder.unsaved()] == left
     assert not await recorder.saved(1)
     await recorder.aclose()
 
@@ -427,3 +467,65 @@ async def test_unsaved_content_is_sealed_for_the_spool() -> None:
     assert b"Unsaved" in plain
     assert b"witness" not in plain
     await content.aclose()
+
+
+async def test_unsaved_content_keeps_what_others_wrote() -> None:
+    """A title that a failing write has met on its way is in what goes to the spool."""
+    store = Faulty()
+    recorder, lease = await begun(store)
+    content = ContentWriter(store, lease, recorder)
+    await store.set_title(lease.participant, lease.session_id, "Named meanwhile")
+    update, asked = store.backend.update, []
+
+    async def fails_later(*args: Any, **options: Any) -> int:
+        asked.append(args)
+        if len(asked) > 1:
+            raise StoreUnavailable("away")
+        return await update(*args, **options)
+
+    store.backend.update = fails_later  # type: ignore[method-assign]
+    content.change(spoken("fr"))
+    assert not await content.flush(0.05)
+    left = content.unsaved()
+    assert left is not None
+    assert (left.version, len(asked) > 1) == (1, True)
+    plain = lease.data_key.open_content(lease.session_id, 2, left.sealed)
+    assert b"Named meanwhile" in plain
+    assert b'"fr"' in plain
+    await content.aclose()
+
+
+class Renewals:
+    """Renewals that fail as they are told to."""
+
+    def __init__(self, *errors: Exception | None) -> None:
+        self.left = list(errors)
+
+    async def renew(self, _: LeaseRef) -> None:
+        """Fail or not; and go on as the last time for ever."""
+        error = self.left.pop(0) if len(self.left) > 1 else self.left[0]
+        if error is not None:
+            raise error
+
+
+async def test_a_lease_that_cannot_be_renewed_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """However long Redis is away, the log has its beginning and its end."""
+    caplog.set_level(logging.INFO)
+    away = StoreUnavailable("away")
+    renewals, lost = Renewals(None, away, away, away, TimeoutError(), None), list[Exception]()
+    lease = LeaseRef("p", "the-session", "owner", "1", "key")
+    keeper = LeaseKeeper(renewals, lease, every_s=0.001, on_lost=lost.append)
+    keeper.start()
+    async with asyncio.timeout(5):
+        while len(renewals.left) > 1:
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.01)
+    await keeper.aclose()
+    told = [vars(record) for record in caplog.records if record.name == "session_store.lease"]
+    assert [(each["msg"], each["session_id"]) for each in told] == [
+        ("the lease cannot be renewed; trying again", "the-session"),
+        ("the lease is renewed again", "the-session"),
+    ]
+    assert lost == []

@@ -174,7 +174,8 @@ async def test_a_damaged_file_is_set_aside(
 ) -> None:
     """It is kept under another name, told, not tried again, and holds back no other."""
     spool = Spool(folder)
-    spool.write(LEASE, TURNS)
+    damaged, those = await left_by(store, "juan", 9)
+    spool.write(damaged.lease.ref, those)
     file = only_file(folder)
     whole = file.read_bytes()
     middle = len(whole) // 2
@@ -193,6 +194,7 @@ async def test_a_damaged_file_is_set_aside(
     assert await spool.replay(store) == SpoolReport(appended=1, damaged=1)
     assert names(folder) == [file.with_suffix(".damaged").name]
     assert "damaged" in caplog.text
+    assert await stored(store, damaged) == []
     assert await spool.replay(store) == SpoolReport()
 
 
@@ -314,6 +316,24 @@ async def test_a_replay_before_the_lock_makes_the_writer_begin_again(
     Spool(folder).write(joined.lease.ref, turns)
     assert len(taken) == 1
     assert await Spool(folder).replay(store) == SpoolReport(appended=1)
+
+
+async def test_a_file_that_is_gone_once_it_is_locked_was_somebody_elses(
+    store: Memory, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another replayer has just brought it in: it is not brought in twice, and nothing fails."""
+    joined, turns = await left_by(store, "maria", 1)
+    Spool(folder).write(joined.lease.ref, turns)
+    opened = os.open
+
+    def be_late(path: Path, flags: int, mode: int = 0o777) -> int:
+        fd = opened(path, flags, mode)
+        path.unlink()
+        return fd
+
+    monkeypatch.setattr(os, "open", be_late)
+    assert await Spool(folder).replay(store) == SpoolReport()
+    assert store.replays == 0
 
 
 async def test_an_unknown_participant_is_damage(store: Memory, folder: Path) -> None:

@@ -25,6 +25,7 @@ afterEach(() => {
 
 /**
  * A page that was live and shows one turn, before a gateway that gives these answers, the last one for ever.
+ * It lets nobody in, so LiveKit is never asked for anything.
  *
  * @param {{ status: number, error: object }[]} answers
  */
@@ -41,7 +42,6 @@ async function comeBack(answers) {
     history: { load: async () => ({ conversation, settings: { live: true } }), save() {}, wipe: async () => {} },
     onChange() {},
   });
-  // LiveKit is never reached here, so its code is not needed either.
   assert.equal(await app.restore(), true);
   await app.rejoin();
   await flush();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import (
@@ -23,6 +24,7 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.sentinel import MasterNotFoundError
 
 from session_store.errors import (
     LoginRefused,
@@ -64,8 +66,15 @@ _BY_CODE: Final[Mapping[str, type[RedisError]]] = {
 """Redis's errors by their first word; all others are plain ``ResponseError``."""
 
 
+_IN_SCRIPT: Final = re.compile(r"ERR Error running script .*?: -?([A-Z]+) ")
+"""How Redis 6.2 passes on an error that a script met; newer ones leave it as it is."""
+
+
 def reply_error(text: str) -> RedisError:
     """Make the error that a reply of Redis's means, as redis-py names it."""
+    within = _IN_SCRIPT.match(text)
+    if within is not None and within[1] in _BY_CODE:
+        text = text[within.start(1) :]
     code, _, rest = text.partition(" ")
     kind = _BY_CODE.get(code)
     if kind is None:
@@ -100,6 +109,15 @@ def error_of(  # noqa: PLR0911 (one per kind)
         return StoreFull(f"Redis at {where} has reached its maxmemory; give it more")
     if isinstance(error, ResponseError):
         return StoreRefused(f"Redis at {where} refused: {text}")
+    if isinstance(error, MasterNotFoundError):
+        return StoreUnavailable(
+            f"no sentinel at {where} knows the service that REJOIN_REDIS_URL names; correct it"
+        )
+    if "certificate verify failed" in text.lower():
+        return StoreUnavailable(
+            f"the certificate of Redis at {where} is not trusted; set REJOIN_REDIS_CA_FILE to the "
+            "authority that signed it"
+        )
     if isinstance(error, RedisConnectionError | RedisTimeoutError | RedisError | OSError):
         return StoreUnavailable(
             f"Redis at {where} does not answer; start it, or correct REJOIN_REDIS_URL"
