@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from dev import chromium, livekit_server, node, redis_server, web
 from dev.commands import DevError, main, run
@@ -47,6 +48,12 @@ def _tool(module: str, *args: str) -> Callable[[], None]:
     return lambda: run(argv, cwd=ROOT, failure=f"{module} failed (see above).")
 
 
+def _program(name: str, *args: str) -> Callable[[], None]:
+    """Run a tool that has no ``python -m``: the program beside this Python."""
+    argv = [Path(sys.executable).parent / name, *args]
+    return lambda: run(argv, cwd=ROOT, failure=f"{name} failed (see above).")
+
+
 def _needs() -> list[Check]:
     return [
         Check("needed: Redis", redis_server.find_or_install),
@@ -71,7 +78,7 @@ def _checks(kind: str, args: Sequence[str]) -> list[Check]:
                 Check("ruff", _tool("ruff", "check")),
                 Check("format", _tool("ruff", "format", "--check")),
                 Check("types", _tool("mypy")),
-                Check("imports", _tool("importlinter.cli", "lint")),
+                Check("imports", _program("lint-imports")),
                 Check("page types", lambda: web.script("check")),
             ]
 

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from session_store.analytics import Analytics
 from session_store.audit import AuditLog
 from session_store.backends.redis import RedisBackend
 from session_store.backends.transport.address import Kind
@@ -16,6 +15,7 @@ from session_store.cli.exits import usage
 from session_store.crypto import Keyring
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
+from session_store.watching import watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -74,17 +74,18 @@ async def opened_store(settings: StoreSettings) -> AsyncIterator[tuple[RedisBack
     async with opened_backend(settings) as backend:
         # Unlike ``SessionStore.check`` it leaves no proofs: looking must not be the first write.
         keyring.verify_check_values(await backend.check_values({}))
-        analytics = Analytics(backend.side)
-        try:
-            yield backend, SessionStore(backend, keyring, hooks=[analytics])
-        finally:
-            await analytics.aclose()
+        async with watched(SessionStore(backend, keyring), actor=_actor()) as store:
+            yield backend, store
 
 
 def audit_of(store: SessionStore) -> AuditLog:
     """Audit as the user of this machine who runs the program."""
+    return AuditLog(store, actor=_actor())
+
+
+def _actor() -> str:
     try:
         user = getpass.getuser()
     except (OSError, KeyError):
         user = f"uid {os.getuid()}"
-    return AuditLog(store, actor=f"cli:{user[:_MAX_ACTOR_CHARS]}")
+    return f"cli:{user[:_MAX_ACTOR_CHARS]}"

@@ -69,7 +69,10 @@ async def test_a_wrong_key_is_refused(part: str, tmp_path: Path, settings: Store
     await store.check()
     other = write_key_file(tmp_path / "other.json")
     code, said = start(
-        part, tmp_path, REJOIN_REDIS_URL=settings.redis_url.get_secret_value(), REJOIN_KEY_FILE=str(other)
+        part,
+        tmp_path,
+        REJOIN_REDIS_URL=settings.redis_url.get_secret_value(),
+        REJOIN_KEY_FILE=str(other),
     )
     assert code != 0
     assert "put the earlier key back" in said

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 import { App } from './app.js';
+import { Connection } from './connection.js';
 import { toSaved } from './conversation.js';
+import { OVERDUE_AFTER_MS } from './patience.js';
 
-const UNREADABLE = { code: 'conversation_unreadable', message: 'It cannot be opened.' };
 const turn = { id: 't1', key: 't1', seq: 1, role: 'user', text: 'Hi', createdAt: 1, interrupted: false, saved: true };
 
 const flush = async () => {
@@ -25,16 +26,15 @@ afterEach(() => {
 
 /**
  * A page that was live and shows one turn, before a gateway that gives these answers, the last one for ever.
- * It lets nobody in, so LiveKit is never asked for anything.
  *
- * @param {{ status: number, error: object }[]} answers
+ * @param {{ status: number, body: object }[]} answers
  */
 async function comeBack(answers) {
   const asked = [];
   mock.method(globalThis, 'fetch', async (_url, { body }) => {
     asked.push(JSON.parse(body));
-    const { status, error } = answers.length > 1 ? answers.shift() : answers[0];
-    return new Response(JSON.stringify({ error }), { status });
+    const answer = answers.length > 1 ? answers.shift() : answers[0];
+    return new Response(JSON.stringify(answer.body), { status: answer.status });
   });
   const conversation = toSaved({ sessionId: 's1', language: 'en', turns: [turn], pending: [], syncedSeq: 1, ended: false });
   const app = new App({
@@ -47,8 +47,10 @@ async function comeBack(answers) {
   await flush();
   return { app, asked };
 }
-const unreadable = { status: 409, error: UNREADABLE };
-const away = { status: 503, error: { code: 'store_unavailable', message: 'Not now.' } };
+const refused = (status, code, message) => ({ status, body: { error: { code, message } } });
+const unreadable = refused(409, 'conversation_unreadable', 'It cannot be opened.');
+const away = refused(503, 'store_unavailable', 'Not now.');
+const isUnreadable = { message: 'It cannot be opened.', retrying: false, unreadable: true };
 const shownBy = (app) => app.model.conversation.turns.map(({ text }) => text);
 
 test('A conversation that does not open is asked for once; what is shown of it stays.', async () => {
@@ -56,7 +58,7 @@ test('A conversation that does not open is asked for once; what is shown of it s
   await pass(120_000);
   assert.deepEqual(asked, [{ participant_identity: 'i', session_id: 's1', after_seq: 1 }]);
   assert.equal(app.model.state, 'Failed');
-  assert.deepEqual(app.model.failure, { message: UNREADABLE.message, retrying: false, unreadable: true });
+  assert.deepEqual(app.model.failure, isUnreadable);
   assert.deepEqual(shownBy(app), ['Hi']);
 });
 
@@ -82,8 +84,7 @@ test('Where nobody was told that it does not open, nothing begins a new one.', a
 });
 
 test('Where a new one does not open either, the page stops, and offers no further one.', async () => {
-  const operator = { status: 409, error: { code: 'operator_needed', message: 'Tell them.' } };
-  const { app, asked } = await comeBack([unreadable, operator]);
+  const { app, asked } = await comeBack([unreadable, refused(409, 'operator_needed', 'Tell them.')]);
   app.startNew();
   await flush();
   await pass(120_000);
@@ -92,4 +93,20 @@ test('Where a new one does not open either, the page stops, and offers no furthe
   app.startNew();
   await flush();
   assert.equal(asked.length, 2);
+});
+
+test('Who waits for an agent that cannot open the conversation is told so, and waits no more.', async () => {
+  mock.method(Connection.prototype, 'join', async (/** @type {Promise<unknown>} */ admission) => void (await admission));
+  const leaveRoom = mock.method(Connection.prototype, 'leaveRoom', async () => {});
+  const admission = { server_url: 'wss://x', participant_token: 'x', session_id: 's1', resumed: true, last_seq: 1, turns: [] };
+  const { app, asked } = await comeBack([{ status: 201, body: admission }, unreadable]);
+  assert.equal(app.model.state, 'Connected');
+  await pass(OVERDUE_AFTER_MS);
+  assert.equal(app.model.state, 'Failed');
+  assert.deepEqual(app.model.failure, isUnreadable);
+  assert.equal(leaveRoom.mock.callCount(), 1);
+  await pass(120_000);
+  assert.equal(asked.length, 2);
+  assert.equal(app.model.waiting, 'no');
+  assert.deepEqual(shownBy(app), ['Hi']);
 });
