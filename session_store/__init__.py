@@ -3,25 +3,38 @@
 ``SessionStore`` is the entry point; ``session_store.livekit`` binds it to a LiveKit agent.
 """
 
-from session_store.backends.base import AgentPresence, JoinOutcome
+from session_store.analytics import Analytics, DayCounts
+from session_store.audit import AuditLog
+from session_store.backends.base import AgentPresence, Erased, JoinOutcome
 from session_store.crypto import Keyring
 from session_store.errors import (
+    CircuitOpen,
     InvalidValue,
     KeyringError,
     KeyringMissing,
     LeaseHeld,
     LeaseLost,
+    LoginRefused,
+    NotReplicated,
+    PermissionMissing,
+    RecorderFull,
     SealBroken,
     SequenceGap,
     SessionEnded,
     SessionGone,
     SessionStoreError,
+    StoreFull,
+    StoreLoading,
+    StoreReadOnly,
     StoreRefused,
     StoreUnavailable,
     UnknownKey,
+    UnknownSchema,
     WriteConflict,
     WrongKey,
 )
+from session_store.events import Event, EventHook, EventsMissed, EventType
+from session_store.journal import ErasureJournal
 from session_store.lease import LeaseKeeper
 from session_store.models import (
     RecordedTurn,
@@ -33,12 +46,36 @@ from session_store.models import (
     TurnKind,
 )
 from session_store.recorder import Recorder
+from session_store.rotation import rotate_keys
 from session_store.settings import StoreSettings
-from session_store.store import Arrival, Joined, Lease, Loaded, Opened, SealedTurn, SessionStore
+from session_store.spool import Spool
+from session_store.store import (
+    Arrival,
+    Joined,
+    Lease,
+    Loaded,
+    Opened,
+    Replayed,
+    SealedTurn,
+    SessionPage,
+    SessionStore,
+)
+from session_store.sweeper import Sweeper
+from session_store.watching import watched
 
 __all__ = [
     "AgentPresence",
+    "Analytics",
     "Arrival",
+    "AuditLog",
+    "CircuitOpen",
+    "DayCounts",
+    "Erased",
+    "ErasureJournal",
+    "Event",
+    "EventHook",
+    "EventType",
+    "EventsMissed",
     "InvalidValue",
     "JoinOutcome",
     "Joined",
@@ -50,9 +87,14 @@ __all__ = [
     "LeaseKeeper",
     "LeaseLost",
     "Loaded",
+    "LoginRefused",
+    "NotReplicated",
     "Opened",
+    "PermissionMissing",
     "RecordedTurn",
     "Recorder",
+    "RecorderFull",
+    "Replayed",
     "SealBroken",
     "SealedTurn",
     "SequenceGap",
@@ -61,15 +103,24 @@ __all__ = [
     "SessionContext",
     "SessionEnded",
     "SessionGone",
+    "SessionPage",
     "SessionState",
     "SessionStore",
     "SessionStoreError",
+    "Spool",
+    "StoreFull",
+    "StoreLoading",
+    "StoreReadOnly",
     "StoreRefused",
     "StoreSettings",
     "StoreUnavailable",
+    "Sweeper",
     "Turn",
     "TurnKind",
     "UnknownKey",
+    "UnknownSchema",
     "WriteConflict",
     "WrongKey",
+    "rotate_keys",
+    "watched",
 ]

@@ -38,8 +38,9 @@ def shown_after(known: int, turns: Iterable[RecordedTurn]) -> list[dict[str, Any
     Turns that came late are always among them, since their numbers tell nothing: theirs is that
     of the turn that they follow, and they are marked ``late``.
     """
+    turns = tuple(turns)
     lacking = []
-    place = 0
+    place = next((each.seq - 1 for each in turns if not each.late), 0)
     for recorded in turns:
         if not recorded.late:
             place = recorded.seq

@@ -58,8 +58,8 @@ def content_of(key: DataKey, stored: StoredSession) -> SessionContent:
 def turns_of(key: DataKey, stored: StoredSession) -> tuple[RecordedTurn, ...]:
     """Open the chain of turns; the place of each follows from ``seq``, the number of the last.
 
-    Turns that came late are put in by their time; not those that the page has said again to the
-    successor, which are in the record under the same id.
+    Turns that came late are put in by their time; not those that the page has said again to a
+    successor, and that are there already under the same id.
 
     Raises:
         SealBroken, UnknownSchema: one of them does not open, or one is missing.
@@ -72,10 +72,11 @@ def turns_of(key: DataKey, stored: StoredSession) -> tuple[RecordedTurn, ...]:
     for seq, sealed in enumerate(stored.turns, first):
         turns.append(_turn(key, stored.id, seq, tag, sealed))
         tag = tag_of(sealed)
-    in_record = {each.turn.id for each in turns} if stored.late else set()
+    known = {each.turn.id for each in turns} if stored.late else set()
     for late in stored.late:
         each = _turn(key, stored.id, late.seq, late.tag_before, late.sealed)._replace(late=True)
-        if each.turn.id not in in_record:
+        if each.turn.id not in known:
+            known.add(each.turn.id)
             _put_in_by_time(turns, each)
     return tuple(turns)
 

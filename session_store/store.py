@@ -259,7 +259,16 @@ class SessionStore:
 
         Also the way on for somebody whose newest session has a broken seal. ``expect_agent`` as
         in ``open``.
+
+        Raises:
+            SealBroken, UnknownKey: the participant's data key does not open; nothing was begun.
         """
+        known = await self.backend.participant(participant)
+        if known is not None:
+            # If nothing can be sealed for this participant, nothing is begun either: each try
+            # would leave an empty session, and push out one that is kept.
+            with self._noting_broken(participant, None):
+                self._data_key(participant, known.wrapped)
         return await self._open(participant, None, OpenMode.NEW, expect_agent=expect_agent)
 
     async def switch(

@@ -77,7 +77,8 @@ def export(  # noqa: PLR0913 (each is an option)
 ) -> int:
     """Export all that is kept about a participant.
 
-    It is JSON. A session that does not open is listed with the reason, never left out; then the exit code
+    It is JSON. A session that does not open is listed with the reason, never left out; then the
+    exit code
     is 1. The export is audited before it is made.
     """
     who = somebody(participant, identity, stdin=identity_stdin)

@@ -42,7 +42,8 @@ def add_to(app: typer.Typer) -> None:
 def rotate_keys(*, json: Json = False) -> int:
     """Wrap all data keys by the primary key.
 
-    After that the older keys may be removed. First give the new key to every process beside the old one, then make it primary
+    After that the older keys may be removed. First give the new key to every process beside the
+    old one, then make it primary
     everywhere, then run this. It may be stopped, repeated, and run while people talk.
     """
     return run(_rotate_keys(json=json))
@@ -97,7 +98,8 @@ def sweep(
 ) -> int:
     """End sessions, and erase them, when it is time.
 
-    A session ends when its resume window has passed, and is erased after its retention. Gateways and agents do this, too; any number of sweepers share the work. It prints what it
+    A session ends when its resume window has passed, and is erased after its retention.
+    Gateways and agents do this, too; any number of sweepers share the work. It prints what it
     does, until Ctrl-C.
     """
     if once:
@@ -153,7 +155,8 @@ def replay_spool(
 ) -> int:
     """Save what jobs left on disk.
 
-    They do that when they must end while Redis is away. The agents' worker does this by itself; here it is for a folder of a machine that is gone.
+    They do that when they must end while Redis is away. The agents' worker does this by itself;
+    here it is for a folder of a machine that is gone.
     """
     return run(_replay_spool(folder, json=json))
 
@@ -189,7 +192,8 @@ def replay_erasures(
 ) -> int:
     """Erase again, after a backup was restored.
 
-    What is in the erasure journal is erased, if the backup has brought it back. Run it before anybody is let in. Whoever came back after their erasure is left alone. It may
+    What is in the erasure journal is erased, if the backup has brought it back. Run it before
+    anybody is let in. Whoever came back after their erasure is left alone. It may
     be repeated.
     """
     return run(_replay_erasures(file, json=json))

@@ -5,17 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 from redis.asyncio import Redis
 
-from dev import redis_server
-from dev.await_ready import await_all
-from dev.ports import next_free
 from session_store import SessionStore, StoreSettings
+from tests.servers.process import standalone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,19 +22,9 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Start a real Redis on a free port of loopback."""
-    port = next_free(7200)
     folder = tmp_path_factory.mktemp("redis")
-    command = [
-        str(redis_server.find_or_install()),
-        *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)),
-        *("--save", "", "--appendonly", "no"),
-    ]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log) as server:
-        try:
-            await_all({"Redis": f"redis://127.0.0.1:{port}"}, timeout_s=20)
-            yield port
-        finally:
-            server.terminate()
+    with standalone(folder) as server:
+        yield server.port
 
 
 @pytest.fixture

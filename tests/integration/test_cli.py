@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import pty
@@ -13,7 +14,9 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -205,7 +208,7 @@ def test_numbers_are_shown_and_content_is_not(cli: Cli, talk: Talk) -> None:
 
 def test_list_shows_everybody_or_one(cli: Cli, talk: Talk) -> None:
     """All sessions are found through their deadlines, page by page; one's own, newest first."""
-    others = [cli.act(lambda store, n=n: spoken(store, f"guest-{n}")) for n in range(4)]
+    others = [cli.act(partial(spoken, who=f"guest-{n}")) for n in range(4)]
     newest = cli.act(lambda store: store.open_new(talk.participant)).session.id
 
     seen = []
@@ -733,10 +736,14 @@ def test_each_trouble_has_its_own_line_and_code(
             ),
             Trouble("wrong keys", {"REJOIN_KEY_FILE": other_keys}, Exit.KEYS, "pseudonym key"),
         ]
-        for trouble in troubles:
-            ran = program(
-                "erase", "--participant", talk.participant, "--yes", **trouble.environment
-            )
+
+        def erase(trouble: Trouble) -> subprocess.CompletedProcess[str]:
+            who = ("--participant", talk.participant)
+            return program("erase", *who, "--yes", **trouble.environment)
+
+        with ThreadPoolExecutor(3) as pool:
+            ends = list(pool.map(erase, troubles))
+        for trouble, ran in zip(troubles, ends, strict=True):
             assert (ran.returncode, ran.stdout) == (trouble.code, ""), (trouble, ran)
             assert trouble.says in ran.stderr, (trouble, ran)
             assert len(ran.stderr.splitlines()) == 1, (trouble, ran)
@@ -762,31 +769,34 @@ def test_a_redis_that_is_loading_is_not_ready(tmp_path: Path) -> None:
     assert "not ready" in ran.stderr
 
 
-def test_a_secret_identity_is_read_from_standard_input(talk: Talk) -> None:
+def test_a_secret_identity_is_read_from_standard_input(
+    cli: Cli, talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With --identity-stdin the identity is in no list of processes, and a pipe is enough."""
     ran = program("list", "--identity-stdin", "--json", stdin="maria\n")
-    wrong = program("list", "--identity-stdin", stdin="")
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    wrong = cli("list", "--identity-stdin")
 
     assert json.loads(ran.stdout)["sessions"][0]["participant"] == talk.participant
-    assert wrong.returncode == Exit.USAGE
+    assert wrong.code == Exit.USAGE
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    """Start the real program."""
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    """Start the real program, with nothing between its output and us."""
     return subprocess.Popen(
         [sys.executable, "-m", "session_store.cli", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        bufsize=0,
     )
 
 
-def line_of(process: subprocess.Popen[str]) -> str:
+def line_of(process: subprocess.Popen[bytes]) -> str:
     """Read a line that must come."""
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], 30)
     assert ready, "nothing was printed"
-    return process.stdout.readline()
+    return process.stdout.readline().decode()
 
 
 def test_watch_prints_lines_of_json_until_it_is_stopped(cli: Cli) -> None:
@@ -847,7 +857,7 @@ def test_a_reader_that_leaves_is_no_error(talk: Talk) -> None:
         assert exporting.stderr is not None
         exporting.stdout.close()
         assert exporting.wait(60) == Exit.OK
-        assert exporting.stderr.read() == ""
+        assert exporting.stderr.read() == b""
 
 
 def on_terminal(*arguments: str, answer: str = "") -> tuple[int, str]:

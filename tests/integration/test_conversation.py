@@ -461,7 +461,9 @@ async def test_a_full_memory_silences_nobody(
     await first.until(lambda: "Your name is Maria." in first.said())
     said = len(first.said())
     await type_in("What is my name?", "typed-1")
-    assert len(first.said()) == said
+    await type_in("my name is Zoe", "typed-2")
+    await first.until(lambda: "Zoe" in first.said()[-1])
+    assert len(first.said()) == said + 1
     shown = [each["id"] for each in first.job.room.sent if each["type"] == "turn"]
     assert "typed-1" not in shown
     full = [each for each in caplog.records if each.getMessage() == "turns are not kept any more"]

@@ -26,9 +26,12 @@ from session_store import (
     StoreSettings,
     StoreUnavailable,
     Turn,
+    UnknownKey,
     WrongKey,
 )
 from session_store.keys import ParticipantKeys
+from session_store.page import shown_after
+from session_store.store import Replayed
 from tests.integration.conftest import write_key_file
 
 if TYPE_CHECKING:
@@ -594,3 +597,60 @@ async def test_content_survives_a_write_of_another_process(store: SessionStore) 
     await store.update(one, speak_german)
     merged = await store.update(two, name_it)
     assert (merged.language, merged.title) == ("de", "Title")
+
+
+async def test_a_new_session_gets_past_a_broken_one(store: SessionStore, raw: Any) -> None:
+    """Somebody whose newest session does not open begins another; the broken one is kept."""
+    who = store.pseudonym("maria")
+    broken = await store.join(who)
+    await append(store, broken, turn(1))
+    await store.release(broken.lease)
+    key = ParticipantKeys.of(who).turns(broken.session.id)
+    sealed = await raw.lindex(key, 0)
+    await raw.lset(key, 0, sealed[:-1] + bytes([sealed[-1] ^ 1]))
+    with pytest.raises(SealBroken):
+        await store.open(who)
+
+    opened = await store.open_new(who)
+
+    assert not opened.resumed
+    assert (await store.open(who)).session.id == opened.session.id
+    assert [each.id for each in (await store.sessions(who)).sessions] == [
+        opened.session.id,
+        broken.session.id,
+    ]
+    with pytest.raises(SealBroken):
+        await store.load(who, broken.session.id)
+
+
+async def test_without_a_data_key_nothing_is_begun(store: SessionStore, raw: Any) -> None:
+    """Where nothing can be sealed, tries to begin anew do not push out what is kept."""
+    who = store.pseudonym("maria")
+    kept = await store.open(who)
+    await raw.hset(ParticipantKeys.of(who).data_key, "kek", "lost")
+    for _ in range(60):
+        with pytest.raises(UnknownKey):
+            await store.open_new(who)
+    assert await raw.zrange(ParticipantKeys.of(who).sessions, 0, -1) == [kept.session.id.encode()]
+
+
+async def test_a_turn_that_came_late_twice_is_read_once(store: SessionStore, raw: Any) -> None:
+    """Two dead jobs that had the same typed message leave it once, in its place by time."""
+    who = store.pseudonym("maria")
+    first = await store.join(who)
+    left = []
+    for job in (first, None):
+        joined = job or await store.join(who)
+        left.append((joined.lease.ref, store.seal(joined.lease, turn(7))))
+        await age(raw, store, "maria", joined.session.id, 5)
+    last = await store.join(who)
+    await append(store, last, turn(5), turn(9))
+
+    outcomes = [await store.replay(lease, [sealed]) for lease, sealed in left]
+
+    assert outcomes == [Replayed.LATE, Replayed.LATE]
+    loaded = await store.load(who, last.session.id)
+    assert loaded is not None
+    assert [each.turn.id for each in loaded.turns] == ["turn-5", "turn-7", "turn-9"]
+    assert [each["seq"] for each in shown_after(0, loaded.turns)] == [1, 1, 2]
+    assert [each["id"] for each in shown_after(2, loaded.turns)] == ["turn-7"]
