@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 from livekit.agents import AgentServer, AgentSession, JobContext, JobProcess
@@ -17,6 +17,7 @@ from session_store import SessionStore, SessionStoreError, StoreSettings
 from session_store.livekit import persist
 from session_store.spool import Spool, keep_replaying
 from session_store.tasks import KeptTasks
+from session_store.watching import watched
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,8 +94,10 @@ _ROOM_OPTIONS = RoomOptions(audio_input=AudioInputOptions(auto_gain_control=Fals
 async def entrypoint(ctx: JobContext) -> None:
     """Continue, or begin, the conversation of the participant whom this job is for."""
     store_settings = StoreSettings()
-    # Closed with the job's process, after the conversation's last write.
     store = SessionStore.from_settings(store_settings)
+    at_the_end = AsyncExitStack()
+    at_the_end.push_async_callback(store.aclose)
+    await at_the_end.enter_async_context(watched(store, actor="agent"))
     pipeline = pipelines.build(settings.agent_pipeline, ctx.proc.userdata, "en")
     agent_session: AgentSession[Any] = AgentSession(**pipeline.session_options())
     try:
@@ -103,8 +106,15 @@ async def entrypoint(ctx: JobContext) -> None:
         )
     except SessionStoreError as error:
         logger.warning("there is no conversation to hold", extra={"reason": str(error)})
+        ctx.add_shutdown_callback(at_the_end.aclose)
         ctx.shutdown("there is no conversation to hold")
         return
+
+    async def close() -> None:
+        await conversation.ended()
+        await at_the_end.aclose()
+
+    ctx.add_shutdown_callback(close)
     pipeline.set_language(conversation.content.language)
     await agent_session.start(Assistant(conversation, pipeline), **conversation.start_args)
     await conversation.greet()

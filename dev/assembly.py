@@ -108,6 +108,7 @@ def _redis(state: StateFolder, env: dict[str, str], picker: _PortPicker) -> list
         if ensure_key_file(state.keys, data_exist=data_exist):
             print(f"Made the keys that conversations are sealed with: {state.keys}", flush=True)
         env["REJOIN_KEY_FILE"] = str(state.keys)
+    env.setdefault("REJOIN_SPOOL_DIR", str(state.spool))
     if not is_local:
         return []
     port = picker.pick(None, _REDIS_PORT)

@@ -50,7 +50,7 @@ def _tool(module: str, *args: str) -> Callable[[], None]:
 
 def _program(name: str, *args: str) -> Callable[[], None]:
     """Run a tool that has no ``python -m``: the program beside this Python."""
-    argv = [Path(sys.executable).parent / name, *args]
+    argv: list[str | Path] = [Path(sys.executable).parent / name, *args]
     return lambda: run(argv, cwd=ROOT, failure=f"{name} failed (see above).")
 
 

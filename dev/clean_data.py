@@ -16,7 +16,8 @@ def clean_data(state: StateFolder) -> None:
     with exclusive(state.lock, wait=False) as is_held:
         if not is_held:
             raise DevError("The demo is running; stop it first.")
-        shutil.rmtree(state.redis, ignore_errors=True)
+        for folder in (state.redis, state.spool):
+            shutil.rmtree(folder, ignore_errors=True)
         # The keys last: without them, what is left could not be opened.
         for file in (state.livekit, state.keys):
             file.unlink(missing_ok=True)

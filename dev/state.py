@@ -28,6 +28,11 @@ class StateFolder:
         return self.path / "keys.json"
 
     @property
+    def spool(self) -> Path:
+        """Turns that a job could not write before its end, sealed."""
+        return self.path / "spool"
+
+    @property
     def livekit(self) -> Path:
         """The configuration of the LiveKit server, with its API key."""
         return self.path / "livekit.json"

@@ -16,6 +16,7 @@ from session_store.errors import (
     SequenceGap,
     SessionGone,
 )
+from session_store.schema import write_content
 from session_store.tasks import LONGEST_RETRY_S, Outage, happens_within, stop
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ class ContentWriter:
         # By the time that it is written, a failover may have replaced the turn it would witness.
         content = content.model_copy(update={"witness": None})
         try:
-            plain = content.model_dump_json(exclude_defaults=True).encode()
-        except (ValueError, UnicodeError):
+            plain = write_content(content)
+        except InvalidValue:
             return None
         sealed = lease.data_key.seal_content(lease.session_id, lease.version + 1, plain)
         return SealedContent(lease.version, sealed)

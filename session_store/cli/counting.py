@@ -47,9 +47,9 @@ def stats(
 ) -> int:
     """Tell what was counted, by day.
 
-    It is today's by default. People are estimated (error 0.8 %); who was there on several days
-    counts once in their sum.
-    All counts are best effort: a process that is killed takes its last second with it.
+    Without options, today. People are estimated (error 0.8 %), and who was there on several days
+    is one of them. All counts are best effort: a process that is killed takes its last second
+    with it.
     """
     if day is not None and days is not None:
         raise usage("say --day or --days, not both")

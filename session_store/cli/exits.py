@@ -87,4 +87,6 @@ def told(error: Exception) -> tuple[Exit, str] | None:
     if isinstance(error, SessionStoreError):
         code = next((code for kind, code in _CODES if isinstance(error, kind)), Exit.PROBLEM)
         return code, str(error)
+    if isinstance(error, OSError):
+        return Exit.PROBLEM, f"{error.filename}: {error.strerror}"
     return None

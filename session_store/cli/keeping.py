@@ -78,8 +78,7 @@ def export(  # noqa: PLR0913 (each is an option)
     """Export all that is kept about a participant.
 
     It is JSON. A session that does not open is listed with the reason, never left out; then the
-    exit code
-    is 1. The export is audited before it is made.
+    exit code is 1. The export is audited before it is made.
     """
     who = somebody(participant, identity, stdin=identity_stdin)
     if (output is None) != reveal:

@@ -1,6 +1,8 @@
 """``list``: sessions in numbers."""
 
 import asyncio
+from dataclasses import dataclass
+from typing import Any, Final
 
 import typer
 
@@ -14,7 +16,18 @@ from session_store.cli.options import Identity, IdentityStdin, Json, Limit, Offs
 from session_store.cli.output import Column, ago, as_dict, document, note, span, table
 from session_store.cli.running import run
 from session_store.cli.who import Who, looking_at, named
+from session_store.errors import (
+    LoginRefused,
+    PermissionMissing,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+)
 from session_store.reading import time_of
+
+_BROKEN: Final = "broken"
+_OF_THE_STORE: Final = (StoreUnavailable, LoginRefused, PermissionMissing, StoreReadOnly, StoreFull)
+"""Errors that are no single session's fault."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,56 +58,80 @@ def list_(  # noqa: PLR0913 (each is an option)
     return run(_list(who, offset, limit, json=json))
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A session of the list."""
+
+    participant: str
+    session_id: str
+    stored: StoredSession | None
+    """``None`` for one that cannot be read, even in its numbers."""
+
+    def as_json(self) -> dict[str, Any]:
+        named = {"participant": self.participant, "session_id": self.session_id}
+        if self.stored is None:
+            return named | {"state": _BROKEN}
+        return named | as_dict(SessionCounts.of(self.stored))
+
+    def as_cells(self) -> list[str]:
+        if self.stored is None:
+            return [self.session_id, _BROKEN, "-", "-", "-", "-"]
+        counts = SessionCounts.of(self.stored)
+        return [
+            counts.session_id,
+            counts.state.value,
+            ago(counts.last_seen, time_of(self.stored.now)),
+            str(counts.turns),
+            str(counts.returns),
+            span(counts.talk_s),
+        ]
+
+
 async def _list(who: Who, offset: int, limit: int, *, json: bool) -> Exit:
     async with looking_at(environment.settings(), who) as (backend, participant):
         if participant is None:
-            total, found = await _everybody(backend, offset, limit)
+            total, rows = await _everybody(backend, offset, limit)
         else:
             page = await backend.sessions(participant, offset=offset, limit=limit)
-            total, found = page.total, [(participant, stored) for stored in page.sessions]
+            total = page.total
+            rows = [_Row(participant, stored.id, stored) for stored in page.sessions]
     if json:
-        sessions = [
-            {"participant": owner} | as_dict(SessionCounts.of(stored)) for owner, stored in found
-        ]
+        sessions = [row.as_json() for row in rows]
         document({"total": total, "offset": offset, "sessions": sessions})
-    elif found:
-        _print(found, alone=participant is not None)
+    elif rows:
+        _print(rows, alone=participant is not None)
     if not total:
         note("there are no sessions")
         return Exit.NOT_FOUND if participant is not None else Exit.OK
     if not json and offset + limit < total:
         note(f"{total} sessions in all; go on with --offset {offset + limit}")
-    return Exit.OK
+    return Exit.PROBLEM if any(row.stored is None for row in rows) else Exit.OK
 
 
-async def _everybody(
-    backend: RedisBackend, offset: int, limit: int
-) -> tuple[int, list[tuple[str, StoredSession]]]:
+async def _everybody(backend: RedisBackend, offset: int, limit: int) -> tuple[int, list[_Row]]:
     total, page = await index.page(backend.transport, offset=offset, limit=limit)
-    loaded = await asyncio.gather(*(backend.load(*each, last=0) for each in page))
-    # A session that expired without a sweeper has left its deadline behind.
-    found = zip(page, loaded, strict=True)
-    return total, [(each.participant, stored) for each, stored in found if stored is not None]
+    loaded = await asyncio.gather(
+        *(backend.load(*each, last=0) for each in page), return_exceptions=True
+    )
+    rows = []
+    for each, stored in zip(page, loaded, strict=True):
+        if isinstance(stored, _OF_THE_STORE):
+            raise stored
+        if isinstance(stored, BaseException):
+            # One that was damaged must not hide the others.
+            rows.append(_Row(each.participant, each.session_id, None))
+        elif stored is not None:
+            # One that expired without a sweeper has left its deadline behind.
+            rows.append(_Row(each.participant, each.session_id, stored))
+    return total, rows
 
 
-def _print(found: list[tuple[str, StoredSession]], *, alone: bool) -> None:
+def _print(rows: list[_Row], *, alone: bool) -> None:
     numbers = ("last seen", "turns", "returns", "talk")
     columns = [Column("session"), Column("state"), *(Column(each, right=True) for each in numbers)]
-    rows = [_row(stored) for _, stored in found]
+    cells = [row.as_cells() for row in rows]
     if not alone:
         # Two ids fill a narrow screen; the rest is in the list of one participant.
         columns = [Column("participant"), *columns[:4]]
-        rows = [[owner, *row[:4]] for (owner, _), row in zip(found, rows, strict=True)]
-    table(columns, rows)
-
-
-def _row(stored: StoredSession) -> list[str]:
-    counts = SessionCounts.of(stored)
-    return [
-        counts.session_id,
-        counts.state.value,
-        ago(counts.last_seen, time_of(stored.now)),
-        str(counts.turns),
-        str(counts.returns),
-        span(counts.talk_s),
-    ]
+        cells = [[row.participant, *each[:4]] for row, each in zip(rows, cells, strict=True)]
+    table(columns, cells)

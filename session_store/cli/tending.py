@@ -42,9 +42,9 @@ def add_to(app: typer.Typer) -> None:
 def rotate_keys(*, json: Json = False) -> int:
     """Wrap all data keys by the primary key.
 
-    After that the older keys may be removed. First give the new key to every process beside the
-    old one, then make it primary
-    everywhere, then run this. It may be stopped, repeated, and run while people talk.
+    First give the new key to every process beside the old one, then make it primary everywhere,
+    then run this, and it says which keys may be removed. It may be stopped, repeated, and run
+    while people talk.
     """
     return run(_rotate_keys(json=json))
 
@@ -193,8 +193,7 @@ def replay_erasures(
     """Erase again, after a backup was restored.
 
     What is in the erasure journal is erased, if the backup has brought it back. Run it before
-    anybody is let in. Whoever came back after their erasure is left alone. It may
-    be repeated.
+    anybody is let in. Whoever came back after their erasure is left alone. It may be repeated.
     """
     return run(_replay_erasures(file, json=json))
 

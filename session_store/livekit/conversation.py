@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from livekit.agents import llm
 from livekit.agents.voice.room_io import RoomOptions, TextInputOptions
 
+from session_store import privacy
+from session_store.audit import AuditLog
 from session_store.backends.base import JoinOutcome
 from session_store.content_writer import ContentWriter
 from session_store.errors import (
@@ -19,6 +21,7 @@ from session_store.errors import (
     SessionStoreError,
     StoreUnavailable,
 )
+from session_store.journal import ErasureJournal
 from session_store.lease import LeaseKeeper
 from session_store.livekit.attendance import Attendance
 from session_store.livekit.chat import chat_context, unanswered
@@ -94,6 +97,11 @@ class Conversation:
         self._gone = False
         self._over = False
         self._ending: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+        self._audit = AuditLog(store, actor="agent")
+        self._journal = (
+            ErasureJournal(settings.erasure_journal) if settings.erasure_journal else None
+        )
 
         self.chat_ctx: Final = chat_context(self._turns, settings.model_turns)
         """What the model is given of the conversation so far."""
@@ -198,12 +206,19 @@ class Conversation:
 
         Raises:
             StoreUnavailable: after three tries; whether it was erased is unknown. Try again.
+            JournalFailed: the erasure could not be noted outside of Redis, so nothing was erased.
         """
         self._erasing = True
         try:
             for left in reversed(range(ERASE_TRIES)):
                 try:
-                    await self._store.erase(self._owner.participant, known=[self.session_id])
+                    await privacy.erase(
+                        self._store,
+                        self._owner.participant,
+                        journal=self._journal,
+                        audit=self._audit,
+                        reason="asked for in the conversation",
+                    )
                     break
                 except StoreUnavailable:
                     if not left:
@@ -212,6 +227,10 @@ class Conversation:
         finally:
             self._erasing = False
         await self._note_erased()
+
+    async def ended(self) -> None:
+        """Wait until the conversation is over, and all that can be written is written."""
+        await self._ended.wait()
 
     async def _note_erased(self) -> None:
         if self._erased:
@@ -360,6 +379,7 @@ class Conversation:
     def _begin_end(self) -> asyncio.Task[None]:
         if self._ending is None:
             self._ending = asyncio.create_task(self._end(), name="conversation-end")
+            self._ending.add_done_callback(lambda _: self._ended.set())
         return self._ending
 
     async def _end(self) -> None:

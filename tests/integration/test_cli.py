@@ -229,6 +229,36 @@ def test_list_shows_everybody_or_one(cli: Cli, talk: Talk) -> None:
     assert "--offset 4" in more.err
 
 
+def test_a_damaged_session_does_not_hide_the_others(cli: Cli, talk: Talk) -> None:
+    """Deadlines and hashes that are nonsense are listed as broken, and harmless to look at."""
+    other = cli.act(partial(spoken, who="bob"))
+    key = ParticipantKeys.of(talk.participant)
+    with redis.Redis.from_url(cli.settings.redis_url.get_secret_value()) as raw:
+        raw.zadd(key.due, {"\x1b[2Jnobody": 1, f"{'a' * 26}:{'b' * 26}": 1, b"\xff:\xfe": 1})
+        raw.delete(key.data_key)
+    ran = cli("list")
+    rows = {each["session_id"]: each for each in cli("list", "--json").data["sessions"]}
+
+    assert ran.code == Exit.PROBLEM
+    assert "\x1b" not in ran.out
+    assert rows[talk.session_id]["state"] == "broken"
+    assert rows[other.session_id]["state"] == "away"
+    assert "b" * 26 not in rows
+    assert cli("show", talk.session_id).code == Exit.KEYS
+
+
+def test_nothing_is_erased_that_cannot_be_noted(
+    cli: Cli, talk: Talk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the journal cannot be written, the erasure does not begin."""
+    monkeypatch.setenv("REJOIN_ERASURE_JOURNAL", str(tmp_path / "none" / "journal"))
+    ran = cli("erase", "--participant", talk.participant, "--yes")
+
+    assert (ran.code, ran.out) == (Exit.PROBLEM, "")
+    assert "journal" in ran.err
+    assert cli("list", "--json").data["total"] == 1
+
+
 def test_looking_needs_no_keys(cli: Cli, talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who may see numbers need not hold a key; revealing and deriving do."""
     monkeypatch.delenv("REJOIN_KEY_FILE")
@@ -779,6 +809,16 @@ def test_a_secret_identity_is_read_from_standard_input(
 
     assert json.loads(ran.stdout)["sessions"][0]["participant"] == talk.participant
     assert wrong.code == Exit.USAGE
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    """Where typer is missing, the program names the extra, instead of a traceback."""
+    hidden = "import sys; sys.modules['typer'] = None; from session_store.cli import main; main()"
+    ran = subprocess.run(
+        [sys.executable, "-c", hidden], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ran.stderr == "session-store: install what it needs: pip install 'rejoin[cli]'\n"
 
 
 def start(*arguments: str) -> subprocess.Popen[bytes]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from pydantic import SecretStr
 
 from session_store import SessionStore, StoreSettings, Turn
 from session_store.backends import redis_listen
@@ -315,6 +316,36 @@ async def test_a_quiet_connection_stays(store: SessionStore, raw: Any) -> None:
 
     assert heard.types == ["missed"]
     assert before["id"] == after["id"]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_listener_moves_with_the_primaries(
+    settings: StoreSettings, raw: Any, own_redis: Server
+) -> None:
+    """Where others found that Redis is elsewhere now, a connection that still lives is left."""
+    old = topology_of(settings)
+    new = topology_of(
+        settings.model_copy(update={"redis_url": SecretStr(f"redis://{own_redis.name}")})
+    )
+
+    class Moving:
+        """Is where ``at`` is."""
+
+        at = old
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.at, name)
+
+    topology: Any = Moving()
+    stream = redis_listen.listen(topology)
+    async with asyncio.timeout(WAIT_S), aclosing(stream):
+        assert await anext(stream) is None
+        topology.at = new
+        assert await anext(stream) is None
+        await raw.publish(EVENTS, "from the old one")
+        with own_redis.client() as client:
+            client.publish(EVENTS, "from the new one")
+        assert await anext(stream) == b"from the new one"
 
 
 async def test_a_slow_reader_costs_bounded_memory(settings: StoreSettings, raw: Any) -> None:
