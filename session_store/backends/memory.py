@@ -286,7 +286,7 @@ class MemoryBackend(PeopleInMemory):
         if record is not None:
             op.erase(record)
             if op.person is not None and not op.person.sessions:
-                op.look_by(record, op.now)  # The sweeper lets the participant go.
+                op.let_go_soon()
         return self._told(op)
 
     async def erase(

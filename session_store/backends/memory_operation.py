@@ -100,6 +100,10 @@ class Operation:
         deadline = min(deadline, record.kept_until(self._rules))
         self._memory.due[name] = min(deadline, self._memory.due.get(name, deadline))
 
+    def let_go_soon(self) -> None:
+        """Let the sweeper look at a participant without sessions, under an empty id."""
+        self._memory.due[DueSession(self._participant, "")] = self.now
+
     def look_again(self, record: SessionRecord, deadline: int) -> None:
         """Put the sweeper's next look at a session back to this time."""
         self._memory.due[DueSession(self._participant, record.id)] = deadline
@@ -160,6 +164,7 @@ class Operation:
     def forget_person(self) -> None:
         """Erase the participant's own record."""
         self._memory.people.pop(self._participant, None)
+        self.forget_due("")
         self.person = None
 
     def claim_dispatch(self, record: SessionRecord, *, claim: bool) -> AgentPresence:

@@ -302,11 +302,23 @@ async def test_the_participant_goes_with_the_last_session(backend: Backend, worl
     """Deleting it, too, leaves nobody behind: the next sweeper sees to that."""
     job = await join(backend)
     await backend.delete(MARIA, job.id)
-    assert await is_due(backend, MARIA, job.id)
-    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.GONE
+    assert await is_due(backend, MARIA, "")
+    assert (await backend.settle(MARIA, "")).outcome is SettleOutcome.GONE
     assert await backend.participant(MARIA) is None
     assert await backend.wrapped_by("k-1", [shard_of(MARIA)]) == []
     assert await world.lifetimes() == {}
+
+
+async def test_a_participant_without_sessions_may_return(backend: Backend, world: World) -> None:
+    """Before the sweeper looked: then there is nobody to let go."""
+    job = await join(backend)
+    await backend.delete(MARIA, job.id)
+    again = await join(backend)
+    await backend.settle(MARIA, "")
+    assert (await again.load()).wrapped == job.session.wrapped
+    await backend.delete(MARIA, again.id)
+    await backend.erase(MARIA, "k-1", [])
+    assert await world.due(MARIA) == {}
 
 
 async def test_erasing_leaves_nothing_of_a_participant(backend: Backend, world: World) -> None:

@@ -262,6 +262,15 @@ class StoreMachine(RuleBasedStateMachine):
 
         self.compare(lambda: self.model.arrive(job.lease, attempt, load), ask)
 
+    @rule(place=places, load=loads, count=st.integers(1, 3))
+    def go_on(self, place: int, load: str, count: int) -> None:
+        """Let a job append and go, and another one go on; most likely all of it succeeds."""
+        self.append(place, 0, 0, count, follows=True)
+        self.keep_or_go(place, "go")
+        who, session = self.one_of(place).lease.who, self.one_of(place).lease.session
+        wanted = [known for _, known in [("", ""), *self.sessions]][::-1].index(session)
+        self.join(who, wanted, load, "once", exact=True)
+
     @rule(place=places, how=st.sampled_from(["leave", "leave", "renew", "release", "go"]))
     def keep_or_go(self, place: int, how: str) -> None:
         """Leave, renew, release, or leave and release."""
@@ -417,6 +426,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.compare(lambda: self.model.erase(who), ask)
         for world in self.worlds:
             assert not any(who in name for name in self.run(world.lifetimes()))
+            assert self.run(world.due(who)) == {}
 
     def _set_retention(self, who: str, keeps_s: int | None) -> None:
         async def ask(_: int, backend: Backend) -> Any:
@@ -514,9 +524,19 @@ class StoreMachine(RuleBasedStateMachine):
             person = self.model.people.get(who)
             for world in self.worlds:
                 due = self.run(world.due(who))
+                # A participant without sessions is due under an empty id.
+                assert due.keys() <= {"", *(person.sessions if person else ())}
                 for s in person.sessions.values() if person else ():
                     left_s = self.model.deadline(who, s) - self.model.now
                     assert due[s.id] / 1000 <= max(0, left_s) + SLACK_S / 2
+
+    @invariant()
+    def wrapped_keys_are_listed(self) -> None:
+        """A key knows whose data keys it wraps, and of nobody else."""
+        shards = [shard_of(who) for who in PEOPLE]
+        for world in self.worlds:
+            wrapped = self.run(world.backend.wrapped_by("k-1", shards))
+            assert set(wrapped) == self.model.people.keys()
 
     @invariant()
     def everything_has_a_lifetime(self) -> None:
@@ -545,7 +565,7 @@ def profile(examples: int, steps: int) -> settings:
 
 def test_the_memory_backend_does_what_the_model_does() -> None:
     """In any order of operations, by any job, old or new."""
-    run_state_machine_as_test(StoreMachine, settings=profile(200, 60))
+    run_state_machine_as_test(StoreMachine, settings=profile(150, 50))
 
 
 def test_redis_and_memory_do_what_the_model_does(redis_server: Server) -> None:
@@ -554,4 +574,4 @@ def test_redis_and_memory_do_what_the_model_does(redis_server: Server) -> None:
     class OnRedis(StoreMachine):
         url = f"redis://127.0.0.1:{redis_server.port}/0"
 
-    run_state_machine_as_test(OnRedis, settings=profile(40, 50))
+    run_state_machine_as_test(OnRedis, settings=profile(60, 50))

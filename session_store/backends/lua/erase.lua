@@ -27,6 +27,7 @@ redis.call('SREM', KEYS[4], ARGV[1])
 for i = 5, #KEYS do
   redis.call('DEL', KEYS[i])
 end
+redis.call('ZREM', KEYS[3], ARGV[1] .. ':')
 for i = 3, #ARGV do
   redis.call('ZREM', KEYS[3], ARGV[1] .. ':' .. ARGV[i])
 end
