@@ -413,7 +413,8 @@ async def test_who_may_not_listen_is_told(
         for password, error in (("pw", PermissionMissing), ("wrong", LoginRefused)):
             store = make_store(redis_url=f"redis://deaf:{password}@127.0.0.1:{redis_port}/0")
             stream = store.events()
-            with pytest.raises(error):
-                await anext(stream)
+            async with asyncio.timeout(WAIT_S):
+                with pytest.raises(error):
+                    await anext(stream)
     finally:
         await raw.execute_command("ACL", "DELUSER", "deaf")

@@ -20,6 +20,7 @@ from session_store.errors import (
     NotReplicated,
     PermissionMissing,
     StoreFull,
+    StoreLoading,
     StoreReadOnly,
     StoreRefused,
     StoreUnavailable,
@@ -222,6 +223,32 @@ async def test_a_silent_redis_is_given_up_in_time(settings: StoreSettings) -> No
         async with asyncio.timeout(10):
             replies = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(reply) for reply in replies} == {StoreUnavailable}
+        await transport.aclose()
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (b"-LOADING Redis is loading the dataset in memory\r\n", StoreLoading),
+        (b"-NOAUTH Authentication required.\r\n", LoginRefused),
+        (b"-MASTERDOWN Link with MASTER is down.\r\n", StoreLoading),
+        (b"-NOREPLICAS Not enough good replicas to write.\r\n", StoreReadOnly),
+        (b"-MISCONF Redis is configured to save RDB snapshots\r\n", StoreRefused),
+    ],
+)
+async def test_what_redis_refuses_has_a_name(
+    settings: StoreSettings, said: bytes, error: type[Exception]
+) -> None:
+    """Each kind of refusal is an error of its own."""
+    async with server(lambda _: said) as port:
+        transport = Transport.from_settings(
+            StoreSettings.model_validate(
+                {**settings.model_dump(), "redis_url": f"redis://127.0.0.1:{port}"}
+            )
+        )
+        with pytest.raises(error) as refused:
+            await transport.execute("k", "PING")
+        assert type(refused.value) is error
         await transport.aclose()
 
 

@@ -33,6 +33,7 @@ local function forget(outcome)
   if redis.call('ZCARD', KEYS[2]) == 0 then
     redis.call('DEL', KEYS[1])
     redis.call('SREM', KEYS[4], participant)
+    redis.call('ZREM', KEYS[3], participant .. ':')
   end
   return { outcome, '0', events }
 end
