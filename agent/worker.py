@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import TYPE_CHECKING
 
 from livekit.agents import AgentServer, AgentSession, JobContext, JobProcess
@@ -14,6 +14,7 @@ from agent import pipelines
 from agent.assistant import Assistant
 from agent.settings import AgentSettings
 from session_store import SessionStore, SessionStoreError, StoreSettings
+from session_store.doctor import quick
 from session_store.livekit import persist
 from session_store.spool import Spool, keep_replaying
 from session_store.tasks import KeptTasks
@@ -67,11 +68,18 @@ _tasks = KeptTasks(logger)
 
 
 @server.on("worker_started")
-def replay_spool(*_: object) -> None:
-    """Bring in what jobs had to leave, as long as this main process lives."""
+def begin(*_: object) -> None:
+    """Warn of a Redis that loses conversations; bring in what jobs had to leave, until the end."""
     store_settings = StoreSettings()
+    _tasks.spawn(_look_at_redis(store_settings))
     if store_settings.spool_dir is not None:
         _tasks.spawn(_replay_spool(store_settings, store_settings.spool_dir))
+
+
+async def _look_at_redis(store_settings: StoreSettings) -> None:
+    async with aclosing(SessionStore.from_settings(store_settings)) as store:
+        for finding in await quick(store):
+            logger.warning("%s: %s; %s", finding.check, finding.says, finding.change)
 
 
 async def _replay_spool(store_settings: StoreSettings, folder: Path) -> None:

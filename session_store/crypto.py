@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
+_ID_RANDOM_BYTES: Final = 10
+_ID_MAC_BYTES: Final = 6
 NO_TAG: Final = bytes(TAG_BYTES)
 """Stands for "the turn before" the very first one."""
 KEY_VERSION: Final = 1
@@ -211,6 +213,27 @@ class Keyring:
         """
         digest = self._mac(b"identity", identity.encode())[:PSEUDONYM_BYTES]
         return base64.b32encode(digest).decode().rstrip("=").lower()
+
+    def new_session_id(self, participant: str) -> str:
+        """Make a session id: 80 random bits and 48 of a MAC, as 26 characters of base32.
+
+        The MAC binds it to its participant. LiveKit's room has the same name, so an id that was
+        copied to somebody else would let them into the room.
+        """
+        random = secrets.token_bytes(_ID_RANDOM_BYTES)
+        return base64.b32encode(random + self._id_mac(participant, random)).decode()[:26].lower()
+
+    def owns(self, participant: str, session_id: str) -> bool:
+        """Tell whether a session id was made for this participant."""
+        try:
+            raw = base64.b32decode(session_id.upper() + "======")
+        except ValueError:
+            return False
+        random, mac = raw[:_ID_RANDOM_BYTES], raw[_ID_RANDOM_BYTES:]
+        return hmac.compare_digest(mac, self._id_mac(participant, random))
+
+    def _id_mac(self, participant: str, random: bytes) -> bytes:
+        return self._mac(b"session", participant.encode() + random)[:_ID_MAC_BYTES]
 
     def fingerprint(self, kind: str, value: str) -> str:
         """Derive a short name for a value that only has to be compared: 22 characters."""

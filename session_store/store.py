@@ -5,7 +5,6 @@ It adds to a backend what the backend must not know: keys, seals, and models.
 
 from __future__ import annotations
 
-import base64
 import logging
 import secrets
 import time
@@ -586,7 +585,9 @@ class SessionStore:
         return Opened(session, turns, resumed=not found.created, agent=agent)
 
     def _candidate(self, participant: str) -> Candidate:
-        return Candidate(new_session_id(), self.keyring.new_data_key(participant))
+        return Candidate(
+            self.keyring.new_session_id(participant), self.keyring.new_data_key(participant)
+        )
 
     def _load_name(self, load_id: str) -> str:
         try:
@@ -615,15 +616,22 @@ class SessionStore:
         self, participant: str, stored: StoredSession
     ) -> tuple[Session, tuple[RecordedTurn, ...]]:
         key = self._data_key(participant, stored.wrapped)
+        self._check_id(participant, stored.id)
         content = content_of(key, stored)
         turns = turns_of(key, stored)
         check_witness(content.witness, stored)
         return session_of(participant, stored, content), turns
 
+    def _check_id(self, participant: str, session_id: str) -> None:
+        if not self.keyring.owns(participant, session_id):
+            raise SealBroken("the id", session_id)
+
     def _read_listed(self, participant: str, stored: StoredSession) -> Session:
         try:
             with self._noting_broken(participant, stored.id):
-                content = content_of(self._data_key(participant, stored.wrapped), stored)
+                key = self._data_key(participant, stored.wrapped)
+                self._check_id(participant, stored.id)
+                content = content_of(key, stored)
         except _UNREADABLE:
             return session_of(participant, stored, SessionContent(), readable=False)
         return session_of(participant, stored, content)
@@ -648,11 +656,6 @@ class SessionStore:
         if stored is not None:
             lease.content = content_of(lease.data_key, stored)
             lease.version = stored.version
-
-
-def new_session_id() -> str:
-    """Make a session id: 128 random bits as 26 characters of base32."""
-    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
 
 
 def _session_id(value: str | None) -> str | None:

@@ -59,7 +59,7 @@ async def quick(store: SessionStore) -> list[Finding]:
         async with asyncio.timeout(QUICK_WITHIN_S):
             await backend.ping()
             nodes = backend.transport.topology.nodes()
-            all_facts = [await server.facts_of(node, QUICK_WITHIN_S) for node in nodes]
+            all_facts = [await server.info_of(node, QUICK_WITHIN_S) for node in nodes]
     except (SessionStoreError, RedisError, OSError):
         return []
     findings = merged(

@@ -62,6 +62,12 @@ async def facts_of(node: Node, timeout_s: float) -> Facts:
     )
 
 
+async def info_of(node: Node, timeout_s: float) -> Facts:
+    """Ask a server only for what every user of the store may know; raises as ``facts_of``."""
+    [info] = await node.ask(("INFO",), timeout_s=timeout_s)
+    return Facts(node.name, {} if isinstance(info, ResponseError) else _parse(info), {}, None)
+
+
 def checks_of(facts: Facts, settings: StoreSettings) -> list[Finding]:
     """Run every check of this file."""
     findings = [transport_security(facts, settings), login(facts, settings)]

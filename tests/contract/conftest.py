@@ -49,6 +49,14 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
 
 
 @pytest.fixture
+async def redis_world(redis_url: str) -> AsyncIterator[RedisWorld]:
+    """Return an empty Redis, for tests of what only a server can do."""
+    made = RedisWorld(StoreSettings.model_validate({"redis_url": redis_url}))
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
 def backend(world: World) -> Backend:
     """Return a backend with default settings."""
     return world.backend

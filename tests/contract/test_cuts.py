@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from session_store import LeaseLost, StoreRefused, StoreSettings, StoreUnavailable
+from session_store import LeaseLost, StoreRefused, StoreUnavailable
 from session_store.errors import StoreFull
 from tests.contract.cases import CASES
 from tests.contract.people import listening
 from tests.contract.proxy import Cut, Proxy
-from tests.contract.worlds import RedisWorld
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from session_store.backends.base import Backend
     from session_store.events import Event
     from tests.contract.cases import Case
+    from tests.contract.worlds import RedisWorld
     from tests.servers.process import Server
 
 TIMES = {
@@ -38,14 +36,6 @@ TIMES = {
 }
 """Fields that hold a time, or a number made from it."""
 ROUND_MS = 20_000
-
-
-@pytest.fixture
-async def world(redis_url: str) -> AsyncIterator[RedisWorld]:
-    """Return an empty Redis."""
-    made = RedisWorld(StoreSettings.model_validate({"redis_url": redis_url}))
-    yield made
-    await made.aclose()
 
 
 async def snapshot(world: RedisWorld) -> dict[tuple[bytes, Any], Any]:
@@ -115,13 +105,13 @@ async def insist(backend: Backend, case: Case, prepared: Any) -> Any:
 @pytest.mark.parametrize("where", Cut)
 @pytest.mark.parametrize("name", CASES)
 async def test_a_cut_wire_leaves_nothing_half_written(
-    world: RedisWorld, redis_server: Server, name: str, where: Cut, times: int
+    redis_world: RedisWorld, redis_server: Server, name: str, where: Cut, times: int
 ) -> None:
     """An operation happened or did not; repeated, it has happened once, and was told once.
 
     One cut is hidden by the transport, which repeats; after two the caller hears of it.
     """
-    case = CASES[name]
+    world, case = redis_world, CASES[name]
     before, after, answer, events = await reference(world, case)
     assert (before != after) == case.writes
     prepared = await case.prepare(world)
@@ -149,9 +139,9 @@ async def test_a_cut_wire_leaves_nothing_half_written(
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_a_script_that_fails_writes_nothing(world: RedisWorld, name: str) -> None:
+async def test_a_script_that_fails_writes_nothing(redis_world: RedisWorld, name: str) -> None:
     """Whichever of its keys is not what it should be, the operation is refused as a whole."""
-    case = CASES[name]
+    world, case = redis_world, CASES[name]
     declared = await keys_of(world, case)
     assert declared or not case.writes
     refused = 0
@@ -172,9 +162,9 @@ async def test_a_script_that_fails_writes_nothing(world: RedisWorld, name: str) 
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_a_full_redis_takes_all_or_nothing(world: RedisWorld, name: str) -> None:
+async def test_a_full_redis_takes_all_or_nothing(redis_world: RedisWorld, name: str) -> None:
     """Without memory, an operation is refused and changes nothing, or it needs none."""
-    case = CASES[name]
+    world, case = redis_world, CASES[name]
     before, after, _, _ = await reference(world, case)
     prepared = await case.prepare(world)
     await world.raw.config_set("maxmemory", 1)

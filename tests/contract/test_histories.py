@@ -34,7 +34,7 @@ SETTINGS = {
     "redis_timeout_s": 0.4,
     "redis_retry_s": 0.02,
 }
-WRITERS, PEOPLE = 6, 3
+WRITERS, PEOPLE = 6, 4
 
 
 @contextmanager
@@ -67,7 +67,7 @@ async def test_what_was_acknowledged_survives(tmp_path: Path, *, kills: bool) ->
             writers = Writers(history, people, rng)
             stores = [store(proxy.port) for _ in range(WRITERS)]
             writing = [asyncio.create_task(writers.run(each)) for each in stores]
-            await Vandal(history, server, proxy, rng, kills=kills).run(300 if LONG else 20)
+            await Vandal(history, server, proxy, rng, kills=kills).run(600 if LONG else 40)
             writers.over.set()
             await asyncio.gather(*writing)
             reader = store(server.port)

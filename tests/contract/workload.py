@@ -71,7 +71,7 @@ class Writers:
                 await self._append(store, self._rng.choice(stale))
             writing = await self._join(store, who)
             if writing is None:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.05)
                 continue
             for _ in range(self._rng.randrange(40)):
                 if self.over.is_set() or not await self._do_something(store, writing):
@@ -225,11 +225,11 @@ class Vandal:
 
     async def run(self, times: int) -> None:
         """Do something bad, wait a moment, and again."""
-        ways = [self._cut, self._cut, self._hang_up, self._pause]
+        ways = [self._cut, self._cut, self._cut, self._hang_up, self._cut, self._pause]
         if self._kills:
             ways.append(self._kill)
         for number in range(times):
-            await asyncio.sleep(0.05 + self._rng.random() * 0.2)
+            await asyncio.sleep(0.02 + self._rng.random() * 0.1)
             began = time.monotonic()
             await ways[number % len(ways)]()
             # What was on its way then may be repeated for as long as a call may take.
@@ -239,8 +239,9 @@ class Vandal:
 
     async def _cut(self) -> None:
         """Cut the wire at a few of the next commands."""
-        self._proxy.cut(self._rng.choice(list(Cut)), self._rng.randrange(1, 6))
-        await asyncio.sleep(0.1)
+        where = self._rng.choice([Cut.BEFORE, Cut.WITHIN, Cut.AFTER, Cut.AFTER])
+        self._proxy.cut(where, self._rng.randrange(1, 12))
+        await asyncio.sleep(0.05)
 
     async def _hang_up(self) -> None:
         """Let Redis close all connections."""
@@ -251,7 +252,7 @@ class Vandal:
     async def _pause(self) -> None:
         """Stop Redis, for longer than a lease or a call may take, or not so long."""
         self._server.pause()
-        await asyncio.sleep(self._rng.choice([0.02, 0.2, 0.5, 0.8]))
+        await asyncio.sleep(self._rng.choice([0.02, 0.2, 0.5]))
         self._server.resume()
 
     async def _kill(self) -> None:

@@ -599,6 +599,25 @@ async def test_content_survives_a_write_of_another_process(store: SessionStore) 
     assert (merged.language, merged.title) == ("de", "Title")
 
 
+async def test_a_session_of_somebody_else_is_not_taken_over(
+    store: SessionStore, raw: Any
+) -> None:
+    """Who writes to Redis cannot give a participant the id, and so the room, of another one."""
+    joe, maria = store.pseudonym("joe"), store.pseudonym("maria")
+    mine, theirs = await store.open(joe), await store.join(maria)
+    keys = ParticipantKeys.of(joe)
+    for key in (keys.session(mine.session.id), keys.sessions):
+        assert await raw.exists(key)
+    await raw.rename(keys.session(mine.session.id), keys.session(theirs.session.id))
+    await raw.zadd(keys.sessions, {theirs.session.id: 9e12})
+    with pytest.raises(SealBroken, match="the id"):
+        await store.open(joe)
+    with pytest.raises(SealBroken, match="the id"):
+        await store.join(joe)
+    listed = (await store.sessions(joe)).sessions
+    assert [each.readable for each in listed] == [False]
+
+
 async def test_a_new_session_gets_past_a_broken_one(store: SessionStore, raw: Any) -> None:
     """Somebody whose newest session does not open begins another; the broken one is kept."""
     who = store.pseudonym("maria")
