@@ -22,6 +22,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
+_KEY_ID: Final = re.compile(r"[A-Za-z0-9-]{1,32}")
 _ID_RANDOM_BYTES: Final = 10
 _ID_MAC_BYTES: Final = 6
 NO_TAG: Final = bytes(TAG_BYTES)
@@ -125,13 +127,17 @@ class Keyring:
     """Key-encryption keys by id, one of them named primary, and the pseudonym key."""
 
     def __init__(self, keys: Mapping[str, bytes], *, primary: str, pseudonym_key: bytes) -> None:
+        # First, and unquoted: what stands where an id should be may be a key.
+        if not all(_KEY_ID.fullmatch(key_id) for key_id in [primary, *keys]):
+            raise KeyringMissing(
+                "an id of a key consists of 1 to 32 letters, digits and '-', as in 'k-1'; the "
+                "primary key is named by its id"
+            )
         if primary not in keys:
             raise KeyringMissing(f"the primary key {primary!r} is not among the keys")
         for key_id, key in keys.items():
             if len(key) != KEY_BYTES:
                 raise KeyringMissing(f"key {key_id!r} has {len(key)} bytes; it must have 32")
-            if not key_id or not key_id.isascii() or not key_id.replace("-", "").isalnum():
-                raise KeyringMissing("key ids consist of letters, digits and '-'")
         if len(pseudonym_key) != KEY_BYTES:
             raise KeyringMissing("the pseudonym key must have 32 bytes")
         self.primary: Final = primary

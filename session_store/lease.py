@@ -73,7 +73,7 @@ class LeaseKeeper:
             except (LeaseLost, SessionGone) as error:
                 self._on_lost(error)
                 return
-            except (SessionStoreError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 (whatever it is, the lease must be kept)
                 self._note(is_away=True, error=reason_of(error))
                 pause_s = min(RETRY_S, self._every_s)
             else:

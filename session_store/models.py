@@ -22,7 +22,9 @@ Identifier = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
 
 
 class TurnKind(StrEnum):

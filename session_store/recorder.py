@@ -249,7 +249,12 @@ class Recorder:
                 if not answer.done():
                     answer.set_result(True)
         if saved and self._on_saved is not None:
-            self._on_saved(saved)
+            try:
+                self._on_saved(saved)
+            except Exception as error:  # noqa: BLE001 (they are saved, whoever cannot hear it)
+                logger.error(  # noqa: TRY400 (its text may hold anything)
+                    "on_saved failed", extra={"error": type(error).__name__}
+                )
 
     def _give_up(self, error: SessionStoreError) -> None:
         if self._lost:

@@ -16,7 +16,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from session_store.errors import SealBroken, UnknownKey, UnknownSchema
+from session_store.errors import InvalidValue, SealBroken, UnknownKey, UnknownSchema
 from session_store.keys import SHARDS
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class _Rotation:
         backend = self._store.backend
         try:
             stored = await backend.participant(participant)
-        except SealBroken:
+        except (SealBroken, InvalidValue):
             self._broken.add(participant)
             return False
         if stored is None or stored.wrapped.kek_id != self._key_id:
@@ -182,7 +182,7 @@ async def _unknown(store: SessionStore) -> dict[str, tuple[str, ...]]:
     async def wrapped_by(participant: str) -> str:
         try:
             stored = await store.backend.participant(participant)
-        except SealBroken:
+        except (SealBroken, InvalidValue):
             return ""
         return "" if stored is None else stored.wrapped.kek_id
 

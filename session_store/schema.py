@@ -65,7 +65,7 @@ def write_content(content: SessionContent) -> bytes:
         InvalidValue: it could not be read again: not Unicode, or a number without end.
     """
     try:
-        plain = content.model_dump_json(exclude_defaults=True).encode()
+        plain = content.model_dump_json(exclude_defaults=True, warnings="none").encode()
         readable = read_content(SCHEMA_VERSION, plain) == content
     except (ValueError, UnicodeError):
         readable = False

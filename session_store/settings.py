@@ -87,7 +87,7 @@ class StoreSettings(BaseSettings):
     max_turns: int = Field(default=DEFAULT_MAX_TURNS, ge=1, le=10_000)
     """Turns kept per session; older ones are trimmed."""
     max_sessions: int = Field(default=DEFAULT_MAX_SESSIONS, ge=1, le=1_000)
-    """Sessions kept per participant; one more erases the oldest."""
+    """Sessions kept per participant; one more erases the oldest that has ended."""
     model_turns: int = Field(default=DEFAULT_MODEL_TURNS, ge=0, le=1_000)
     """Of these turns, how many are given to the model on resume."""
     publish_turns: bool = False

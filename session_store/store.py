@@ -69,8 +69,8 @@ _UNREADABLE: Final = (SealBroken, UnknownKey, UnknownSchema)
 class Loaded:
     """A session and the turns that are kept of it, oldest first."""
 
-    session: Session
-    turns: tuple[RecordedTurn, ...]
+    session: Session = field(repr=False)
+    turns: tuple[RecordedTurn, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,13 @@ class SessionStore:
         """Tell the hooks what happened."""
         for event in events:
             for hook in self._hooks:
-                hook.on_event(event)
+                try:
+                    hook.on_event(event)
+                except Exception as error:  # noqa: BLE001 (what happened has happened; the next hook hears of it)
+                    logger.error(  # noqa: TRY400 (its text may hold anything)
+                        "a hook failed",
+                        extra={"hook": type(hook).__name__, "error": type(error).__name__},
+                    )
 
     def events(self) -> AsyncGenerator[Event | EventsMissed, None]:
         """Listen to what all processes do; see ``event_stream.read_events``."""
@@ -540,6 +546,10 @@ class SessionStore:
         for name in [name for name in self._data_keys if name[0] == participant]:
             del self._data_keys[name]
         erased = await self.backend.erase(participant, self.keyring.primary, known)
+        if not erased.events:
+            # Where the participant's hash had expired, nothing said which list it was in.
+            for key_id in self.keyring.ids:
+                await self.backend.forget_wrapped(participant, key_id)
         self.tell(erased.events)
         return erased
 

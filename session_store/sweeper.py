@@ -118,7 +118,9 @@ class Sweeper:
         counts: Counter[str] = Counter()
         looked_at: set[DueSession] = set()
         while wanted:
-            due = await self._store.backend.due(wanted, MAX_PER_SHARD)
+            # Those that cannot be settled stay in front, and must not hide the others.
+            limit = MAX_PER_SHARD + len(self._failing)
+            due = await self._store.backend.due(wanted, limit)
             # What stays due (it could not be settled) must not be read for ever.
             due = [each for each in due if each not in looked_at]
             looked_at.update(due)
@@ -148,8 +150,15 @@ class Sweeper:
                 counts[result.outcome] += 1
                 self._failing.discard(each)
                 self._tell(each, result)
+                if result.outcome is SettleOutcome.GONE:
+                    await self._forget(each.participant)
         if problem is not None:
             raise problem
+
+    async def _forget(self, participant: str) -> None:
+        """Remove somebody who is gone by expiry from the lists of keys: no hash names the list."""
+        for key_id in self._store.keyring.ids:
+            await self._store.backend.forget_wrapped(participant, key_id)
 
     def _tell(self, session: DueSession, settled: Settled) -> None:
         self._store.tell(settled.events)

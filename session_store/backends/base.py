@@ -292,7 +292,8 @@ class Backend(Protocol):
     ) -> tuple[Found, AgentPresence]:
         """Find the session that may resume, else create the candidate; see ``OpenMode``.
 
-        A session more than ``max_sessions`` erases the one that was seen longest ago.
+        A session more than ``max_sessions`` erases the oldest that has ended; where none has, the
+        oldest whose lease is not live.
 
         Raises:
             SessionGone: only with ``SWITCH``: there is no such session.

@@ -69,7 +69,11 @@ class RedisKeeping(RedisCalls):
         found = await self._transport.execute_many(
             [(key, ("ZRANGEBYSCORE", key, "-inf", now, "LIMIT", 0, limit)) for key in keys]
         )
-        members = [member.decode().partition(":") for members in found for member in members]
+        members = [
+            member.decode(errors="replace").partition(":")
+            for members in found
+            for member in members
+        ]
         return [DueSession(participant, session_id) for participant, _, session_id in members]
 
     async def settle(self, participant: str, session_id: str) -> Settled:
@@ -111,7 +115,7 @@ class RedisKeeping(RedisCalls):
         """See ``Backend.wrapped_by``."""
         keys = [kek_of(shard, kek_id) for shard in shards]
         found = await self._transport.execute_many([(key, ("SMEMBERS", key)) for key in keys])
-        return [member.decode() for members in found for member in members]
+        return [member.decode(errors="replace") for members in found for member in members]
 
     async def rewrap(self, participant: str, before: WrappedKey, after: WrappedKey) -> bool:
         """See ``Backend.rewrap``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from typing import TYPE_CHECKING, Any
 
 from session_store.backends.base import (
@@ -14,9 +16,16 @@ from session_store.backends.base import (
     OpenMode,
     StoredPage,
 )
-from session_store.backends.redis_calls import MAX_LOOKS, RedisCalls, proof, refusal, restless
+from session_store.backends.redis_calls import (
+    CALM_LOOKS,
+    MAX_LOOKS,
+    RedisCalls,
+    proof,
+    refusal,
+    restless,
+)
 from session_store.backends.replies import events_in, session_in, words
-from session_store.errors import InvalidValue, LeaseHeld, SessionEnded, SessionGone
+from session_store.errors import InvalidValue, LeaseHeld, SessionEnded, SessionGone, StoreRefused
 from session_store.events import EVENT_VERSION, EventType
 from session_store.keys import ParticipantKeys
 
@@ -189,7 +198,8 @@ class RedisSessions(RedisCalls):
         reply = await self._run("load", touched, ("" if last is None else last,))
         if reply[0] == b"GONE":
             return None
-        _, now, data_key, flat, turns, head = reply
+        _, now, dkid, kek_id, wrapped, head, size, *rest = reply
+        data_key, flat, turns = (dkid, kek_id, wrapped), rest[:size], rest[size:]
         return session_in(session_id, now, data_key, flat, turns, head)
 
     async def sessions(
@@ -251,6 +261,34 @@ class RedisSessions(RedisCalls):
         reply = await self._run("expect", (keys.session(session_id), keys.due), args)
         return AgentPresence(reply[0].decode())
 
+    async def _least_missed(self, participant: str) -> str:
+        """Choose the session that makes room for another: the oldest that has ended.
+
+        If none has, the oldest that no job holds.
+
+        Raises:
+            StoreRefused: all of them are held.
+        """
+        keys = ParticipantKeys.of(participant)
+        ids = words(await self._transport.execute(keys.sessions, "ZRANGE", keys.sessions, 0, -1))
+        commands = [
+            (key, ("HMGET", key, "state", "owner", "lease_until")) for key in map(keys.session, ids)
+        ]
+        seconds, _ = await self._transport.execute(keys.sessions, "TIME")
+        now = int(seconds) * 1000
+        unheld = []
+        lives = await self._transport.execute_many(commands)
+        for session_id, (state, owner, until) in zip(ids, lives, strict=True):
+            if state in (None, b"ended"):
+                return session_id
+            if not owner or int(until or 0) < now:
+                unheld.append(session_id)
+        if not unheld:
+            raise StoreRefused(
+                f"participant {participant} has as many sessions as REJOIN_MAX_SESSIONS, all in use"
+            )
+        return unheld[0]
+
     async def _find(
         self,
         name: str,
@@ -263,7 +301,9 @@ class RedisSessions(RedisCalls):
         keys = ParticipantKeys.of(participant)
         new_id, wrapped = candidate.session_id, candidate.wrapped
         wanted, kek_id, evicted = wanted or "", wrapped.kek_id, ""
-        for _ in range(MAX_LOOKS):
+        for look in range(MAX_LOOKS):
+            if look > CALM_LOOKS:
+                await asyncio.sleep(random.random() * look / 500)  # noqa: S311 (no secret)
             declared = [
                 keys.data_key,
                 keys.sessions,
@@ -299,6 +339,8 @@ class RedisSessions(RedisCalls):
                     return reply
                 case b"LOOK":
                     wanted, kek_id, evicted = words(reply[1:])
+                    if evicted == "*":
+                        evicted = await self._least_missed(participant)
                 case b"HELD":
                     raise LeaseHeld(wanted or new_id, int(reply[1]))
                 case b"ENDED":
@@ -309,10 +351,11 @@ class RedisSessions(RedisCalls):
 
 
 def _found(reply: Sequence[Any]) -> Found:
-    """Read what ``found_reply`` in ``_common.lua`` makes."""
-    _, now, session_id, _, created, data_key, flat, turns, events = reply
-    session = session_in(session_id.decode(), now, data_key, flat, turns)
-    return Found(session, created == b"1", events_in(events))
+    """Read what ``found_reply`` in ``_find.lua`` makes."""
+    _, now, session_id, _, created, dkid, kek_id, wrapped, told, size, *rest = reply
+    flat, turns = rest[told : told + size], rest[told + size :]
+    session = session_in(session_id.decode(), now, (dkid, kek_id, wrapped), flat, turns)
+    return Found(session, created == b"1", events_in(rest[:told]))
 
 
 def _begin_of_event(lease: LeaseRef) -> str:

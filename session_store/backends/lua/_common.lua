@@ -66,10 +66,13 @@ local function touch_shared(...)
   end
 end
 
--- `unpack` ends at some thousand values.
+-- Replies that are asked for often are flat: for each list, also one within another, Redis (6.2)
+-- writes to the socket once more, and who reads is woken once more. `unpack` ends at some thousand
+-- values.
 local function with_all(reply, values)
-  for _, value in ipairs(values) do
-    reply[#reply + 1] = value
+  local size = #reply
+  for i, value in ipairs(values) do
+    reply[size + i] = value
   end
   return reply
 end

@@ -9,7 +9,8 @@
 --   mode: resume (the latest, or a new one), exact (only `wanted` will do), new, switch (`wanted`,
 --         also if it has ended)
 -- Returns {id, fields, created, session_key, turns_key, windows, events}, or nil and a reply:
--- {LOOK, id, kek_id, id to erase} (call again, declaring the keys of these), {GONE} or {ENDED}.
+-- {LOOK, id, kek_id, id to erase or '*' for the caller to choose one} (call again, declaring the
+-- keys of these), {GONE} or {ENDED}.
 local function find_or_create(now, mode)
   local data_key, sessions, due, kek = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
   local participant, wanted, new_id, evicted = ARGV[1], ARGV[2], ARGV[3], ARGV[13]
@@ -59,13 +60,16 @@ local function find_or_create(now, mode)
   if mode == 'resume' and latest and not exists then
     kept = kept - 1
   end
-  local oldest = redis.call('ZRANGE', sessions, 0, 0)[1]
   if kept >= number(ARGV[12]) then
-    if oldest ~= evicted then
-      return nil, { 'LOOK', wanted, kek_id, oldest }
+    -- Which one it is to be takes a look at all of them, whose keys are not declared here.
+    if evicted == '' or not redis.call('ZSCORE', sessions, evicted) then
+      return nil, { 'LOOK', wanted, kek_id, '*' }
     end
     local leaving = read_life(KEYS[9])
     redis.call('LLEN', KEYS[10])
+    if lease_is_live(leaving, now) then
+      return nil, { 'LOOK', wanted, kek_id, '*' }
+    end
     if leaving.state ~= nil and leaving.state ~= 'ended' then
       tell(events, 'session_ended', now, participant, evicted, open_visit(leaving))
     end
@@ -103,11 +107,17 @@ local function find_or_create(now, mode)
     turns_key = KEYS[8], windows = windows, events = events, retention_ms = retention_ms }
 end
 
--- The reply that open and join share: data key, session hash, turns, events.
+-- The reply that open and join share: {OK, now, id, outcome, created ('1' or '0'), dkid, kek_id,
+--   wrapped, number of events, number of parts of the hash, events..., the session hash as names and
+--   values in turn, turns...}
 local function found_reply(now, found, outcome)
   touch(found.retention_ms, KEYS[1], KEYS[2], found.session_key, found.turns_key)
   touch_shared(KEYS[3], KEYS[4])
-  return { 'OK', digits(now), found.id, outcome, found.created and '1' or '0',
-    read_data_key(KEYS[1]), read_flat(found.session_key),
-    redis.call('LRANGE', found.turns_key, 0, -1), found.events }
+  local reply = { 'OK', digits(now), found.id, outcome, found.created and '1' or '0' }
+  with_all(reply, read_data_key(KEYS[1]))
+  local flat = read_flat(found.session_key)
+  with_all(reply, { #found.events, #flat })
+  with_all(reply, found.events)
+  with_all(reply, flat)
+  return with_all(reply, redis.call('LRANGE', found.turns_key, 0, -1))
 end

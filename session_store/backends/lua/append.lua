@@ -2,35 +2,35 @@
 --   KEYS  session, turns, data_key, sessions
 --   ARGV  owner, fence, dkid, retention_ms, max_turns, first_seq, tag before the first,
 --         event to publish up to its seq ('' for none), turn...
--- Returns {OK, seq}, {DUPLICATE, seq} (all of them are there already), {GAP, seq} (turns before
---   the first are missing: resend from seq + 1), {CONFLICT, seq} (another chain is stored),
---   {GONE} or {LEASE_LOST}.
+-- Returns words in one string, since a list would be written to the socket by itself: OK seq,
+--   DUPLICATE seq (all of them are there already), GAP seq (turns before the first are missing:
+--   resend from seq + 1), CONFLICT seq (another chain is stored), GONE or LEASE_LOST.
 local now = clock()
 local s = read_fields(KEYS[1], 'dkid', 'owner', 'fence', 'seq', 'epoch_start', 'head', 'keep_ms',
   'touched')
 local last_turn = redis.call('LINDEX', KEYS[2], -1)
 local refused = refusal(s, ARGV[1], ARGV[2], ARGV[3])
 if refused then
-  return refused
+  return refused[1]
 end
 local retention_ms = retention_of(s, ARGV[4])
 local current, first, before = number(s.seq), number(ARGV[6]), 8
 if first > current + 1 then
-  return { 'GAP', digits(current) }
+  return 'GAP ' .. digits(current)
 end
 if first < number(s.epoch_start) then
-  return { 'CONFLICT', digits(current) }
+  return 'CONFLICT ' .. digits(current)
 end
 local there = current - first + 1
 local count = #ARGV - before
 if there >= count then
   local same = redis.call('LINDEX', KEYS[2], first + count - 2 - current)
   if same and string.sub(same, -16) ~= string.sub(ARGV[#ARGV], -16) then
-    return { 'CONFLICT', digits(current) }
+    return 'CONFLICT ' .. digits(current)
   end
   -- A write, so that WAIT behind it asks for something that is newer than the turns.
   touch(retention_ms, KEYS[1])
-  return { 'DUPLICATE', digits(current) }
+  return 'DUPLICATE ' .. digits(current)
 end
 -- The tag is the last 16 bytes of a sealed turn.
 local tag_before = ARGV[7]
@@ -42,7 +42,7 @@ if last_turn then
   stored_tag = string.sub(last_turn, -16)
 end
 if current > 0 and stored_tag ~= tag_before then
-  return { 'CONFLICT', digits(current) }
+  return 'CONFLICT ' .. digits(current)
 end
 local length = 0
 for i = before + 1 + there, #ARGV do
@@ -66,4 +66,4 @@ if ARGV[8] ~= '' then
   redis.pcall('PUBLISH', EVENTS, ARGV[8] .. seq .. ',"turns":' .. digits(count - math.max(there, 0))
     .. ',"at":' .. digits(now) .. '}')
 end
-return { 'OK', seq }
+return 'OK ' .. seq

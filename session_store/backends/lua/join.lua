@@ -2,8 +2,8 @@
 -- Takes the lease, counts the arrival if it is one, and returns all that a job needs.
 --   KEYS, ARGV    those of find_or_create, then
 --   ARGV[14..17]  mode (resume, exact), owner (the attempt's nonce), load, lease_ms
--- Returns {OK, now, id, outcome, created, data key, session hash, turns, events},
---   {LOOK, id, kek_id, id to erase}, {GONE}, {ENDED} or {HELD, milliseconds left}.
+-- Returns what found_reply makes, {LOOK, id, kek_id, id to erase}, {GONE}, {ENDED} or
+--   {HELD, milliseconds left}.
 --   outcome: created, rejoined (counted), taken_over (the participant never went)
 -- The same owner again gets the reply that was lost, counts nothing and tells nothing.
 local now = clock()

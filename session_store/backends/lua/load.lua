@@ -1,7 +1,8 @@
 -- Reads a session; changes nothing.
 --   KEYS  data_key, session, turns
 --   ARGV  how many of the newest turns ('' for all)
--- Returns {OK, now, data key, session hash, turns, tag before the first of them} or {GONE}.
+-- Returns {OK, now, dkid, kek_id, wrapped, tag before the first turn, number of parts of the hash,
+--   the session hash as names and values in turn, turns...} or {GONE}.
 local flat = read_flat(KEYS[2])
 if #flat == 0 then
   return { 'GONE' }
@@ -17,4 +18,5 @@ else
     head = string.sub(table.remove(turns, 1), -16)
   end
 end
-return { 'OK', digits(clock()), read_data_key(KEYS[1]), flat, turns, head }
+local reply = with_all({ 'OK', digits(clock()) }, read_data_key(KEYS[1]))
+return with_all(with_all(with_all(reply, { head, #flat }), flat), turns)

@@ -3,9 +3,8 @@
 -- there, so its resume window begins anew: it does not close on somebody who waits for an agent.
 --   KEYS, ARGV    those of find_or_create, then
 --   ARGV[14..16]  mode (resume, new, switch), expect_ms (0: do not dispatch), grace_ms
--- Returns {OK, now, id, agent, created, data key, session hash, turns, events},
---   {LOOK, id, kek_id, id to erase} or {GONE}.
---   agent: PRESENT, EXPECTED, WANTED (the caller dispatches one), ABSENT
+-- Returns what found_reply makes, {LOOK, id, kek_id, id to erase} or {GONE}.
+--   outcome: PRESENT, EXPECTED, WANTED (the caller dispatches one), ABSENT
 local now = clock()
 local found, refused = find_or_create(now, ARGV[14])
 if not found then

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError
 
-from session_store.errors import SessionStoreError
+from session_store.backends.transport.refusals import error_of
+from session_store.errors import SessionStoreError, StoreUnavailable
 from session_store.tasks import stop
 
 if TYPE_CHECKING:
@@ -59,7 +60,11 @@ class Breaker:
             await asyncio.sleep(self._pause_s * pauses)
             try:
                 await self._probe()
-            except (SessionStoreError, RedisError, OSError):
+            except (SessionStoreError, RedisError, OSError) as error:
+                translated = error_of(error, self._where)
+                if not isinstance(translated, StoreUnavailable):
+                    return  # It answers, and refuses: callers hear that better from itself.
+                self.reason = str(translated)
                 pauses = min(pauses + 1, _SLOWEST)
             else:
                 logger.info("Redis is back", extra={"where": self._where})

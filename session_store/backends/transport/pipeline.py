@@ -94,10 +94,14 @@ class Lane:
                 loop = asyncio.get_running_loop()
                 self._impatient = loop.call_later(PATIENCE_S, self._flush_now)
         else:
-            if self._impatient is not None:
-                self._impatient.cancel()
-                self._impatient = None
-            batch, self._queue = self._queue, []
+            self._send_on(wire)
+
+    def _send_on(self, wire: Wire) -> None:
+        if self._impatient is not None:
+            self._impatient.cancel()
+            self._impatient = None
+        batch, self._queue = self._queue, []
+        if batch:
             wire.send(self._with_wait(batch))
 
     def _flush_now(self) -> None:
@@ -133,7 +137,10 @@ class Lane:
                 self.node, self._timeout_s, self._on_reply, self._on_idle, self._on_lost
             )
         except Exception as error:
-            if not self._wires:
+            if self._wires:
+                # Behind what it has to do already; from then on each call has a deadline.
+                self._send_on(min(self._wires, key=_load))
+            else:
                 self._fail_queue(error)
             if not isinstance(error, RedisError | OSError):
                 raise
@@ -186,6 +193,9 @@ class Lane:
             else:
                 call.fail(error)
         self._closing.spawn(wire.aclose())
+        if self._queue and not self._wires:
+            # Whoever waited for this one: on another, or told that there is none.
+            self._open_another()
 
     def _fail_queue(self, error: Exception) -> None:
         queue, self._queue = self._queue, []

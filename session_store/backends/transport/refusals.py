@@ -83,13 +83,15 @@ def reply_error(text: str) -> RedisError:
     return kind(rest if kind in (MovedError, AskError) else text)
 
 
-def error_of(  # noqa: PLR0911 (one per kind)
+def error_of(  # noqa: C901, PLR0911 (one per kind)
     error: BaseException, where: str
 ) -> SessionStoreError:
     """Translate an error of redis-py or of the network.
 
     The texts of Redis's own errors name commands and keys, never values.
     """
+    if isinstance(error, SessionStoreError):
+        return error
     text = str(error)
     if isinstance(error, _LOGIN) or text.startswith(_NO_LOGIN):
         return LoginRefused(f"Redis at {where} refused the user or password in REJOIN_REDIS_URL")

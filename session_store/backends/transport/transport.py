@@ -52,6 +52,11 @@ class Transport:
         if settings.durability == "replicated":
             timeout_ms = round(settings.replica_timeout_s * 1000)
             self._replication = Replication(settings.replicas_asked, timeout_ms)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        self._begin()
+
+    def _begin(self) -> None:
         self._connected = False
         self._lanes: dict[Node, tuple[Lane, Breaker]] = {}
         self._discovery = Breaker(self._where, self._discover, pause_s=self._pause_s)
@@ -70,14 +75,14 @@ class Transport:
         *,
         durable: bool = False,
     ) -> list[Any]:
-        """Run a script, on the primary of its first key.
+        """Run a script, on the primary of its first key; return the parts of its reply.
 
         Scripts may be repeated: they answer as the first time, or say ``DUPLICATE``.
         """
-        reply: list[Any] = await self._call(
+        reply: bytes | list[Any] = await self._call(
             keys[0], (len(keys), *keys, *args), script=script_of(name), durable=durable
         )
-        return reply
+        return reply.split() if isinstance(reply, bytes) else reply
 
     async def execute(self, key: str, *command: Argument, repeatable: bool = True) -> Any:
         """Run a command on the primary of ``key``."""
@@ -90,7 +95,7 @@ class Transport:
 
         They are not atomic. Where some fail, the first error is raised, after all have ended.
         """
-        if not self._connected:
+        if not self._connected or self._loop is not asyncio.get_running_loop():
             await self._connect()
         nodes = [self.topology.node_of(key) for key, _ in commands]
         calls = [
@@ -124,7 +129,10 @@ class Transport:
                 raise self._heard(node, reply) from reply
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close every connection. Calls fail from then on."""
+        self._closed = True
+        if self._loop is not asyncio.get_running_loop():
+            self._begin()
         await self._discovery.aclose()
         lanes, self._lanes = self._lanes, {}
         for lane, breaker in lanes.values():
@@ -143,7 +151,7 @@ class Transport:
         durable: bool = False,
         repeatable: bool = True,
     ) -> Any:
-        if not self._connected:
+        if not self._connected or self._loop is not asyncio.get_running_loop():
             await self._connect()
         pause_s = MOVED_PAUSE_S
         for tries_left in reversed(range(MOVED_TRIES)):
@@ -174,6 +182,8 @@ class Transport:
         repeatable: bool = True,
     ) -> Call:
         lane, breaker = self._lanes.get(node) or self._open(node)
+        if self._closed:
+            raise StoreUnavailable("the store was closed; make another one")
         if breaker.is_open:
             raise CircuitOpen(f"not asked, since a moment ago: {breaker.reason}")
         call = Call(
@@ -216,6 +226,13 @@ class Transport:
         return lane, breaker
 
     async def _connect(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the store was closed; make another one")
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            # Connections belong to the loop that made them (two runs of asyncio.run, say).
+            self._begin()
+            self._loop = loop
         if self._connected:
             return
         if self._discovery.is_open:

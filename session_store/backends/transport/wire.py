@@ -110,9 +110,14 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand replies over, in the order of their calls."""
-        self._parser.feed(data)
         pending, on_reply = self._pending, self._on_reply
-        while (reply := self._parser.gets()) is not _MORE:
+        try:
+            self._parser.feed(data)
+            replies = list(iter(self._parser.gets, _MORE))
+        except hiredis.HiredisError:
+            self._lose(RedisConnectionError("it does not speak Redis's protocol"))
+            return
+        for reply in replies:
             if not pending:
                 self._lose(RedisConnectionError("Redis said something that nobody asked for"))
                 return
