@@ -20,7 +20,7 @@ from session_store.models import SessionState
 from session_store.tasks import KeptTasks, happens_within
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from session_store.backends.base import Backend, SideChannel, StoredSession
 
@@ -146,12 +146,18 @@ class _Waiting:
 class Analytics:
     """Counts what it hears, and tells what was counted.
 
+    Args:
+        side: where to write.
+        name: what a participant counts as. With a keyed name (``Keyring.fingerprint``) nobody
+            without the key can ask the day's estimate whether somebody was there.
+
     Close it before the store: ``aclose`` writes what still waits. Events are heard on a running
     event loop, where they are made.
     """
 
-    def __init__(self, side: SideChannel) -> None:
+    def __init__(self, side: SideChannel, *, name: Callable[[str], str] | None = None) -> None:
         self._side = side
+        self._name = name
         self._waiting: dict[date, _Waiting] = {}
         self._closing = asyncio.Event()
         self._tasks = KeptTasks(logger)
@@ -161,7 +167,10 @@ class Analytics:
     def on_event(self, event: Event) -> None:
         """See ``EventHook``."""
         day = datetime.fromtimestamp(event.at / 1000, UTC).date()
-        self._note(day, {event.participant} if event.type in _THERE else set(), _counts(event))
+        people = {event.participant} if event.type in _THERE else set()
+        if self._name is not None:
+            people = set(map(self._name, people))
+        self._note(day, people, _counts(event))
         if self._task is None or self._task.done():
             self._task = self._tasks.spawn(self._write_behind())
 

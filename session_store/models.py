@@ -18,6 +18,9 @@ are read too: see ``session_store.schema``."""
 MAX_TURN_BYTES = 256 * 1024
 """Largest sealed turn. Longer ones are refused before anything is written."""
 
+MAX_CONTENT_BYTES = 256 * 1024
+"""Largest sealed content of a session."""
+
 Identifier = Annotated[str, Field(min_length=1, max_length=128)]
 
 

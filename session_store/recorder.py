@@ -131,6 +131,8 @@ class Recorder:
     def record(self, turn: Turn) -> SealedTurn:
         """Number and seal a turn, and queue it. Never blocks.
 
+        After the lease was lost (``on_lost``) it is numbered and not kept: be silent from then on.
+
         Raises:
             InvalidValue: the turn cannot be kept; nothing was queued.
             RecorderFull: too much waits already. The turn has no number, and leaves no gap.

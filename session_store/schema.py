@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from session_store.errors import InvalidValue
-from session_store.models import SCHEMA_VERSION, SessionContent, Turn
+from session_store.models import MAX_CONTENT_BYTES, SCHEMA_VERSION, SessionContent, Turn
 from session_store.turn_codec import decode_turn
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def write_content(content: SessionContent) -> bytes:
     """Write a content as the newest version does.
 
     Raises:
-        InvalidValue: it could not be read again: not Unicode, or a number without end.
+        InvalidValue: it is larger than 256 KiB, or could not be read again: not Unicode, or a
+            number without end.
     """
     try:
         plain = content.model_dump_json(exclude_defaults=True, warnings="none").encode()
@@ -71,6 +72,10 @@ def write_content(content: SessionContent) -> bytes:
         readable = False
     if not readable:
         raise InvalidValue("the content is not valid: its words must be Unicode, the rest JSON")
+    if len(plain) > MAX_CONTENT_BYTES:
+        raise InvalidValue(
+            f"the content has {len(plain)} bytes; at most {MAX_CONTENT_BYTES} are kept"
+        )
     return plain
 
 

@@ -268,11 +268,11 @@ class SessionStore:
         Raises:
             SealBroken, UnknownKey: the participant's data key does not open; nothing was begun.
         """
-        known = await self.backend.participant(participant)
-        if known is not None:
-            # If nothing can be sealed for this participant, nothing is begun either: each try
-            # would leave an empty session, and push out one that is kept.
-            with self._noting_broken(participant, None):
+        with self._noting_broken(participant, None):
+            known = await self.backend.participant(participant)
+            if known is not None:
+                # If nothing can be sealed for this participant, nothing is begun either: each try
+                # would leave an empty session, and push out one that is kept.
                 self._data_key(participant, known.wrapped)
         return await self._open(participant, None, OpenMode.NEW, expect_agent=expect_agent)
 
@@ -431,9 +431,9 @@ class SessionStore:
             return content
         raise WriteConflict(lease.session_id, lease.version)
 
-    async def renew(self, lease: LeaseRef) -> None:
+    async def renew(self, lease: Lease | LeaseRef) -> None:
         """Extend the lease; also one that ran out, as long as nobody took it."""
-        await self.backend.renew(lease)
+        await self.backend.renew(lease.ref if isinstance(lease, Lease) else lease)
 
     async def release(self, lease: Lease) -> None:
         """Give the lease back, so that a successor need not wait for its end."""
@@ -495,7 +495,8 @@ class SessionStore:
             raise InvalidValue(f"a title has at most {MAX_TITLE_CHARS} characters")
         version = 0
         for _ in range(MAX_UPDATE_TRIES):
-            stored = await self.backend.load(participant, _session_id(session_id) or "", last=1)
+            with self._noting_broken(participant, session_id):
+                stored = await self.backend.load(participant, _session_id(session_id) or "", last=1)
             if stored is None:
                 raise SessionGone(session_id)
             version = stored.version
@@ -543,9 +544,10 @@ class SessionStore:
         round trip. ``Erased.left_over`` counts what is still there after it: nothing.
         """
         known = [_session_id(session_id) or "" for session_id in known]
+        erased = await self.backend.erase(participant, self.keyring.primary, known)
+        # Only now: a load that was on its way has put it back before.
         for name in [name for name in self._data_keys if name[0] == participant]:
             del self._data_keys[name]
-        erased = await self.backend.erase(participant, self.keyring.primary, known)
         if not erased.events:
             # Where the participant's hash had expired, nothing said which list it was in.
             for key_id in self.keyring.ids:

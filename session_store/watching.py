@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from session_store.analytics import Analytics
@@ -25,7 +26,7 @@ async def watched(store: SessionStore, *, actor: str) -> AsyncIterator[SessionSt
         store: the store.
         actor: who this process is, in the audit: ``agent``, ``gateway``.
     """
-    analytics = Analytics(store.backend.side)
+    analytics = Analytics(store.backend.side, name=partial(store.keyring.fingerprint, "count"))
     seals = SealAudit(AuditLog(store, actor=actor))
     store.add_hook(analytics)
     store.add_seal_hook(seals)

@@ -85,6 +85,9 @@ class LateTurn(NamedTuple):
     sealed: bytes
 
 
+STATES = frozenset({"new", "live", "away", "ended"})
+
+
 @dataclass(frozen=True, slots=True)
 class StoredSession:
     """A session as it lies in the backend, still sealed. Times are Unix milliseconds."""

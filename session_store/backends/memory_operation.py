@@ -75,7 +75,8 @@ class Operation:
         record = self.session(lease.session_id)
         if record is None or record.data_key_id != lease.data_key_id:
             raise SessionGone(lease.session_id)
-        if record.owner != lease.owner or str(record.fence) != lease.fence:
+        shown, held = (lease.owner, lease.fence), (record.owner, str(record.fence))
+        if shown != held or not lease.owner:
             raise LeaseLost(lease.session_id, int(lease.fence))
         return record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from session_store.backends.base import Consent, LateTurn, StoredParticipant, StoredSession
+from session_store.backends.base import STATES, Consent, LateTurn, StoredParticipant, StoredSession
 from session_store.crypto import TAG_BYTES, WrappedKey
 from session_store.errors import SealBroken
 from session_store.events import Event
@@ -13,6 +13,7 @@ from session_store.events import Event
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_YEAR_10000_MS: Final = 253_402_300_800_000
 _LATE: Final = re.compile(rb"late:(\d+):(\d+)")
 
 
@@ -48,9 +49,28 @@ def session_in(  # noqa: PLR0913, PLR0917 (the parts of a reply, in their order)
         listed: as one of many, which a broken one must not hide.
 
     Raises:
-        SealBroken: the wrapped data key is missing or another, so the session cannot be opened.
-            Not where it is ``listed``: then its key does not unwrap.
+        SealBroken: the wrapped data key is missing or another, so the session cannot be opened; or
+            a field is none. Not where it is ``listed``: then its key does not unwrap.
     """
+    try:
+        return _session_in(session_id, now, data_key, flat, turns, head, listed=listed)
+    except (ValueError, KeyError):
+        if not listed:
+            raise SealBroken("the record", session_id) from None
+        nothing = (b"state", b"ended")
+        return _session_in(session_id, now, (None, None, None), nothing, (), listed=True)
+
+
+def _session_in(  # noqa: PLR0913, PLR0917 (as above)
+    session_id: str,
+    now: bytes,
+    data_key: Sequence[bytes | None],
+    flat: Sequence[bytes],
+    turns: Sequence[bytes],
+    head: bytes | None = None,
+    *,
+    listed: bool = False,
+) -> StoredSession:
     fields = pairs(flat)
     own = fields.get(b"dkid", b"")
     dkid, kek, wrapped = data_key
@@ -61,13 +81,16 @@ def session_in(  # noqa: PLR0913, PLR0917 (the parts of a reply, in their order)
         dkid, kek, wrapped = own, kek or b"", b""
 
     def number(name: bytes) -> int:
-        return int(fields.get(name, b"0"))
+        return _number(fields.get(name, b"0"))
 
+    state = fields[b"state"].decode()
+    if state not in STATES:
+        raise ValueError(state)
     return StoredSession(
         id=session_id,
         wrapped=WrappedKey(dkid.decode(), kek.decode(), wrapped),
         now=int(now),
-        state=fields[b"state"].decode(),
+        state=state,
         reconnect_count=number(b"reconnect_count"),
         joined_at=number(b"joined_at"),
         last_seen=number(b"last_seen"),
@@ -86,30 +109,45 @@ def session_in(  # noqa: PLR0913, PLR0917 (the parts of a reply, in their order)
     )
 
 
+def _number(text: bytes) -> int:
+    """Read a count, or a time in Unix milliseconds.
+
+    Raises:
+        ValueError: it is neither: not a number, or of no year that has four digits.
+    """
+    number = int(text)
+    if not 0 <= number < _YEAR_10000_MS:
+        raise ValueError
+    return number
+
+
 def participant_in(flat: Sequence[bytes]) -> StoredParticipant | None:
     """Read a participant's hash; ``None`` where there is none.
 
     Raises:
-        SealBroken: a part of it is missing.
+        SealBroken: a part of it is missing, or is none.
     """
-    fields = {name.decode(): value for name, value in pairs(flat).items()}
+    fields = {name.decode(errors="replace"): value for name, value in pairs(flat).items()}
     if not fields:
         return None
     if not {"dkid", "kek", "wrapped", "created"} <= fields.keys():
         raise SealBroken("the data key")
-    consent = None
-    if "consent" in fields:
-        consent = Consent(
-            fields["consent"] == b"1",
-            fields["consent_version"].decode(),
-            int(fields["consent_at"]),
+    try:
+        consent = None
+        if "consent" in fields:
+            consent = Consent(
+                fields["consent"] == b"1",
+                fields["consent_version"].decode(),
+                _number(fields["consent_at"]),
+            )
+        return StoredParticipant(
+            wrapped=WrappedKey(fields["dkid"].decode(), fields["kek"].decode(), fields["wrapped"]),
+            created=_number(fields["created"]),
+            consent=consent,
+            retention_ms=_number(fields["keep_ms"]) if "keep_ms" in fields else None,
         )
-    return StoredParticipant(
-        wrapped=WrappedKey(fields["dkid"].decode(), fields["kek"].decode(), fields["wrapped"]),
-        created=int(fields["created"]),
-        consent=consent,
-        retention_ms=int(fields["keep_ms"]) if "keep_ms" in fields else None,
-    )
+    except (ValueError, KeyError):
+        raise SealBroken("the record of a participant") from None
 
 
 def words(parts: Sequence[Any]) -> list[str]:

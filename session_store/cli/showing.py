@@ -128,8 +128,16 @@ def _print(revealed: dict[str, Any]) -> None:
     pairs((name, _said(value)) for name, value in revealed["content"].items() if value)
     say("")
     for turn in revealed["turns"]:
-        at = datetime.fromtimestamp(turn["created_at"], UTC)
+        at = _time_of(turn["created_at"])
         marks = [name for name in ("interrupted", "late") if turn[name]]
         speaker = " ".join([turn["role"] or turn["kind"], *(f"({mark})" for mark in marks)])
         said = turn["text"] or _said(turn["details"])
         say(f"{turn['seq']:>4}  {at:%H:%M:%S}Z  {speaker}: {said}")
+
+
+def _time_of(created_at: float) -> datetime:
+    """Convert Unix seconds; a time that no calendar has becomes its first."""
+    try:
+        return datetime.fromtimestamp(created_at, UTC)
+    except (OverflowError, ValueError, OSError):
+        return datetime.fromtimestamp(0, UTC)

@@ -86,6 +86,21 @@ async def test_a_lease_that_was_given_back_is_no_lease(
             await guarded(backend, job.lease)
 
 
+async def test_an_empty_nonce_holds_nothing(
+    backend: Backend, world: World, guarded: Callable[[Backend, LeaseRef], Awaitable[Any]]
+) -> None:
+    """Neither a session that is held, nor one that nobody holds."""
+    job = await join(backend)
+    nobody = replace(job.lease, owner="")
+    async with nothing_changes(world):
+        with pytest.raises(LeaseLost):
+            await guarded(backend, nobody)
+    await backend.release(job.lease)
+    async with nothing_changes(world):
+        with pytest.raises(LeaseLost):
+            await guarded(backend, nobody)
+
+
 async def test_a_session_that_is_gone_refuses_its_holder(
     backend: Backend, world: World, guarded: Callable[[Backend, LeaseRef], Awaitable[Any]]
 ) -> None:

@@ -38,6 +38,8 @@ class Call:
     """What ``packed`` returned, when this call was made: its mistakes are its caller's alone."""
     deadline: float = 0.0
     """By when its reply must be there, by the loop's clock."""
+    wait: Call | None = None
+    """Of a durable call: the ``WAIT`` behind it."""
     covers: Sequence[Call] = ()
     """Of a ``WAIT``: the durable calls in front of it on its connection."""
     held: Any = None

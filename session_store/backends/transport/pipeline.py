@@ -41,7 +41,10 @@ class Replication:
 
 
 class Lane:
-    """The way to one primary: a queue, and a few connections that share it."""
+    """The way to one primary: a queue, and a few connections that share it.
+
+    With ``replication`` each batch is followed by a ``WAIT``, and only one is on a connection.
+    """
 
     def __init__(
         self,
@@ -87,9 +90,13 @@ class Lane:
         if not self._queue:
             return
         wire = min(self._wires, key=_load, default=None)
-        if wire is None or (now and wire.load and len(self._wires) < self._most):
+        is_busy = wire is not None and wire.load > 0
+        hurries = now or self._replication is not None
+        if wire is None or (is_busy and hurries and len(self._wires) < self._most):
             self._open_another()
-        elif wire.load and not now:
+        elif is_busy and self._replication is not None:
+            return  # One WAIT at a time on a connection: `_on_idle` goes on.
+        elif is_busy and not now:
             if self._impatient is None:
                 loop = asyncio.get_running_loop()
                 self._impatient = loop.call_later(PATIENCE_S, self._flush_now)
@@ -123,6 +130,8 @@ class Lane:
         reply = asyncio.get_running_loop().create_future()
         wait = Call(command, reply, repeatable=False, covers=durable)
         wait.data = wait.packed()
+        for call in durable:
+            call.wait = wait
         return [*batch, wait]
 
     def _open_another(self) -> None:
@@ -150,25 +159,25 @@ class Lane:
 
     def _on_reply(self, call: Call, reply: Any) -> None:
         if call.covers:
-            self._decide(call.covers, reply)
+            self._decide(call, reply)
         elif not isinstance(reply, Exception):
-            if call.durable:
+            if call.durable and _wrote(reply):
                 call.held = reply
             else:
                 call.succeed(reply)
         elif isinstance(reply, NoScriptError) and not call.with_text:
             # A Redis that restarted, or a replica that was promoted, lacks the scripts.
-            call.with_text = True
+            call.with_text, call.wait = True, None
             call.data = call.packed()
             self.submit(call)
         else:
             call.fail(reply)
 
-    def _decide(self, covered: Sequence[Call], answered: Any) -> None:
+    def _decide(self, wait: Call, answered: Any) -> None:
         """Tell durable calls whether enough replicas have what they wrote."""
         asked = self._replication.replicas if self._replication else 0
-        for call in covered:
-            if call.with_text and call.held is None:
+        for call in wait.covers:
+            if call.wait is not wait:
                 continue  # On its way again, with a WAIT of its own.
             if isinstance(answered, Exception):
                 call.fail(answered)
@@ -182,7 +191,7 @@ class Lane:
         if wire in self._wires:
             self._wires.remove(wire)
         again = wire.has_answered and not self._over and not isinstance(error, RedisTimeoutError)
-        covered = [each for call in pending for each in call.covers]
+        covered = [each for call in pending for each in call.covers if each.wait is call]
         for call in dict.fromkeys([*covered, *pending]):
             call.held = None
             if call.covers or call.reply.done():
@@ -201,6 +210,12 @@ class Lane:
         queue, self._queue = self._queue, []
         for call in queue:
             call.fail(error)
+
+
+def _wrote(reply: Any) -> bool:
+    """Tell whether a script has written, or had before: a refusal needs no replica."""
+    answer = reply[0] if isinstance(reply, list) else reply
+    return bool(answer.startswith((b"OK", b"DUPLICATE")))
 
 
 def _load(wire: Wire) -> int:

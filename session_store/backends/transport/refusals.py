@@ -72,6 +72,7 @@ _IN_SCRIPT: Final = re.compile(r"ERR Error running script .*?: -?([A-Z]+) ")
 
 def reply_error(text: str) -> RedisError:
     """Make the error that a reply of Redis's means, as redis-py names it."""
+    text = without_values(text)
     within = _IN_SCRIPT.match(text)
     if within is not None and within[1] in _BY_CODE:
         text = text[within.start(1) :]
@@ -83,16 +84,21 @@ def reply_error(text: str) -> RedisError:
     return kind(rest if kind in (MovedError, AskError) else text)
 
 
+def without_values(text: str) -> str:
+    """Cut what Redis quotes of a command that it does not know: it may be a login."""
+    return text.partition(", with args beginning with")[0]
+
+
 def error_of(  # noqa: C901, PLR0911 (one per kind)
     error: BaseException, where: str
 ) -> SessionStoreError:
     """Translate an error of redis-py or of the network.
 
-    The texts of Redis's own errors name commands and keys, never values.
+    The texts of Redis's own errors name commands and keys; where they quote values, they are cut.
     """
     if isinstance(error, SessionStoreError):
         return error
-    text = str(error)
+    text = without_values(str(error))
     if isinstance(error, _LOGIN) or text.startswith(_NO_LOGIN):
         return LoginRefused(f"Redis at {where} refused the user or password in REJOIN_REDIS_URL")
     if isinstance(error, NoPermissionError) or _in_script(text, "can't run this command", "NOPERM"):

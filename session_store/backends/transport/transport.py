@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from redis.exceptions import RedisError
 
@@ -36,6 +36,22 @@ MOVED_PAUSE_S: Final = 0.05
 PING: Final = ("PING",)
 
 
+class _Way(NamedTuple):
+    """How calls get to one primary."""
+
+    lane: Lane
+    durable: Lane
+    """For what the replicas must have too; the same one where none are asked."""
+    breaker: Breaker
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.breaker.aclose()
+        await self.lane.aclose()
+        if self.durable is not self.lane:
+            await self.durable.aclose()
+
+
 class Transport:
     """What the Redis backend calls through.
 
@@ -58,7 +74,7 @@ class Transport:
 
     def _begin(self) -> None:
         self._connected = False
-        self._lanes: dict[Node, tuple[Lane, Breaker]] = {}
+        self._ways: dict[Node, _Way] = {}
         self._discovery = Breaker(self._where, self._discover, pause_s=self._pause_s)
         self._closing = KeptTasks(logger)
 
@@ -122,9 +138,10 @@ class Transport:
     async def ping(self) -> None:
         """Reach every primary."""
         await self._connect()
-        calls = [self._submit(node, PING).reply for node in self.topology.nodes()]
+        nodes = self.topology.nodes()
+        calls = [self._submit(node, PING).reply for node in nodes]
         replies = await asyncio.gather(*calls, return_exceptions=True)
-        for node, reply in zip(self.topology.nodes(), replies, strict=True):
+        for node, reply in zip(nodes, replies, strict=True):
             if isinstance(reply, RedisError | OSError):
                 raise self._heard(node, reply) from reply
 
@@ -134,10 +151,9 @@ class Transport:
         if self._loop is not asyncio.get_running_loop():
             self._begin()
         await self._discovery.aclose()
-        lanes, self._lanes = self._lanes, {}
-        for lane, breaker in lanes.values():
-            await breaker.aclose()
-            await lane.aclose()
+        ways, self._ways = self._ways, {}
+        for way in ways.values():
+            await way.aclose()
         await self._closing.wait()
         await self.topology.aclose()
         self._connected = False
@@ -181,11 +197,11 @@ class Transport:
         durable: bool = False,
         repeatable: bool = True,
     ) -> Call:
-        lane, breaker = self._lanes.get(node) or self._open(node)
         if self._closed:
             raise StoreUnavailable("the store was closed; make another one")
-        if breaker.is_open:
-            raise CircuitOpen(f"not asked, since a moment ago: {breaker.reason}")
+        way = self._ways.get(node) or self._open(node)
+        if way.breaker.is_open:
+            raise CircuitOpen(f"not asked, since a moment ago: {way.breaker.reason}")
         call = Call(
             command,
             asyncio.get_running_loop().create_future(),
@@ -197,33 +213,38 @@ class Transport:
             call.data = call.packed()
         except UnicodeEncodeError:
             raise InvalidValue("an id or name is not valid Unicode text") from None
-        lane.submit(call)
+        (way.durable if durable else way.lane).submit(call)
         return call
 
     def _heard(self, node: Node, error: RedisError | OSError) -> SessionStoreError:
         """Translate an error; one that is no answer opens the circuit."""
         translated = error_of(error, node.name)
-        if isinstance(translated, StoreUnavailable) and node in self._lanes:
-            self._lanes[node][1].trip(str(translated))
+        if isinstance(translated, StoreUnavailable) and node in self._ways:
+            self._ways[node].breaker.trip(str(translated))
         return translated
 
-    def _open(self, node: Node) -> tuple[Lane, Breaker]:
-        lane = Lane(
-            node,
-            connections=self._connections,
-            timeout_s=self._timeout_s,
-            replication=self._replication,
-        )
-
+    def _open(self, node: Node) -> _Way:
         async def probe() -> None:
             # Where it was replaced, callers do not come here any more; look who took over.
             await self._look_again()
-            if node in self._lanes:
+            if node in self._ways:
                 await node.ask(PING, timeout_s=self._timeout_s)
 
-        breaker = Breaker(node.name, probe, pause_s=self._pause_s)
-        self._lanes[node] = lane, breaker
-        return lane, breaker
+        lane = durable = self._lane(node, None)
+        if self._replication is not None:
+            # Of its own: whoever wants no replicas does not wait for them.
+            durable = self._lane(node, self._replication)
+        way = _Way(lane, durable, Breaker(node.name, probe, pause_s=self._pause_s))
+        self._ways[node] = way
+        return way
+
+    def _lane(self, node: Node, replication: Replication | None) -> Lane:
+        return Lane(
+            node,
+            connections=self._connections,
+            timeout_s=self._timeout_s,
+            replication=replication,
+        )
 
     async def _connect(self) -> None:
         if self._closed:
@@ -260,7 +281,5 @@ class Transport:
         async with asyncio.timeout(2 * self._timeout_s):
             await self.topology.refresh()
         present = set(self.topology.nodes())
-        for node in [each for each in self._lanes if each not in present]:
-            lane, breaker = self._lanes.pop(node)
-            self._closing.spawn(lane.aclose())
-            self._closing.spawn(breaker.aclose())
+        for node in [each for each in self._ways if each not in present]:
+            self._closing.spawn(self._ways.pop(node).aclose())

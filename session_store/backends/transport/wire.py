@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import hiredis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from session_store.backends.transport.refusals import reply_error
+from session_store.backends.transport.refusals import reply_error, without_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from session_store.backends.transport.call import Call
     from session_store.backends.transport.node import Node
 
+MAX_TIMEOUTS: Final = 5
+"""How many times its time-out a reply may take while its parts keep coming."""
 _MORE: Final = object()
 """What the parser answers when a reply is not complete yet."""
 
@@ -59,6 +62,7 @@ class Wire(asyncio.Protocol):
         self._parser = hiredis.Reader(replyError=reply_error, notEnoughData=_MORE)
         self._pending: deque[Call] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._heard_at = 0.0
         self._over = False
         self.has_answered = False
         """Whether it ever did: then its loss may be that of an idle connection."""
@@ -81,6 +85,10 @@ class Wire(asyncio.Protocol):
         try:
             async with asyncio.timeout(timeout_s):
                 await connection.connect()  # type: ignore[no-untyped-call]
+        except ResponseError as error:
+            await connection.disconnect(nowait=True)
+            # redis-py logs in, and passes on what Redis quotes of that.
+            raise type(error)(without_values(str(error))) from None
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
@@ -110,6 +118,7 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand replies over, in the order of their calls."""
+        self._heard_at = self._loop.time()
         pending, on_reply = self._pending, self._on_reply
         try:
             self._parser.feed(data)
@@ -135,6 +144,9 @@ class Wire(asyncio.Protocol):
         if not self._pending:
             return
         deadline = self._pending[0].deadline
+        # A large reply on its way is an answer, within bounds.
+        latest = deadline + (MAX_TIMEOUTS - 1) * self._timeout_s
+        deadline = min(max(deadline, self._heard_at + self._timeout_s), latest)
         if deadline <= self._loop.time():
             self._lose(RedisTimeoutError(f"Redis did not answer within {self._timeout_s:g} s"))
         else:
