@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
@@ -31,6 +31,7 @@ from session_store.errors import (
     SealBroken,
     SequenceGap,
     SessionGone,
+    SessionStoreError,
     UnknownKey,
     UnknownSchema,
     WriteConflict,
@@ -327,7 +328,8 @@ class SessionStore:
             with self._noting_broken(participant, stored.id):
                 session, turns = self._read_found(participant, found)
         except Exception:
-            await self.backend.release(ref)
+            with suppress(SessionStoreError):
+                await self.backend.release(ref)
             raise
         tag = tag_of(stored.turns[-1]) if stored.turns else NO_TAG
         lease = Lease(

@@ -12,7 +12,7 @@ from session_store.backends.base import (
     SettleOutcome,
 )
 from session_store.backends.memory_records import Person, SessionRecord
-from session_store.errors import LeaseLost, SessionEnded, SessionGone
+from session_store.errors import LeaseLost, SessionEnded, SessionGone, StoreRefused
 from session_store.events import Event, EventType
 from session_store.keys import ParticipantKeys
 
@@ -121,6 +121,7 @@ class Operation:
         Raises:
             SessionGone: ``exact`` or ``SWITCH`` wants a session that is not there.
             SessionEnded: ``exact`` wants one whose window has passed.
+            StoreRefused: there are as many sessions as may be, and all of them are held.
         """
         made = self.session(candidate.session_id)
         if made is not None and not exact and mode is not OpenMode.SWITCH:
@@ -248,7 +249,7 @@ class Operation:
             self._memory.people[self._participant] = self.person
         person = self.person
         if len(person.sessions) >= self._rules.max_sessions:
-            self._evict(person.newest_first()[-1])
+            self._evict(self._least_missed(person))
         for record in instead_of:
             if record.id in person.sessions:
                 self.end(record, min(self.now, record.resume_until(self._rules)))
@@ -265,6 +266,22 @@ class Operation:
         self.look_by(record, record.window_until)
         self.tell(EventType.SESSION_CREATED, record.id)
         return record
+
+    def _least_missed(self, person: Person) -> SessionRecord:
+        """Choose the session that makes room: the oldest that has ended, else that is not held.
+
+        Raises:
+            StoreRefused: all of them are held.
+        """
+        oldest_first = person.newest_first()[::-1]
+        ended = [each for each in oldest_first if each.state == "ended"]
+        unheld = [each for each in oldest_first if not each.lease_is_live(self.now)]
+        for record in (*ended, *unheld):
+            return record
+        raise StoreRefused(
+            f"participant {self._participant} has as many sessions as REJOIN_MAX_SESSIONS, "
+            "all in use"
+        )
 
     def _evict(self, record: SessionRecord) -> None:
         self.end(record, self.now)

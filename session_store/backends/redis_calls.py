@@ -86,7 +86,13 @@ def ms(seconds: float) -> int:
 
 
 def proof(lease: LeaseRef) -> tuple[str, str, str]:
-    """Return what a guarded script compares."""
+    """Return what a guarded script compares.
+
+    Raises:
+        LeaseLost: it names no owner; a session that was given back has none either.
+    """
+    if not lease.owner:
+        raise LeaseLost(lease.session_id, int(lease.fence))
     return lease.owner, lease.fence, lease.data_key_id
 
 

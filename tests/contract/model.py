@@ -315,9 +315,7 @@ class Model:
             return newest[0], False
         person = self.people.setdefault(who, Person(data_key))
         if len(person.sessions) >= MAX_SESSIONS:
-            oldest = person.newest_first()[-1]
-            self._end(oldest, told)
-            told += self.delete(who, oldest.id)
+            self._make_room(who, told)
         for s in newest if mode == "resume" else []:
             if s.id in person.sessions:
                 self._end(s, told)
@@ -326,6 +324,16 @@ class Model:
         person.sessions[new_id] = s
         told.append(("session_created", new_id, 0))
         return s, True
+
+    def _make_room(self, who: str, told: list[Told]) -> None:
+        oldest_first = self.people[who].newest_first()[::-1]
+        ended = [s for s in oldest_first if s.state == "ended"]
+        free = [s for s in oldest_first if not s.is_held(self.now)]
+        if not ended + free:
+            raise Refused("StoreRefused", 0)
+        least_missed = (ended + free)[0]
+        self._end(least_missed, told)
+        told += self.delete(who, least_missed.id)
 
     def _end(self, s: Session, told: list[Told]) -> None:
         if s.state != "ended":

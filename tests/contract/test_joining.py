@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from session_store import LeaseHeld, SessionEnded, SessionGone
+from session_store import LeaseHeld, SessionEnded, SessionGone, StoreRefused
 from session_store.backends.base import AgentPresence, JoinOutcome, OpenMode
 from tests.contract.people import (
     JOE,
@@ -311,8 +311,41 @@ async def test_a_switch_to_nothing_is_refused(backend: Backend, world: World) ->
         assert gone.value.session_id == wanted
 
 
+async def test_one_session_too_many_erases_the_oldest_that_ended(world: World) -> None:
+    """Not an older one that still goes on, nor one that ended later."""
+    backend = world.another(max_sessions=4)
+    ids = [(await open_session(backend, mode=OpenMode.NEW))[0].session.id for _ in range(4)]
+    for session_id in (ids[2], ids[1]):
+        await backend.close(MARIA, session_id)
+    found, _ = await open_session(backend, mode=OpenMode.NEW)
+    assert kinds(found.events) == ["erased", "session_created"]
+    page = await backend.sessions(MARIA, offset=0, limit=9)
+    assert [each.id for each in page.sessions] == [found.session.id, ids[3], ids[2], ids[0]]
+
+
+async def test_one_session_too_many_spares_those_that_are_held(
+    world: World,
+) -> None:
+    """A conversation that a job is in is not cut off by another tab; then none is opened."""
+    backend = world.another(max_sessions=2, lease_s=1000, lease_renew_s=10)
+    jobs = []
+    for _ in range(2):
+        opened, _ = await open_session(backend, mode=OpenMode.NEW)
+        jobs.append(await join(backend, wanted=opened.session.id))
+    async with nothing_changes(world):
+        with pytest.raises(StoreRefused, match="all in use"):
+            await open_session(backend, mode=OpenMode.NEW)
+    await backend.release(jobs[1].lease)
+    found, _ = await open_session(backend, mode=OpenMode.NEW)
+    assert [(str(event.type), event.session_id) for event in found.events[:2]] == [
+        ("session_ended", jobs[1].id),
+        ("erased", jobs[1].id),
+    ]
+    await backend.renew(jobs[0].lease)
+
+
 async def test_one_session_too_many_erases_the_oldest(world: World) -> None:
-    """At the limit, the one that was seen longest ago goes, with its turns."""
+    """Where none has ended, the one that was seen longest ago goes, with its turns."""
     backend = world.another(max_sessions=3)
     first, second, third = [
         (await open_session(backend, mode=OpenMode.NEW))[0].session.id for _ in range(3)

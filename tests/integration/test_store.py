@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import ValidationError
 
 from session_store import (
     AgentPresence,
@@ -29,6 +30,7 @@ from session_store import (
     UnknownKey,
     WrongKey,
 )
+from session_store.events import Event, EventType
 from session_store.keys import ParticipantKeys
 from session_store.page import shown_after
 from session_store.store import Replayed
@@ -599,9 +601,7 @@ async def test_content_survives_a_write_of_another_process(store: SessionStore) 
     assert (merged.language, merged.title) == ("de", "Title")
 
 
-async def test_a_session_of_somebody_else_is_not_taken_over(
-    store: SessionStore, raw: Any
-) -> None:
+async def test_a_session_of_somebody_else_is_not_taken_over(store: SessionStore, raw: Any) -> None:
     """Who writes to Redis cannot give a participant the id, and so the room, of another one."""
     joe, maria = store.pseudonym("joe"), store.pseudonym("maria")
     mine, theirs = await store.open(joe), await store.join(maria)
@@ -673,3 +673,120 @@ async def test_a_turn_that_came_late_twice_is_read_once(store: SessionStore, raw
     assert [each.turn.id for each in loaded.turns] == ["turn-5", "turn-7", "turn-9"]
     assert [each["seq"] for each in shown_after(0, loaded.turns)] == [1, 1, 2]
     assert [each["id"] for each in shown_after(2, loaded.turns)] == ["turn-7"]
+
+
+async def test_a_lost_data_key_is_a_new_beginning(store: SessionStore, raw: Any) -> None:
+    """After Redis lost the participant's hash, a new session begins; an erasure finds the old."""
+    who = store.pseudonym("maria")
+    old = await store.join(who)
+    await append(store, old, turn(1))
+    await raw.delete(ParticipantKeys.of(who).data_key)
+
+    opened = await store.open(who)
+
+    assert not opened.resumed
+    assert (await store.open(who)).session.id == opened.session.id
+    await store.erase(who)
+    assert [key for key in await raw.keys() if who.encode() in key] == []
+
+
+async def test_an_erased_key_is_forgotten_by_its_eraser(store: SessionStore) -> None:
+    """The process that erases somebody keeps no key that would open a backup."""
+    who, other = store.pseudonym("maria"), store.pseudonym("joe")
+    await store.join(who)
+    await store.join(other)
+    await store.erase(who)
+    assert {participant for participant, _ in store._data_keys} == {other}
+
+
+async def test_the_limit_spares_a_live_session(make_store: Callable[..., SessionStore]) -> None:
+    """One session more erases the oldest that has ended, not the one that somebody talks in."""
+    store = make_store(max_sessions=2)
+    who = store.pseudonym("maria")
+    live = await store.join(who)
+    ended = await store.open_new(who)
+    await store.close(who, ended.session.id)
+    await store.open_new(who)
+    assert await append(store, live, turn(1)) == 1
+    assert await store.load(who, ended.session.id) is None
+
+
+async def test_many_begin_at_the_limit_at_once(make_store: Callable[..., SessionStore]) -> None:
+    """Twenty new sessions of one participant at the same moment all begin; the limit holds."""
+    store = make_store(max_sessions=2)
+    who = store.pseudonym("maria")
+    opened = await asyncio.gather(*(store.open_new(who) for _ in range(20)))
+    assert len({each.session.id for each in opened}) == 20
+    assert (await store.sessions(who)).total == 2
+
+
+async def test_a_hook_that_fails_harms_nobody(store: SessionStore) -> None:
+    """What happened has happened, and the other hooks hear of it."""
+    heard: list[EventType] = []
+
+    class Failing:
+        def on_event(self, event: Event) -> None:
+            raise ValueError(event.participant)
+
+    class Hearing:
+        def on_event(self, event: Event) -> None:
+            heard.append(event.type)
+
+    store.add_hook(Failing())
+    store.add_hook(Hearing())
+    joined = await store.join(store.pseudonym("maria"))
+    await append(store, joined, turn(1))
+    await store.leave(joined.lease)
+    assert heard == [
+        EventType.SESSION_CREATED,
+        EventType.TURN_APPENDED,
+        EventType.PARTICIPANT_LEFT,
+    ]
+
+
+async def test_nothing_printed_shows_what_was_said(store: SessionStore) -> None:
+    """Neither an answer nor an error of a wrong turn quotes content."""
+    joined = await store.join(store.pseudonym("maria"))
+    await append(store, joined, turn(1, "swordfish"))
+    await store.update(
+        joined.lease, lambda content: content.model_copy(update={"title": "swordfish"})
+    )
+    loaded = await store.load(joined.session.participant, joined.session.id)
+    with pytest.raises(ValidationError) as refused:
+        Turn.model_validate({"id": "1", "created_at": 1, "text": ["swordfish"]})
+    assert "swordfish" not in f"{joined!r}{joined.lease!r}{loaded!r}{refused.value}"
+
+
+async def test_a_content_has_a_bound(store: SessionStore) -> None:
+    """More than 256 KiB of it is refused, and the content stays as it was."""
+    joined = await store.join(store.pseudonym("maria"))
+    with pytest.raises(InvalidValue, match="at most"):
+        await store.update(
+            joined.lease,
+            lambda content: content.model_copy(update={"summary": "x" * 300_000}),
+        )
+    assert joined.lease.version == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("seq", "abc"), ("state", "dancing"), ("last_seen", "9" * 30)]
+)
+async def test_an_odd_record_is_a_broken_one(
+    store: SessionStore, raw: Any, name: str, value: str
+) -> None:
+    """What somebody wrote into a session's hash is no error of an unknown kind."""
+    who = store.pseudonym("maria")
+    joined = await store.join(who)
+    await raw.hset(ParticipantKeys.of(who).session(joined.session.id), name, value)
+    with pytest.raises(SealBroken):
+        await store.load(who, joined.session.id)
+    assert [each.readable for each in (await store.sessions(who)).sessions] == [False]
+
+
+async def test_a_closed_store_stays_closed(make_store: Callable[..., SessionStore]) -> None:
+    """A recorder or keeper that outlives its store makes no new connections."""
+    store = make_store()
+    await store.ping()
+    await store.aclose()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.ping()

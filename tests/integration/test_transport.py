@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import socket
 import time
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from session_store import LeaseHeld, StoreSettings
+from session_store import LeaseHeld, LeaseLost, StoreSettings
 from session_store.backends.transport import wire
 from session_store.backends.transport.transport import Transport
 from session_store.errors import (
@@ -364,3 +365,160 @@ async def test_other_errors_of_a_batch_are_their_callers(store: SessionStore) ->
     )
     assert isinstance(replies[0], LeaseHeld)
     assert replies[1] == 1
+
+
+async def test_what_is_no_redis_is_named(settings: StoreSettings) -> None:
+    """A port of something else is an error like any other that is no answer."""
+    async with server(lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
+        transport = Transport.from_settings(
+            StoreSettings.model_validate(
+                {**settings.model_dump(), "redis_url": f"redis://127.0.0.1:{port}"}
+            )
+        )
+        with pytest.raises(StoreUnavailable):
+            await transport.execute("k", "PING")
+        await transport.aclose()
+
+
+def test_a_store_works_in_a_second_event_loop(settings: StoreSettings) -> None:
+    """Two runs of asyncio.run with the same store are fine: each has its own connections."""
+    transport = Transport.from_settings(settings)
+
+    async def use(*, last: bool) -> bytes:
+        async with asyncio.timeout(10):
+            pong: bytes = await transport.execute("k", "PING")
+            for way in () if last else transport._ways.values():
+                await way.aclose()
+            if last:
+                await transport.aclose()
+            return pong
+
+    assert asyncio.run(use(last=False)) == b"PONG"
+    assert asyncio.run(use(last=True)) == b"PONG"
+
+
+async def test_a_refusal_ends_the_probing(settings: StoreSettings) -> None:
+    """A Redis that comes back and wants a password is not called away any more."""
+    is_there = False
+
+    def answer(_: bytes) -> bytes | None:
+        return b"-NOAUTH Authentication required.\r\n" if is_there else None
+
+    async with server(answer) as port, asyncio.timeout(10):
+        transport = Transport.from_settings(
+            StoreSettings.model_validate(
+                {
+                    **settings.model_dump(),
+                    "redis_url": f"redis://127.0.0.1:{port}",
+                    "redis_retry_s": 0.05,
+                }
+            )
+        )
+        with pytest.raises(StoreUnavailable):
+            await transport.execute("k", "PING")
+        is_there = True
+        error: Exception = CircuitOpen("")
+        while isinstance(error, CircuitOpen):
+            await asyncio.sleep(0.01)
+            with pytest.raises((CircuitOpen, LoginRefused)) as refused:
+                await transport.execute("k", "PING")
+            error = refused.value
+        assert isinstance(error, LoginRefused)
+        await transport.aclose()
+
+
+async def test_nobody_is_stuck_behind_a_stalled_connection(settings: StoreSettings) -> None:
+    """Where one connection stalls and no other can be made, every caller is told in time."""
+    stalled = False
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                if not stalled:
+                    writer.write(b"+PONG\r\n" * data.count(b"PING"))
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    transport = Transport.from_settings(
+        StoreSettings.model_validate(
+            {
+                **settings.model_dump(),
+                "redis_url": f"redis://127.0.0.1:{port}",
+                "redis_timeout_s": 0.3,
+            }
+        )
+    )
+    await transport.execute("k", "PING")
+    stalled = True
+    listening.close()
+
+    async def call(delay_s: float) -> Exception | None:
+        await asyncio.sleep(delay_s)
+        with pytest.raises(StoreUnavailable) as refused:
+            await transport.execute("k", "PING")
+        return refused.value
+
+    async with asyncio.timeout(10):
+        told = await asyncio.gather(*(call(delay_s) for delay_s in (0, 0.02, 0.05, 0.1)))
+    assert len(told) == 4
+    await transport.aclose()
+
+
+async def test_a_large_reply_on_its_way_is_an_answer(settings: StoreSettings) -> None:
+    """A reply that takes longer than the time-out, but keeps coming, arrives."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        writer.write(b"$200\r\n")
+        for _ in range(20):
+            writer.write(b"x" * 10)
+            await writer.drain()
+            await asyncio.sleep(0.03)
+        writer.write(b"\r\n")
+        await reader.read(65536)
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    transport = Transport.from_settings(
+        StoreSettings.model_validate(
+            {
+                **settings.model_dump(),
+                "redis_url": f"redis://127.0.0.1:{port}",
+                "redis_timeout_s": 0.3,
+            }
+        )
+    )
+    assert await transport.execute("k", "GET", "k") == b"x" * 200
+    await transport.aclose()
+    listening.close()
+
+
+async def test_a_login_that_redis_quotes_is_cut(settings: StoreSettings) -> None:
+    """A server that does not know AUTH repeats the password; our error does not."""
+    said = b"-ERR unknown command `AUTH`, with args beginning with: `bob`, `swordfish`, \r\n"
+    async with server(lambda _: said) as port:
+        transport = Transport.from_settings(
+            StoreSettings.model_validate(
+                {
+                    **settings.model_dump(),
+                    "redis_url": f"redis://bob:swordfish@127.0.0.1:{port}",
+                }
+            )
+        )
+        with pytest.raises(StoreRefused) as refused:
+            await transport.execute("k", "PING")
+        told = "".join(traceback.format_exception(refused.value))
+        assert "swordfish" not in told
+        await transport.aclose()
+
+
+async def test_a_refusal_needs_no_replica(make_store: Any) -> None:
+    """With ``replicated`` and nobody who replicates, a stale writer still hears that it is one."""
+    store = make_store(durability="replicated", replica_timeout_s=0.05)
+    joined = await store.join(store.pseudonym("maria"))
+    sealed = store.seal(joined.lease, turn(1))
+    await make_store().close(joined.session.participant, joined.session.id)
+    with pytest.raises(LeaseLost):
+        await store.append(joined.lease, [sealed])

@@ -57,12 +57,19 @@ local function find_or_create(now, mode)
     end
   end
   local kept = redis.call('ZCARD', sessions)
-  if mode == 'resume' and latest and not exists then
+  -- What has expired only leaves the list. What is sealed by another data key stays in it, for
+  -- whoever erases the participant.
+  local expired = mode == 'resume' and latest and s.state == nil
+  if expired then
     kept = kept - 1
   end
   if kept >= number(ARGV[12]) then
     -- Which one it is to be takes a look at all of them, whose keys are not declared here.
-    if evicted == '' or not redis.call('ZSCORE', sessions, evicted) then
+    local listed = false
+    for _, id in ipairs(redis.call('ZRANGE', sessions, 0, -1)) do
+      listed = listed or id == evicted
+    end
+    if not listed then
       return nil, { 'LOOK', wanted, kek_id, '*' }
     end
     local leaving = read_life(KEYS[9])
@@ -83,7 +90,7 @@ local function find_or_create(now, mode)
     if exists and s.state ~= 'ended' then
       finish(events, KEYS[5], s, now, math.min(now, resume_until(s, windows)), participant, wanted)
       due_by(due, number(s.last_seen) + retention_ms, participant, wanted)
-    elseif latest and not exists then
+    elseif expired then
       redis.call('ZREM', sessions, latest)
     end
   end

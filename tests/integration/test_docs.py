@@ -1,0 +1,35 @@
+"""What the documentation shows, runs as it is printed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from session_store import StoreSettings
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_quick_start_of_the_store_runs(settings: StoreSettings) -> None:
+    """Whoever copies the first example of docs/store.md has something that works."""
+    found = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "store.md").read_text(), re.DOTALL)
+    assert found is not None
+    assert settings.key_file is not None
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", found[1]],
+        env={
+            **os.environ,
+            "REJOIN_REDIS_URL": settings.redis_url.get_secret_value(),
+            "REJOIN_KEY_FILE": str(settings.key_file),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
