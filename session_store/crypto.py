@@ -226,20 +226,19 @@ class Keyring:
         The MAC binds it to its participant. LiveKit's room has the same name, so an id that was
         copied to somebody else would let them into the room.
         """
-        random = secrets.token_bytes(_ID_RANDOM_BYTES)
-        return base64.b32encode(random + self._id_mac(participant, random)).decode()[:26].lower()
+        return self._session_id(participant, secrets.token_bytes(_ID_RANDOM_BYTES))
 
     def owns(self, participant: str, session_id: str) -> bool:
         """Tell whether a session id was made for this participant."""
         try:
-            raw = base64.b32decode(session_id.upper() + "======")
+            random = base64.b32decode(session_id.upper() + "======")[:_ID_RANDOM_BYTES]
         except ValueError:
             return False
-        random, mac = raw[:_ID_RANDOM_BYTES], raw[_ID_RANDOM_BYTES:]
-        return hmac.compare_digest(mac, self._id_mac(participant, random))
+        return hmac.compare_digest(session_id, self._session_id(participant, random))
 
-    def _id_mac(self, participant: str, random: bytes) -> bytes:
-        return self._mac(b"session", participant.encode() + random)[:_ID_MAC_BYTES]
+    def _session_id(self, participant: str, random: bytes) -> str:
+        mac = self._mac(b"session", participant.encode() + random)[:_ID_MAC_BYTES]
+        return base64.b32encode(random + mac).decode().rstrip("=").lower()
 
     def fingerprint(self, kind: str, value: str) -> str:
         """Derive a short name for a value that only has to be compared: 22 characters."""
