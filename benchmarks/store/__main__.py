@@ -50,16 +50,16 @@ async def measure(stage: Stage) -> Measured:
     turns, idle = await weight.turns(stage), await weight.idle_sessions(stage)
     say("append: 1 task, then 64")
     appends = await speed.appends(stage)
-    say("read")
-    reads_us = await speed.reads(stage)
-    say("join")
+    say("read: 1 task, then 64")
+    reads = await speed.reads(stage)
+    say("join: 1 task, then 64")
     joins = await speed.joins(stage)
     say("16 writers")
     writers16 = await speed.writers16(stage)
     say("append and read among more and more sessions")
     grown = await growth.growth(stage)
     say("done")
-    return Measured(appends, reads_us, joins, writers16, turns, idle, grown)
+    return Measured(appends, reads, joins, writers16, turns, idle, grown)
 
 
 def write(measured: Measured, where: report.Circumstances, folder: Path) -> None:

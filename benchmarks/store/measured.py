@@ -19,11 +19,21 @@ class Appends(NamedTuple):
     crowd_per_s: dict[str, Series]
 
 
+class Reads(NamedTuple):
+    """By contestant."""
+
+    alone_us: dict[str, Series]
+    crowd_per_s: dict[str, Series]
+
+
 class Joins(NamedTuple):
-    """By kind of join."""
+    """By kind of join; and of one task, or many."""
 
     times_us: dict[str, Series]
-    """And ``pipeline``: an append of the raw pipeline, in the same rounds."""
+    """In the same rounds, too: ``pipeline``, an append of the raw pipeline, and ``ping``, an empty
+    round trip of the store's own, below which no call of its can be."""
+    crowd_per_s: dict[str, Series]
+    """And ``pipeline``, likewise."""
     calls: dict[str, int]
     """Scripts that Redis ran for one: that many round trips."""
 
@@ -58,6 +68,8 @@ class Growth(NamedTuple):
 
     append_us: ByLevel
     read_us: ByLevel
+    scattered_us: dict[str, Series]
+    """By contestant: reading many of the most sessions in turn, rather than one of them."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,7 @@ class Measured:
     """All that was measured."""
 
     appends: Appends
-    reads_us: dict[str, Series]
+    reads: Reads
     joins: Joins
     writers16: Writers16
     turns: dict[str, TurnBytes]

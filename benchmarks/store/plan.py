@@ -20,12 +20,14 @@ class Plan:
     levels: tuple[int, ...]
     """Numbers of sessions that are compared."""
     joins: int
-    """Of each kind, per round."""
+    """Of each kind, per round; with many tasks four times as many."""
     idle: int
     """Sessions that are weighed together."""
 
 
+# Short rounds, and many: the times of one task come in two kinds, half as long again from one to
+# the other, that last for seconds. So all contestants meet both.
 FULL: Final = Plan(
-    rounds=7, alone_s=0.3, crowd_s=0.7, levels=(1, 10, 100, 1000, 10_000), joins=200, idle=10_000
+    rounds=15, alone_s=0.15, crowd_s=0.3, levels=(1, 10, 100, 1000, 10_000), joins=100, idle=10_000
 )
 QUICK: Final = Plan(rounds=2, alone_s=0.03, crowd_s=0.06, levels=(1, 10, 100), joins=10, idle=100)

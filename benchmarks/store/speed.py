@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import statistics
 import time
@@ -11,18 +12,18 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.store import server
 from benchmarks.store.contestants import KEPT_TURNS, READ_TURNS, DataMissing
-from benchmarks.store.measured import Appends, Joins, Writers16
+from benchmarks.store.measured import Appends, Joins, Reads, Writers16
 from benchmarks.store.plan import CONTESTANTS
-from benchmarks.store.stage import names
+from benchmarks.store.stage import at_most, names
 from benchmarks.store.timing import TEXTS, Writer, by_turns, median_us, per_second
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from benchmarks.store.contestants import Contestant
+    from benchmarks.store.contestants import Contestant, Read
     from benchmarks.store.ours import Idle, Ours
     from benchmarks.store.stage import Stage
-    from benchmarks.store.timing import Measure, Series
+    from benchmarks.store.timing import Measure
 
 TASKS: Final = 64
 WRITERS: Final = 16
@@ -50,7 +51,7 @@ async def appends(stage: Stage) -> Appends:
         )
         together = await by_turns(
             {
-                name: partial(per_second, crowd, stage.plan.crowd_s)
+                name: partial(per_second, _writes(crowd), stage.plan.crowd_s)
                 for name, crowd in crowds.items()
             },
             stage.plan.rounds,
@@ -61,33 +62,50 @@ async def appends(stage: Stage) -> Appends:
     return Appends(alone, together)
 
 
-async def reads(stage: Stage) -> dict[str, Series]:
-    """Return the times of reading the last 10 turns of 100, in microseconds."""
+async def reads(stage: Stage) -> Reads:
+    """Read the last 10 turns of 100: one task, on some sessions in turn, then 64 on one each."""
     async with AsyncExitStack() as stack:
-        measures = {}
+        crowds: dict[str, list[Read]] = {}
         for name in CONTESTANTS:
             contestant = await stack.enter_async_context(
                 stage.contestant(name, stage.databases.fresh())
             )
-            for session in names(_READ_SESSIONS):
+            for session in names(TASKS):
                 await contestant.fill(session, TEXTS[:KEPT_TURNS])
-            measures[name] = await reading(contestant, names(_READ_SESSIONS), stage.plan.alone_s)
-        return await by_turns(measures, stage.plan.rounds)
+            crowds[name] = await readers(contestant, names(TASKS))
+        alone = await by_turns(
+            {
+                name: partial(
+                    median_us, itertools.cycle(crowd[:_READ_SESSIONS]), stage.plan.alone_s
+                )
+                for name, crowd in crowds.items()
+            },
+            stage.plan.rounds,
+        )
+        together = await by_turns(
+            {
+                name: partial(per_second, crowd, stage.plan.crowd_s)
+                for name, crowd in crowds.items()
+            },
+            stage.plan.rounds,
+        )
+    return Reads(alone, together)
 
 
-async def reading(contestant: Contestant, sessions: Sequence[str], slice_s: float) -> Measure:
-    """Return the measure of reading sessions that were filled with the first 100 texts."""
-    readers = [await contestant.reader(session) for session in sessions]
-    for reader in readers:
-        if tuple(await reader()) != TEXTS[KEPT_TURNS - READ_TURNS : KEPT_TURNS]:
+async def readers(contestant: Contestant, sessions: Sequence[str]) -> list[Read]:
+    """Return what reads these sessions, which were filled with the first 100 texts."""
+    made = [await contestant.reader(session) for session in sessions]
+    for read in made:
+        if tuple(await read()) != TEXTS[KEPT_TURNS - READ_TURNS : KEPT_TURNS]:
             raise DataMissing(contestant.name)
-    return partial(median_us, itertools.cycle(readers), slice_s)
+    return made
 
 
 async def joins(stage: Stage) -> Joins:
     """Join sessions that another process has left; each once, its data key not yet known."""
     kinds = {"turns_0": (0, True), "turns_100": (KEPT_TURNS, True), "turns_0_unnamed": (0, False)}
-    count = stage.plan.joins * (1 + stage.plan.rounds)
+    alone, together = stage.plan.joins, 4 * stage.plan.joins
+    rounds = 1 + stage.plan.rounds
     database = stage.databases.fresh()
     async with (
         stage.ours(database) as before,
@@ -99,19 +117,32 @@ async def joins(stage: Stage) -> Joins:
         calls: dict[str, int] = {}
         measures: dict[str, Measure] = {}
         for kind, (turns, named) in kinds.items():
-            left = [await before.idle(f"{kind}-{name}", TEXTS[:turns]) for name in names(count + 1)]
+            count = 1 + rounds * alone
+            left = [await before.idle(f"{kind}-{name}", TEXTS[:turns]) for name in names(count)]
             calls_before = await server.script_calls(database)
             if await ours.rejoin(left.pop(), named=named) != turns:
                 raise DataMissing(ours.name)
             calls[kind] = await server.script_calls(database) - calls_before
-            measures[kind] = partial(_joining, ours, iter(left), stage.plan.joins, named=named)
-        writer = Writer(floor, "floor", await floor.writer("floor"))
+            measures[kind] = partial(_joining, ours, iter(left), alone, named=named)
+        measures["ping"] = partial(median_us, itertools.repeat(ours.ping), stage.plan.alone_s)
+        writers = [Writer(floor, name, await floor.writer(name)) for name in names(TASKS)]
         measures["pipeline"] = partial(
-            median_us, itertools.repeat(writer.write), stage.plan.alone_s
+            median_us, itertools.repeat(writers[0].write), stage.plan.alone_s
         )
         times = await by_turns(measures, stage.plan.rounds)
-        await writer.check()
-    return Joins(times, calls)
+        left = await at_most(
+            TASKS, [before.idle(f"together-{name}") for name in names(rounds * together)]
+        )
+        crowds = await by_turns(
+            {
+                "turns_0": partial(_joining_together, ours, iter(left), together),
+                "pipeline": partial(per_second, _writes(writers), stage.plan.crowd_s),
+            },
+            stage.plan.rounds,
+        )
+        for writer in writers:
+            await writer.check()
+    return Joins(times, crowds, calls)
 
 
 async def _joining(ours: Ours, left: Iterator[Idle], count: int, *, named: bool) -> float:
@@ -121,6 +152,18 @@ async def _joining(ours: Ours, left: Iterator[Idle], count: int, *, named: bool)
         await ours.rejoin(idle, named=named)
         times.append(time.perf_counter() - started)
     return statistics.median(times) * 1e6
+
+
+async def _joining_together(ours: Ours, left: Iterator[Idle], count: int) -> float:
+    mine = itertools.islice(left, count)
+
+    async def join() -> None:
+        for idle in mine:
+            await ours.rejoin(idle, named=True)
+
+    started = time.perf_counter()
+    await asyncio.gather(*[join() for _ in range(TASKS)])
+    return count / (time.perf_counter() - started)
 
 
 async def writers16(stage: Stage) -> Writers16:
@@ -140,7 +183,7 @@ async def writers16(stage: Stage) -> Writers16:
             ]
         found = await by_turns(
             {
-                (kind, name): partial(per_second, writers[name], stage.plan.crowd_s)
+                (kind, name): partial(per_second, _writes(writers[name]), stage.plan.crowd_s)
                 for name in CONTESTANTS
                 for kind, writers in (("same", same), ("spread", spread))
             },
@@ -153,3 +196,7 @@ async def writers16(stage: Stage) -> Writers16:
     return Writers16(
         *({name: found[kind, name] for name in CONTESTANTS} for kind in ("same", "spread"))
     )
+
+
+def _writes(writers: Sequence[Writer]) -> list[Callable[[], Awaitable[object]]]:
+    return [writer.write for writer in writers]

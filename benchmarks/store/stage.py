@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks.store.contestants import Agents, Pipeline
 from benchmarks.store.ours import Ours
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from benchmarks.store.contestants import Contestant
     from benchmarks.store.plan import Plan
     from benchmarks.store.server import Databases
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,12 @@ def names(count: int) -> list[str]:
     return [f"{number:05d}" for number in range(count)]
 
 
-async def at_most(concurrency: int, calls: Iterable[Coroutine[None, None, object]]) -> None:
+async def at_most(concurrency: int, calls: Iterable[Coroutine[None, None, Result]]) -> list[Result]:
     """Await all, so many at a time."""
     free = asyncio.Semaphore(concurrency)
 
-    async def one(call: Coroutine[None, None, object]) -> None:
+    async def one(call: Coroutine[None, None, Result]) -> Result:
         async with free:
-            await call
+            return await call
 
-    await asyncio.gather(*[one(call) for call in calls])
+    return await asyncio.gather(*[one(call) for call in calls])

@@ -99,23 +99,20 @@ async def median_us(calls: Iterable[Callable[[], Awaitable[object]]], slice_s: f
     return statistics.median(times) * 1e6
 
 
-async def per_second(writers: Sequence[Writer], slice_s: float) -> float:
-    """Let a task for each writer append turn after turn; return the turns per second of all.
-
-    The same writer may be there several times.
-    """
-    different = set(writers)
-    before = sum(writer.acknowledged for writer in different)
+async def per_second(calls: Sequence[Callable[[], Awaitable[object]]], slice_s: float) -> float:
+    """Let a task for each call make it again and again; return the calls per second of all."""
     started = time.perf_counter()
     end = started + slice_s
 
-    async def write(writer: Writer) -> None:
+    async def repeat(call: Callable[[], Awaitable[object]]) -> int:
+        count = 0
         while time.perf_counter() < end:
-            await writer.write()
+            await call()
+            count += 1
+        return count
 
-    await asyncio.gather(*(write(writer) for writer in writers))
-    elapsed_s = time.perf_counter() - started
-    return (sum(writer.acknowledged for writer in different) - before) / elapsed_s
+    counts = await asyncio.gather(*map(repeat, calls))
+    return sum(counts) / (time.perf_counter() - started)
 
 
 async def by_turns(measures: Mapping[Name, Measure], rounds: int) -> dict[Name, Series]:

@@ -54,8 +54,9 @@ local function retention_of(s, default_ms)
 end
 
 local function touch(retention_ms, ...)
+  local lifetime_ms = digits(number(retention_ms) + MARGIN_MS)
   for _, key in ipairs({ ... }) do
-    redis.call('PEXPIRE', key, digits(number(retention_ms) + MARGIN_MS))
+    redis.call('PEXPIRE', key, lifetime_ms)
   end
 end
 

@@ -8,25 +8,25 @@
 --         key-encryption key that `kek` is declared for, max_sessions, the id to erase ('' for none)
 --   mode: resume (the latest, or a new one), exact (only `wanted` will do), new, switch (`wanted`,
 --         also if it has ended)
--- Returns {id, fields, created, session_key, turns_key, windows, events}, or nil and a reply:
+-- Returns {id, fields, created, session_key, turns_key, windows, events, retention_ms, known (the
+-- data key), top (the newest sessions, as make_newest reads them)}, or nil and a reply:
 -- {LOOK, id, kek_id, id to erase or '*' for the caller to choose one} (call again, declaring the
 -- keys of these), {GONE} or {ENDED}.
 local function find_or_create(now, mode)
   local data_key, sessions, due, kek = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
   local participant, wanted, new_id, evicted = ARGV[1], ARGV[2], ARGV[3], ARGV[13]
   local windows = { number(ARGV[8]), number(ARGV[9]), number(ARGV[10]) }
-  local known = read_fields(data_key, 'dkid', 'kek', 'keep_ms')
-  local latest = redis.call('ZREVRANGE', sessions, 0, 0)[1]
+  local known = read_fields(data_key, 'dkid', 'kek', 'wrapped', 'keep_ms')
+  local top = newest_two(sessions)
+  local latest = top[1]
   redis.call('ZCARD', due)
-  redis.call('SCARD', kek)
-  redis.call('LLEN', KEYS[8])
   local kek_id = known.kek or ARGV[5]
   local made = redis.call('HGET', KEYS[7], 'dkid')
   if made and made == known.dkid and mode ~= 'exact' and mode ~= 'switch' then
     -- This very call has made it before; only the answer was lost.
     return { id = new_id, fields = read_life(KEYS[7]), created = true, session_key = KEYS[7],
-      turns_key = KEYS[8], windows = { number(ARGV[8]), number(ARGV[9]), number(ARGV[10]) },
-      events = {}, retention_ms = retention_of(known, ARGV[7]) }
+      turns_key = KEYS[8], windows = windows, events = {}, retention_ms = retention_of(known, ARGV[7]),
+      known = known, top = top }
   end
   local other = mode == 'resume' and latest and latest ~= wanted
   if other or kek_id ~= ARGV[11] then
@@ -50,12 +50,14 @@ local function find_or_create(now, mode)
     end
     if resumes then
       return { id = wanted, fields = s, created = false, session_key = KEYS[5], turns_key = KEYS[6],
-        windows = windows, events = events, retention_ms = retention_ms }
+        windows = windows, events = events, retention_ms = retention_ms, known = known, top = top }
     end
     if mode ~= 'resume' then
       return nil, { exists and 'ENDED' or 'GONE' }
     end
   end
+  redis.call('SCARD', kek)
+  redis.call('LLEN', KEYS[8])
   local kept = redis.call('ZCARD', sessions)
   -- What has expired only leaves the list. What is sealed by another data key stays in it, for
   -- whoever erases the participant.
@@ -94,24 +96,25 @@ local function find_or_create(now, mode)
       redis.call('ZREM', sessions, latest)
     end
   end
-  local dkid = known.dkid
-  if not dkid then
-    dkid = ARGV[4]
-    redis.call('HSET', data_key, 'dkid', dkid, 'kek', ARGV[5], 'wrapped', ARGV[6],
+  if not known.dkid then
+    known.dkid, known.kek, known.wrapped = ARGV[4], ARGV[5], ARGV[6]
+    redis.call('HSET', data_key, 'dkid', known.dkid, 'kek', known.kek, 'wrapped', known.wrapped,
       'created', digits(now))
     redis.call('SADD', kek, participant)
   end
-  redis.call('HSET', KEYS[7], 'state', 'new', 'dkid', dkid, 'seq', '0', 'version', '0',
+  redis.call('HSET', KEYS[7], 'state', 'new', 'dkid', known.dkid, 'seq', '0', 'version', '0',
     'reconnect_count', '0', 'fence', '0', 'last_seen', digits(now),
     'window_until', digits(now + windows[1]))
   if known.keep_ms then
     redis.call('HSET', KEYS[7], 'keep_ms', known.keep_ms)
   end
-  make_newest(sessions, new_id, now)
+  top = newest_two(sessions)
+  make_newest(sessions, new_id, now, top)
   due_by(due, now + math.min(windows[1], retention_ms), participant, new_id)
   tell(events, 'session_created', now, participant, new_id)
   return { id = new_id, fields = read_life(KEYS[7]), created = true, session_key = KEYS[7],
-    turns_key = KEYS[8], windows = windows, events = events, retention_ms = retention_ms }
+    turns_key = KEYS[8], windows = windows, events = events, retention_ms = retention_ms,
+    known = known, top = top }
 end
 
 -- The reply that open and join share: {OK, now, id, outcome, created ('1' or '0'), dkid, kek_id,
@@ -121,9 +124,9 @@ local function found_reply(now, found, outcome)
   touch(found.retention_ms, KEYS[1], KEYS[2], found.session_key, found.turns_key)
   touch_shared(KEYS[3], KEYS[4])
   local reply = { 'OK', digits(now), found.id, outcome, found.created and '1' or '0' }
-  with_all(reply, read_data_key(KEYS[1]))
-  local flat = read_flat(found.session_key)
-  with_all(reply, { #found.events, #flat })
+  local known, flat = found.known, read_flat(found.session_key)
+  with_all(reply, { known.dkid or false, known.kek or false, known.wrapped or false,
+    #found.events, #flat })
   with_all(reply, found.events)
   with_all(reply, flat)
   return with_all(reply, redis.call('LRANGE', found.turns_key, 0, -1))

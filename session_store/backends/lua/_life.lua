@@ -41,10 +41,15 @@ local function may_resume(s, now, windows)
   return (s.state == 'live' and lease_is_live(s, now)) or now <= resume_until(s, windows)
 end
 
+-- The two newest sessions: id, score, id, score.
+local function newest_two(sessions)
+  return redis.call('ZREVRANGE', sessions, 0, 1, 'WITHSCORES')
+end
+
 -- Makes a session the newest one, also among those of the same millisecond, and where the clock
 -- has gone back.
-local function make_newest(sessions, id, now)
-  local top = redis.call('ZREVRANGE', sessions, 0, 1, 'WITHSCORES')
+local function make_newest(sessions, id, now, top)
+  top = top or newest_two(sessions)
   local other = top[1] ~= id and top[2] or top[4]
   if other then
     now = math.max(now, number(other) + 1)

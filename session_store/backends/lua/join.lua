@@ -38,11 +38,8 @@ if s.owner ~= owner then
     'lease_until', digits(now + lease_ms), 'epoch_start', digits(number(s.seq) + 1),
     'last_seen', digits(now), 'agent_by', '0', 'outcome', outcome,
     'reconnect_count', digits(count), 'arrived_at', digits(arrived_at),
-    'talk_ms', digits(talk_ms))
-  if load ~= '' then
-    redis.call('HSET', key, 'load', load)
-  end
-  make_newest(KEYS[2], found.id, now)
+    'talk_ms', digits(talk_ms), unpack(load ~= '' and { 'load', load } or {}))
+  make_newest(KEYS[2], found.id, now, found.top)
   due_by(KEYS[3], now + lease_ms, ARGV[1], found.id)
 end
 return found_reply(now, found, outcome)

@@ -15,7 +15,7 @@ if not found.created then
   local window_until = now + window_of(number(s.reconnect_count), found.windows)
   redis.call('HSET', found.session_key, 'last_seen', digits(now),
     'window_until', digits(math.max(number(s.window_until), window_until)))
-  make_newest(KEYS[2], found.id, now)
+  make_newest(KEYS[2], found.id, now, found.top)
   due_by(KEYS[3], math.min(window_until, now + found.retention_ms), ARGV[1], found.id)
 end
 local agent = claim_dispatch(found.session_key, KEYS[3], ARGV[1], found.id, s, now,
