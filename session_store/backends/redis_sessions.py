@@ -274,8 +274,8 @@ class RedisSessions(RedisCalls):
         commands = [
             (key, ("HMGET", key, "state", "owner", "lease_until")) for key in map(keys.session, ids)
         ]
-        seconds, _ = await self._transport.execute(keys.sessions, "TIME")
-        now = int(seconds) * 1000
+        seconds, micros = await self._transport.execute(keys.sessions, "TIME")
+        now = int(seconds) * 1000 + int(micros) // 1000
         unheld = []
         lives = await self._transport.execute_many(commands)
         for session_id, (state, owner, until) in zip(ids, lives, strict=True):
