@@ -15,7 +15,7 @@ from agent.assistant import Assistant
 from agent.settings import AgentSettings
 from session_store import SessionStore, SessionStoreError, StoreSettings
 from session_store.doctor import quick
-from session_store.livekit import persist
+from session_store.livekit import persist, watch_over
 from session_store.spool import Spool, keep_replaying
 from session_store.tasks import KeptTasks
 from session_store.watching import watched
@@ -63,6 +63,8 @@ def note_ready(*_: object) -> None:
     if settings.agent_ready_file is not None:
         settings.agent_ready_file.touch()
 
+
+watch_over(server, StoreSettings(), agent_name=settings.livekit_agent_name)
 
 _tasks = KeptTasks(logger)
 

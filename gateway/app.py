@@ -15,7 +15,6 @@ from gateway.rooms import Rooms
 from gateway.security import Guard, response_headers
 from session_store import SessionStore, StoreSettings, StoreUnavailable
 from session_store.doctor import quick
-from session_store.sweeper import Sweeper
 from session_store.watching import watched
 
 if TYPE_CHECKING:
@@ -53,11 +52,9 @@ def create_app(settings: GatewaySettings, store_settings: StoreSettings) -> Fast
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         """Open what must be closed, and check the keys: wrong ones end the start."""
-        sweeper = Sweeper(store)
         async with (
             aclosing(store),
             watched(store, actor="gateway"),
-            aclosing(sweeper),
             Rooms(settings, store, store_settings) as rooms,
         ):
             app.state.parts = parts = Parts(settings, store, rooms)
@@ -67,7 +64,6 @@ def create_app(settings: GatewaySettings, store_settings: StoreSettings) -> Fast
                 logger.warning("starting without Redis", extra={"reason": str(error)})
             for finding in await quick(store):
                 logger.warning("%s: %s; %s", finding.check, finding.says, finding.change)
-            sweeper.start()
             yield
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)

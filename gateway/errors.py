@@ -63,6 +63,30 @@ class OperatorNeeded(GatewayError):
         )
 
 
+class AgentKeepsFailing(GatewayError):
+    """The agents of this session died again and again, so none is dispatched for a while."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            409,
+            "agent_keeps_failing",
+            "The assistant stopped several times in this conversation. What was said is kept. Try "
+            "again in a minute, or start a new conversation.",
+        )
+
+
+class GoesOnElsewhere(GatewayError):
+    """The participant is in the room by another page load, and was asked not to be thrown out."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            409,
+            "goes_on_elsewhere",
+            "This conversation goes on in another window or on another device. Close it there, or "
+            "take it over here.",
+        )
+
+
 def install(app: FastAPI) -> None:
     """Answer every error as ``{"error": {"code", "message"}}``, without a traceback."""
 

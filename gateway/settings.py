@@ -28,10 +28,9 @@ class GatewaySettings(BaseSettings):
     livekit_agent_name: str = Field(default="assistant", min_length=1)
     gateway_token_ttl_s: int = Field(default=600, ge=60, le=24 * 3600)
     """How long a token may be used to connect; LiveKit refreshes it during a call."""
-    gateway_departure_timeout_s: int = Field(default=60, ge=45)
-    """How long a room waits for its participant; more than livekit-client's 44 s of retries."""
-    gateway_agent_tries: int = Field(default=6, ge=1)
-    """How often an agent is dispatched for a participant before the page is left to ask again."""
+    gateway_departure_timeout_s: int = Field(default=60, ge=1)
+    """How long a room waits for its participant: by default more than livekit-client's 44 s of
+    retries. A page that comes later finds another room of the same session."""
 
     @property
     def public_url(self) -> str:

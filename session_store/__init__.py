@@ -5,7 +5,7 @@
 
 from session_store.analytics import Analytics, DayCounts
 from session_store.audit import AuditLog
-from session_store.backends.base import AgentPresence, Erased, JoinOutcome
+from session_store.backends.base import AgentPresence, Erased, JoinOutcome, SealedDraft
 from session_store.crypto import Keyring
 from session_store.errors import (
     CircuitOpen,
@@ -37,6 +37,7 @@ from session_store.events import Event, EventHook, EventsMissed, EventType
 from session_store.journal import ErasureJournal
 from session_store.lease import LeaseKeeper
 from session_store.models import (
+    Draft,
     RecordedTurn,
     Session,
     SessionContent,
@@ -70,6 +71,7 @@ __all__ = [
     "AuditLog",
     "CircuitOpen",
     "DayCounts",
+    "Draft",
     "Erased",
     "ErasureJournal",
     "Event",
@@ -96,6 +98,7 @@ __all__ = [
     "RecorderFull",
     "Replayed",
     "SealBroken",
+    "SealedDraft",
     "SealedTurn",
     "SequenceGap",
     "Session",

@@ -111,6 +111,11 @@ class ContentWriter:
         sealed = lease.data_key.seal_content(lease.session_id, lease.version + 1, plain)
         return SealedContent(lease.version, sealed)
 
+    def renew(self) -> None:
+        """Make the changes that wait on what the store has, after the lease was granted at last."""
+        self._seen = self._lease.content
+        self._content = _apply(self._pending, self._seen)
+
     async def aclose(self) -> None:
         """Stop writing. What still waits is ``unsaved``: ``flush`` first."""
         self._over = True

@@ -9,7 +9,11 @@ The associated data binds each record to its place. A turn's is::
     "rj1" | schema | "t" | data key id | session id | seq (8 bytes) | tag of the turn before
 
 so a turn that was changed, moved, swapped, replayed, or whose predecessor was removed, does not
-open. A sealed record is ``schema (1) | nonce (12) | ciphertext | tag (16)``: 29 bytes more than
+open. A draft's (what is being said, and is no turn yet) is::
+
+    "rj1" | schema | "d" | data key id | session id | role | number (8 bytes)
+
+A sealed record is ``schema (1) | nonce (12) | ciphertext | tag (16)``: 29 bytes more than
 its text. It is opened with the associated data of the schema version that it was sealed with, so
 a version once written is read for ever; ``session_store.schema`` reads the text of each version.
 What keys seal, other keys and proofs of keys, has a version of its own, which is 1 still.
@@ -93,6 +97,22 @@ class DataKey:
         except InvalidTag:
             raise SealBroken(f"turn {seq}", session_id) from None
 
+    def seal_draft(self, session_id: str, role: str, number: int, plain: bytes) -> bytes:
+        """Seal what is being said by ``role``, as draft ``number`` (from 1) of the session."""
+        return _seal(self._aead, SCHEMA_VERSION, plain, self._draft_aad(session_id, role, number))
+
+    def open_draft(self, session_id: str, role: str, number: int, sealed: bytes) -> bytes:
+        """Open what ``seal_draft`` made.
+
+        Raises:
+            SealBroken, UnknownSchema: as for ``open_turn``.
+        """
+        aad = self._draft_aad(session_id, role, number)
+        try:
+            return _open(self._aead, SCHEMA_VERSION, sealed, aad)
+        except InvalidTag:
+            raise SealBroken(f"draft {number}", session_id) from None
+
     def seal_content(self, session_id: str, version: int, plain: bytes) -> bytes:
         """Seal a session's content as its ``version`` (from 1)."""
         aad = self._content_aad(session_id, version)
@@ -113,6 +133,9 @@ class DataKey:
     def _turn_aad(self, session_id: str, seq: int, tag_before: bytes) -> bytes:
         place = f"t|{self.id}|{session_id}|".encode()
         return place + seq.to_bytes(8) + tag_before
+
+    def _draft_aad(self, session_id: str, role: str, number: int) -> bytes:
+        return f"d|{self.id}|{session_id}|{role}|".encode() + number.to_bytes(8)
 
     def _content_aad(self, session_id: str, version: int) -> bytes:
         return f"c|{self.id}|{session_id}|".encode() + version.to_bytes(8)
@@ -244,6 +267,14 @@ class Keyring:
         """Derive a short name for a value that only has to be compared: 22 characters."""
         digest = self._mac(kind.encode(), value.encode())[:PSEUDONYM_BYTES]
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+    def owner_of(self, worker_id: str, job_id: str) -> str:
+        """Derive the nonce under which a job holds leases: 32 hex digits.
+
+        Nobody without the key can name it, and so hold, or break, that lease.
+        """
+        job = f"{len(worker_id)}:{worker_id}{job_id}".encode()
+        return self._mac(b"owner", job)[:PSEUDONYM_BYTES].hex()
 
     def new_data_key(self, participant: str) -> WrappedKey:
         """Make a data key, wrapped by the primary key for this participant alone."""

@@ -31,6 +31,14 @@ class NotReplicated(StoreUnavailable):
         self.answered = answered
 
 
+class NotGranted(StoreUnavailable):
+    """The store was away when this conversation began, and its lease is still asked for."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"session {session_id}: the lease is still asked for; nothing was written")
+        self.session_id = session_id
+
+
 class StoreRefused(SessionStoreError):
     """Redis answered, and refused; nothing was written."""
 

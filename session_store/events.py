@@ -25,7 +25,8 @@ class EventType(StrEnum):
     SESSION_ENDED = "session_ended"
     """Once per session: its resume window has passed, or it was closed."""
     LEASE_LOST = "lease_lost"
-    """A holder did not renew its lease, nor give it back; noticed by a sweeper, once per lease."""
+    """A holder did not renew its lease, nor give it back, or is known to be dead: the lease was
+    broken by who dispatches a successor, once."""
     TAKEOVER = "takeover"
     """A job goes on with a session whose job before is gone without having given it back."""
     HANDOFF = "handoff"

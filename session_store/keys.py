@@ -43,6 +43,10 @@ LONG_LIFETIME = timedelta(days=400)
 DEFAULT_LEASE = timedelta(seconds=3)
 DEFAULT_RESUME_WINDOWS = (timedelta(seconds=300), timedelta(seconds=600), timedelta(seconds=1800))
 """At ``reconnect_count`` 0, at 1 and 2, and from 3 on."""
+MAX_DEATHS = 3
+"""So many agents that died within ``CRASH_WINDOW`` are replaced; the next one is not."""
+CRASH_WINDOW = timedelta(seconds=60)
+"""Also for how long nobody is dispatched then, whoever asks."""
 DEFAULT_MAX_TURNS = 100
 DEFAULT_MAX_SESSIONS = 50
 DEFAULT_MODEL_TURNS = 10

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from session_store.backends.base import LeaseRef
+    from session_store.store import Lease
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ RETRY_S: Final = 0.1
 class Renews(Protocol):
     """What a ``LeaseKeeper`` needs of a store."""
 
-    async def renew(self, lease: LeaseRef) -> None:
+    async def renew(self, lease: Lease | LeaseRef) -> None:
         """Extend the lease, or raise."""
         ...
 
@@ -41,7 +42,7 @@ class LeaseKeeper:
     def __init__(
         self,
         store: Renews,
-        lease: LeaseRef,
+        lease: Lease | LeaseRef,
         *,
         every_s: float,
         on_lost: Callable[[SessionStoreError], None],

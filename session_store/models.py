@@ -16,7 +16,7 @@ SCHEMA_VERSION = 2
 are read too: see ``session_store.schema``."""
 
 MAX_TURN_BYTES = 256 * 1024
-"""Largest sealed turn. Longer ones are refused before anything is written."""
+"""Largest sealed turn, and draft. Longer ones are refused before anything is written."""
 
 MAX_CONTENT_BYTES = 256 * 1024
 """Largest sealed content of a session."""
@@ -65,6 +65,14 @@ class RecordedTurn(NamedTuple):
     """Whether it came in after a takeover, from the job before."""
 
 
+class Draft(NamedTuple):
+    """What was being said when it was read: no turn yet, and perhaps never one."""
+
+    number: int
+    """Grows over the whole session: a turn says up to which it settles those of its role."""
+    turn: Turn
+
+
 class SessionContext(_Frozen):
     """What the agent should know of a participant after the turns were trimmed."""
 
@@ -81,6 +89,14 @@ class Witness(_Frozen):
     """The authentication tag of that turn, in hex."""
 
 
+class Place(_Frozen):
+    """Where a job was sent: what a successor is dispatched with."""
+
+    room: str
+    agent_name: str = ""
+    metadata: str = ""
+
+
 class SessionContent(_Frozen):
     """The sealed part of a session: everything that says something about a person."""
 
@@ -91,6 +107,8 @@ class SessionContent(_Frozen):
     title: str | None = None
     summary: str | None = None
     witness: Witness | None = None
+    place: Place | None = None
+    """Where the newest job is; ``None`` where it did not say."""
 
 
 class SessionState(StrEnum):

@@ -65,7 +65,8 @@ async def export(
         format, version     "rejoin-export", 1
         exported_at         UTC, ISO 8601, as all times
         participant         pseudonym, created, consent, retention_s, data_key_id, wrapped_by
-        sessions            newest first: all that ``Session`` has, and "turns"; a session that
+        sessions            newest first: all that ``Session`` has, "turns", and "being_said" (what
+                            was said and is no turn yet, at most one of each role); a session that
                             does not open has "unreadable" (why) instead of content and turns
         audit               what was done about this participant: at, action, session, detail
 
@@ -234,7 +235,8 @@ async def _session(store: SessionStore, listed: Session) -> dict[str, Any] | Non
         {"seq": recorded.seq, "late": recorded.late} | recorded.turn.model_dump(mode="json")
         for recorded in loaded.turns
     ]
-    return loaded.session.model_dump(mode="json") | {"turns": turns}
+    being_said = [draft.turn.model_dump(mode="json") for draft in loaded.drafts]
+    return loaded.session.model_dump(mode="json") | {"turns": turns, "being_said": being_said}
 
 
 async def _audited(store: SessionStore, participant: str) -> list[dict[str, str]]:

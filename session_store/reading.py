@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from session_store.crypto import NO_TAG, tag_of
 from session_store.errors import SealBroken
-from session_store.models import RecordedTurn, Session, SessionContent, SessionState
+from session_store.models import Draft, RecordedTurn, Session, SessionContent, SessionState
 from session_store.schema import read_content, read_turn
 
 if TYPE_CHECKING:
@@ -79,6 +79,22 @@ def turns_of(key: DataKey, stored: StoredSession) -> tuple[RecordedTurn, ...]:
             known.add(each.turn.id)
             _put_in_by_time(turns, each)
     return tuple(turns)
+
+
+def drafts_of(key: DataKey, stored: StoredSession) -> tuple[Draft, ...]:
+    """Open what was being said, by number.
+
+    Raises:
+        SealBroken, UnknownSchema: one of the drafts does not open.
+    """
+    drafts = []
+    for role, number, sealed in stored.drafts:
+        plain = key.open_draft(stored.id, role, number, sealed)
+        try:
+            drafts.append(Draft(number, read_turn(sealed[0], plain)))
+        except ValueError:
+            raise SealBroken(f"draft {number}", stored.id) from None
+    return tuple(drafts)
 
 
 def check_witness(witness: Witness | None, stored: StoredSession) -> None:

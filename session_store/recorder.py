@@ -23,7 +23,7 @@ from session_store.errors import (
 from session_store.tasks import Outage, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
     from session_store.errors import SessionStoreError
     from session_store.models import Turn
@@ -128,10 +128,14 @@ class Recorder:
         """
         return tuple(self._waiting.turns)
 
-    def record(self, turn: Turn) -> SealedTurn:
+    def record(self, turn: Turn, settles: int = 0) -> SealedTurn:
         """Number and seal a turn, and queue it. Never blocks.
 
         After the lease was lost (``on_lost``) it is numbered and not kept: be silent from then on.
+
+        Args:
+            turn: what was said.
+            settles: number of the newest draft of it, which goes when it is written; 0 for none.
 
         Raises:
             InvalidValue: the turn cannot be kept; nothing was queued.
@@ -139,7 +143,7 @@ class Recorder:
         """
         if self._waiting.bytes >= self._max_bytes and not self._lost:
             raise RecorderFull(self._lease.session_id, self.waiting)
-        sealed = self._store.seal(self._lease, turn)
+        sealed = self._store.seal(self._lease, turn, settles)
         if self._lost:
             return sealed
         self._waiting.push(sealed)
@@ -198,6 +202,35 @@ class Recorder:
             )
             self._begin()
         return True
+
+    def renumber(self, known: Container[str]) -> tuple[SealedTurn, ...]:
+        """Number and seal anew what waits, after the lease was granted at last.
+
+        Nothing was written before: see ``session_store.detached``.
+
+        Args:
+            known: ids of turns that the store has; what waits under one of them is dropped.
+
+        Returns:
+            What waits now.
+        """
+        waiting, self._waiting = self._waiting, _Queue()
+        self._saved_seq = self._lease.saved_seq
+        asking, self._asking = self._asking, {}
+        for old in waiting.turns:
+            if old.turn is None or old.turn.id in known:
+                seq = self._lease.last_seq
+            else:
+                new = self._store.seal(self._lease, old.turn)
+                self._waiting.push(new)
+                seq = new.seq
+            if old.seq in asking:
+                self._asking.setdefault(seq, []).extend(asking.pop(old.seq))
+        if self._waiting.turns:
+            self._begin()
+        else:
+            self._answer_all(is_saved=True)
+        return tuple(self._waiting.turns)
 
     async def aclose(self) -> None:
         """Stop writing. What still waits is ``unsaved``: ``flush`` first."""

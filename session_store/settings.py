@@ -76,6 +76,8 @@ class StoreSettings(BaseSettings):
     lease_renew_s: float = Field(default=DEFAULT_LEASE.total_seconds() / 3, gt=0)
     agent_expected_s: float = Field(default=10.0, gt=0)
     """How long a dispatched agent may take to come before another one is dispatched."""
+    takeovers_per_s: float = Field(default=10.0, gt=0)
+    """How many agents one worker sends each second in the place of lost ones; the others wait."""
     resume_window_first_s: float = Field(default=DEFAULT_RESUME_WINDOWS[0].total_seconds(), gt=0)
     """Resume window in seconds of a participant who never came back yet."""
     resume_window_early_s: float = Field(default=DEFAULT_RESUME_WINDOWS[1].total_seconds(), gt=0)

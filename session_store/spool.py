@@ -7,7 +7,12 @@ knows what it has already.
 A file is one line of JSON behind one that names the format; bytes are in base64::
 
     rejoin-spool 1 <SHA-256 of the line that follows, in hex>
-    {"lease": {...}, "turns": [[seq, tag before, sealed], ...], "content": [version, sealed]}
+    {"lease": {...}, "turns": [[seq, tag before, sealed], ...], "content": [version, sealed],
+     "settles": {role: number of the newest draft that these turns replace}}
+
+Version 2 holds a conversation that never reached the store (``session_store.detached``)::
+
+    {"beginning": {...}, "turns": [sealed, ...], "content": sealed}
 """
 
 from __future__ import annotations
@@ -28,6 +33,8 @@ import orjson
 
 from session_store.backends.base import LeaseRef
 from session_store.content_writer import SealedContent
+from session_store.crypto import WrappedKey
+from session_store.detached import Beginning, LeftBegun, bring_in
 from session_store.errors import (
     InvalidValue,
     SequenceGap,
@@ -37,11 +44,11 @@ from session_store.errors import (
     WriteConflict,
 )
 from session_store.recorder import batches
-from session_store.store import Replayed, SealedTurn
+from session_store.store import Replayed, SealedTurn, settled_by
 from session_store.tasks import reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from io import BufferedReader
     from pathlib import Path
 
@@ -50,10 +57,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 VERSION: Final = 1
+VERSION_BEGUN: Final = 2
+"""Of conversations that never reached the store."""
 REPLAY_EVERY_S: Final = 2.0
 """An empty folder costs one look at it, and no call to the store."""
 
 _FIRST_LINE: Final = re.compile(rb"rejoin-spool ([0-9]{1,9}) ([0-9a-f]{64})\n")
+_BEGINNING: Final = ("participant", "session_id", "exact", "begun_ms")
 _LEFT: Final = "*.spool"
 _UNFINISHED: Final = ".*.spool.tmp"
 
@@ -91,6 +101,8 @@ class Left:
     lease: LeaseRef
     turns: tuple[SealedTurn, ...]
     content: SealedContent | None
+    settles: Mapping[str, int]
+    """By role, the number of the newest draft that these turns replace."""
 
 
 class _Damaged(Exception):
@@ -118,16 +130,26 @@ class Spool:
         Raises:
             OSError: the disk is full, say. Nothing is left behind.
         """
-        if not turns and content is None:
-            return
+        if turns or content is not None:
+            first_seq = turns[0].seq if turns else 0
+            # Files of a lease sort by their turns.
+            name = f"{lease.session_id}-{lease.fence}-{first_seq:010d}"
+            self._write(name, _packed(Left(lease, tuple(turns), content, settled_by(turns))))
+
+    def write_begun(self, left: LeftBegun) -> None:
+        """Leave a conversation that never reached the store. Raises as ``write``."""
+        if left.turns or left.content is not None:
+            beginning = left.beginning
+            self._write(f"{beginning.session_id}-{beginning.begun_ms}", _packed_begun(left))
+
+    def _write(self, name: str, data: bytes) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        first_seq = turns[0].seq if turns else 0
-        # Files of a lease sort by their turns. A name is used once: nothing is ever replaced.
-        name = f"{lease.session_id}-{lease.fence}-{first_seq:010d}-{secrets.token_hex(4)}.spool"
+        # A name is used once: nothing is ever replaced.
+        name = f"{name}-{secrets.token_hex(4)}.spool"
         unfinished = self._folder / f".{name}.tmp"
         try:
             with _create(unfinished) as fd:
-                _write_all(fd, _packed(Left(lease, tuple(turns), content)))
+                _write_all(fd, data)
                 os.fsync(fd)
                 unfinished.rename(self._folder / name)
         except BaseException:
@@ -215,10 +237,15 @@ async def keep_replaying(
         await asyncio.sleep(every_s)
 
 
-async def _replay(store: SessionStore, left: Left) -> SpoolReport:
+async def _replay(store: SessionStore, left: Left | LeftBegun) -> SpoolReport:
+    if isinstance(left, LeftBegun):
+        count = len(left.turns)
+        if await bring_in(store, left) is Replayed.ERASED:
+            return SpoolReport(erased=count)
+        return SpoolReport(late=count, contents=int(left.content is not None))
     counts = dict.fromkeys(Replayed, 0)
     for batch in batches(left.turns):
-        counts[await store.replay(left.lease, batch)] += len(batch)
+        counts[await store.replay(left.lease, batch, settles=left.settles)] += len(batch)
     report = SpoolReport(
         appended=counts[Replayed.APPENDED],
         late=counts[Replayed.LATE],
@@ -301,13 +328,34 @@ def _packed(left: Left) -> bytes:
                 [turn.seq, _text(turn.tag_before), _text(turn.sealed)] for turn in left.turns
             ],
             "content": content and [content.version, _text(content.sealed)],
+            "settles": left.settles,
         }
     )
-    return f"rejoin-spool {VERSION} {hashlib.sha256(line).hexdigest()}\n".encode() + line
+    return _labelled(VERSION, line)
 
 
-def _unpacked(data: bytes) -> Left:
-    """Read what ``_packed`` wrote.
+def _packed_begun(left: LeftBegun) -> bytes:
+    beginning = left.beginning
+    wrapped = beginning.wrapped
+    line = orjson.dumps(
+        {
+            "beginning": {
+                **{name: getattr(beginning, name) for name in _BEGINNING},
+                "wrapped": [wrapped.data_key_id, wrapped.kek_id, _text(wrapped.wrapped)],
+            },
+            "turns": [_text(sealed) for sealed in left.turns],
+            "content": left.content and _text(left.content),
+        }
+    )
+    return _labelled(VERSION_BEGUN, line)
+
+
+def _labelled(version: int, line: bytes) -> bytes:
+    return f"rejoin-spool {version} {hashlib.sha256(line).hexdigest()}\n".encode() + line
+
+
+def _unpacked(data: bytes) -> Left | LeftBegun:
+    """Read what ``_packed`` or ``_packed_begun`` wrote.
 
     Raises:
         _Damaged, _Newer: it is something else.
@@ -315,24 +363,41 @@ def _unpacked(data: bytes) -> Left:
     first = _FIRST_LINE.match(data)
     if first is None:
         raise _Damaged
-    if int(first[1]) != VERSION:
+    version = int(first[1])
+    if version not in {VERSION, VERSION_BEGUN}:
         raise _Newer
     line = data[first.end() :]
     if hashlib.sha256(line).hexdigest().encode() != first[2]:
         raise _Damaged
     try:
         held = orjson.loads(line)
-        content = held["content"]
-        return Left(
-            LeaseRef(**held["lease"]),
-            tuple(
-                SealedTurn(int(seq), _bytes(tag_before), _bytes(sealed), None)
-                for seq, tag_before, sealed in held["turns"]
-            ),
-            content and SealedContent(int(content[0]), _bytes(content[1])),
-        )
+        return _left_begun(held) if version == VERSION_BEGUN else _left(held)
     except (ValueError, TypeError, KeyError, IndexError):
         raise _Damaged from None
+
+
+def _left(held: dict[str, Any]) -> Left:
+    content = held["content"]
+    return Left(
+        LeaseRef(**held["lease"]),
+        tuple(
+            SealedTurn(int(seq), _bytes(tag_before), _bytes(sealed))
+            for seq, tag_before, sealed in held["turns"]
+        ),
+        content and SealedContent(int(content[0]), _bytes(content[1])),
+        # Earlier versions of this library wrote none.
+        {role: int(number) for role, number in held.get("settles", {}).items()},
+    )
+
+
+def _left_begun(held: dict[str, Any]) -> LeftBegun:
+    beginning, content = held["beginning"], held["content"]
+    data_key_id, kek_id, wrapped = beginning.pop("wrapped")
+    return LeftBegun(
+        Beginning(**beginning, wrapped=WrappedKey(data_key_id, kek_id, _bytes(wrapped))),
+        tuple(map(_bytes, held["turns"])),
+        content and _bytes(content),
+    )
 
 
 def _text(data: bytes) -> str:

@@ -9,11 +9,12 @@ import logging
 import secrets
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from session_store.backends.base import (
+    DRAFT_ROLES,
     AgentPresence,
     Candidate,
     JoinAttempt,
@@ -21,6 +22,7 @@ from session_store.backends.base import (
     LateTurn,
     LeaseRef,
     OpenMode,
+    SealedDraft,
     StoredSession,
 )
 from session_store.backends.choice import backend_of
@@ -28,6 +30,7 @@ from session_store.crypto import NO_TAG, Keyring, tag_of
 from session_store.errors import (
     InvalidValue,
     LeaseLost,
+    NotGranted,
     SealBroken,
     SequenceGap,
     SessionGone,
@@ -39,21 +42,30 @@ from session_store.errors import (
 from session_store.event_stream import read_events
 from session_store.events import Event, EventType
 from session_store.models import MAX_TURN_BYTES, SessionContent, Witness
-from session_store.reading import check_witness, content_of, session_of, time_of, turns_of
+from session_store.reading import (
+    check_witness,
+    content_of,
+    drafts_of,
+    session_of,
+    time_of,
+    turns_of,
+)
 from session_store.schema import write_content
 from session_store.seal_audit import SealFailure
 from session_store.turn_codec import encode_turn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from session_store.backends.base import Backend, Erased, Found
     from session_store.crypto import DataKey, WrappedKey
     from session_store.events import EventHook, EventsMissed
-    from session_store.models import RecordedTurn, Session, Turn
+    from session_store.models import Draft, RecordedTurn, Session, Turn
     from session_store.seal_audit import SealHook
     from session_store.settings import StoreSettings
+
+    _Read = tuple[Session, tuple[RecordedTurn, ...], tuple[Draft, ...]]
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +84,8 @@ class Loaded:
 
     session: Session = field(repr=False)
     turns: tuple[RecordedTurn, ...] = field(repr=False)
+    drafts: tuple[Draft, ...] = field(default=(), repr=False, kw_only=True)
+    """What was being said and is no turn yet, at most one of each role, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +113,10 @@ class Lease:
     version: int
     """Version of ``content``."""
     content: SessionContent = field(repr=False)
+    granted: bool = True
+    """False while the store is away since before the join: see ``session_store.detached``."""
+    draft_number: int = 0
+    """Number of the newest draft that was sealed under this lease or before it."""
 
     @property
     def participant(self) -> str:
@@ -112,8 +130,23 @@ class Lease:
 
     @property
     def fencing_token(self) -> int:
-        """Strictly increasing from holder to holder."""
+        """Strictly increasing from holder to holder; 0 before it is granted."""
         return int(self.ref.fence)
+
+    def shown(self) -> LeaseRef:
+        """Return what a write must show.
+
+        Raises:
+            NotGranted: there is nothing to show yet.
+        """
+        if not self.granted:
+            raise NotGranted(self.session_id)
+        return self.ref
+
+    def adopt(self, granted: Lease) -> None:
+        """Become the lease that was granted at last, for all who hold this one."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(granted, each.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +175,8 @@ class SealedTurn:
     sealed: bytes
     turn: Turn | None = field(default=None, repr=False)
     """``None`` for one that another process has sealed."""
+    settles: int = 0
+    """Number of the newest draft of this turn, which goes when it is written; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,22 +295,35 @@ class SessionStore:
         """
         return await self._open(participant, session_id, OpenMode.RESUME, expect_agent=expect_agent)
 
-    async def open_new(self, participant: str, *, expect_agent: bool = False) -> Opened:
+    async def open_new(
+        self, participant: str, *, expect_agent: bool = False, session_id: str | None = None
+    ) -> Opened:
         """Begin another session; the one before stays, and ends by its own time.
 
-        Also the way on for somebody whose newest session has a broken seal. ``expect_agent`` as
-        in ``open``.
+        Also the way on for somebody whose newest session has a broken seal.
+
+        Args:
+            participant: the pseudonym.
+            expect_agent: as in ``open``.
+            session_id: the id that it is to have, made by ``Keyring.new_session_id`` for this
+                participant while the store was away, say. A session that has it already is found.
 
         Raises:
+            InvalidValue: the id was not made for this participant.
             SealBroken, UnknownKey: the participant's data key does not open; nothing was begun.
         """
+        offered = _session_id(session_id)
+        if offered is not None and not self.keyring.owns(participant, offered):
+            raise InvalidValue("a session id is made by Keyring.new_session_id, per participant")
         with self._noting_broken(participant, None):
             known = await self.backend.participant(participant)
             if known is not None:
                 # If nothing can be sealed for this participant, nothing is begun either: each try
                 # would leave an empty session, and push out one that is kept.
                 self._data_key(participant, known.wrapped)
-        return await self._open(participant, None, OpenMode.NEW, expect_agent=expect_agent)
+        return await self._open(
+            participant, None, OpenMode.NEW, expect_agent=expect_agent, offered=offered
+        )
 
     async def switch(
         self, participant: str, session_id: str, *, expect_agent: bool = False
@@ -326,7 +374,7 @@ class SessionStore:
         ref = LeaseRef(participant, stored.id, stored.owner, stored.fence, data_key_id)
         try:
             with self._noting_broken(participant, stored.id):
-                session, turns = self._read_found(participant, found)
+                session, turns, drafts = self._read_found(participant, found)
         except Exception:
             with suppress(SessionStoreError):
                 await self.backend.release(ref)
@@ -341,8 +389,9 @@ class SessionStore:
             saved_tag=tag,
             version=stored.version,
             content=session.content,
+            draft_number=stored.draft_number,
         )
-        return Joined(session, turns, outcome, lease)
+        return Joined(session, turns, outcome, lease, drafts=drafts)
 
     async def arrive(self, lease: Lease, *, load_id: str = "", attempt: str = "") -> Arrival:
         """Note that the participant came while the job lives.
@@ -351,37 +400,31 @@ class SessionStore:
         is a connection that was restored. ``attempt`` as in ``join``.
         """
         arrived = await self.backend.arrive(
-            lease.ref, attempt or secrets.token_hex(8), self._load_name(load_id)
+            lease.shown(), attempt or secrets.token_hex(8), self._load_name(load_id)
         )
         self.tell(arrived.events)
         return Arrival(arrived.counted, arrived.reconnect_count)
 
     async def leave(self, lease: Lease) -> datetime:
         """Begin the resume window; answer when it ends. Leaving twice is a no-op."""
-        left = await self.backend.leave(lease.ref)
+        left = await self.backend.leave(lease.shown())
         self.tell(left.events)
         return time_of(left.window_until)
 
-    def seal(self, lease: Lease, turn: Turn) -> SealedTurn:
+    def seal(self, lease: Lease, turn: Turn, settles: int = 0) -> SealedTurn:
         """Give a turn its number and seal it, chained to the one before. Writes nothing.
+
+        ``settles`` is the number of the newest draft of what was said; 0 for none. The draft of
+        the turn's role goes with the append of the turn, unless it is a newer one.
 
         Raises:
             InvalidValue: the turn is larger than 256 KiB, or not Unicode.
         """
-        try:
-            plain = encode_turn(turn)
-        except ValueError:
-            raise InvalidValue(
-                f"turn {turn.id} is not valid: its words must be Unicode, its details JSON"
-            ) from None
-        if len(plain) > MAX_TURN_BYTES:
-            raise InvalidValue(
-                f"turn {turn.id} has {len(plain)} bytes; at most {MAX_TURN_BYTES} are kept"
-            )
+        plain = _plain(turn)
         seq, tag_before = lease.last_seq + 1, lease.last_tag
         sealed = lease.data_key.seal_turn(lease.session_id, seq, tag_before, plain)
         lease.last_seq, lease.last_tag = seq, tag_of(sealed)
-        return SealedTurn(seq, tag_before, sealed, turn)
+        return SealedTurn(seq, tag_before, sealed, turn, settles)
 
     async def append(self, lease: Lease, turns: Sequence[SealedTurn]) -> int:
         """Append sealed turns, in order; answer the newest seq that the store has.
@@ -394,15 +437,45 @@ class SessionStore:
         """
         if not turns:
             return lease.last_seq
-        sealed = [turn.sealed for turn in turns]
-        newest = await self.backend.append(lease.ref, turns[0].seq, turns[0].tag_before, sealed)
-        last = turns[-1]
+        first, last = turns[0], turns[-1]
+        newest = await self.backend.append(
+            lease.shown(),
+            first.seq,
+            first.tag_before,
+            [turn.sealed for turn in turns],
+            settled_by(turns),
+        )
         if last.seq > lease.saved_seq:
             new = last.seq - lease.saved_seq
             lease.saved_seq, lease.saved_tag = last.seq, tag_of(last.sealed)
             if self._hooks:
                 self.tell([_appended(lease, new)])
         return newest
+
+    def seal_draft(self, lease: Lease, turn: Turn) -> SealedDraft:
+        """Number and seal what is being said, as far as it is said. Writes nothing.
+
+        Raises:
+            InvalidValue: the turn is nobody's, larger than 256 KiB, or not Unicode.
+            NotGranted: the store is away since before the join; there are no drafts then.
+        """
+        if turn.role not in DRAFT_ROLES:
+            raise InvalidValue(f"a draft is of one of these roles: {', '.join(DRAFT_ROLES)}")
+        plain, ref = _plain(turn), lease.shown()
+        lease.draft_number += 1
+        number = lease.draft_number
+        sealed = lease.data_key.seal_draft(ref.session_id, turn.role, number, plain)
+        return SealedDraft(turn.role, number, sealed)
+
+    async def keep_draft(self, lease: Lease, sealed: SealedDraft) -> None:
+        """Keep a draft instead of the one before of its role, so that a successor knows it.
+
+        A no-op where a newer one is kept, or a turn has settled it. May be repeated.
+
+        Raises:
+            LeaseLost, SessionGone: give up; nothing was written.
+        """
+        await self.backend.draft(lease.shown(), sealed)
 
     async def update(
         self, lease: Lease, change: Callable[[SessionContent], SessionContent]
@@ -424,7 +497,7 @@ class SessionStore:
             sealed = lease.data_key.seal_content(lease.session_id, seen + 1, write_content(content))
             try:
                 lease.version = await self.backend.update(
-                    lease.ref, seen, sealed, witness_seq=witness.seq
+                    lease.shown(), seen, sealed, witness_seq=witness.seq
                 )
             except WriteConflict:
                 await self._reload_content(lease)
@@ -435,11 +508,11 @@ class SessionStore:
 
     async def renew(self, lease: Lease | LeaseRef) -> None:
         """Extend the lease; also one that ran out, as long as nobody took it."""
-        await self.backend.renew(lease.ref if isinstance(lease, Lease) else lease)
+        await self.backend.renew(lease.shown() if isinstance(lease, Lease) else lease)
 
     async def release(self, lease: Lease) -> None:
         """Give the lease back, so that a successor need not wait for its end."""
-        await self.backend.release(lease.ref)
+        await self.backend.release(lease.shown())
 
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool = True
@@ -448,9 +521,60 @@ class SessionStore:
         wanted = _session_id(session_id) or ""
         return await self.backend.expect_agent(participant, wanted, claim=claim)
 
-    async def give_back_claim(self, participant: str, session_id: str) -> None:
-        """Say that no agent was dispatched after all: the next one to ask may do it."""
-        await self.backend.give_back_claim(participant, _session_id(session_id) or "")
+    def owner_of(self, worker_id: str, job_id: str) -> str:
+        """Return the ``attempt`` under which a job joins, so that its worker can name it too."""
+        return self.keyring.owner_of(worker_id, job_id)
+
+    async def claim_orphan(
+        self,
+        participant: str,
+        session_id: str,
+        *,
+        owner: str | None = None,
+        absent: bool = False,
+        attempt: str | None = None,
+    ) -> AgentPresence:
+        """Claim the right to dispatch a successor for a job that is gone.
+
+        Args:
+            participant: the pseudonym.
+            session_id: which one may lack its agent.
+            owner: see ``owner_of``: this job is known to be dead, so its lease is broken even if
+                it still runs. Without it, only a lease that has run out is.
+            absent: nobody is there who would need one, so none is to be dispatched: the
+                participant counts as having left when it was last seen.
+            attempt: the same value again repeats the answer of a claim whose answer was lost.
+
+        Returns:
+            ``WANTED`` (this caller, and no other, dispatches; the job before writes nothing any
+            more), ``PRESENT`` (somebody holds the lease), ``EXPECTED`` (somebody else dispatched
+            a moment ago), ``GAVE_UP`` (too many died in a row), ``ENDED`` or ``GONE``; with
+            ``absent`` also ``ABSENT``, and ``WANTED`` only where somebody was let in a moment ago.
+        """
+        presence, events = await self.backend.claim_orphan(
+            participant,
+            _session_id(session_id) or "",
+            owner=owner or "",
+            attempt=attempt or secrets.token_hex(8),
+            absent=absent,
+        )
+        self.tell(events)
+        return presence
+
+    async def give_back_claim(
+        self, participant: str, session_id: str, *, absent: bool = False
+    ) -> None:
+        """Say that no agent was dispatched after all: the next one to ask may do it.
+
+        Args:
+            participant: the pseudonym.
+            session_id: whose agent.
+            absent: none is needed, since nobody is there. The participant counts as having left
+                when it was last seen, unless a job holds the lease, or somebody was let in a
+                moment ago.
+        """
+        wanted = _session_id(session_id) or ""
+        self.tell(await self.backend.give_back_claim(participant, wanted, absent=absent))
 
     async def load(
         self, participant: str, session_id: str, *, last: int | None = None
@@ -470,7 +594,10 @@ class SessionStore:
             raise InvalidValue("a number of turns is 0 or more")
         with self._noting_broken(participant, session_id):
             stored = await self.backend.load(participant, wanted, last=last)
-            return None if stored is None else Loaded(*self._read(participant, stored))
+            if stored is None:
+                return None
+            session, turns, drafts = self._read(participant, stored)
+            return Loaded(session, turns, drafts=drafts)
 
     async def sessions(self, participant: str, *, offset: int = 0, limit: int = 20) -> SessionPage:
         """List a participant's sessions, newest first, without their turns.
@@ -495,6 +622,26 @@ class SessionStore:
         """
         if title is not None and len(title) > MAX_TITLE_CHARS:
             raise InvalidValue(f"a title has at most {MAX_TITLE_CHARS} characters")
+        return await self.edit(
+            participant, session_id, lambda content: content.model_copy(update={"title": title})
+        )
+
+    async def edit(
+        self,
+        participant: str,
+        session_id: str,
+        change: Callable[[SessionContent], SessionContent],
+    ) -> SessionContent:
+        """Change the content without the lease; a holder's next write keeps the change.
+
+        ``change`` may be called again, on newer content, where another write came between.
+
+        Raises:
+            SessionGone: there is none.
+            InvalidValue: the content is not valid Unicode, or too large; nothing was written.
+            SealBroken, UnknownKey: the content cannot be opened, so it is not replaced either.
+            WriteConflict: other writes still came between after five tries.
+        """
         version = 0
         for _ in range(MAX_UPDATE_TRIES):
             with self._noting_broken(participant, session_id):
@@ -508,7 +655,7 @@ class SessionStore:
                 check_witness(before.witness, stored)
             tag = tag_of(stored.turns[-1]) if stored.turns else NO_TAG
             witness = Witness(seq=stored.seq, tag=tag.hex())
-            content = before.model_copy(update={"title": title, "witness": witness})
+            content = change(before).model_copy(update={"witness": witness})
             sealed = key.seal_content(session_id, stored.version + 1, write_content(content))
             try:
                 await self.backend.edit(
@@ -523,6 +670,36 @@ class SessionStore:
                 continue
             return content
         raise WriteConflict(session_id, version)
+
+    async def bring_in(
+        self, participant: str, session_id: str, epoch: int, turns: Sequence[Turn]
+    ) -> None:
+        """Keep turns that were said under no lease: they lie beside the record, by their time.
+
+        May be repeated; no turn is kept twice.
+
+        Args:
+            participant: the pseudonym.
+            session_id: which session.
+            epoch: when that conversation began, in Unix milliseconds: names it among those of
+                the session, in the place of a fencing token.
+            turns: all of it, in order.
+
+        Raises:
+            SessionGone: there is none.
+        """
+        with self._noting_broken(participant, session_id):
+            stored = await self.backend.load(participant, _session_id(session_id) or "", last=0)
+            if stored is None:
+                raise SessionGone(session_id)
+            key = self._data_key(participant, stored.wrapped)
+        late, tag = [], NO_TAG
+        for seq, turn in enumerate(turns, 1):
+            sealed = key.seal_turn(session_id, seq, tag, _plain(turn))
+            late.append(LateTurn(epoch, seq, tag, sealed))
+            tag = tag_of(sealed)
+        ref = LeaseRef(participant, session_id, "", "", stored.wrapped.data_key_id)
+        await self.backend.append_late(ref, late)
 
     async def close(self, participant: str, session_id: str) -> bool:
         """End a session now; a job that holds it loses its lease. It stays for its retention.
@@ -557,7 +734,12 @@ class SessionStore:
         self.tell(erased.events)
         return erased
 
-    async def replay(self, lease: LeaseRef, turns: Sequence[SealedTurn]) -> Replayed:
+    async def replay(
+        self,
+        lease: LeaseRef,
+        turns: Sequence[SealedTurn],
+        settles: Mapping[str, int] | None = None,
+    ) -> Replayed:
         """Write what a dead job left: under its lease if nobody took it, else as late turns.
 
         May be repeated; no turn is kept twice.
@@ -565,12 +747,16 @@ class SessionStore:
         Args:
             lease: the dead job's.
             turns: those that it had not seen acknowledged, in order, without gaps.
+            settles: by role, the newest draft whose words are in these turns, where they do not
+                say so themselves.
         """
         if not turns:
             return Replayed.APPENDED
         sealed = [turn.sealed for turn in turns]
         try:
-            await self.backend.append(lease, turns[0].seq, turns[0].tag_before, sealed)
+            await self.backend.append(
+                lease, turns[0].seq, turns[0].tag_before, sealed, settles or settled_by(turns)
+            )
         except SessionGone:
             return Replayed.ERASED
         except (LeaseLost, WriteConflict, SequenceGap):
@@ -585,22 +771,29 @@ class SessionStore:
         return Replayed.APPENDED
 
     async def _open(
-        self, participant: str, session_id: str | None, mode: OpenMode, *, expect_agent: bool
+        self,
+        participant: str,
+        session_id: str | None,
+        mode: OpenMode,
+        *,
+        expect_agent: bool,
+        offered: str | None = None,
     ) -> Opened:
         with self._noting_broken(participant, session_id):
             found, agent = await self.backend.open(
                 participant,
                 _session_id(session_id),
-                self._candidate(participant),
+                self._candidate(participant, offered),
                 mode=mode,
                 expect_agent=expect_agent,
             )
-            session, turns = self._read_found(participant, found)
-        return Opened(session, turns, resumed=not found.created, agent=agent)
+            session, turns, drafts = self._read_found(participant, found)
+        return Opened(session, turns, resumed=not found.created, agent=agent, drafts=drafts)
 
-    def _candidate(self, participant: str) -> Candidate:
+    def _candidate(self, participant: str, session_id: str | None = None) -> Candidate:
         return Candidate(
-            self.keyring.new_session_id(participant), self.keyring.new_data_key(participant)
+            session_id or self.keyring.new_session_id(participant),
+            self.keyring.new_data_key(participant),
         )
 
     def _load_name(self, load_id: str) -> str:
@@ -619,29 +812,25 @@ class SessionStore:
             self._data_keys[name] = key
         return key
 
-    def _read_found(
-        self, participant: str, found: Found
-    ) -> tuple[Session, tuple[RecordedTurn, ...]]:
+    def _read_found(self, participant: str, found: Found) -> _Read:
         """Read the answer of ``open`` or ``join``; what it made happen has happened in any case."""
         self.tell(found.events)
         return self._read(participant, found.session)
 
-    def _read(
-        self, participant: str, stored: StoredSession
-    ) -> tuple[Session, tuple[RecordedTurn, ...]]:
+    def _read(self, participant: str, stored: StoredSession) -> _Read:
         key = self._data_key(participant, stored.wrapped)
         self._check_id(participant, stored)
         content = content_of(key, stored)
         turns = turns_of(key, stored)
         check_witness(content.witness, stored)
-        return session_of(participant, stored, content), turns
+        return session_of(participant, stored, content), turns, drafts_of(key, stored)
 
     def _check_id(self, participant: str, stored: StoredSession) -> None:
         """Refuse a session that holds nothing sealed, under an id that was made for another.
 
         What is sealed proves the id by itself.
         """
-        proven = stored.content is not None or stored.turns or stored.late
+        proven = stored.content is not None or stored.turns or stored.late or stored.drafts
         if not proven and not self.keyring.owns(participant, stored.id):
             raise SealBroken("the id", stored.id)
 
@@ -681,6 +870,34 @@ def _session_id(value: str | None) -> str | None:
     if value is None or (len(value) == _ID_CHARS and value.isascii() and value.isalnum()):
         return value
     raise InvalidValue("a session id has 26 letters and digits")
+
+
+def settled_by(turns: Sequence[SealedTurn]) -> dict[str, int]:
+    """Return the number of the newest draft that these turns settle, by role."""
+    settled: dict[str, int] = {}
+    for each in turns:
+        if each.settles and each.turn is not None and each.turn.role in DRAFT_ROLES:
+            settled[each.turn.role] = max(each.settles, settled.get(each.turn.role, 0))
+    return settled
+
+
+def _plain(turn: Turn) -> bytes:
+    """Encode a turn to be sealed.
+
+    Raises:
+        InvalidValue: it is larger than 256 KiB, or not Unicode.
+    """
+    try:
+        plain = encode_turn(turn)
+    except ValueError:
+        raise InvalidValue(
+            f"turn {turn.id} is not valid: its words must be Unicode, its details JSON"
+        ) from None
+    if len(plain) > MAX_TURN_BYTES:
+        raise InvalidValue(
+            f"turn {turn.id} has {len(plain)} bytes; at most {MAX_TURN_BYTES} are kept"
+        )
+    return plain
 
 
 def _appended(lease: Lease, turns: int) -> Event:

@@ -53,14 +53,14 @@ class SweepReport:
     erased: int = 0
     """Sessions whose retention had passed."""
     orphaned: int = 0
-    """Leases that ran out without having been given back."""
+    """Sessions that may lack their agent; each comes again until somebody sees to it."""
     failed: int = 0
     """Sessions that could not be looked at; they stay due."""
 
     @property
     def changed(self) -> int:
         """How many sessions this sweep has changed."""
-        return self.ended + self.erased + self.orphaned
+        return self.ended + self.erased
 
 
 class Sweeper:
@@ -71,7 +71,8 @@ class Sweeper:
         me: a name that no other sweeper has; random by default.
         every_s: how often this sweeper looks at its own shards.
         all_every_s: how often it looks at all shards.
-        on_orphan: hears of each lease that was lost; must neither block nor raise.
+        on_orphan: hears of each session that may lack its agent, again after each length of a
+            lease; must neither block nor raise. ``SessionStore.claim_orphan`` decides who acts.
     """
 
     def __init__(

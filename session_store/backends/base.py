@@ -28,7 +28,9 @@ class AgentPresence(StrEnum):
     WANTED = "WANTED"
     """Nobody did; this caller, and no other, is to dispatch one."""
     ABSENT = "ABSENT"
-    """Nobody did, and the caller did not ask to."""
+    """Nobody did, and the caller did not ask to; or nobody is there who would need one."""
+    GAVE_UP = "GAVE_UP"
+    """Its agents died again and again; none is dispatched for a while."""
     ENDED = "ENDED"
     GONE = "GONE"
 
@@ -85,6 +87,19 @@ class LateTurn(NamedTuple):
     sealed: bytes
 
 
+class SealedDraft(NamedTuple):
+    """What is being said and is no turn yet."""
+
+    role: str
+    """One of ``DRAFT_ROLES``; each has one slot."""
+    number: int
+    """Counts the drafts of the session, over leases too."""
+    sealed: bytes
+
+
+DRAFT_ROLES = ("user", "assistant")
+
+
 STATES = frozenset({"new", "live", "away", "ended"})
 
 
@@ -117,6 +132,10 @@ class StoredSession:
     """Oldest first; the last one has number ``seq``."""
     late: Sequence[LateTurn] = ()
     """Turns that came in after a takeover; at most as many as ``turns`` may be."""
+    drafts: Sequence[SealedDraft] = ()
+    """What was being said and is no turn yet, at most one of each role, by number."""
+    draft_number: int = 0
+    """The highest number of a draft that is kept, or was settled by a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +229,9 @@ class SettleOutcome(StrEnum):
     LATER = "LATER"
     """Nothing is due yet; its deadline was put back."""
     ORPHANED = "ORPHANED"
-    """Its lease ran out without having been given back, and nobody took it. Told once per lease."""
+    """It may lack its agent: its participant is there, or was let in, and nobody holds the lease
+    (or the agent that was dispatched did not come in time). Told again after each length of a
+    lease, to whoever looks, until somebody acts: ``claim_orphan`` decides who does."""
     ENDED = "ENDED"
     """Its resume window has passed: it has ended now."""
     ERASED = "ERASED"
@@ -323,14 +344,29 @@ class Backend(Protocol):
         ...
 
     async def append(
-        self, lease: LeaseRef, first_seq: int, tag_before: bytes, sealed: Sequence[bytes]
+        self,
+        lease: LeaseRef,
+        first_seq: int,
+        tag_before: bytes,
+        sealed: Sequence[bytes],
+        settles: Mapping[str, int] | None = None,
     ) -> int:
         """Append turns; answer the newest seq. Turns that are there already are no error.
+
+        ``settles`` names, by role, the newest draft whose words are in these turns: it goes, and
+        older ones that are on their way are not kept any more.
 
         Raises:
             SequenceGap: turns before ``first_seq`` are missing.
             WriteConflict: the store holds other turns than the caller believes.
             NotReplicated: they are written, but too few replicas have said so.
+        """
+        ...
+
+    async def draft(self, lease: LeaseRef, draft: SealedDraft) -> None:
+        """Keep what is being said, instead of what was kept for this role.
+
+        A no-op where its number is not above that of the role's draft, kept or settled.
         """
         ...
 
@@ -371,17 +407,46 @@ class Backend(Protocol):
         ...
 
     async def release(self, lease: LeaseRef) -> None:
-        """Give the lease back."""
+        """Give the lease back. If the participant is there, the sweeper looks at it now."""
         ...
 
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool
     ) -> AgentPresence:
-        """Tell whether an agent is there, and claim the dispatch if not."""
+        """Tell whether an agent is there, and claim the dispatch if not.
+
+        A lease that ran out counts for one more of its length: its holder may only have missed a
+        renewal. It stays good until a successor takes it.
+        """
         ...
 
-    async def give_back_claim(self, participant: str, session_id: str) -> None:
-        """Let the next one who asks dispatch an agent."""
+    async def claim_orphan(
+        self, participant: str, session_id: str, *, owner: str, attempt: str, absent: bool = False
+    ) -> tuple[AgentPresence, Sequence[Event]]:
+        """Claim the right to dispatch a successor; the same attempt again repeats the answer.
+
+        A lease that ran out is broken, without grace, and one of ``owner`` (a job that is known to
+        be dead; empty for none) even if it still runs: who held it writes nothing any more, and
+        ``lease_lost`` is told. Deaths are counted: see ``keys.MAX_DEATHS``. Answers ``WANTED`` (to
+        one caller), ``GAVE_UP`` (which breaks the lease too), or, having changed nothing,
+        ``PRESENT``, ``EXPECTED``, ``ENDED`` or ``GONE``.
+
+        ``absent``: nobody is there who would need an agent. Then the answer is ``ABSENT`` instead
+        of ``WANTED`` or ``GAVE_UP``, as after ``give_back_claim``, and no death is counted; not
+        where somebody was let in a moment ago.
+        """
+        ...
+
+    async def give_back_claim(
+        self, participant: str, session_id: str, *, absent: bool = False
+    ) -> Sequence[Event]:
+        """Let the next one who asks dispatch an agent.
+
+        ``absent``: nobody is there who would need one. The session is away then, from when it was
+        last seen, and is looked at again when its window ends; not where its lease is live, or
+        where somebody was let in a moment ago (``open`` with ``expect_agent``, no longer ago than
+        an agent may take to come), and may not have come to the room yet.
+        """
         ...
 
     async def load(

@@ -36,13 +36,14 @@ from session_store.events import EventType
 from session_store.keys import ParticipantKeys, shard_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from session_store.backends.base import (
         Candidate,
         JoinAttempt,
         LateTurn,
         LeaseRef,
+        SealedDraft,
         StoredSession,
     )
     from session_store.backends.memory_operation import Operation
@@ -70,7 +71,11 @@ class MemoryBackend(PeopleInMemory):
             window_until = op.now + self._rules.window_ms(record.reconnect_count)
             record.window_until = max(record.window_until, window_until)
             op.look_by(record, window_until)
+        if expect_agent and record.state != "ended":
+            record.let_in = op.now
         agent = op.claim_dispatch(record, claim=expect_agent)
+        if expect_agent and agent is AgentPresence.PRESENT:
+            op.look_by(record, max(record.lease_until, op.now))  # Its job may be dead already.
         return self._found(op, record, created=created), agent
 
     async def join(
@@ -96,7 +101,7 @@ class MemoryBackend(PeopleInMemory):
             record.state = "live"
             op.see(record)
             record.arrival = attempt
-            record.agent_by = 0
+            record.agent_by = record.let_in = 0
             record.load = load or record.load
             op.look_by(record, max(record.lease_until, op.now))
         op.touch(record)
@@ -107,17 +112,20 @@ class MemoryBackend(PeopleInMemory):
         op = self._begin(lease.participant)
         record = op.held(lease)
         if record.state == "live":
-            visit_ms = record.close_visit(op.now)
-            record.state = "away"
+            visit_ms = record.depart(op.now, self._rules)
             op.see(record)
-            record.window_until = op.now + self._rules.window_ms(record.reconnect_count)
             op.look_by(record, record.window_until)
             op.tell(EventType.PARTICIPANT_LEFT, record.id, visit_ms=visit_ms)
         op.touch(record)
         return Left(record.window_until, self._told(op))
 
     async def append(
-        self, lease: LeaseRef, first_seq: int, tag_before: bytes, sealed: Sequence[bytes]
+        self,
+        lease: LeaseRef,
+        first_seq: int,
+        tag_before: bytes,
+        sealed: Sequence[bytes],
+        settles: Mapping[str, int] | None = None,
     ) -> int:
         """See ``Backend.append``."""
         op = self._begin(lease.participant)
@@ -131,6 +139,7 @@ class MemoryBackend(PeopleInMemory):
             last = record.tag_at(first_seq + len(sealed) - 1)
             if sealed and last not in (b"", tag_of(sealed[-1])):
                 raise WriteConflict(record.id, record.seq)
+            record.settle_drafts(settles)
             op.touch(record)
             return record.seq
         if there > 0:
@@ -141,6 +150,7 @@ class MemoryBackend(PeopleInMemory):
         record.turns += sealed[there:]
         record.seq += len(sealed) - there
         record.last_seen = op.now
+        record.settle_drafts(settles)
         surplus = len(record.turns) - self._rules.max_turns
         if surplus > 0:
             record.head = tag_of(record.turns[surplus - 1])
@@ -150,6 +160,10 @@ class MemoryBackend(PeopleInMemory):
         op.touch(record)
         self._told(op)
         return record.seq
+
+    async def draft(self, lease: LeaseRef, draft: SealedDraft) -> None:
+        """See ``Backend.draft``."""
+        self._begin(lease.participant).held(lease).keep_draft(draft)
 
     async def append_late(self, lease: LeaseRef, turns: Sequence[LateTurn]) -> int:
         """See ``Backend.append_late``."""
@@ -219,9 +233,12 @@ class MemoryBackend(PeopleInMemory):
 
     async def release(self, lease: LeaseRef) -> None:
         """See ``Backend.release``."""
-        record = self._begin(lease.participant).held(lease)
+        op = self._begin(lease.participant)
+        record = op.held(lease)
         record.owner = ""
         record.lease_until = 0
+        if record.state == "live":
+            op.look_by(record, op.now)  # Its participant needs another job.
 
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool
@@ -229,19 +246,28 @@ class MemoryBackend(PeopleInMemory):
         """See ``Backend.expect_agent``."""
         op = self._begin(participant)
         record = op.session(session_id)
-        if record is None:
-            return AgentPresence.GONE
-        if record.state == "ended":
-            return AgentPresence.ENDED
-        return op.claim_dispatch(record, claim=claim)
+        return AgentPresence.GONE if record is None else op.claim_dispatch(record, claim=claim)
 
-    async def give_back_claim(self, participant: str, session_id: str) -> None:
+    async def claim_orphan(
+        self, participant: str, session_id: str, *, owner: str, attempt: str, absent: bool = False
+    ) -> tuple[AgentPresence, Sequence[Event]]:
+        """See ``Backend.claim_orphan``."""
+        op = self._begin(participant)
+        record = op.session(session_id)
+        if record is None:
+            return AgentPresence.GONE, ()
+        answer = op.claim_orphan(record, owner, attempt, absent=absent)
+        return answer, self._told(op)
+
+    async def give_back_claim(
+        self, participant: str, session_id: str, *, absent: bool = False
+    ) -> Sequence[Event]:
         """See ``Backend.give_back_claim``."""
         op = self._begin(participant)
         record = op.session(session_id)
         if record is not None and record.state != "ended":
-            record.agent_by = 0
-            op.look_by(record, op.now)  # Its deadline may have come nearer.
+            op.give_back_claim(record, absent=absent)
+        return self._told(op)
 
     async def load(
         self, participant: str, session_id: str, *, last: int | None

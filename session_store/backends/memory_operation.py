@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from session_store.backends.base import Candidate, JoinAttempt, LeaseRef, StoredSession
     from session_store.backends.memory_records import Memory, Rules
 
-GRACE_LEASES = 2
-"""For how many leases after its end a lost one is not told: its holder may only have stalled."""
-
 
 class Operation:
     """One operation on one participant, at one moment.
@@ -152,7 +149,7 @@ class Operation:
         record.fence = max(record.fence + 1, self.now)
         record.owner = ""
         record.lease_until = 0
-        record.agent_by = 0
+        record.agent_by = record.gave_up = record.let_in = 0
         self.tell(EventType.SESSION_ENDED, record.id, visit_ms=visit_ms)
         return True
 
@@ -173,17 +170,62 @@ class Operation:
         """Tell whether an agent is there, and claim the right to dispatch one if not.
 
         A lease that was not given back may be that of a job which only missed a renewal: it
-        counts for one more of its length.
+        counts for one more of its length, and stays good until a successor takes it.
         """
+        if record.state == "ended":
+            return AgentPresence.ENDED
         if record.lease_is_live(self.now - self._rules.lease_ms):
             return AgentPresence.PRESENT
         if record.agent_by > self.now:
             return AgentPresence.EXPECTED
+        if record.has_given_up(self.now):
+            return AgentPresence.GAVE_UP
         if not claim:
             return AgentPresence.ABSENT
-        record.agent_by = self.now + self._rules.expect_ms
-        self.look_by(record, record.agent_by)
-        return AgentPresence.WANTED
+        return self._dispatch(record, "")
+
+    def claim_orphan(
+        self, record: SessionRecord, owner: str, attempt: str, *, absent: bool
+    ) -> AgentPresence:
+        """Claim the right to dispatch a successor, and break the lease of the job before."""
+        if record.state == "ended":
+            return AgentPresence.ENDED
+        if record.lease_is_live(self.now) and record.owner != owner:
+            return AgentPresence.PRESENT
+        if record.agent_by > self.now:
+            repeated = record.claim == attempt
+            return AgentPresence.WANTED if repeated else AgentPresence.EXPECTED
+        absent = absent and not self._is_on_the_way(record)
+        if record.has_given_up(self.now) and not absent:
+            return AgentPresence.GAVE_UP
+        answer = AgentPresence.ABSENT if absent else self._dispatch(record, attempt)
+        if record.owner:
+            record.owner, record.lease_until, record.lost = "", 0, record.fence
+            self.tell(EventType.LEASE_LOST, record.id)
+        if absent:
+            self._note_absence(record)
+        return answer
+
+    def give_back_claim(self, record: SessionRecord, *, absent: bool) -> None:
+        """Let the next one dispatch; ``absent`` says that nobody needs it."""
+        if absent and not record.lease_is_live(self.now) and not self._is_on_the_way(record):
+            self._note_absence(record)
+        else:
+            record.agent_by = 0
+            self.look_by(record, self.now)  # Its deadline may have come nearer.
+
+    def _is_on_the_way(self, record: SessionRecord) -> bool:
+        """Tell whether somebody was let in a moment ago, who may not have come yet."""
+        return record.let_in > self.now - self._rules.expect_ms
+
+    def _note_absence(self, record: SessionRecord) -> None:
+        """Note that nobody is there: who was here has left when last seen."""
+        record.agent_by = record.let_in = 0
+        if record.state == "live":
+            visit_ms = record.depart(record.last_seen, self._rules)
+            self.tell(EventType.PARTICIPANT_LEFT, record.id, visit_ms=visit_ms)
+        ends_at = min(record.resume_until(self._rules), record.kept_until(self._rules))
+        self.look_again(record, ends_at + 1)
 
     def take_lease(self, record: SessionRecord, attempt: JoinAttempt) -> None:
         """Give the lease to who joins, and count the arrival if it is one."""
@@ -196,7 +238,8 @@ class Operation:
             self.count_return(record)
         else:
             outcome = JoinOutcome.TAKEN_OVER
-            self.tell(EventType.TAKEOVER if record.owner else EventType.HANDOFF, record.id)
+            was_lost = record.owner != "" or record.lost == record.fence
+            self.tell(EventType.TAKEOVER if was_lost else EventType.HANDOFF, record.id)
         record.arrived_at = record.arrived_at or self.now
         record.outcome = outcome.value
         record.state = "live"
@@ -206,7 +249,7 @@ class Operation:
         record.lease_until = self.now + self._rules.lease_ms
         record.epoch_start = record.seq + 1
         self.see(record)
-        record.agent_by = 0
+        record.agent_by = record.gave_up = record.let_in = 0
         record.load = attempt.load or record.load
         self.look_by(record, record.lease_until)
 
@@ -221,25 +264,31 @@ class Operation:
         """Do what is due, except to erase; answer when to look again, 0 for never."""
         kept_until = record.kept_until(self._rules)
         ends_at = record.resume_until(self._rules)
-        lost_at = record.lease_until + GRACE_LEASES * self._rules.lease_ms
         if record.state != "live":
             ends_at = min(ends_at, kept_until)  # A retention may be shorter than the window.
         if record.state == "ended":
             if self.now >= kept_until:
                 return SettleOutcome.ERASED, 0
             return SettleOutcome.LATER, kept_until
-        here = record.state == "live" and record.lease_is_live(self.now)
-        if not here and self.now > ends_at:
+        is_live, is_held = record.state == "live", record.lease_is_live(self.now)
+        if self.now > ends_at and not (is_live and is_held):
             self.end(record, ends_at)
             return SettleOutcome.ENDED, kept_until
-        told = record.orphan == record.fence
-        if record.state != "live" or record.owner == "" or (told and not here):
+        if record.gave_up or not (is_live or record.agent_by or record.let_in):
             return SettleOutcome.LATER, ends_at + 1
-        if here or self.now < lost_at:
-            return SettleOutcome.LATER, min(lost_at, ends_at + 1)
-        record.orphan = record.fence
-        self.tell(EventType.LEASE_LOST, record.id)
-        return SettleOutcome.ORPHANED, ends_at + 1
+        cared_for_until = record.lease_until if is_held else record.agent_by
+        if cared_for_until > self.now:
+            return SettleOutcome.LATER, min(cared_for_until, ends_at + 1)
+        return SettleOutcome.ORPHANED, min(self.now + self._rules.lease_ms, ends_at + 1)
+
+    def _dispatch(self, record: SessionRecord, attempt: str) -> AgentPresence:
+        """Let the caller dispatch an agent, unless those before it died again and again."""
+        if not record.note_successor(self.now):
+            return AgentPresence.GAVE_UP
+        record.agent_by = self.now + self._rules.expect_ms
+        record.claim = attempt
+        self.look_by(record, record.agent_by)
+        return AgentPresence.WANTED
 
     def _create(
         self, candidate: Candidate, *, instead_of: Sequence[SessionRecord] = ()

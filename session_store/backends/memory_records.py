@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
-from session_store.backends.base import LateTurn, StoredSession
+from session_store.backends.base import LateTurn, SealedDraft, StoredSession
 from session_store.crypto import tag_of
-from session_store.keys import EXPIRY_MARGIN
+from session_store.keys import CRASH_WINDOW, EXPIRY_MARGIN, MAX_DEATHS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from session_store.backends.base import Consent, DueSession
     from session_store.crypto import WrappedKey
     from session_store.settings import StoreSettings
@@ -91,26 +93,60 @@ class SessionRecord:
     counted: bool = False
     ended_at: int = 0
     talk_ms: int = 0
-    orphan: int = -1
-    """Fence of the lease whose loss was told."""
+    claim: str = ""
+    """The attempt that made the claim of ``agent_by``."""
+    replaced: int = -1
+    """Fence of the newest holder for whom a successor was claimed."""
+    deaths: list[int] = field(default_factory=list)
+    """When the last agents died, in a row."""
+    gave_up: int = 0
+    """Since when no agent is dispatched; 0 where one is."""
+    lost: int = -1
+    """Fence of the newest lease that was broken: who comes next takes over."""
+    let_in: int = 0
+    """When somebody was let in whom no job has seen yet; 0 for nobody."""
     content: bytes | None = None
     turns: list[bytes] = field(default_factory=list)
     late: dict[tuple[int, int], LateTurn] = field(default_factory=dict)
+    drafts: dict[str, SealedDraft] = field(default_factory=dict)
+    """By role; with nothing sealed where a turn has settled it."""
 
     def lease_is_live(self, now: int) -> bool:
         """Whether somebody holds the lease."""
         return self.owner != "" and self.lease_until > now
 
+    def note_successor(self, now: int) -> bool:
+        """Count a death where the newest holder had come, and has no successor yet.
+
+        Answers False, and gives up, if too many have died within a minute.
+        """
+        first = self.replaced != self.fence
+        came = self.state == "live" or self.owner != ""
+        recent = [] if self.gave_up else [at for at in self.deaths if at > now - _CRASH_MS]
+        self.replaced = self.fence
+        if came and first:
+            if len(recent) >= MAX_DEATHS:
+                self.agent_by, self.gave_up = 0, now
+                return False
+            recent.append(now)
+        self.deaths, self.gave_up = recent, 0
+        return True
+
     def resume_until(self, rules: Rules) -> int:
         """Return until when a rejoin continues this session.
 
         A job that died left no mark: then the window runs from the end of its lease, or from its
-        last sign of life. An agent on its way is for somebody who was let in already.
+        last sign of life. An agent on its way is for somebody who was let in already, and who
+        waits for another one if it does not come.
         """
-        until = self.window_until
+        until, window_ms = self.window_until, rules.window_ms(self.reconnect_count)
         if self.state == "live":
-            until = max(self.lease_until, self.last_seen) + rules.window_ms(self.reconnect_count)
-        return max(until, self.agent_by)
+            until = max(self.lease_until, self.last_seen) + window_ms
+        return max(until, self.agent_by + window_ms) if self.agent_by else until
+
+    def has_given_up(self, now: int) -> bool:
+        """Whether nobody is dispatched for a while, since agents died again and again."""
+        return self.gave_up > 0 and now < self.gave_up + _CRASH_MS
 
     def may_resume(self, now: int, rules: Rules) -> bool:
         """Whether a rejoin continues this session.
@@ -122,6 +158,19 @@ class SessionRecord:
             return False
         here = self.state == "live" and self.lease_is_live(now)
         return here or now <= self.resume_until(rules)
+
+    def keep_draft(self, draft: SealedDraft) -> None:
+        """Keep a draft, if it is newer than what its slot holds."""
+        kept = self.drafts.get(draft.role)
+        if kept is None or kept.number < draft.number:
+            self.drafts[draft.role] = draft
+
+    def settle_drafts(self, settles: Mapping[str, int] | None) -> None:
+        """Empty the slots of drafts that have become turns, where they hold no newer one."""
+        for role, number in (settles or {}).items():
+            kept = self.drafts.get(role)
+            if kept is None or kept.number <= number:
+                self.drafts[role] = SealedDraft(role, number, b"")
 
     def tag_at(self, seq: int) -> bytes:
         """Return the tag of a turn; empty where it was trimmed."""
@@ -135,6 +184,14 @@ class SessionRecord:
         self.arrived_at = 0
         return visit_ms
 
+    def depart(self, at: int, rules: Rules) -> int:
+        """Begin the resume window of who was here until ``at``; answer how long the visit was."""
+        visit_ms = self.close_visit(at)
+        self.state = "away"
+        self.last_seen = at
+        self.window_until = at + rules.window_ms(self.reconnect_count)
+        return visit_ms
+
     def kept_until(self, rules: Rules) -> int:
         """Return when the record is to be erased."""
         return self.last_seen + (self.keep_ms or rules.retention_ms)
@@ -143,6 +200,7 @@ class SessionRecord:
         """Return the record as a backend answers it, with its ``last`` turns, or all."""
         skipped = 0 if last is None else max(0, len(self.turns) - last)
         head = self.head if not skipped else tag_of(self.turns[skipped - 1])
+        slots = sorted(self.drafts.values(), key=lambda slot: slot.number)
         return StoredSession(
             id=self.id,
             wrapped=wrapped,
@@ -163,6 +221,8 @@ class SessionRecord:
             content=self.content,
             turns=self.turns[skipped:],
             late=[turn for _, turn in sorted(self.late.items())],
+            drafts=[slot for slot in slots if slot.sealed],
+            draft_number=slots[-1].number if slots else 0,
         )
 
 
@@ -221,3 +281,4 @@ def _ms(seconds: float) -> int:
 
 
 _MARGIN_MS = _ms(EXPIRY_MARGIN / timedelta(seconds=1))
+_CRASH_MS = _ms(CRASH_WINDOW / timedelta(seconds=1))

@@ -24,8 +24,6 @@ MAX_LOOKS: Final = 25
 """How often a call is repeated because what it found was not what it had declared."""
 CALM_LOOKS: Final = 3
 """After so many of these, others are at the same participant: a short, random pause helps."""
-GRACE_LEASES: Final = 2
-"""A lease that ran out this many of its lengths ago is lost: its holder has not only stalled."""
 
 
 class RedisCalls:

@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from session_store.backends.base import Consent, DueSession, Settled, SettleOutcome
-from session_store.backends.redis_calls import (
-    GRACE_LEASES,
-    MAX_LOOKS,
-    RedisCalls,
-    restless,
-)
+from session_store.backends.redis_calls import MAX_LOOKS, RedisCalls, restless
 from session_store.backends.replies import events_in, pairs, participant_in, words
 from session_store.errors import SessionStoreError
 from session_store.keys import (
@@ -96,7 +91,7 @@ class RedisKeeping(RedisCalls):
                     session_id,
                     self._retention_ms,
                     *self._windows,
-                    GRACE_LEASES * self._lease_ms,
+                    self._lease_ms,
                     kek_id,
                 ),
             )

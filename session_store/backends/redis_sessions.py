@@ -30,13 +30,14 @@ from session_store.events import EVENT_VERSION, EventType
 from session_store.keys import ParticipantKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from session_store.backends.base import (
         Candidate,
         JoinAttempt,
         LateTurn,
         LeaseRef,
+        SealedDraft,
         StoredSession,
     )
     from session_store.backends.transport.call import Argument
@@ -94,7 +95,12 @@ class RedisSessions(RedisCalls):
         return Left(int(reply[1]), events_in(reply[2]))
 
     async def append(
-        self, lease: LeaseRef, first_seq: int, tag_before: bytes, sealed: Sequence[bytes]
+        self,
+        lease: LeaseRef,
+        first_seq: int,
+        tag_before: bytes,
+        sealed: Sequence[bytes],
+        settles: Mapping[str, int] | None = None,
     ) -> int:
         """See ``Backend.append``."""
         keys = ParticipantKeys.of(lease.participant)
@@ -110,11 +116,17 @@ class RedisSessions(RedisCalls):
                 first_seq,
                 tag_before,
                 _begin_of_event(lease) if self._publish_turns else "",
+                " ".join(f"{role}:{number}" for role, number in settles.items()) if settles else "",
                 *sealed,
             ),
             durable=True,
         )
         return int(reply[1])
+
+    async def draft(self, lease: LeaseRef, draft: SealedDraft) -> None:
+        """See ``Backend.draft``."""
+        key = ParticipantKeys.of(lease.participant).session(lease.session_id)
+        await self._write("draft", lease, (key,), (*proof(lease), *draft))
 
     async def append_late(self, lease: LeaseRef, turns: Sequence[LateTurn]) -> int:
         """See ``Backend.append_late``."""
@@ -177,17 +189,52 @@ class RedisSessions(RedisCalls):
     async def release(self, lease: LeaseRef) -> None:
         """See ``Backend.release``."""
         keys = ParticipantKeys.of(lease.participant)
-        await self._write("release", lease, (keys.session(lease.session_id),), proof(lease))
+        touched = (keys.session(lease.session_id), keys.due)
+        who = (lease.participant, lease.session_id)
+        await self._write("release", lease, touched, (*who, *proof(lease)))
 
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool
     ) -> AgentPresence:
         """See ``Backend.expect_agent``."""
-        return await self._expect(participant, session_id, self._expect_ms if claim else 0)
+        keys = ParticipantKeys.of(participant)
+        args = (participant, session_id, self._expect_ms if claim else 0, self._lease_ms)
+        reply = await self._run("expect", (keys.session(session_id), keys.due), args)
+        return AgentPresence(reply[0].decode())
 
-    async def give_back_claim(self, participant: str, session_id: str) -> None:
+    async def claim_orphan(
+        self, participant: str, session_id: str, *, owner: str, attempt: str, absent: bool = False
+    ) -> tuple[AgentPresence, Sequence[Event]]:
+        """See ``Backend.claim_orphan``."""
+        keys = ParticipantKeys.of(participant)
+        args = (
+            participant,
+            session_id,
+            owner,
+            attempt,
+            self._expect_ms,
+            int(absent),
+            self._retention_ms,
+            *self._windows,
+        )
+        reply = await self._run("claim_orphan", (keys.session(session_id), keys.due), args)
+        return AgentPresence(reply[0].decode()), events_in(reply[1])
+
+    async def give_back_claim(
+        self, participant: str, session_id: str, *, absent: bool = False
+    ) -> Sequence[Event]:
         """See ``Backend.give_back_claim``."""
-        await self._expect(participant, session_id, -1)
+        keys = ParticipantKeys.of(participant)
+        args = (
+            participant,
+            session_id,
+            self._expect_ms,
+            int(absent),
+            self._retention_ms,
+            *self._windows,
+        )
+        reply = await self._run("give_back", (keys.session(session_id), keys.due), args)
+        return events_in(reply[1])
 
     async def load(
         self, participant: str, session_id: str, *, last: int | None
@@ -254,12 +301,6 @@ class RedisSessions(RedisCalls):
                 return Erased(int(reply[1]), int(reply[2]), events_in(reply[3]))
             kek_id, *known = words(reply[1:])
         raise restless(participant)
-
-    async def _expect(self, participant: str, session_id: str, expect_ms: int) -> AgentPresence:
-        keys = ParticipantKeys.of(participant)
-        args = (participant, session_id, expect_ms, self._lease_ms)
-        reply = await self._run("expect", (keys.session(session_id), keys.due), args)
-        return AgentPresence(reply[0].decode())
 
     async def _least_missed(self, participant: str) -> str:
         """Choose the session that makes room for another: the oldest that has ended.

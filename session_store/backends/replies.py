@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from session_store.backends.base import STATES, Consent, LateTurn, StoredParticipant, StoredSession
+from session_store.backends.base import (
+    DRAFT_ROLES,
+    STATES,
+    Consent,
+    LateTurn,
+    SealedDraft,
+    StoredParticipant,
+    StoredSession,
+)
 from session_store.crypto import TAG_BYTES, WrappedKey
 from session_store.errors import SealBroken
 from session_store.events import Event
@@ -83,6 +91,7 @@ def _session_in(  # noqa: PLR0913, PLR0917 (as above)
     def number(name: bytes) -> int:
         return _number(fields.get(name, b"0"))
 
+    slots = _draft_slots_in(fields)
     state = fields[b"state"].decode()
     if state not in STATES:
         raise ValueError(state)
@@ -106,6 +115,8 @@ def _session_in(  # noqa: PLR0913, PLR0917 (as above)
         content=fields.get(b"content"),
         turns=turns,
         late=_late_in(fields),
+        drafts=[slot for slot in slots if slot.sealed],
+        draft_number=slots[-1].number if slots else 0,
     )
 
 
@@ -153,6 +164,17 @@ def participant_in(flat: Sequence[bytes]) -> StoredParticipant | None:
 def words(parts: Sequence[Any]) -> list[str]:
     """Decode ids."""
     return [part.decode() for part in parts]
+
+
+def _draft_slots_in(fields: Mapping[bytes, bytes]) -> list[SealedDraft]:
+    """Read the slots by number; one whose draft was settled by a turn holds nothing sealed."""
+    slots = []
+    for role in DRAFT_ROLES:
+        kept = fields.get(b"draft:" + role.encode())
+        if kept is not None:
+            number, _, sealed = kept.partition(b":")
+            slots.append(SealedDraft(role, _number(number), sealed))
+    return sorted(slots, key=lambda slot: slot.number)
 
 
 def _late_in(fields: Mapping[bytes, bytes]) -> tuple[LateTurn, ...]:

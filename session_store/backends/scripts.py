@@ -10,7 +10,13 @@ from functools import cache
 from importlib import resources
 from typing import Final, NamedTuple
 
-from session_store.keys import EVENTS, EXPIRY_MARGIN, SHARED_LIFETIME
+from session_store.keys import (
+    CRASH_WINDOW,
+    EVENTS,
+    EXPIRY_MARGIN,
+    MAX_DEATHS,
+    SHARED_LIFETIME,
+)
 
 _USES: Final = "-- Uses: "
 """Begins the first line of a script that needs more than the common part."""
@@ -36,6 +42,8 @@ def script(name: str) -> Script:
             f"local MARGIN_MS = {EXPIRY_MARGIN.total_seconds() * 1000:.0f}\n",
             f"local SHARED_MS = '{SHARED_LIFETIME.total_seconds() * 1000:.0f}'\n",
             f"local EVENTS = '{EVENTS}'\n",
+            f"local CRASH_MS = {CRASH_WINDOW.total_seconds() * 1000:.0f}\n",
+            f"local MAX_DEATHS = {MAX_DEATHS}\n",
             *((folder / f"_{part}.lua").read_text() for part in ["common", *uses]),
             own,
         ]

@@ -88,12 +88,18 @@ def _facts(stored: StoredSession) -> dict[str, Any]:
         "resume_until": time_of(stored.window_until) if stored.state == "away" else None,
         "turns_kept": len(stored.turns),
         "turns_late": len(stored.late),
-        "sealed_bytes": sum(map(len, stored.turns)) + len(stored.content or b""),
+        "being_said": len(stored.drafts),
+        "sealed_bytes": sum(map(len, _sealed_in(stored))),
         "content_version": stored.version,
         "has_agent": bool(stored.owner) and stored.lease_until > stored.now,
         "fencing_token": int(stored.fence),
         "key_id": stored.wrapped.kek_id,
     }
+
+
+def _sealed_in(stored: StoredSession) -> list[bytes]:
+    late, drafts = ([each.sealed for each in some] for some in (stored.late, stored.drafts))
+    return [*stored.turns, stored.content or b"", *late, *drafts]
 
 
 def _shown(value: Any) -> str:
@@ -120,7 +126,8 @@ def _content(loaded: Loaded) -> dict[str, Any]:
         for each in loaded.turns
     ]
     content = loaded.session.content.model_dump(mode="json", exclude={"witness"})
-    return {"content": content, "turns": turns}
+    drafts = [draft.turn.model_dump(mode="json") for draft in loaded.drafts]
+    return {"content": content, "turns": turns, "being_said": drafts}
 
 
 def _print(revealed: dict[str, Any]) -> None:
@@ -128,11 +135,17 @@ def _print(revealed: dict[str, Any]) -> None:
     pairs((name, _said(value)) for name, value in revealed["content"].items() if value)
     say("")
     for turn in revealed["turns"]:
-        at = _time_of(turn["created_at"])
         marks = [name for name in ("interrupted", "late") if turn[name]]
-        speaker = " ".join([turn["role"] or turn["kind"], *(f"({mark})" for mark in marks)])
-        said = turn["text"] or _said(turn["details"])
-        say(f"{turn['seq']:>4}  {at:%H:%M:%S}Z  {speaker}: {said}")
+        _print_turn(str(turn["seq"]), turn, marks)
+    for turn in revealed["being_said"]:
+        _print_turn("", turn, ["being said"])
+
+
+def _print_turn(place: str, turn: dict[str, Any], marks: list[str]) -> None:
+    at = _time_of(turn["created_at"])
+    speaker = " ".join([turn["role"] or turn["kind"], *(f"({mark})" for mark in marks)])
+    said = turn["text"] or _said(turn["details"])
+    say(f"{place:>4}  {at:%H:%M:%S}Z  {speaker}: {said}")
 
 
 def _time_of(created_at: float) -> datetime:

@@ -113,7 +113,7 @@ async def _sweep_once(*, json: bool) -> Exit:
     if json:
         document(asdict(report))
     else:
-        say(f"{report.ended} ended, {report.erased} erased, {report.orphaned} leases were lost")
+        say(f"{report.ended} ended, {report.erased} erased, {report.orphaned} lack an agent")
     if report.failed:
         note(f"{report.failed} sessions cannot be swept")
     return Exit.PROBLEM if report.failed else Exit.OK

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from livekit.agents import llm
 from livekit.agents.voice.room_io import RoomOptions, TextInputOptions
@@ -14,7 +14,6 @@ from livekit.agents.voice.room_io import RoomOptions, TextInputOptions
 from session_store import privacy
 from session_store.audit import AuditLog
 from session_store.backends.base import JoinOutcome
-from session_store.content_writer import ContentWriter
 from session_store.errors import (
     RecorderFull,
     SessionGone,
@@ -22,44 +21,62 @@ from session_store.errors import (
     StoreUnavailable,
 )
 from session_store.journal import ErasureJournal
-from session_store.lease import LeaseKeeper
 from session_store.livekit.attendance import Attendance
-from session_store.livekit.chat import chat_context, unanswered
-from session_store.livekit.greeting import Visit
+from session_store.livekit.chat import active_agent, chat_context, unanswered
+from session_store.livekit.greeting import Visit, answer, speak
+from session_store.livekit.keeping import Keeping
+from session_store.livekit.late_join import join_when_back
 from session_store.livekit.owner import load_id_of
 from session_store.livekit.record import RecordChannel
-from session_store.livekit.transcript import Transcript
+from session_store.livekit.resuming import resume
+from session_store.livekit.tool_calls import ToolCalls
 from session_store.livekit.typed_text import TypedText
-from session_store.livekit.visits import Visits
-from session_store.recorder import Recorder
-from session_store.spool import Spool
-from session_store.tasks import KeptTasks, happens_within, reason_of
+from session_store.tasks import KeptTasks, happens_within, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from livekit.agents import AgentSession, JobContext
+    from livekit.agents import Agent, AgentSession, JobContext
     from livekit.agents.voice import CloseEvent, ConversationItemAddedEvent
-    from livekit.agents.voice.events import FunctionToolsExecutedEvent
 
+    from session_store.detached import Beginning
+    from session_store.livekit.liveness import Liveness
     from session_store.livekit.owner import Owner
-    from session_store.models import SessionContent
+    from session_store.models import Place, SessionContent
     from session_store.settings import StoreSettings
     from session_store.store import Arrival, Joined, SessionStore
 
+    SomeAgent = TypeVar("SomeAgent", bound=Agent)
+
 logger = logging.getLogger(__name__)
 
-FLUSH_S: Final = 3.0
-"""How long the end of a job waits for the store; supervisors allow about 5 s."""
 GOODBYE_S: Final = 10.0
 """How long an agent may go on speaking after an erasure."""
 ERASE_TRIES: Final = 3
 RESENT_TURNS: Final = 20
 """Turns that are shown again to a page that was away for a moment and may have missed some."""
+WELCOME_WITHIN_S: Final = 10.0
+"""Somebody whose arrival could only be counted later has been talking for long."""
 MAX_CONTEXT_CHARS: Final = 500
 """How much of the last words is kept in the context."""
 PREFERRED_NAME: Final = "name"
 """Key in ``context.preferences`` of what the participant likes to be called."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """How a job came to its conversation."""
+
+    owner: Owner
+    load_id: str
+    """Of the participant's arrival that the join was for."""
+    attempt: str
+    """The nonce that it joined with, or will."""
+    joined: Joined
+    beginning: Beginning | None = None
+    """Where the store is away and nothing was joined yet."""
+    place: Place | None = None
+    """Where a successor is to be sent, where our gateway would not know."""
 
 
 class Conversation:
@@ -72,26 +89,24 @@ class Conversation:
         agent_session: AgentSession[Any],
         store: SessionStore,
         settings: StoreSettings,
-        owner: Owner,
-        load_id: str,
-        joined: Joined,
+        entry: Entry,
+        liveness: Liveness,
         room_options: RoomOptions,
-        words: Callable[[Visit], str],
+        words: Callable[[Visit], str] | None,
     ) -> None:
+        joined = entry.joined
         self._ctx = ctx
         self._agent_session = agent_session
         self._store = store
-        self._lease = joined.lease
-        self._owner = owner
-        self._load_id = load_id
-        self._room_options = room_options
+        self._settings = settings
+        self._entry = entry
+        self._liveness = liveness
         self._words = words
-        self._outcome = joined.outcome
-        self._turns = joined.turns
         self._visit = joined.session.visit
         self._listeners: list[Callable[[], None]] = []
         self._tasks = KeptTasks(logger)
         self._greeted = False
+        self._came_at = asyncio.get_running_loop().time()
         self._erasing = False
         self._erased = False
         self._gone = False
@@ -103,41 +118,44 @@ class Conversation:
             ErasureJournal(settings.erasure_journal) if settings.erasure_journal else None
         )
 
+        owner = entry.owner
+        self._channel = RecordChannel(ctx.room, owner.identity)
+        self._keeping = Keeping(
+            store,
+            settings,
+            joined,
+            entry.beginning,
+            self._channel,
+            on_lost=self._on_lost,
+            on_arrived=self._on_arrived,
+        )
+        # With what the job before was saying when it died.
+        self._turns = self._keeping.transcript.turns
         self.chat_ctx: Final = chat_context(self._turns, settings.model_turns)
         """What the model is given of the conversation so far."""
-
-        lease = joined.lease
-        self._channel = RecordChannel(ctx.room, owner.identity)
-        self._recorder = Recorder(
-            store,
-            lease,
-            on_saved=self._channel.saved,
-            on_lost=self._on_lost,
-            max_bytes=settings.recorder_max_bytes,
-        )
-        self._spool = None if settings.spool_dir is None else Spool(settings.spool_dir)
-        self._transcript = Transcript(self._recorder, self._channel, lease, self._turns)
-        self._content = ContentWriter(store, lease, self._recorder)
-        self._keeper = LeaseKeeper(
-            store, lease.ref, every_s=settings.lease_renew_s, on_lost=self._on_lost
-        )
-        self._visits = Visits(store, lease, on_arrived=self._on_arrived)
+        self._room_options = self._keeping.drafts.overhear(agent_session, room_options)
+        self._tool_calls = ToolCalls(agent_session, self._keeping.transcript)
         self._typed = TypedText(
             known=self._was_typed, record=self._record_typed, refuse=self._channel.refused
         )
         self._attendance = Attendance(
-            ctx.room, owner.identity, on_came=self._on_came, on_left=self._visits.left
+            ctx.room, owner.identity, on_came=self._on_came, on_left=self._keeping.visits.left
         )
-        self._keeper.start()
         agent_session.on("conversation_item_added", self._on_item_added)
-        agent_session.on("function_tools_executed", self._on_tools_executed)
         agent_session.on("close", self._on_close)
         ctx.add_shutdown_callback(self._on_shutdown)
         known: dict[str, Any] = {"identity": owner.identity}
         if owner.metadata:
             known["metadata"] = owner.metadata
+        if entry.place is not None:
+            known["place"] = entry.place
         self.change(lambda content: content.model_copy(update=known))
-        self._log("joined", outcome=joined.outcome.value, visit=self._visit)
+        self._joining: asyncio.Task[None] | None = None
+        if entry.beginning is None:
+            self._log("joined", outcome=joined.outcome.value, visit=self._visit)
+        else:
+            self._joining = asyncio.create_task(self._join_late(entry.beginning), name="late-join")
+            self._log("begun without the store")
 
     @property
     def start_args(self) -> dict[str, Any]:
@@ -147,7 +165,7 @@ class Conversation:
             "room_options": dataclasses.replace(
                 self._room_options,
                 # Without it, RoomIO links to whoever came first.
-                participant_identity=self._owner.identity,
+                participant_identity=self._entry.owner.identity,
                 # With it, a reload would leave a mute agent behind.
                 close_on_disconnect=False,
                 text_input=TextInputOptions(text_input_cb=self._typed.receive),
@@ -159,22 +177,42 @@ class Conversation:
     @property
     def content(self) -> SessionContent:
         """What is kept besides the turns: language, context, metadata."""
-        return self._content.content
+        return self._keeping.content.content
 
     @property
     def session_id(self) -> str:
         """The session that this conversation is kept in."""
-        return self._lease.session_id
+        return self._keeping.lease.session_id
 
     @property
     def visit(self) -> int:
         """How many times the participant came, this time included."""
         return self._visit
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was said in this conversation before this job, as far as is known."""
+        return not self._turns
+
+    @property
+    def active_agent(self) -> str | None:
+        """Id of the agent that was handed to last; ``None`` where there was no handoff."""
+        return active_agent(self._turns)
+
+    async def resume(self, agent: SomeAgent) -> SomeAgent:
+        """Give an agent the conversation so far, before ``agent_session.start``; return it.
+
+        Instead of ``chat_ctx``, for a class that cannot be given one. Where the conversation is
+        not new, what its ``on_enter`` says is not said: whoever comes back was greeted.
+        """
+        quiet = not self.is_new
+        await resume(self._agent_session, agent, self.chat_ctx, quiet=quiet)
+        return agent
+
     def change(self, change: Callable[[SessionContent], SessionContent]) -> None:
         """Change the content, now; it is written soon after, also when the store is away."""
         before = self.content
-        self._content.change(change)
+        self._keeping.content.change(change)
         if self.content != before:
             self._tell_listeners()
 
@@ -193,13 +231,13 @@ class Conversation:
         arrived = self._attendance.start()
         self._log("listening", present=arrived is not None)
         if arrived is None:
-            self._visits.left()
-        elif load_id_of(arrived) != self._load_id:
+            self._keeping.visits.left()
+        elif load_id_of(arrived) != self._entry.load_id:
             # The page was loaded again since the join.
             self._on_came(load_id_of(arrived))
         else:
             self._hello()
-            await self._welcome(is_return=self._outcome is not JoinOutcome.TAKEN_OVER)
+            await self._welcome(is_return=not self._is_takeover)
 
     async def erase(self) -> None:
         """Erase everything about the participant, here and in the store, and end soon after.
@@ -214,7 +252,7 @@ class Conversation:
                 try:
                     await privacy.erase(
                         self._store,
-                        self._owner.participant,
+                        self._entry.owner.participant,
                         journal=self._journal,
                         audit=self._audit,
                         reason="asked for in the conversation",
@@ -228,6 +266,26 @@ class Conversation:
             self._erasing = False
         await self._note_erased()
 
+    async def finish(self) -> None:
+        """End the conversation for good, and the job: no other agent comes for it.
+
+        The participant's next visit begins a new one. Without this, a job that ends while its
+        participant is in the room is taken for one that was lost.
+
+        Raises:
+            StoreUnavailable: it has not ended, and goes on; try again.
+        """
+        keeping = self._keeping
+        await keeping.flush()
+        self._over = True
+        try:
+            await self._store.close(keeping.lease.participant, self.session_id)
+        except SessionStoreError:
+            self._over = False
+            raise
+        self._log("finished")
+        self._ctx.shutdown("the conversation is finished")
+
     async def ended(self) -> None:
         """Wait until the conversation is over, and all that can be written is written."""
         await self._ended.wait()
@@ -236,7 +294,8 @@ class Conversation:
         if self._erased:
             return
         self._erased = self._over = True
-        await self._stop_writing()
+        self._tool_calls.stop()
+        await self._keeping.stop()
         self._channel.erased()
         self._log("erased")
         self._tasks.spawn(self._say_goodbye())
@@ -253,42 +312,87 @@ class Conversation:
         if self._over:
             return
         # At once: a page need not wait for a store that is away.
+        self._came_at = asyncio.get_running_loop().time()
         self._hello()
-        self._transcript.show_newest(RESENT_TURNS)
-        self._visits.came(load_id)
+        self._keeping.transcript.show_newest(RESENT_TURNS)
+        self._keeping.visits.came(load_id)
 
     def _on_arrived(self, arrival: Arrival) -> None:
         self._visit = arrival.reconnect_count + 1
         self._tell_listeners()
-        if arrival.counted or not self._greeted:
+        waited_s = asyncio.get_running_loop().time() - self._came_at
+        if (arrival.counted or not self._greeted) and waited_s < WELCOME_WITHIN_S:
             self._tasks.spawn(self._welcome(is_return=arrival.counted))
 
     def _hello(self) -> None:
+        lease = self._keeping.lease
         self._channel.hello(
             session_id=self.session_id,
             language=self.content.language,
-            last_seq=self._lease.last_seq,
+            last_seq=lease.last_seq,
+            saved=lease.granted,
+            back=self._is_takeover,
         )
+
+    @property
+    def _is_takeover(self) -> bool:
+        """Whether the job before died, or left, while the participant was there."""
+        return self._entry.joined.outcome is JoinOutcome.TAKEN_OVER
+
+    async def _join_late(self, beginning: Beginning) -> None:
+        """Join once the store is back, and go on with all that it knows."""
+        entry = self._entry
+        try:
+            joined = await join_when_back(
+                self._store,
+                beginning,
+                load_id=entry.load_id,
+                attempt=entry.attempt,
+                lease_s=self._settings.lease_s,
+            )
+        except SessionStoreError as error:
+            self._on_lost(error)
+            return
+        self._keeping.adopt(joined)
+        self._visit = joined.session.visit
+        self._log("joined late", outcome=joined.outcome.value, visit=self._visit)
+        self._hello()
+        self._keeping.transcript.show_newest(RESENT_TURNS)
+        self._tell_listeners()
+        await self._recall(joined)
+
+    async def _recall(self, joined: Joined) -> None:
+        """Give the model what was said before this job, in front of what was said since."""
+        with contextlib.suppress(RuntimeError):  # It is not running yet, or no more.
+            agent = self._agent_session.current_agent
+            context = agent.chat_ctx.copy()
+            known = {item.id for item in context.items}
+            earlier = chat_context(joined.turns, self._settings.model_turns).items
+            context.insert([item for item in earlier if item.id not in known])
+            await agent.update_chat_ctx(context)
 
     async def _welcome(self, *, is_return: bool) -> None:
         """Greet somebody new, welcome a return, and answer what nobody has answered yet."""
         first, self._greeted = not self._greeted, True
-        is_new = first and not self._turns
+        is_new = first and self.is_new
         with contextlib.suppress(RuntimeError):  # It is not running yet, or no more.
-            await self._agent_session.interrupt(force=True)
+            if self._words is not None:
+                await self._agent_session.interrupt(force=True)
         # Before the greeting is in it: the question is the last word here.
         context = self._agent_session.current_agent.chat_ctx.copy()
-        if is_new or is_return:
+        if self._words is not None and (is_new or is_return):
             await self._until_the_user_is_silent()
             name = self.content.context.preferences.get(PREFERRED_NAME)
             visit = Visit(
                 number=1 if is_new else self._visit,
                 language=self.content.language,
                 name=name if isinstance(name, str) else None,
+                known=self._keeping.lease.granted,
             )
-            self._agent_session.say(self._words(visit))
+            if words := self._words(visit):
+                speak(self._agent_session, words)
         if first and unanswered(self._turns):
-            self._agent_session.generate_reply(chat_ctx=context)
+            answer(self._agent_session, context)
 
     async def _until_the_user_is_silent(self, at_most_s: float = 5.0) -> None:
         """Wait while the user speaks: a greeting must not talk over anybody."""
@@ -309,28 +413,21 @@ class Conversation:
         item = event.item
         if self._over or not isinstance(item, llm.ChatMessage | llm.AgentHandoff):
             return
-        if self._transcript.record_if_new(item) and isinstance(item, llm.ChatMessage):
+        if self._keeping.transcript.record_if_new(item) and isinstance(item, llm.ChatMessage):
             self._note_context(item)
-
-    def _on_tools_executed(self, event: FunctionToolsExecutedEvent) -> None:
-        if self._over:
-            return
-        for call, output in event.zipped():
-            self._transcript.record_if_new(call)
-            self._transcript.record_if_new(output)
 
     def _was_typed(self, message_id: str) -> bool:
         """Tell whether a typed message was taken before; its record is then shown again."""
-        if self._over or not self._transcript.knows(message_id):
+        if self._over or not self._keeping.transcript.knows(message_id):
             return False
-        self._transcript.show_again(message_id)
+        self._keeping.transcript.show_again(message_id)
         return True
 
     def _record_typed(self, message: llm.ChatMessage) -> bool:
         if self._over:
             return False
         with contextlib.suppress(RecorderFull):  # It is answered all the same.
-            self._transcript.record(message)
+            self._keeping.transcript.record_typed(message)
             self._note_context(message)
         return True
 
@@ -357,6 +454,7 @@ class Conversation:
             return
         self._over = True
         self._gone = isinstance(error, SessionGone)
+        self._fall_away()
         logger.warning(
             "the conversation is not ours any more",
             extra={"session_id": self.session_id, "reason": type(error).__name__},
@@ -376,6 +474,11 @@ class Conversation:
     async def _on_shutdown(self) -> None:
         await asyncio.shield(self._begin_end())
 
+    def _fall_away(self) -> None:
+        """Look dead to whoever looks from outside, and listen to nothing more."""
+        self._liveness.stop()
+        self._tool_calls.stop()
+
     def _begin_end(self) -> asyncio.Task[None]:
         if self._ending is None:
             self._ending = asyncio.create_task(self._end(), name="conversation-end")
@@ -384,51 +487,15 @@ class Conversation:
 
     async def _end(self) -> None:
         """Write what waits, and give the lease back. Who is still in the room has not left."""
+        self._fall_away()
         self._attendance.stop()
-        if not self._over:
-            await self._visits.aclose()
-            if await self._recorder.flush(FLUSH_S) and await self._content.flush(FLUSH_S):
-                await self._give_back()
-        await self._stop_writing()
+        if not self._over and await self._keeping.flush():
+            await self._keeping.give_back(present=self._attendance.present)
+        await stop(self._joining)
+        await self._keeping.stop()
         if not (self._erased or self._gone):
-            await self._leave_unsaved()
+            await self._keeping.leave_unsaved()
         await self._channel.aclose()
-
-    async def _leave_unsaved(self) -> None:
-        """See to what the store did not take under this lease: somebody else will bring it in."""
-        turns, content = self._recorder.unsaved(), self._content.unsaved()
-        if not turns and content is None:
-            return
-        extra = {"session_id": self.session_id, "turns": len(turns)}
-        try:
-            if self._spool is not None:
-                self._spool.write(self._lease.ref, turns, content)
-                logger.warning("unsaved turns are left in the spool", extra=extra)
-                return
-            # It may be there: after a lost lease, turns come in late.
-            async with asyncio.timeout(FLUSH_S):
-                await self._store.replay(self._lease.ref, turns)
-        except (SessionStoreError, TimeoutError, OSError) as error:
-            reason = reason_of(error)
-            logger.error("turns are lost; see REJOIN_SPOOL_DIR", extra={**extra, "reason": reason})  # noqa: TRY400 (the trace tells nothing more)
-            return
-        if content is not None:
-            logger.error("a change of the content is lost; see REJOIN_SPOOL_DIR", extra=extra)
-
-    async def _give_back(self) -> None:
-        try:
-            async with asyncio.timeout(FLUSH_S):
-                if not self._attendance.present:
-                    await self._store.leave(self._lease)
-                await self._store.release(self._lease)
-        except (SessionStoreError, TimeoutError) as error:
-            logger.warning("the lease runs out by itself", extra={"error": str(error)})
-
-    async def _stop_writing(self) -> None:
-        await self._keeper.aclose()
-        await self._recorder.aclose()
-        await self._content.aclose()
-        await self._visits.aclose()
 
     def _tell_listeners(self) -> None:
         for listener in self._listeners:

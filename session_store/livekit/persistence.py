@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from livekit.agents.voice.room_io import RoomOptions
 
-from session_store.errors import LeaseHeld, SessionStoreError, StoreUnavailable
-from session_store.livekit.conversation import Conversation
+from session_store.detached import begin
+from session_store.errors import (
+    LeaseHeld,
+    SessionStoreError,
+    StoreRefused,
+    StoreUnavailable,
+)
+from session_store.livekit.conversation import Conversation, Entry
 from session_store.livekit.greeting import Visit, words_of_welcome
+from session_store.livekit.liveness import Liveness
 from session_store.livekit.owner import JobMetadata, Owner, load_id_of, metadata_of
 from session_store.livekit.sight import wait_for_participant
+from session_store.models import Place
+from session_store.settings import StoreSettings
+from session_store.store import SessionStore
+from session_store.tasks import FIRST_RETRY_S, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from livekit.agents import AgentSession, JobContext
 
-    from session_store.settings import StoreSettings
-    from session_store.store import Joined, SessionStore
+logger = logging.getLogger(__name__)
 
 WAIT_FOR_PARTICIPANT_S: Final = 60.0
+AWAY_AFTER_S: Final = 0.5
+"""How long a store that does not answer is waited for, before the conversation begins without."""
 
 
 class NobodyCame(SessionStoreError):
@@ -32,34 +46,65 @@ class NobodyCame(SessionStoreError):
 async def persist(  # noqa: PLR0913 (what has a default is seldom given)
     ctx: JobContext,
     agent_session: AgentSession[Any],
-    store: SessionStore,
-    settings: StoreSettings,
+    store: SessionStore | None = None,
+    settings: StoreSettings | None = None,
     *,
     room_options: RoomOptions | None = None,
-    words: Callable[[Visit], str] = words_of_welcome,
+    words: Callable[[Visit], str] | None = words_of_welcome,
 ) -> Conversation:
     """Take the conversation of the participant whom this job is for.
 
     Connects to the room, waits for the participant, takes the lease and loads the session in one
-    round trip. Call it before ``agent_session.start``; then ``greet`` after it. The conversation
+    round trip. Where the store is away, the conversation begins without it, and joins when it is
+    back. Call it before ``agent_session.start``; then ``greet`` after it. The conversation
     ends with the job.
 
     Args:
         ctx: the job. Its metadata names the participant if our gateway dispatched it; else the
             first participant to come is meant, under the identity of its token.
         agent_session: not started yet.
-        store: where sessions are kept.
-        settings: the lease's renewal and the turns for the model are read from it.
+        store: where sessions are kept. By default, one that the settings name, which is closed
+            when the conversation has ended.
+        settings: the lease's renewal and the turns for the model are read from it. By default,
+            those of the environment.
         room_options: how to listen and speak in the room; whose text and voice are heard, and
             what happens when they leave, is decided here.
-        words: what to say to somebody who comes.
+        words: what to say to somebody who comes; ``None`` if the agent greets by itself.
 
     Raises:
         NobodyCame: within 60 s.
         LeaseHeld: another job has this conversation, and keeps it.
         SessionGone, SessionEnded: it was erased or has ended since the dispatch.
-        StoreUnavailable, SealBroken, UnknownKey: the session cannot be read.
+        SealBroken, UnknownKey: the session cannot be read.
     """
+    settings = settings or StoreSettings()
+    async with AsyncExitStack() as at_the_end:
+        if store is None:
+            store = SessionStore.from_settings(settings)
+            at_the_end.push_async_callback(store.aclose)
+        conversation = await _begin(
+            ctx, agent_session, store, settings, room_options=room_options, words=words
+        )
+        closing = at_the_end.pop_all()
+
+    async def close() -> None:
+        await conversation.ended()
+        await closing.aclose()
+
+    ctx.add_shutdown_callback(close)
+    return conversation
+
+
+async def _begin(  # noqa: PLR0913 (all that was given)
+    ctx: JobContext,
+    agent_session: AgentSession[Any],
+    store: SessionStore,
+    settings: StoreSettings,
+    *,
+    room_options: RoomOptions | None,
+    words: Callable[[Visit], str] | None,
+) -> Conversation:
+    """Wait for the participant, and take its conversation."""
     await ctx.connect()
     gateway = JobMetadata.parse(ctx.job.metadata)
     try:
@@ -73,29 +118,45 @@ async def persist(  # noqa: PLR0913 (what has a default is seldom given)
         session_id=gateway.session_id if gateway else None,
         metadata=metadata_of(participant),
     )
-    load_id = load_id_of(participant)
-    joined = await _join(store, settings, owner, load_id)
+    liveness = Liveness(ctx.room, lambda: ctx.shutdown("cut off from LiveKit"))
+    # First, so that a watcher that looks at a job on its way finds it alive.
+    liveness.start()
+    try:
+        entry = await _enter(ctx, store, settings, owner, load_id_of(participant))
+    except BaseException:
+        liveness.stop()
+        raise
     return Conversation(
         ctx=ctx,
         agent_session=agent_session,
         store=store,
         settings=settings,
-        owner=owner,
-        load_id=load_id,
-        joined=joined,
+        entry=entry,
+        liveness=liveness,
         room_options=room_options or RoomOptions(),
         words=words,
     )
 
 
-async def _join(store: SessionStore, settings: StoreSettings, owner: Owner, load_id: str) -> Joined:
-    """Join; where a dead job's lease still runs, wait for its end once."""
-    attempt = secrets.token_hex(16)
+async def _enter(
+    ctx: JobContext, store: SessionStore, settings: StoreSettings, owner: Owner, load_id: str
+) -> Entry:
+    """Join; where a dead job's lease still runs, wait for its end once.
+
+    Where the store is away, begin without it: the participant is here, and wants to talk.
+    """
+    # By its name the worker's main process knows the lease of a job that died.
+    place = None
+    if owner.session_id is None:
+        place = Place(room=ctx.room.name, agent_name=ctx.job.agent_name, metadata=ctx.job.metadata)
+    attempt = (
+        secrets.token_hex(16) if ctx.is_fake_job() else store.owner_of(ctx.worker_id, ctx.job.id)
+    )
     loop = asyncio.get_running_loop()
-    give_up = loop.time() + 2 * settings.lease_s
+    begun = loop.time()
     while True:
         try:
-            return await store.join(
+            joined = await store.join(
                 owner.participant,
                 session_id=owner.session_id,
                 exact=owner.session_id is not None,
@@ -103,10 +164,14 @@ async def _join(store: SessionStore, settings: StoreSettings, owner: Owner, load
                 attempt=attempt,
             )
         except LeaseHeld as held:
-            if loop.time() > give_up:
+            if loop.time() - begun > 2 * settings.lease_s:
                 raise
             await asyncio.sleep(min(held.wait_ms / 1000 + 0.01, settings.lease_s))
-        except StoreUnavailable:
-            if loop.time() > give_up:
-                raise
-            await asyncio.sleep(settings.lease_renew_s)
+        except (StoreUnavailable, StoreRefused) as error:
+            if loop.time() - begun > AWAY_AFTER_S:
+                logger.warning("beginning without the store", extra={"reason": reason_of(error)})
+                beginning, joined = begin(store, owner.participant, owner.session_id, attempt)
+                return Entry(owner, load_id, attempt, joined, beginning, place)
+            await asyncio.sleep(FIRST_RETRY_S)
+        else:
+            return Entry(owner, load_id, attempt, joined, place=place)

@@ -38,9 +38,21 @@ class RecordChannel:
         self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._task = asyncio.create_task(self._send(), name="record-channel")
 
-    def hello(self, *, session_id: str, language: str, last_seq: int) -> None:
-        """Say that the agent is ready; the page sends what was typed meanwhile."""
-        self._put("hello", session_id=session_id, language=language, last_seq=last_seq)
+    def hello(
+        self, *, session_id: str, language: str, last_seq: int, saved: bool, back: bool
+    ) -> None:
+        """Say that the agent is ready; the page sends what was typed meanwhile.
+
+        Args:
+            session_id: what the conversation is kept in.
+            language: of the session.
+            last_seq: number of its newest turn.
+            saved: False while the store is away since before this agent came: numbers of turns
+                are not final, and another hello follows.
+            back: whether it goes on for an agent that was lost, and so greets nobody.
+        """
+        marks = {**({} if saved else {"saved": False}), **({"back": True} if back else {})}
+        self._put("hello", session_id=session_id, language=language, last_seq=last_seq, **marks)
 
     def turn(self, recorded: RecordedTurn, *, saved: bool) -> None:
         """Send a finished turn. Turns that are no message are not shown, and not sent."""

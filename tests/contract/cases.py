@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from session_store.backends.base import Candidate, OpenMode
+from session_store.backends.base import Candidate, OpenMode, SealedDraft
 from session_store.crypto import WrappedKey
 from tests.contract.people import MARIA, Job, join, open_session, sealed, sealed_turns, shard_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from session_store.backends.base import Backend
+    from session_store.backends.base import AgentPresence, Backend
     from tests.contract.worlds import World
 
 
@@ -93,6 +93,31 @@ async def a_lost_lease(world: World) -> Job:
     return job
 
 
+async def a_session_let_in(world: World) -> Job:
+    """Let somebody be on the way to a session whose job has died."""
+    job = await a_lost_lease(world)
+    await open_session(world.backend, expect_agent=True)
+    await world.pass_time(40)
+    return job
+
+
+async def three_deaths(world: World) -> Job:
+    """Let three jobs have died in a row, and a fourth live; return it."""
+    job = await a_job(world)
+    for number in range(2, 5):
+        await world.backend.claim_orphan(MARIA, job.id, owner=job.lease.owner, attempt="before")
+        job = await join(world.backend, owner=str(number) * 32, load="a")
+    return job
+
+
+async def a_draft(world: World) -> Job:
+    """Let both be heard in the middle of a sentence."""
+    job = await a_job(world)
+    await world.backend.draft(job.lease, SealedDraft("user", 1, sealed("user 1")))
+    await world.backend.draft(job.lease, SealedDraft("assistant", 2, sealed("assistant 2")))
+    return job
+
+
 async def fifty_sessions(world: World) -> str:
     """Let a participant have as many sessions as may be; return the oldest."""
     for number in range(1, 51):
@@ -129,6 +154,20 @@ async def _arrive(backend: Backend, job: Job) -> Any:
     return arrived.counted, arrived.reconnect_count
 
 
+async def _open_expecting(backend: Backend, job: Job) -> Any:
+    return _found(await open_session(backend, wanted=job.id, expect_agent=True, offered=offer(99)))
+
+
+async def _claim(
+    backend: Backend, job: Job, *, is_dead: bool = False, absent: bool = False
+) -> AgentPresence:
+    owner = job.lease.owner if is_dead else ""
+    answer, _ = await backend.claim_orphan(
+        MARIA, job.id, owner=owner, attempt="9" * 16, absent=absent
+    )
+    return answer
+
+
 async def _rewrap(backend: Backend, job: Job) -> Any:
     before = job.session.wrapped
     return await backend.rewrap(MARIA, before, before._replace(kek_id="k-2", wrapped=b"anew"))
@@ -142,6 +181,7 @@ CASES: dict[str, Case] = {
     ),
     "open new": Case(lambda b, _: _open(b, OpenMode.NEW), a_job),
     "open new at the limit": Case(lambda b, _: _open(b, OpenMode.NEW), fifty_sessions),
+    "open expecting an agent": Case(_open_expecting, a_lost_lease, answers_again=False),
     "switch": Case(lambda b, job: _open(b, OpenMode.SWITCH, job.id), a_session_past_its_window),
     "join creates": Case(lambda b, _: _join(b), nobody),
     "join returns": Case(lambda b, _: _join(b), a_session_left),
@@ -161,6 +201,15 @@ CASES: dict[str, Case] = {
     "append partly": Case(
         lambda b, job: b.append(job.lease, 2, sealed("turn 1")[-16:], sealed_turns(5, 2)),
         a_job,
+    ),
+    "append what was being said": Case(
+        lambda b, job: b.append(
+            job.lease, 4, job.tag, sealed_turns(2, 4), {"user": 1, "assistant": 2}
+        ),
+        a_draft,
+    ),
+    "draft": Case(
+        lambda b, job: b.draft(job.lease, SealedDraft("user", 3, sealed("user 3"))), a_draft
     ),
     "append much": Case(
         lambda b, job: b.append(job.lease, 4, job.tag, sealed_turns(120, 4)),
@@ -188,7 +237,18 @@ CASES: dict[str, Case] = {
         a_session_left,
         answers_again=False,
     ),
+    "claim an orphan": Case(_claim, a_lost_lease),
+    "claim a dead job's place": Case(lambda b, job: _claim(b, job, is_dead=True), a_job),
+    "claim for who is let in": Case(_claim, a_session_let_in),
+    "claim once too often": Case(lambda b, job: _claim(b, job, is_dead=True), three_deaths),
+    "claim where nobody is": Case(lambda b, job: _claim(b, job, absent=True), a_session_let_in),
     "give back the claim": Case(lambda b, job: b.give_back_claim(MARIA, job.id), a_claim),
+    "give back: nobody is there": Case(
+        # The second one has no events.
+        lambda b, job: b.give_back_claim(MARIA, job.id, absent=True),
+        a_session_let_in,
+        answers_again=False,
+    ),
     "load": Case(
         lambda b, job: b.load(MARIA, job.id, last=2),
         a_session_that_ended,
@@ -220,6 +280,9 @@ CASES: dict[str, Case] = {
         lambda b, job: b.settle(MARIA, job.id), a_session_past_its_retention, answers_again=False
     ),
     "settle: lost": Case(lambda b, job: b.settle(MARIA, job.id), a_lost_lease, answers_again=False),
+    "settle: let in": Case(
+        lambda b, job: b.settle(MARIA, job.id), a_session_let_in, answers_again=False
+    ),
     "settle: later": Case(
         lambda b, job: b.settle(MARIA, job.id), a_session_left, answers_again=False
     ),

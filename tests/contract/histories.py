@@ -35,20 +35,22 @@ class Op:
     """One call. Times are seconds of one monotonic clock."""
 
     kind: str
-    """join, append, update, renew, release, leave, arrive or erase."""
+    """join, append, update, renew, release, leave, arrive, claim or erase."""
     who: str
     began: float
     ended: float
     outcome: Outcome
     session: str = ""
     fence: int = 0
-    """Shown by the call; for a join, what it got."""
+    """Shown by the call; for a join, what it got; for a claim, that of the job said to be dead."""
     turns: tuple[tuple[int, bytes], ...] = ()
     """Number and tag of each turn of an append."""
     counted: bool = False
     """Of a join or an arrival: whether it was a return."""
     version: int = 0
     """Of an update: what it wrote."""
+    wanted: bool = False
+    """Of a claim: whether it is this caller who dispatches a successor."""
     error: str = ""
 
 
@@ -76,6 +78,7 @@ class History:
     """When a wire was cut: a call that was repeated behind its caller's back may have been refused
     the second time only."""
     lease_s: float = 3.0
+    expected_s: float = 10.0
     max_turns: int = 100
 
     def violations(self) -> list[str]:
@@ -90,6 +93,8 @@ class History:
                 self._nothing_is_written_below_a_fence,
                 self._no_fence_is_given_twice,
                 self._no_lease_is_taken_before_its_end,
+                self._a_broken_lease_is_lost,
+                self._one_dispatches,
                 self._returns_are_counted_once,
                 self._versions_are_counted_once,
                 self._nothing_appears_after_an_erasure,
@@ -152,7 +157,7 @@ class History:
     def _no_lease_is_taken_before_its_end(self) -> Iterator[str]:
         joins = self._by_session("join", Outcome.OK)
         released: dict[tuple[str, int], float] = {}
-        for op in self._all("release"):
+        for op in sorted([*self._all("release"), *self._all("claim")], key=lambda op: op.began):
             released.setdefault((op.session, op.fence), op.began)
         for op in self._guarded(Outcome.OK, "join", "renew"):
             for join in joins[op.session]:
@@ -160,6 +165,28 @@ class History:
                 live_until = min(op.began + self.lease_s - CLOCK_S, given_back)
                 if join.fence > op.fence and op.ended < join.began and join.ended < live_until:
                     yield f"{op.session}: the lease {op.fence} was live when {join.fence} took it"
+
+    def _a_broken_lease_is_lost(self) -> Iterator[str]:
+        broken = [op for op in self._all("claim", Outcome.OK) if op.wanted]
+        for op in self._guarded(Outcome.OK):
+            for claim in broken:
+                same = (claim.session, claim.fence) == (op.session, op.fence)
+                if same and claim.ended < op.began:
+                    yield f"{op.session}: {op.kind} under {op.fence} after its lease was broken"
+
+    def _one_dispatches(self) -> Iterator[str]:
+        for session, claims in self._by_session("claim", Outcome.OK).items():
+            granted = sorted((op for op in claims if op.wanted), key=lambda op: op.ended)
+            for one, two in pairwise(granted):
+                came = any(
+                    join.who == one.who
+                    and join.ended > one.began
+                    and join.began < two.ended
+                    and self._may_have_happened(join)
+                    for join in self._all("join")
+                )
+                if not came and two.ended < one.began + self.expected_s - CLOCK_S:
+                    yield f"{session}: two dispatch a successor of {one.fence}"
 
     def _returns_are_counted_once(self) -> Iterator[str]:
         arrivals = [*self._all("join"), *self._all("arrive")]

@@ -11,6 +11,7 @@ from itertools import count
 
 LEASE_S, EXPECT_S, WINDOWS_S, RETENTION_S = 20, 20, (120, 220, 320), 3620
 MAX_TURNS, MAX_SESSIONS = 4, 3
+MAX_DEATHS, CRASH_S = 3, 60
 
 Told = tuple[str, str, int]
 """An event: its type, the session, and how long a visit was."""
@@ -37,7 +38,17 @@ class Session:
     fence: int = 0
     lease_until: int = 0
     agent_by: int = 0
-    told: int = -1
+    claim: str = ""
+    replaced: int = -1
+    """The newest holder whose successor was claimed."""
+    broken: int = -1
+    """The newest holder whose lease was broken."""
+    deaths: list[int] = field(default_factory=list)
+    gave_up: int | None = None
+    let_in: int | None = None
+    """When somebody was let in whom no job has seen yet."""
+    looked_at: int | None = None
+    """When it was last told that it may lack its agent."""
     turns: list[bytes] = field(default_factory=list)
     first_own: int = 1
     version: int = 0
@@ -46,6 +57,7 @@ class Session:
     load: str = ""
     outcome: str = ""
     arrival: tuple[str, bool] | None = None
+    drafts: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
     @property
     def kept(self) -> list[bytes]:
@@ -57,7 +69,7 @@ class Session:
         until = self.window_until
         if self.state == "live":
             until = max(self.lease_until, self.last_seen) + self.window()
-        return max(until, self.agent_by)
+        return max(until, self.agent_by + self.window()) if self.agent_by else until
 
     def window(self) -> int:
         """How long it may be resumed, by its returns."""
@@ -71,6 +83,12 @@ class Session:
     def is_held(self, now: int) -> bool:
         """Whether its lease is live."""
         return self.holder != "" and self.lease_until > now
+
+    def lacks_agent(self, now: int) -> bool:
+        """Whether somebody may be there, or on the way, with no agent, and none coming."""
+        wants = self.state == "live" or self.agent_by or self.let_in is not None
+        cared_for = self.is_held(now) or self.agent_by > now or self.gave_up is not None
+        return bool(wants and not cared_for)
 
 
 @dataclass
@@ -114,6 +132,8 @@ class Model:
         if not created:
             s.last_seen, s.place = self.now, next(self._places)
             s.window_until = max(s.window_until, self.now + s.window())
+        if expect and s.state != "ended":
+            s.let_in = self.now
         return s.id, created, self._claim(s, claim=expect), told
 
     def join(  # noqa: PLR0913, PLR0917 (what join can be asked)
@@ -132,9 +152,11 @@ class Model:
                 self._return(s, told)
             else:
                 s.outcome = "taken_over"
-                told.append(("takeover" if s.holder else "handoff", s.id, 0))
+                lost = s.holder or s.broken == s.fence
+                told.append(("takeover" if lost else "handoff", s.id, 0))
             s.state, s.holder, s.fence = "live", holder, s.fence + 1
             s.lease_until, s.agent_by, s.last_seen = self.now + LEASE_S, 0, self.now
+            s.gave_up = s.let_in = None
             s.first_own, s.load, s.place = len(s.turns) + 1, load or s.load, next(self._places)
         return Lease(who, s.id, holder, s.fence, s.data_key), s.outcome, told
 
@@ -147,19 +169,31 @@ class Model:
                 self._return(s, told)
             s.state, s.last_seen, s.place = "live", self.now, next(self._places)
             s.arrival, s.agent_by, s.load = (attempt, counts), 0, load or s.load
+            s.let_in = None
         return s.arrival[1], s.returns, told
 
     def leave(self, lease: Lease) -> list[Told]:
         """Answer what happened."""
         s, told = self._held(lease), list[Told]()
         if s.state == "live":
-            visit = self.now - (self.now if s.here_since is None else s.here_since)
-            told.append(("participant_left", s.id, visit))
-            s.state, s.here_since, s.last_seen = "away", None, self.now
-            s.window_until, s.place = self.now + s.window(), next(self._places)
+            self._depart(s, self.now, told)
+            s.place = next(self._places)
         return told
 
-    def append(self, lease: Lease, first: int, follows: bool, turns: list[bytes]) -> int:  # noqa: FBT001
+    def draft(self, lease: Lease, role: str, number: int, words: bytes) -> None:
+        """Keep what is being said."""
+        s = self._held(lease)
+        if number > s.drafts.get(role, (0, b""))[0]:
+            s.drafts[role] = number, words
+
+    def append(
+        self,
+        lease: Lease,
+        first: int,
+        follows: bool,  # noqa: FBT001
+        turns: list[bytes],
+        settles: dict[str, int],
+    ) -> int:
         """Answer the newest number; ``follows``: the tag before is that of the newest turn."""
         s = self._held(lease)
         if first > len(s.turns) + 1:
@@ -173,6 +207,9 @@ class Model:
         if fresh:
             s.turns += fresh
             s.last_seen = self.now
+        for role, number in settles.items():
+            if number >= s.drafts.get(role, (0, b""))[0]:
+                s.drafts[role] = number, b""
         return len(s.turns)
 
     def append_late(self, lease: Lease, first: int, turns: list[bytes]) -> int:
@@ -212,15 +249,38 @@ class Model:
     def expect_agent(self, who: str, session: str, *, claim: bool) -> str:
         """Answer whether there is one."""
         s = self.find(who, session)
-        if s is None:
-            return "GONE"
-        return "ENDED" if s.state == "ended" else self._claim(s, claim=claim)
+        return "GONE" if s is None else self._claim(s, claim=claim)
 
-    def give_back_claim(self, who: str, session: str) -> None:
-        """Expect nobody."""
-        s = self.find(who, session)
+    def claim_orphan(
+        self, who: str, session: str, dead: str, attempt: str, *, absent: bool
+    ) -> tuple[str, list[Told]]:
+        """Answer who dispatches a successor, and what happened."""
+        s, told = self.find(who, session), list[Told]()
+        if s is None or s.state == "ended":
+            return "GONE" if s is None else "ENDED", told
+        if s.is_held(self.now) and s.holder != dead:
+            return "PRESENT", told
+        if s.agent_by > self.now:
+            return "WANTED" if s.claim == attempt else "EXPECTED", told
+        absent = absent and not self._is_coming(s)
+        if not absent and self._has_given_up(s):
+            return "GAVE_UP", told
+        answer = "ABSENT" if absent else self._dispatch(s, attempt)
+        if s.holder:
+            told.append(("lease_lost", s.id, 0))
+            s.holder, s.lease_until, s.broken = "", 0, s.fence
+        if absent:
+            self._miss(s, told)
+        return answer, told
+
+    def give_back_claim(self, who: str, session: str, *, absent: bool) -> list[Told]:
+        """Expect nobody; answer what happened."""
+        s, told = self.find(who, session), list[Told]()
         if s is not None and s.state != "ended":
             s.agent_by = 0
+            if absent and not s.is_held(self.now) and not self._is_coming(s):
+                self._miss(s, told)
+        return told
 
     def close(self, who: str, session: str) -> list[Told]:
         """Answer what happened."""
@@ -252,15 +312,14 @@ class Model:
         s, told, outcome = self.find(who, session), list[Told](), "LATER"
         if s is None:
             outcome = "GONE"
-        elif self.now >= self.deadline(who, s):
-            if s.state == "ended":
+        elif s.state == "ended":
+            if self.now >= self.deadline(who, s):
                 outcome, told = "ERASED", self.delete(who, session)
-            elif self.now > self._ends_at(who, s):
-                outcome = "ENDED"
-                self._end(s, told)
-            else:
-                outcome, s.told = "ORPHANED", s.fence
-                told.append(("lease_lost", s.id, 0))
+        elif self.now > self._ends_at(who, s) and not (s.state == "live" and s.is_held(self.now)):
+            outcome = "ENDED"
+            self._end(s, told)
+        elif s.lacks_agent(self.now):
+            outcome, s.looked_at = "ORPHANED", self.now
         if outcome in ("GONE", "ERASED") and who in self.people and not self.people[who].sessions:
             del self.people[who]
         return outcome, told
@@ -269,10 +328,13 @@ class Model:
         """When there is something to do with a session, if nothing happens until then."""
         if s.state == "ended":
             return s.last_seen + self.people[who].keeps_s
-        may_be_lost = s.state == "live" and s.holder != "" and s.told != s.fence
-        lost_at = s.lease_until + 2 * LEASE_S
         ends_at = self._ends_at(who, s)
-        return min(lost_at, ends_at) if may_be_lost else ends_at
+        if s.lacks_agent(self.now):
+            again_at = self.now if s.looked_at is None else s.looked_at + LEASE_S
+            return min(ends_at, max(self.now, again_at))
+        if s.gave_up is None and (s.state == "live" or s.agent_by or s.let_in is not None):
+            return min(ends_at, s.lease_until if s.is_held(self.now) else s.agent_by)
+        return ends_at
 
     def find(self, who: str, session: str) -> Session | None:
         """Look a session up."""
@@ -340,6 +402,7 @@ class Model:
             told.append(("session_ended", s.id, self._visit(s)))
             s.state, s.here_since, s.holder, s.lease_until = "ended", None, "", 0
             s.agent_by, s.fence = 0, s.fence + 1
+            s.gave_up = s.let_in = None
 
     def _return(self, s: Session, told: list[Told]) -> None:
         told.append(("session_resumed", s.id, self._visit(s)))
@@ -348,15 +411,46 @@ class Model:
     def _visit(self, s: Session) -> int:
         return 0 if s.here_since is None else s.last_seen - s.here_since
 
+    def _depart(self, s: Session, at: int, told: list[Told]) -> None:
+        visit = at - (at if s.here_since is None else s.here_since)
+        told.append(("participant_left", s.id, visit))
+        s.state, s.here_since, s.last_seen = "away", None, at
+        s.window_until = at + s.window()
+
+    def _is_coming(self, s: Session) -> bool:
+        return s.let_in is not None and s.let_in + EXPECT_S > self.now
+
+    def _miss(self, s: Session, told: list[Told]) -> None:
+        s.agent_by, s.let_in = 0, None
+        if s.state == "live":
+            self._depart(s, s.last_seen, told)
+
+    def _has_given_up(self, s: Session) -> bool:
+        return s.gave_up is not None and self.now < s.gave_up + CRASH_S
+
+    def _dispatch(self, s: Session, attempt: str) -> str:
+        recent = [at for at in s.deaths if at + CRASH_S > self.now]
+        recent = recent if s.gave_up is None else []
+        if (s.state == "live" or s.holder) and s.replaced != s.fence:
+            s.replaced = s.fence
+            if len(recent) == MAX_DEATHS:
+                s.gave_up, s.agent_by = self.now, 0
+                return "GAVE_UP"
+            recent.append(self.now)
+        s.replaced, s.deaths, s.gave_up = s.fence, recent, None
+        s.agent_by, s.claim = self.now + EXPECT_S, attempt
+        return "WANTED"
+
     def _claim(self, s: Session, *, claim: bool) -> str:
+        if s.state == "ended":
+            return "ENDED"
         if s.holder and s.lease_until + LEASE_S > self.now:
             return "PRESENT"
         if s.agent_by > self.now:
             return "EXPECTED"
-        if not claim:
-            return "ABSENT"
-        s.agent_by = self.now + EXPECT_S
-        return "WANTED"
+        if self._has_given_up(s):
+            return "GAVE_UP"
+        return self._dispatch(s, "") if claim else "ABSENT"
 
     def _write(self, s: Session, version: int, content: bytes, witness: int) -> int:
         if (s.version, s.content) == (version + 1, content):

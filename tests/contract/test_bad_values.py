@@ -17,7 +17,7 @@ from session_store import (
     SessionGone,
     Turn,
 )
-from session_store.backends.base import OpenMode
+from session_store.backends.base import OpenMode, SealedDraft
 from tests.contract.people import MARIA, join, nothing_changes, open_session, pseudonym, sealed
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ async def test_only_a_pseudonym_names_a_participant(
         lambda: backend.settle(participant, job.id),
         lambda: backend.expect_agent(participant, job.id, claim=True),
         lambda: backend.give_back_claim(participant, job.id),
+        lambda: backend.claim_orphan(participant, job.id, owner="", attempt="1"),
+        lambda: backend.draft(bad, SealedDraft("user", 1, sealed("draft"))),
     ]
     async with nothing_changes(world):
         for call in calls:
@@ -115,6 +117,8 @@ async def test_a_bad_session_id_is_refused(
         lambda: store.delete(who, session_id),
         lambda: store.expect_agent(who, session_id),
         lambda: store.give_back_claim(who, session_id),
+        lambda: store.claim_orphan(who, session_id),
+        lambda: store.open_new(who, session_id=session_id),
         lambda: store.erase(who, known=[session_id]),
     ]
     async with nothing_changes(world):

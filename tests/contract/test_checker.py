@@ -65,6 +65,23 @@ FINE = {
     "a takeover of a lease that was given back": history(
         op("join", 0), op("release", 1), op("join", 2, fence=2), final=final(fence=2)
     ),
+    "a takeover of a lease that was broken": history(
+        op("join", 0), op("claim", 1, wanted=True), op("join", 2, fence=2), final=final(fence=2)
+    ),
+    "a claim of an overdue dispatch": history(
+        op("join", 0),
+        op("claim", 4, wanted=True),
+        op("claim", 5),
+        op("claim", 14.2, wanted=True),
+        final=final(),
+    ),
+    "a claim of a successor that died too": history(
+        op("join", 0),
+        op("claim", 1, wanted=True),
+        op("join", 2, fence=2, outcome=Outcome.UNKNOWN),
+        op("claim", 3, wanted=True, fence=2),
+        final=final(fence=2),
+    ),
     "an append of the one that began before the join of the other had ended": history(
         op("join", 0),
         op("join", 4, fence=2),
@@ -137,6 +154,15 @@ BROKEN = {
     "fencing tokens went back": history(op("join", 0, fence=2), op("join", 9), final=final()),
     "the lease 1 was live when 2 took it": history(
         op("join", 0), op("renew", 3), op("join", 4, fence=2), final=final(fence=2)
+    ),
+    "append under 1 after its lease was broken": history(
+        op("join", 0),
+        op("claim", 1, wanted=True),
+        op("append", 2, turns=turns(1)),
+        final=kept(1),
+    ),
+    "two dispatch a successor of 1": history(
+        op("join", 0), op("claim", 1, wanted=True), op("claim", 1.05, wanted=True), final=final()
     ),
     "1 returns, but 2 were acknowledged": history(
         op("join", 0),

@@ -14,6 +14,8 @@ from tests.contract.people import listening
 from tests.contract.proxy import Cut, Proxy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from session_store.backends.base import Backend
     from session_store.events import Event
     from tests.contract.cases import Case
@@ -32,7 +34,10 @@ TIMES = {
     b"consent_at",
     b"touched",
     b"fence",
-    b"orphan",
+    b"replaced",
+    b"lost",
+    b"gave_up",
+    b"let_in",
 }
 """Fields that hold a time, or a number made from it."""
 ROUND_MS = 20_000
@@ -47,11 +52,6 @@ async def snapshot(world: RedisWorld) -> dict[tuple[bytes, Any], Any]:
     def ago(value: float) -> int | None:
         return round((now - value) / ROUND_MS) if value > 0 else None
 
-    def read(name: bytes, value: bytes) -> Any:
-        if name == b"talk_ms":
-            return round(int(value) / ROUND_MS)
-        return ago(int(value)) if name in TIMES else value
-
     held: dict[tuple[bytes, Any], Any] = {}
     for key in await raw.keys():
         match await raw.type(key):
@@ -59,7 +59,7 @@ async def snapshot(world: RedisWorld) -> dict[tuple[bytes, Any], Any]:
                 for name, value in (await raw.hgetall(key)).items():
                     # A late turn is named by a fence, which is made from the time.
                     kind, place = name.split(b":")[0], name.rpartition(b":")[2]
-                    held[key, (kind, place)] = read(name, value)
+                    held[key, (kind, place)] = untimed_field(name, value, ago)
             case b"zset":
                 for member, score in await raw.zrange(key, 0, -1, withscores=True):
                     held[key, member] = ago(score)
@@ -69,6 +69,15 @@ async def snapshot(world: RedisWorld) -> dict[tuple[bytes, Any], Any]:
                 held[key, "members"] = await raw.smembers(key)
         assert await raw.pttl(key) > 0
     return held
+
+
+def untimed_field(name: bytes, value: bytes, ago: Callable[[float], int | None]) -> Any:
+    """Read a field of a hash, with times as how long ago they are."""
+    if name == b"talk_ms":
+        return round(int(value) / ROUND_MS)
+    if name == b"deaths":
+        return [ago(int(at)) for at in value.split()]
+    return ago(int(value)) if name in TIMES else value
 
 
 def untimed(events: list[Event]) -> list[Event]:

@@ -78,5 +78,6 @@ async def test_what_was_acknowledged_survives(tmp_path: Path, *, kills: bool) ->
     assert history.violations() == [], f"seed {seed}"
     assert seen["append", Outcome.OK] > 20
     assert seen["join", Outcome.OK] > 5
+    assert any(each.wanted for each in history.ops)
     assert sum(count for (_, outcome), count in seen.items() if outcome is Outcome.UNKNOWN) > 3
     assert history.finals

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from session_store import LeaseHeld, LeaseLost, SessionGone
-from session_store.backends.base import AgentPresence, JoinOutcome, LeaseRef, OpenMode
+from session_store.backends.base import (
+    AgentPresence,
+    JoinOutcome,
+    LeaseRef,
+    OpenMode,
+    SealedDraft,
+)
 from session_store.crypto import NO_TAG
 from tests.contract.people import (
     JOE,
@@ -35,6 +41,7 @@ GUARDED: dict[str, Callable[[Backend, LeaseRef], Awaitable[Any]]] = {
     "leave": lambda backend, lease: backend.leave(lease),
     "renew": lambda backend, lease: backend.renew(lease),
     "release": lambda backend, lease: backend.release(lease),
+    "draft": lambda backend, lease: backend.draft(lease, SealedDraft("user", 1, sealed("draft"))),
 }
 
 

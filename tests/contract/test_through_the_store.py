@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from session_store import SealBroken, SessionContent, SessionStore, StoreSettings, Turn
+from session_store import (
+    InvalidValue,
+    LeaseLost,
+    SealBroken,
+    SessionContent,
+    SessionStore,
+    StoreSettings,
+    Turn,
+)
 from session_store.backends.base import AgentPresence, JoinOutcome
 from session_store.events import Event, EventType
 from session_store.store import Replayed
@@ -176,6 +184,52 @@ async def test_sessions_are_listed_switched_and_named(store: SessionStore) -> No
     assert [each.id for each in page.sessions] == [first.session.id, second.session.id]
     assert await store.delete(who, first.session.id)
     assert [each.id for each in (await store.sessions(who)).sessions] == [second.session.id]
+
+
+async def test_a_session_may_be_begun_under_an_id_that_was_made_before(
+    make_store: Callable[..., SessionStore],
+) -> None:
+    """While the store was away, say: whoever comes first begins it, the others find it."""
+    page, job = make_store(), make_store()
+    who = page.pseudonym("maria")
+    other = await page.open(who)
+    chosen = page.keyring.new_session_id(who)
+    opened = await asyncio.gather(*(each.open_new(who, session_id=chosen) for each in (page, job)))
+    assert {each.session.id for each in opened} == {chosen}
+    joined = await job.join(who, session_id=chosen, exact=True)
+    await job.append(joined.lease, seal(job, joined, turn(1)))
+    again = await page.open_new(who, session_id=chosen)
+    assert [each.turn for each in again.turns] == [turn(1)]
+    assert {each.id for each in (await page.sessions(who)).sessions} == {other.session.id, chosen}
+    for stranger in (page.keyring.new_session_id(page.pseudonym("joe")), "a" * 26):
+        with pytest.raises(InvalidValue):
+            await page.open_new(who, session_id=stranger)
+    assert (await page.sessions(who)).total == 2
+
+
+async def test_a_dead_job_is_named_by_its_worker(
+    make_store: Callable[..., SessionStore],
+) -> None:
+    """The worker's main process breaks its lease at once, and tells its own hooks, once."""
+    heard: list[str] = []
+
+    class Hook:
+        def on_event(self, event: Event) -> None:
+            heard.append(event.type)
+
+    job, worker = make_store(), make_store()
+    who = job.pseudonym("maria")
+    joined = await job.join(who, attempt=job.owner_of("worker-1", "job-1"))
+    worker.add_hook(Hook())
+    session_id = joined.session.id
+    owner = worker.owner_of("worker-1", "job-1")
+    wrong = worker.owner_of("worker-2", "job-1")
+    assert await worker.claim_orphan(who, session_id, owner=wrong) is AgentPresence.PRESENT
+    assert await worker.claim_orphan(who, session_id, owner=owner) is AgentPresence.WANTED
+    await worker.give_back_claim(who, session_id, absent=True)
+    assert heard == ["lease_lost", "participant_left"]
+    with pytest.raises(LeaseLost):
+        await job.append(joined.lease, seal(job, joined, turn(1)))
 
 
 async def test_content_that_does_not_open_is_no_empty_session(store: SessionStore) -> None:

@@ -13,6 +13,7 @@ import redis
 from redis.asyncio import Redis
 
 from session_store import (
+    AgentPresence,
     JoinOutcome,
     LeaseLost,
     SequenceGap,
@@ -78,6 +79,8 @@ class Writers:
                     break
             await self._go(store, writing)
             stale.append(writing)
+            if self._rng.random() < 0.4:
+                await self._claim(store, self._rng.choice(stale[-3:]))
 
     async def _join(self, store: SessionStore, who: str) -> Writing | None:
         attempt, load = f"{self._rng.getrandbits(128):032x}", str(self._rng.randrange(3))
@@ -168,6 +171,22 @@ class Writers:
             await self._note("leave", writing.who, lambda: store.leave(lease), lease=lease)
         if how < 0.6:
             await self._note("release", writing.who, lambda: store.release(lease), lease=lease)
+
+    async def _claim(self, store: SessionStore, writing: Writing) -> None:
+        """Claim the place of a job that may be dead, or not, or not any more the newest."""
+        lease, attempt = writing.lease, f"{self._rng.getrandbits(64):016x}"
+
+        async def claim() -> bool:
+            answer = await store.claim_orphan(
+                writing.who, lease.session_id, owner=lease.ref.owner, attempt=attempt
+            )
+            if answer is AgentPresence.GONE:
+                raise SessionGone(lease.session_id)
+            return answer is AgentPresence.WANTED
+
+        await self._note(
+            "claim", writing.who, claim, lease=lease, read=lambda wanted: {"wanted": wanted}
+        )
 
     async def _note(  # noqa: PLR0913 (what there is to note)
         self,

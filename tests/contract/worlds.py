@@ -27,7 +27,7 @@ PASS_TIME = """
 --   ARGV  milliseconds
 local by = tonumber(ARGV[1])
 local times = { 'joined_at', 'arrived_at', 'last_seen', 'lease_until', 'window_until', 'agent_by',
-  'ended_at', 'created', 'consent_at', 'touched' }
+  'ended_at', 'created', 'consent_at', 'touched', 'gave_up', 'let_in' }
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local kind = redis.call('TYPE', key).ok
   if kind == 'hash' and string.find(key, '{s%d%d%d%d}') then
@@ -36,6 +36,12 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
       if at > 0 then
         redis.call('HSET', key, name, string.format('%.0f', at - by))
       end
+    end
+    local deaths = redis.call('HGET', key, 'deaths')
+    if deaths then
+      redis.call('HSET', key, 'deaths', (string.gsub(deaths, '%d+', function(at)
+        return string.format('%.0f', at - by)
+      end)))
     end
   elseif kind == 'zset' then
     local scores = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')

@@ -12,6 +12,7 @@ from dev import chromium
 from tests.e2e.browser import launched
 from tests.e2e.demo import RESUME_WINDOW_S, Demo, running_demo
 from tests.e2e.page import TalkPage
+from tests.e2e.place import Place, prepared
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -63,3 +64,28 @@ async def visit(browser: Browser, demo: Demo) -> AsyncIterator[Callable[[], Awai
     for tab in opened:
         await tab.page.context.close()
     assert [problem for tab in opened for problem in tab.problems] == []
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def place(
+    playwright: Playwright, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Place]:
+    """Run all parts once, so that each can be taken away, and a browser in its own network."""
+    async with prepared(tmp_path_factory.mktemp("place"), playwright) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def come(place: Place) -> AsyncIterator[Callable[..., Awaitable[TalkPage]]]:
+    """Visit that place as somebody new; what the page does not catch fails the test."""
+    opened: list[TalkPage] = []
+
+    async def visit(*, like: TalkPage | None = None) -> TalkPage:
+        tab = await place.visit(like.page.context if like else None)
+        opened.append(tab)
+        return tab
+
+    yield visit
+    for context in {tab.page.context for tab in opened}:
+        await context.close()
+    assert [crash for tab in opened for crash in tab.crashes] == []

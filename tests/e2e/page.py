@@ -42,7 +42,9 @@ class TalkPage:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.problems: list[str] = []
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.crashes: list[str] = []
+        """Errors that nothing has caught; those of the network are told in ``problems`` alone."""
+        page.on("pageerror", self._on_crash)
         page.on("console", self._on_console)
 
     @classmethod
@@ -79,6 +81,23 @@ class TalkPage:
         )
         await expect(bubble.filter(has_text=text).first).to_be_visible(timeout=within_ms)
 
+    async def notice(self, text: str) -> None:
+        """Wait until the line above the text field says this."""
+        await expect(self.page.get_by_test_id("notice")).to_contain_text(text, timeout=WAIT_MS)
+
+    async def no_notice(self) -> None:
+        """Wait until that line is empty."""
+        await expect(self.page.get_by_test_id("notice")).to_be_hidden(timeout=WAIT_MS)
+
+    async def noted(self, text: str, note: str) -> None:
+        """Wait until the turn with these words has this note below it."""
+        bubble = self.page.get_by_test_id("turn").filter(has_text=text).last
+        await expect(bubble.locator(".turn-note")).to_have_text(note, timeout=WAIT_MS)
+
+    async def aside(self, text: str) -> None:
+        """Wait until the page says that the conversation is not here, and why."""
+        await expect(self.page.locator("#resume")).to_contain_text(text, timeout=WAIT_MS)
+
     async def bubbles(self) -> list[Bubble]:
         """Return all turns that are shown."""
         turns: list[dict[str, Any]] = await self.page.eval_on_selector_all(
@@ -94,6 +113,10 @@ class TalkPage:
         """Return the page's secret id."""
         stored: str = await self.page.evaluate("localStorage.getItem('rejoin.identity')")
         return stored
+
+    def _on_crash(self, error: Any) -> None:
+        self.crashes.append(str(error))
+        self.problems.append(str(error))
 
     def _on_console(self, message: Any) -> None:
         # Chromium warns that sound waits for a gesture; the page shows a button for that.

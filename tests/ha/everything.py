@@ -16,6 +16,7 @@ from session_store import (
     LeaseHeld,
     LeaseLost,
     SessionGone,
+    SessionState,
     SessionStore,
     Turn,
 )
@@ -83,6 +84,8 @@ async def _visit(store: SessionStore, person: str) -> None:
     with pytest.raises(LeaseHeld):
         await store.join(who, session_id=session_id)
     await _talk(store, joined, 1, 3)
+    [saying] = turns(7, 7)
+    await store.keep_draft(joined.lease, store.seal_draft(joined.lease, saying))
     await store.update(
         joined.lease, lambda before: before.model_copy(update={"language": LANGUAGE})
     )
@@ -102,20 +105,46 @@ async def _visit(store: SessionStore, person: str) -> None:
     assert loaded is not None
     assert [each.turn for each in loaded.turns] == turns(1, 5)
     assert loaded.session.content.language == LANGUAGE
+    assert [each.turn for each in loaded.drafts] == [saying]
+    await store.leave(successor.lease)
     await store.release(successor.lease)
+    await _crash(store, who, session_id)
 
 
 async def _talk(store: SessionStore, joined: Joined, first: int, last: int) -> None:
-    sealed = [store.seal(joined.lease, turn) for turn in turns(first, last)]
+    """Say each sentence twice: while it is said, and as a turn that settles it."""
+    sealed = []
+    for turn in turns(first, last):
+        draft = store.seal_draft(joined.lease, turn)
+        await store.keep_draft(joined.lease, draft)
+        sealed.append(store.seal(joined.lease, turn, draft.number))
     assert await store.append(joined.lease, sealed) == last
     assert await store.append(joined.lease, sealed) == last, "a repeated append is no error"
+
+
+async def _crash(store: SessionStore, who: str, session_id: str) -> None:
+    """A job dies and is replaced; its successor dies when nobody is there any more."""
+    owner = store.owner_of("worker", "job")
+    await store.join(who, session_id=session_id, attempt=owner)
+    assert await store.claim_orphan(who, session_id) is AgentPresence.PRESENT
+    assert await store.claim_orphan(who, session_id, owner=owner) is AgentPresence.WANTED
+    await store.give_back_claim(who, session_id, absent=True)
+    successor = await store.join(who, session_id=session_id, attempt=owner)
+    assert successor.outcome is JoinOutcome.REJOINED
+    gone = await store.claim_orphan(who, session_id, owner=owner, absent=True)
+    assert gone is AgentPresence.ABSENT
+    loaded = await store.load(who, session_id)
+    assert loaded is not None
+    assert loaded.session.state is SessionState.AWAY
 
 
 async def _manage(store: SessionStore, person: str) -> None:
     """Several sessions, a title, consent, retention, export, keys."""
     who = store.pseudonym(person)
     [first] = (await store.sessions(who)).sessions
-    second = (await store.open_new(who)).session
+    chosen = store.keyring.new_session_id(who)
+    second = (await store.open_new(who, session_id=chosen)).session
+    assert second.id == chosen
     assert (await store.set_title(who, first.id, "Cooking")).title == "Cooking"
     listed = (await store.sessions(who)).sessions
     assert [(each.id, each.content.title) for each in listed] == [
@@ -139,6 +168,10 @@ async def _manage(store: SessionStore, person: str) -> None:
     assert [len(each["turns"]) for each in exported["sessions"]] == [5]
     assert (await audit.verify()).intact
     await rotate_keys(store)
+    stored = await store.backend.participant(who)
+    assert stored is not None
+    anew = store.keyring.rewrap(who, stored.wrapped)
+    assert await store.backend.rewrap(who, stored.wrapped, anew)
 
 
 async def _let_end(settings: StoreSettings, person: str) -> None:
@@ -170,6 +203,7 @@ async def _erase(store: SessionStore, person: str) -> None:
     joined = await store.join(who, exact=False, load_id="third", attempt="0" * 32)
     erased = await store.erase(who)
     assert (erased.left_over, erased.sessions) == (0, 1)
+    assert (await store.erase(who)).sessions == 0
     with pytest.raises(SessionGone):
         await store.append(joined.lease, [store.seal(joined.lease, turns(9, 9)[0])])
     assert (await store.sessions(who)).total == 0

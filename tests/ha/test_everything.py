@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from session_store.backends.base import Backend
+from session_store.backends.redis import RedisBackend
 from tests.ha.everything import use_everything
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from session_store import StoreSettings
     from tests.servers.cluster import ClusterSet
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 
     Settings = Callable[..., StoreSettings]
 
+OPERATIONS = {name for name in vars(Backend) if not name.startswith("_")}
 MANY = [f"person {n}" for n in range(6)]
 """So many that each primary of a Cluster serves some of them."""
 
@@ -24,6 +29,25 @@ MANY = [f"person {n}" for n in range(6)]
 async def test_the_store_works_on_one_redis(plain: Server, settings_for: Settings) -> None:
     """Every operation works, in a database of its own."""
     await use_everything(settings_for(f"redis://{plain.name}/1"), "maria")
+
+
+async def test_every_operation_is_among_them(
+    plain: Server, settings_for: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new operation of the backends is used here too, or this test says which one is not."""
+    used: set[str] = set()
+
+    def noted(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
+        def note(*args: Any, **options: Any) -> Any:
+            used.add(name)
+            return operation(*args, **options)
+
+        return note
+
+    for name in OPERATIONS - {"side"}:
+        monkeypatch.setattr(RedisBackend, name, noted(name, getattr(RedisBackend, name)))
+    await use_everything(settings_for(f"redis://{plain.name}/1"), "maria")
+    assert OPERATIONS - {"side"} - used == set()
 
 
 async def test_the_store_works_with_sentinels(

@@ -32,6 +32,15 @@ async def talk(
     return joined
 
 
+async def keep_drafts(store: SessionStore, joined: Joined) -> None:
+    """Let both be heard in the middle of a sentence."""
+    for role in ("user", "assistant"):
+        said = Turn.model_validate(
+            {"id": role, "role": role, "text": f"the {role} was saying", "created_at": 1.7e9}
+        )
+        await store.keep_draft(joined.lease, store.seal_draft(joined.lease, said))
+
+
 async def talk_and_go(store: SessionStore, participant: str, *, turns: int = 3) -> Joined:
     """Have a conversation that is over: its participant left, and its job gave the lease back."""
     joined = await talk(store, participant, turns=turns)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -17,13 +18,17 @@ from livekit.agents import Agent, AgentSession
 from livekit.agents.voice.room_io import RoomOptions
 
 from agent.pipelines.demo.llm import RuleLLM
+from session_store.detached import begin
 from session_store.livekit import Conversation, words_of_welcome
+from session_store.livekit.conversation import Entry
+from session_store.livekit.liveness import Liveness
 from session_store.livekit.owner import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from session_store import SessionStore, StoreSettings
+    from session_store import Joined, SessionStore, StoreSettings
+    from session_store.detached import Beginning
 
 MEMORY = '<memory>{"visit": 1, "language": "en", "name": "Maria"}</memory>'
 
@@ -80,22 +85,34 @@ class Stage:
         self.settings = settings
         self.participant = store.pseudonym(who)
         self.job = Job()
+        self.attempt = secrets.token_hex(16)
         self.agent_session: AgentSession[Any] = AgentSession(llm=RuleLLM())
         self.conversation: Conversation
 
     async def join(self, load_id: str = "load-1", session_id: str | None = None) -> Stage:
         """Take the lease, with the participant in the room."""
-        joined = await self.store.join(self.participant, session_id=session_id, load_id=load_id)
+        joined = await self.store.join(
+            self.participant, session_id=session_id, load_id=load_id, attempt=self.attempt
+        )
+        return self._converse(load_id, joined)
+
+    def begin(self, load_id: str = "load-1", session_id: str | None = None) -> Stage:
+        """Begin without the store, which is away."""
+        beginning, joined = begin(self.store, self.participant, session_id, self.attempt)
+        return self._converse(load_id, joined, beginning)
+
+    def _converse(self, load_id: str, joined: Joined, beginning: Beginning | None = None) -> Stage:
         self.job.room.come(self.participant, load_id)
+        session_id = joined.session.id if beginning is None or beginning.exact else None
+        owner = Owner(self.participant, self.participant, session_id, {"plan": "gold"})
         context: Any = self.job
         self.conversation = Conversation(
             ctx=context,
             agent_session=self.agent_session,
             store=self.store,
             settings=self.settings,
-            owner=Owner(self.participant, self.participant, joined.session.id, {"plan": "gold"}),
-            load_id=load_id,
-            joined=joined,
+            entry=Entry(owner, load_id, self.attempt, joined, beginning),
+            liveness=Liveness(self.job.room, lambda: None),  # type: ignore[arg-type]
             room_options=RoomOptions(),
             words=words_of_welcome,
         )
@@ -127,4 +144,4 @@ class Stage:
 
     async def die(self) -> None:
         """End it as SIGKILL does: nothing is written any more, nothing given back."""
-        await self.conversation._stop_writing()
+        await self.conversation._keeping.stop()

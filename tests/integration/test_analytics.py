@@ -151,7 +151,7 @@ async def test_takeovers_and_handoffs_are_told_apart(
         second = await store.join(who)
         key = ParticipantKeys.of(who).session(second.session.id)
         await raw.hset(key, "lease_until", str(int(await raw.hget(key, "lease_until")) - 60_000))
-        store.tell((await store.backend.settle(who, second.session.id)).events)
+        await store.claim_orphan(who, second.session.id)
         await store.join(who)
 
     found = await counts.day(datetime.now(UTC).date())

@@ -292,6 +292,26 @@ def test_show_reveals_only_what_was_asked_for_and_audits_it(cli: Cli, talk: Talk
     assert [action for _, action in audited(cli)] == ["reveal", "reveal"]
 
 
+def test_what_is_being_said_is_counted_and_revealed_on_demand(cli: Cli, talk: Talk) -> None:
+    """Words that are no turn yet are content like any other."""
+
+    async def say(store: SessionStore) -> None:
+        joined = await store.join(talk.participant, session_id=talk.session_id)
+        said = Turn(id="t4", role="user", text="and Moreno", created_at=1.7e9 + 4)
+        await store.keep_draft(joined.lease, store.seal_draft(joined.lease, said))
+
+    before = cli("show", talk.session_id, "--json").data["session"]
+    cli.act(say)
+    after = cli("show", talk.session_id, "--json").data["session"]
+    revealed = cli("show", talk.session_id, "--reveal", "--json").data["revealed"]
+    assert (before["being_said"], after["being_said"]) == (0, 1)
+    assert after["sealed_bytes"] > before["sealed_bytes"]
+    assert [each["text"] for each in revealed["being_said"]] == ["and Moreno"]
+    shown = cli("show", talk.session_id, "--reveal", "--turns", "0").out
+    assert "user (being said): and Moreno" in shown
+    assert "Moreno" not in cli("show", talk.session_id).out
+
+
 def test_nothing_is_revealed_that_cannot_be_audited(cli: Cli, talk: Talk) -> None:
     """Where the audit stream takes no entry, content stays closed and nothing is erased."""
 

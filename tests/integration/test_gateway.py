@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
 import pytest
-from livekit import api
+from livekit import api, rtc
 
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
-from session_store import SessionStore, StoreSettings, Turn, TurnKind
+from session_store import AgentPresence, SessionStore, StoreSettings, Turn, TurnKind
 from session_store.keys import ParticipantKeys
 from session_store.store import Replayed
 from tests.integration.keeping import talk_and_go, turn
@@ -433,6 +433,8 @@ async def test_a_dispatch_that_brought_nobody_is_repeated(
         ({"after_seq": 1.5}, "after_seq"),
         ({"new_session": "yes"}, "new_session"),
         ({"new_session": 1}, "new_session"),
+        ({"without_store": "yes"}, "without_store"),
+        ({"unless_elsewhere": 1}, "unless_elsewhere"),
     ],
 )
 async def test_a_malformed_request_is_refused_by_field(
@@ -524,20 +526,236 @@ async def test_health_says_what_is_reached(client: httpx.AsyncClient) -> None:
 async def test_a_redis_that_is_away_is_named(
     gateway_settings: GatewaySettings, settings: StoreSettings
 ) -> None:
-    """Without Redis the gateway serves the page, is not ready, and tells a person to try again."""
-    away = StoreSettings.model_validate(
-        {**settings.model_dump(), "redis_url": "redis://127.0.0.1:1/0"}
-    )
-    async with serving(gateway_settings, away) as client:
+    """Without Redis the gateway serves the page and is not ready, without a word on where it is."""
+    async with serving(gateway_settings, without_redis(settings)) as client:
         ready = await client.get("/readyz")
-        tokens = await ask(client, participant_identity=secret_id())
         assert (await client.get("/")).status_code == 200
     assert ready.status_code == 503
     assert ready.json()["redis"].startswith("Redis does not answer")
     assert "127.0.0.1" not in ready.text
-    assert tokens.status_code == 503
-    assert tokens.json()["error"]["code"] == "store_unavailable"
-    assert "nothing is lost" in tokens.json()["error"]["message"]
+
+
+def without_redis(settings: StoreSettings) -> StoreSettings:
+    """Return the same settings, at an address where nobody listens."""
+    return StoreSettings.model_validate(
+        {**settings.model_dump(), "redis_url": "redis://127.0.0.1:1/0"}
+    )
+
+
+async def test_while_redis_is_away_people_are_let_in(
+    gateway_settings: GatewaySettings,
+    settings: StoreSettings,
+    livekit: LiveKit,
+    livekit_api: api.LiveKitAPI,
+) -> None:
+    """The session that the page shows goes on, or one begins, in a room that gets one agent."""
+    mine = secret_id()
+    async with serving(gateway_settings, without_redis(settings)) as client:
+        begun = await ask(
+            client, participant_identity=mine, participant_attributes={"rj.load": "x" * 22}
+        )
+        room = begun.json()["session_id"]
+
+        async def dispatched() -> bool:
+            return await dispatches(livekit_api, room) > 0
+
+        await until(dispatched)
+        again = await asyncio.gather(
+            *(
+                ask(
+                    client,
+                    participant_identity=mine,
+                    session_id=room,
+                    after_seq=7,
+                    without_store=True,
+                )
+                for _ in range(4)
+            )
+        )
+        await asyncio.sleep(0.5)
+    token = api.TokenVerifier(livekit.key, livekit.secret).verify(begun.json()["participant_token"])
+
+    answer = begun.json()
+    assert begun.status_code == 201
+    assert (answer["saved"], answer["resumed"], answer["last_seq"]) == (False, False, 0)
+    assert token.identity == answer["participant_identity"]
+    assert token.attributes == {"rj.load": "x" * 22}
+    assert token.video is not None
+    assert token.video.room == answer["room_name"] == room
+    for response in again:
+        answer = response.json()
+        assert (answer["session_id"], answer["turns"]) == (room, [])
+        assert (answer["saved"], answer["resumed"], answer["last_seq"]) == (False, True, 7)
+    assert await dispatches(livekit_api, room) == 1
+
+
+async def test_while_redis_is_away_nobody_gets_into_the_room_of_another(
+    gateway_settings: GatewaySettings, settings: StoreSettings, store: SessionStore
+) -> None:
+    """A session id that was not made for this participant opens a new session, not that one."""
+    theirs = (await store.open(store.pseudonym(secret_id()))).session.id
+    async with serving(gateway_settings, without_redis(settings)) as client:
+        for named in (theirs, "a" * 26):
+            answer = (
+                await ask(client, participant_identity=secret_id(), session_id=named, after_seq=3)
+            ).json()
+            assert answer["session_id"] != named
+            assert (answer["resumed"], answer["last_seq"]) == (False, 0)
+
+
+async def test_who_asks_for_a_new_session_gets_one_without_redis_too(
+    gateway_settings: GatewaySettings, settings: StoreSettings
+) -> None:
+    """It is another one than the page shows, each time it is asked for."""
+    mine = secret_id()
+    async with serving(gateway_settings, without_redis(settings)) as client:
+        first = (await ask(client, participant_identity=mine)).json()["session_id"]
+        second = (await ask(client, participant_identity=mine, new_session=True)).json()
+    assert second["session_id"] != first
+    assert not second["resumed"]
+
+
+async def test_an_agent_that_is_there_is_left_alone_while_redis_is_away(
+    gateway_settings: GatewaySettings,
+    settings: StoreSettings,
+    livekit: LiveKit,
+    livekit_api: api.LiveKitAPI,
+    store: SessionStore,
+) -> None:
+    """Nobody can claim, so what LiveKit shows decides: no second agent joins a working one."""
+    mine = secret_id()
+    participant = store.pseudonym(mine)
+    room = store.keyring.new_session_id(participant)
+    async with (
+        agent_in(livekit, room),
+        serving(gateway_settings, without_redis(settings)) as client,
+    ):
+        answer = (await ask(client, participant_identity=mine, session_id=room)).json()
+        await asyncio.sleep(0.5)
+        assert answer["session_id"] == room
+        assert await dispatches(livekit_api, room) == 0
+        there = await livekit_api.room.list_participants(api.ListParticipantsRequest(room=room))
+        assert [each.identity for each in there.participants] == ["agent"]
+
+
+@asynccontextmanager
+async def agent_in(livekit: LiveKit, room: str) -> AsyncIterator[rtc.Room]:
+    """Let an agent be in a room."""
+    token = api.AccessToken(livekit.key, livekit.secret).with_identity("agent").with_kind("agent")
+    async with there(livekit, token, room) as agent:
+        yield agent
+
+
+@asynccontextmanager
+async def there(livekit: LiveKit, token: api.AccessToken, name: str) -> AsyncIterator[rtc.Room]:
+    """Let somebody be in a room."""
+    room = rtc.Room()
+    grants = api.VideoGrants(room_join=True, room=name)
+    await room.connect(livekit.url, token.with_grants(grants).to_jwt())
+    try:
+        yield room
+    finally:
+        await room.disconnect()
+
+
+async def test_a_session_begun_without_redis_is_in_the_store_afterwards(
+    client: httpx.AsyncClient, store: SessionStore
+) -> None:
+    """The page that was let into it goes on in it, whether its agent has made it or not."""
+    mine = secret_id()
+    participant = store.pseudonym(mine)
+    for made_by_agent in (False, True):
+        begun = store.keyring.new_session_id(participant)
+        if made_by_agent:
+            await store.open_new(participant, session_id=begun)
+        answer = (
+            await ask(client, participant_identity=mine, session_id=begun, without_store=True)
+        ).json()
+        plain = (await ask(client, participant_identity=mine, session_id=begun)).json()
+        assert answer["session_id"] == plain["session_id"] == begun
+        assert answer["saved"]
+        assert answer["resumed"] is made_by_agent
+        assert plain["resumed"]
+
+
+async def test_a_session_that_ended_meanwhile_goes_on_for_who_was_let_into_it(
+    client: httpx.AsyncClient, store: SessionStore, raw: Any
+) -> None:
+    """The page was told that it goes on, and has said more in it since; nobody else is let in."""
+    mine = secret_id()
+    ended = (await talk_and_go(store, store.pseudonym(mine))).session.id
+    await age(raw, store, mine, ended, 400)
+    plain = (await ask(client, participant_identity=mine, session_id=ended)).json()
+    assert plain["session_id"] != ended
+
+    goes_on = (
+        await ask(client, participant_identity=mine, session_id=ended, without_store=True)
+    ).json()
+    other = (
+        await ask(client, participant_identity=secret_id(), session_id=ended, without_store=True)
+    ).json()
+
+    assert goes_on["session_id"] == ended
+    assert goes_on["resumed"]
+    assert goes_on["turns"]
+    assert other["session_id"] != ended
+
+
+async def test_where_agents_keep_failing_a_new_conversation_is_offered(
+    gateway_settings: GatewaySettings,
+    settings: StoreSettings,
+    make_store: Callable[..., SessionStore],
+) -> None:
+    """The page is told so instead of waiting; a new session is never refused by it."""
+    mine = secret_id()
+    store = make_store(lease_s=0.4, lease_renew_s=0.1)
+    participant = store.pseudonym(mine)
+    session_id = (await store.open(participant, expect_agent=True)).session.id
+    while await store.claim_orphan(participant, session_id) is not AgentPresence.GAVE_UP:
+        joined = await store.join(participant, session_id=session_id, exact=True)
+        await store.release(joined.lease)
+
+    async with serving(gateway_settings, settings) as client:
+        refused = await ask(client, participant_identity=mine, session_id=session_id)
+        begun = await ask(
+            client, participant_identity=mine, session_id=session_id, new_session=True
+        )
+
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"]) == (409, "agent_keeps_failing")
+    assert "stopped several times" in error["message"]
+    assert "start a new conversation" in error["message"]
+    assert begun.status_code == 201
+    assert begun.json()["session_id"] != session_id
+
+
+async def test_a_page_that_was_thrown_out_yields_to_another_device(
+    client: httpx.AsyncClient, livekit: LiveKit
+) -> None:
+    """It is let in unless the same participant is there by another load; then it is told so."""
+    mine, load = secret_id(), "l" * 22
+    first = (
+        await ask(client, participant_identity=mine, participant_attributes={"rj.load": load})
+    ).json()
+    asked = {
+        "participant_identity": mine,
+        "participant_attributes": {"rj.load": load},
+        "session_id": first["session_id"],
+        "unless_elsewhere": True,
+    }
+    assert (await ask(client, **asked)).status_code == 201
+
+    for other_load, status in (("l" * 22, 201), ("m" * 22, 409), ("", 409)):
+        token = api.AccessToken(livekit.key, livekit.secret)
+        token = token.with_identity(first["participant_identity"])
+        token = token.with_attributes({"rj.load": other_load} if other_load else {})
+        async with there(livekit, token, first["room_name"]):
+            answer = await ask(client, **asked)
+            taken_over = await ask(client, **{**asked, "unless_elsewhere": False})
+        assert answer.status_code == status
+        assert taken_over.status_code == 201
+        if status == 409:
+            assert answer.json()["error"]["code"] == "goes_on_elsewhere"
 
 
 async def test_a_livekit_that_is_away_is_named(

@@ -24,7 +24,7 @@ from session_store.keys import AUDIT, ParticipantKeys
 from session_store.privacy import NotErased
 from session_store.sweeper import Sweeper
 from tests.integration.conftest import write_key_file
-from tests.integration.keeping import dump, pass_time, talk, talk_and_go, turn
+from tests.integration.keeping import dump, keep_drafts, pass_time, talk, talk_and_go, turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +63,7 @@ async def test_an_export_holds_everything(store: SessionStore) -> None:
             }
         ),
     )
+    await keep_drafts(store, first)
     second = await store.open_new(who)
     await privacy.set_consent(store, who, given=True, version="2026-01")
     await privacy.set_retention(store, who, timedelta(hours=2))
@@ -82,6 +83,10 @@ async def test_an_export_holds_everything(store: SessionStore) -> None:
     assert session["content"]["summary"] == "Se presentó 🌸"
     assert [(each["seq"], each["text"]) for each in session["turns"]] == [
         (number, turn(number).text) for number in (1, 2, 3)
+    ]
+    assert [(each["role"], each["text"]) for each in session["being_said"]] == [
+        ("user", "the user was saying"),
+        ("assistant", "the assistant was saying"),
     ]
     assert session["state"] == "live"
     assert "unreadable" not in session

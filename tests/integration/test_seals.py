@@ -12,7 +12,7 @@ from session_store.errors import UnknownSchema
 from session_store.keys import ParticipantKeys
 from session_store.seal_audit import SealAudit, SealFailure
 from tests.integration.conftest import write_key_file
-from tests.integration.keeping import dump, talk_and_go, turn
+from tests.integration.keeping import dump, keep_drafts, talk, talk_and_go, turn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,6 +34,10 @@ class Record:
     async def content(self) -> bytes:
         """Return the sealed content."""
         return bytes(await self.raw.hget(self.session, "content"))
+
+    async def draft(self, role: str) -> bytes:
+        """Return what is being said, with its number."""
+        return bytes(await self.raw.hget(self.session, f"draft:{role}"))
 
     async def swap_turns(self, first: int, second: int) -> None:
         """Exchange two turns."""
@@ -116,6 +120,37 @@ async def truncated_content(record: Record, before: Record) -> None:
     await record.raw.hset(record.session, "content", (await record.content())[:1])
 
 
+async def moved_draft(record: Record, before: Record) -> None:
+    """Put what was being said in another session of the same participant in."""
+    await record.raw.hset(record.session, "draft:user", await before.draft("user"))
+
+
+async def draft_of_another(record: Record, before: Record) -> None:
+    """Let one have said what the other did."""
+    del before
+    await record.raw.hset(record.session, "draft:user", await record.draft("assistant"))
+
+
+async def renumbered_draft(record: Record, before: Record) -> None:
+    """Claim that a draft is a newer one than it is."""
+    del before
+    number, _, sealed = (await record.draft("user")).partition(b":")
+    await record.raw.hset(record.session, "draft:user", b"%d:%s" % (int(number) + 5, sealed))
+
+
+async def turn_as_draft(record: Record, before: Record) -> None:
+    """Let a turn be said again."""
+    del before
+    sealed = await record.raw.lindex(record.turns, 0)
+    await record.raw.hset(record.session, "draft:user", b"1:" + sealed)
+
+
+async def truncated_draft(record: Record, before: Record) -> None:
+    """Cut the last byte of a draft off."""
+    del before
+    await record.raw.hset(record.session, "draft:user", (await record.draft("user"))[:-1])
+
+
 @pytest.mark.parametrize(
     "tamper",
     [
@@ -131,6 +166,11 @@ async def truncated_content(record: Record, before: Record) -> None:
         without_content,
         truncated_turn,
         truncated_content,
+        moved_draft,
+        draft_of_another,
+        renumbered_draft,
+        turn_as_draft,
+        truncated_draft,
     ],
 )
 async def test_a_record_that_was_tampered_with_is_refused_and_left_as_it_is(
@@ -141,11 +181,15 @@ async def test_a_record_that_was_tampered_with_is_refused_and_left_as_it_is(
     """Whoever reads it gets SealBroken; the reader has changed nothing, so a repair is possible."""
     writer = make_store()
     who = writer.pseudonym("maria")
-    first = await talk_and_go(writer, who)
+    first = await talk(writer, who)
+    await keep_drafts(writer, first)
+    await writer.leave(first.lease)
+    await writer.release(first.lease)
     opened = await writer.open_new(who)
     second = await writer.join(who, session_id=opened.session.id)
     said = [writer.seal(second.lease, turn(number)) for number in (1, 2, 3)]
     await writer.append(second.lease, said)
+    await keep_drafts(writer, second)
     await writer.update(second.lease, lambda content: content)
     await writer.release(second.lease)
     ids = second.session.id, first.session.id
@@ -161,11 +205,30 @@ async def test_a_record_that_was_tampered_with_is_refused_and_left_as_it_is(
     assert await dump(raw) == tampered
 
 
-async def test_no_bit_of_a_short_record_can_be_flipped(store: SessionStore, raw: Any) -> None:
-    """Every byte of a sealed turn and of the wrapped key is authentic, or the record is refused."""
+async def test_who_joins_a_session_with_a_broken_draft_gives_the_lease_back(
+    store: SessionStore, raw: Any
+) -> None:
+    """As with everything else that does not open; the draft stays for an operator."""
     who = store.pseudonym("maria")
-    joined = await talk_and_go(store, who, turns=1)
+    joined = await talk(store, who)
+    await keep_drafts(store, joined)
+    await store.release(joined.lease)
     record = Record(raw, who, joined.session.id)
+    broken = (await record.draft("user"))[:-1]
+    await raw.hset(record.session, "draft:user", broken)
+    with pytest.raises(SealBroken, match="draft 1"):
+        await store.join(who)
+    assert await raw.hget(record.session, "owner") == b""
+    assert await record.draft("user") == broken
+
+
+async def test_no_bit_of_a_short_record_can_be_flipped(store: SessionStore, raw: Any) -> None:
+    """Every byte of a turn, a draft and the wrapped key is authentic, or the record is refused."""
+    who = store.pseudonym("maria")
+    joined = await talk(store, who, turns=1)
+    await keep_drafts(store, joined)
+    record = Record(raw, who, joined.session.id)
+    said = await record.draft("user")
     sealed = await raw.lindex(record.turns, 0)
     wrapped = await raw.hget(record.data_key, "wrapped")
 
@@ -179,6 +242,10 @@ async def test_no_bit_of_a_short_record_can_be_flipped(store: SessionStore, raw:
         await raw.lset(record.turns, 0, flipped(sealed, at))
         assert await is_refused(), f"byte {at} of the turn"
     await raw.lset(record.turns, 0, sealed)
+    for at in range(len(said)):
+        await raw.hset(record.session, "draft:user", flipped(said, at))
+        assert await is_refused(), f"byte {at} of the draft"
+    await raw.hset(record.session, "draft:user", said)
     for at in range(len(wrapped)):
         await raw.hset(record.data_key, "wrapped", flipped(wrapped, at))
         assert await is_refused(), f"byte {at} of the wrapped key"

@@ -109,11 +109,14 @@ async def test_what_was_said_is_there_after_a_new_join(store: SessionStore) -> N
 
 
 async def test_each_operation_is_one_round_trip(store: SessionStore, raw: Any) -> None:
-    """Join, append, update, renew, arrive, leave, load and erase each send one command."""
+    """Join, append, draft, update, claim, leave, erase and the others each send one command."""
     who = store.pseudonym("maria")
     await store.open(who)
     warm = await store.join(who)
     await append(store, warm, turn(1))
+    await store.keep_draft(warm.lease, store.seal_draft(warm.lease, turn(2)))
+    await store.claim_orphan(who, warm.session.id)
+    await store.give_back_claim(who, warm.session.id)
     await store.update(warm.lease, lambda content: content)
     await store.renew(warm.lease.ref)
     await store.arrive(warm.lease)
@@ -125,7 +128,12 @@ async def test_each_operation_is_one_round_trip(store: SessionStore, raw: Any) -
 
     session_id = (await store.open(who)).session.id
     joined = await store.join(who, session_id=session_id, exact=True)
-    await append(store, joined, turn(1), turn(2))
+    draft = store.seal_draft(joined.lease, turn(2))
+    await store.keep_draft(joined.lease, draft)
+    said = [store.seal(joined.lease, turn(1)), store.seal(joined.lease, turn(2), draft.number)]
+    await store.append(joined.lease, said)
+    await store.claim_orphan(who, session_id)
+    await store.give_back_claim(who, session_id)
     await store.update(joined.lease, lambda content: content)
     await store.renew(joined.lease.ref)
     await store.arrive(joined.lease, load_id="a")
@@ -134,7 +142,7 @@ async def test_each_operation_is_one_round_trip(store: SessionStore, raw: Any) -
     await store.release(joined.lease)
     await store.erase(who, known=[session_id])
 
-    assert await commands(raw, "evalsha") == 10
+    assert await commands(raw, "evalsha") == 13
     assert await commands(raw, "eval") == 0
 
 
@@ -379,12 +387,14 @@ async def test_redis_holds_no_word_of_a_person(store: SessionStore, raw: Any) ->
     """Neither identity nor words nor load id are in any key or value."""
     joined = await store.join(store.pseudonym("maria@example.org"), load_id="load-of-the-page")
     await append(store, joined, turn(1, "the secret of the blue cupboard"))
+    being_said = store.seal_draft(joined.lease, turn(2, "which is in the cellar"))
+    await store.keep_draft(joined.lease, being_said)
     await store.update(
         joined.lease,
         lambda content: content.model_copy(update={"identity": "maria@example.org"}),
     )
     everything = b"".join(key + value for key, value in (await dump(raw)).items())
-    for word in (b"maria", b"secret", b"cupboard", b"load-of-the-page"):
+    for word in (b"maria", b"secret", b"cupboard", b"cellar", b"load-of-the-page"):
         assert word not in everything
 
 
@@ -748,13 +758,15 @@ async def test_nothing_printed_shows_what_was_said(store: SessionStore) -> None:
     """Neither an answer nor an error of a wrong turn quotes content."""
     joined = await store.join(store.pseudonym("maria"))
     await append(store, joined, turn(1, "swordfish"))
+    draft = store.seal_draft(joined.lease, turn(2, "swordfish"))
+    await store.keep_draft(joined.lease, draft)
     await store.update(
         joined.lease, lambda content: content.model_copy(update={"title": "swordfish"})
     )
     loaded = await store.load(joined.session.participant, joined.session.id)
     with pytest.raises(ValidationError) as refused:
         Turn.model_validate({"id": "1", "created_at": 1, "text": ["swordfish"]})
-    assert "swordfish" not in f"{joined!r}{joined.lease!r}{loaded!r}{refused.value}"
+    assert "swordfish" not in f"{joined!r}{joined.lease!r}{loaded!r}{draft!r}{refused.value}"
 
 
 async def test_a_content_has_a_bound(store: SessionStore) -> None:
@@ -769,7 +781,15 @@ async def test_a_content_has_a_bound(store: SessionStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("seq", "abc"), ("state", "dancing"), ("last_seen", "9" * 30)]
+    ("name", "value"),
+    [
+        ("seq", "abc"),
+        ("state", "dancing"),
+        ("last_seen", "9" * 30),
+        ("draft:user", "hello"),
+        ("draft:assistant", "-1:" + "x" * 60),
+        ("draft:assistant", "7:x"),
+    ],
 )
 async def test_an_odd_record_is_a_broken_one(
     store: SessionStore, raw: Any, name: str, value: str
@@ -780,7 +800,9 @@ async def test_an_odd_record_is_a_broken_one(
     await raw.hset(ParticipantKeys.of(who).session(joined.session.id), name, value)
     with pytest.raises(SealBroken):
         await store.load(who, joined.session.id)
-    assert [each.readable for each in (await store.sessions(who)).sessions] == [False]
+    # A list opens no draft, as it opens no turn.
+    readable = value == "7:x"
+    assert [each.readable for each in (await store.sessions(who)).sessions] == [readable]
 
 
 async def test_a_closed_store_stays_closed(make_store: Callable[..., SessionStore]) -> None:

@@ -40,6 +40,36 @@ def test_a_turn_opens_only_in_its_place() -> None:
             key.open_turn(session, seq, before, sealed)
 
 
+def test_a_draft_opens_only_in_its_place() -> None:
+    """Another number, role or session breaks the seal, and a turn is no draft."""
+    ring = keyring("a")
+    key = ring.unwrap("p", ring.new_data_key("p"))
+    sealed = key.seal_draft("session", "user", 2, b"words")
+    assert key.open_draft("session", "user", 2, sealed) == b"words"
+    for session, role, number in (
+        ("session", "user", 3),
+        ("session", "assistant", 2),
+        ("noisses", "user", 2),
+    ):
+        with pytest.raises(SealBroken):
+            key.open_draft(session, role, number, sealed)
+    with pytest.raises(SealBroken):
+        key.open_turn("session", 2, NO_TAG, sealed)
+    with pytest.raises(SealBroken):
+        key.open_draft("session", "user", 2, key.seal_turn("session", 2, NO_TAG, b"words"))
+
+
+def test_a_job_is_named_by_its_worker_too() -> None:
+    """Under the same key the same nonce, for no other job, and for nobody without the key."""
+    ring, other = keyring("a"), keyring("a")
+    nonce = ring.owner_of("worker", "job")
+    assert (len(nonce), int(nonce, 16) > 0) == (32, True)
+    assert nonce == ring.owner_of("worker", "job")
+    others = [("worke", "rjob"), ("worker", "job2"), ("", "workerjob"), ("workerjob", "")]
+    names = {nonce, other.owner_of("worker", "job"), *(ring.owner_of(*each) for each in others)}
+    assert len(names) == 2 + len(others)
+
+
 def test_a_seal_adds_29_bytes() -> None:
     """Schema, nonce and tag are all that a sealed turn has beyond its text."""
     ring = keyring("a")

@@ -501,7 +501,7 @@ class Renewals:
     def __init__(self, *errors: Exception | None) -> None:
         self.left = list(errors)
 
-    async def renew(self, _: LeaseRef) -> None:
+    async def renew(self, _: Lease | LeaseRef) -> None:
         """Fail or not; and go on as the last time for ever."""
         error = self.left.pop(0) if len(self.left) > 1 else self.left[0]
         if error is not None:

@@ -19,7 +19,7 @@ from session_store.spool import Spool, SpoolReport, keep_replaying
 from session_store.store import SealedTurn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from session_store import Joined
@@ -39,13 +39,18 @@ class Memory(SessionStore):
         self.is_away = False
         self.replays = 0
 
-    async def replay(self, lease: LeaseRef, turns: Sequence[SealedTurn]) -> Replayed:
+    async def replay(
+        self,
+        lease: LeaseRef,
+        turns: Sequence[SealedTurn],
+        settles: Mapping[str, int] | None = None,
+    ) -> Replayed:
         """Count, and fail where it is to be away."""
         self.replays += 1
         await asyncio.sleep(0)
         if self.is_away:
             raise StoreUnavailable("away")
-        return await super().replay(lease, turns)
+        return await super().replay(lease, turns, settles)
 
 
 @pytest.fixture
@@ -205,7 +210,7 @@ async def test_a_file_of_a_newer_version_is_left_for_it(
     spool = Spool(folder)
     spool.write(LEASE, TURNS)
     file = only_file(folder)
-    file.write_bytes(file.read_bytes().replace(b"rejoin-spool 1 ", b"rejoin-spool 2 "))
+    file.write_bytes(file.read_bytes().replace(b"rejoin-spool 1 ", b"rejoin-spool 3 "))
     for _ in range(3):
         assert await spool.replay(store) == SpoolReport(newer=1)
     assert names(folder) == [file.name]
@@ -353,10 +358,12 @@ async def test_a_failure_of_one_file_holds_back_no_other(
         spool.write(joined.lease.ref, turns)
     replay = store.replay
 
-    async def fails(lease: LeaseRef, turns: Sequence[SealedTurn]) -> Replayed:
+    async def fails(
+        lease: LeaseRef, turns: Sequence[SealedTurn], settles: Mapping[str, int]
+    ) -> Replayed:
         if lease == left[0][0].lease.ref:
             raise RuntimeError("with something that must not be in a log")
-        return await replay(lease, turns)
+        return await replay(lease, turns, settles)
 
     monkeypatch.setattr(store, "replay", fails)
     assert await spool.replay(store) == SpoolReport(appended=1, kept=1)

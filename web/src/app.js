@@ -4,19 +4,26 @@
  */
 import { Connection } from './connection.js';
 import { EMPTY, fromSaved, isBehind, reduce, toSaved } from './conversation.js';
-import { ConversationUnreadable, requestToken } from './gateway.js';
+import { AgentKeepsFailing, ConversationUnreadable, GoesOnElsewhere, requestToken } from './gateway.js';
 import { randomId } from './ids.js';
 import { LevelMeter } from './levels.js';
 import { isMicrophoneGranted } from './microphone.js';
 import { Outbox } from './outbox.js';
 import { Patience } from './patience.js';
+import { ALL_SAVED, SavingWatch } from './saving.js';
+import { Rescue, gatewayAnswers } from './rescue.js';
 import { INITIAL_STATE, isLive, nextState } from './states.js';
 import { Supervisor } from './supervisor.js';
 import { TabClaim } from './tabs.js';
+import { isAsking, unsent } from './takeover.js';
 import { isObject, isText } from './wire.js';
 
 /** A second duplicate so soon after the first is no false alarm. */
 const DUPLICATE_AGAIN_MS = 60_000;
+/** While the store is away: how soon the gateway is asked again for what the page lacks. */
+export const ASK_AGAIN_MS = 5000;
+/** How long it is said that the assistant is back. */
+const BACK_FOR_MS = 6000;
 
 /**
  * @typedef {object} Settings kept with the conversation
@@ -38,10 +45,12 @@ const DEFAULT_SETTINGS = Object.freeze({ live: false, mic: 'off', deviceId: null
  * @property {import('./microphone.js').MicState} mic
  * @property {boolean} micWanted the user had it on
  * @property {boolean} audioBlocked
- * @property {{ message: string, retrying: boolean, unreadable: boolean } | null} failure `unreadable`: what helps
- *   is not another try, but a new conversation
+ * @property {{ message: string, retrying: boolean, remedy: 'retry' | 'new' | 'either' } | null} failure `remedy`: what
+ *   may help, another try or a new conversation
  * @property {string | null} refusal why the agent did not take a message
- * @property {'tab' | 'paused' | null} setAside why the conversation is not here, though not ended
+ * @property {'tab' | 'device' | 'paused' | null} setAside why the conversation is not here, though not ended
+ * @property {import('./saving.js').Saving} saving
+ * @property {boolean} back an agent has just gone on where another one had stopped
  * @property {boolean} erased
  * @property {boolean} remembered
  */
@@ -60,6 +69,8 @@ export class App {
   #agents = /** @type {{ identity: string, state: import('./connection.js').AgentState | null }[]} */ ([]);
   #greeted = false;
   #duplicateAt = -Infinity;
+  /** Whether LiveKit threw this page out for another one, which may be really there. */
+  #mayBeElsewhere = false;
   /** Whether the next request, and only that one, asks for a new conversation. */
   #asksForNew = false;
   #tab = new TabClaim();
@@ -68,6 +79,12 @@ export class App {
     onChange: (waiting) => this.#set({ waiting }),
     onOverdue: () => void this.#refresh(),
   });
+  #rescue = new Rescue({ ask: gatewayAnswers, onDead: () => this.#joinAnew() });
+  #savingWatch = new SavingWatch((saving) => this.#set({ saving }));
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #askingAgain;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #isBack;
   #supervisor = new Supervisor({
     attempt: (signal) => this.#connection.join(this.#requestAdmission(signal), signal),
     onConnected: () => this.#joined(),
@@ -75,11 +92,12 @@ export class App {
   });
   #connection = new Connection({
     onDropped: (drop) => this.#dropped(drop),
-    onTrouble: (troubled) => this.#become(troubled ? 'lost' : 'joined'),
+    onTrouble: (troubled) => this.#troubled(troubled),
     onMended: () => this.#mended(),
     onRecord: (record, from) => this.#record(record, from),
     onDraft: (draft) => this.#draft(draft),
     onAgents: (agents) => this.#agentsChanged(agents),
+    onAgentGaveUp: () => this.#agentGaveUp(),
     onAudioBlocked: (audioBlocked) => this.#set({ audioBlocked }),
     onMic: (mic) => this.#set({ mic }),
     onTrack: (who, track) => this.levels.listen(who, track),
@@ -114,7 +132,7 @@ export class App {
     this.#settings = settingsFrom(settings);
     const conversation = fromSaved(saved) ?? EMPTY;
     this.#set({ conversation, micWanted: this.#settings.mic === 'on' });
-    this.#outbox.update(conversation.pending);
+    this.#outbox.update(unsent(conversation));
     if (this.#settings.live) return true;
     this.#become(conversation === EMPTY ? 'nothing-saved' : 'was-ended');
     return false;
@@ -158,15 +176,16 @@ export class App {
     }
   }
 
-  /** "Start a new conversation", in place of one that does not open. */
+  /** "Start a new conversation", in place of one that does not open, or that no agent survives. */
   startNew() {
-    if (this.model.failure?.unreadable !== true) return;
+    if ((this.model.failure?.remedy ?? 'retry') === 'retry') return;
     this.#asksForNew = true;
     this.#connect();
   }
 
-  /** The network is said to be back. */
-  hurry() {
+  /** The network is said to be back, or the page has been asleep. */
+  wake() {
+    if (this.model.setAside === 'paused') return void this.rejoin();
     this.#supervisor.hurry();
   }
 
@@ -227,6 +246,8 @@ export class App {
       failure: null,
       refusal: null,
       setAside: null,
+      saving: ALL_SAVED,
+      back: false,
       erased: false,
       remembered: this.#identity.remembered,
     };
@@ -234,6 +255,7 @@ export class App {
 
   #connect() {
     this.#settings.live = true;
+    this.#mayBeElsewhere = false;
     this.#tab.claim(() => this.#putAside('tab'));
     this.#set({ failure: null, setAside: null, erased: false });
     this.#become('connect');
@@ -252,17 +274,30 @@ export class App {
     const newSession = this.#asksForNew;
     this.#asksForNew = false;
     const proof = await this.#identity.proof();
-    const { sessionId, syncedSeq } = this.model.conversation;
+    const { sessionId, syncedSeq, withoutStore } = this.model.conversation;
     const admission = await requestToken({
       proof,
       sessionId,
       afterSeq: syncedSeq,
       newSession,
+      withoutStore,
+      unlessElsewhere: this.#mayBeElsewhere,
       ...(signal && { signal }),
     });
     signal?.throwIfAborted();
+    this.#mayBeElsewhere = false;
     this.#dispatch({ type: 'admitted', admission });
+    this.#askAgain();
     return admission;
+  }
+
+  /** While the store is away the page was not given what it lacks, so it asks again, and again. */
+  #askAgain() {
+    clearTimeout(this.#askingAgain);
+    if (!this.model.conversation.withoutStore) return;
+    this.#askingAgain = setTimeout(() => {
+      if (this.model.state === 'Connected') void this.#refresh();
+    }, ASK_AGAIN_MS);
   }
 
   /** Asks for what was missed, and makes the gateway look after the agent, without leaving the room. */
@@ -270,21 +305,32 @@ export class App {
     const { sessionId } = this.model.conversation;
     try {
       const admission = await this.#requestAdmission();
-      if (admission.sessionId === sessionId) return this.#dispatch({ type: 'synced' });
+      if (admission.sessionId === sessionId) {
+        if (admission.saved) this.#dispatch({ type: 'synced' });
+        return;
+      }
       // The session that this room belongs to is over.
-      this.#become('lost');
-      await this.#connection.leaveRoom();
-      this.#supervisor.start();
+      await this.#joinAnew();
     } catch (error) {
       // An agent that is there goes on with what it knows; without one, none will come.
-      if (error instanceof ConversationUnreadable && this.#agent === null && isLive(this.model.state)) {
-        this.#supervisor.stop();
-        this.#patience.stop();
-        this.#failed(error, false);
-        return this.#connection.leaveRoom();
-      }
+      if (remedyOf(error) !== 'retry') return this.#noAgentWillCome(/** @type {Error} */ (error));
       console.warn('not refreshed', error);
+      this.#askAgain();
     }
+  }
+
+  #agentGaveUp() {
+    void this.#noAgentWillCome(new AgentKeepsFailing());
+  }
+
+  /** @param {Error} error why, for a person */
+  async #noAgentWillCome(error) {
+    if (this.#agent !== null || !isLive(this.model.state)) return;
+    this.#supervisor.stop();
+    this.#rescue.watch(false);
+    this.#patience.stop();
+    this.#failed(error, false);
+    await this.#connection.leaveRoom();
   }
 
   #joined() {
@@ -292,6 +338,23 @@ export class App {
     this.#become('joined');
     if (this.#agent === null) this.#patience.start();
     else this.#outbox.open();
+  }
+
+  /** @param {boolean} troubled packets do not flow */
+  #troubled(troubled) {
+    this.#become(troubled ? 'lost' : 'joined');
+    this.#rescue.watch(troubled);
+  }
+
+  /** Leaves the room, and joins again with a new token. */
+  async #joinAnew() {
+    this.#become('lost');
+    this.#agentLost();
+    this.#patience.stop();
+    this.#rescue.watch(false);
+    this.#dispatch({ type: 'disturbed' });
+    await this.#connection.leaveRoom();
+    this.#supervisor.start();
   }
 
   #mended() {
@@ -302,6 +365,7 @@ export class App {
 
   /** @param {import('./connection.js').Drop} drop */
   #dropped(drop) {
+    this.#rescue.watch(false);
     this.#agentLost();
     this.#patience.stop();
     this.#dispatch({ type: 'disturbed' });
@@ -315,6 +379,7 @@ export class App {
       const again = performance.now() - this.#duplicateAt < DUPLICATE_AGAIN_MS;
       this.#duplicateAt = performance.now();
       if (again || !this.#tab.held) return this.#putAside('tab');
+      this.#mayBeElsewhere = true;
     }
     this.#become('lost');
     this.#supervisor.lost();
@@ -325,12 +390,12 @@ export class App {
    * @param {boolean} retrying
    */
   #failed(error, retrying) {
-    const unreadable = error instanceof ConversationUnreadable;
-    this.#set({ failure: { message: error.message, retrying, unreadable } });
+    if (error instanceof GoesOnElsewhere) return this.#putAside('device');
+    this.#set({ failure: { message: error.message, retrying, remedy: remedyOf(error) } });
     this.#become('gave-up');
   }
 
-  /** @param {'tab' | 'paused'} why */
+  /** @param {'tab' | 'device' | 'paused'} why */
   #putAside(why) {
     this.#set({ setAside: why });
     this.#become('set-aside');
@@ -339,8 +404,10 @@ export class App {
 
   async #leave() {
     this.#supervisor.stop();
+    this.#rescue.watch(false);
     this.#agentLost();
     this.#patience.stop();
+    clearTimeout(this.#askingAgain);
     this.#set({ failure: null, audioBlocked: false });
     this.#tab.release();
     await this.#connection.leave();
@@ -375,13 +442,17 @@ export class App {
     if (!isLive(this.model.state)) return; // A straggler of a conversation that was left or erased.
     switch (record.type) {
       case 'hello': {
-        const behind = isBehind(this.model.conversation, record.lastSeq);
         this.#agent = from;
         this.#patience.stop();
         this.#showAgent();
-        this.#dispatch({ type: 'hello', language: record.language, lastSeq: record.lastSeq });
+        // It says so at each hello; to a page that knows it, that is no news.
+        if (record.back && from !== this.model.conversation.agent) this.#sayItIsBack();
+        this.#dispatch({ type: 'hello', from, language: record.language, lastSeq: record.lastSeq, saved: record.saved });
         this.#outbox.open();
-        if (behind) void this.#refresh();
+        const { conversation } = this.model;
+        if (isBehind(conversation, record.lastSeq) || isAsking(conversation) || conversation.withoutStore) {
+          void this.#refresh();
+        }
         break;
       }
       case 'turn':
@@ -389,7 +460,7 @@ export class App {
         this.#dispatch({ type: 'turn', turn: record.turn });
         break;
       case 'saved':
-        this.#dispatch({ type: 'saved', ids: record.turns.map(({ id }) => id) });
+        this.#dispatch({ type: 'saved', turns: record.turns });
         break;
       case 'refused':
         this.#set({ refusal: record.message });
@@ -406,6 +477,12 @@ export class App {
     if (!isLive(this.model.state)) return;
     if (draft.role === 'assistant') this.#markGreeting(draft.text);
     this.#dispatch({ type: 'draft', ...draft, createdAt: Date.now() / 1000 });
+  }
+
+  #sayItIsBack() {
+    clearTimeout(this.#isBack);
+    this.#set({ back: true });
+    this.#isBack = setTimeout(() => this.#set({ back: false }), BACK_FOR_MS);
   }
 
   /** @param {import('./wire.js').WireTurn} turn one that the agent says again, perhaps */
@@ -449,10 +526,11 @@ export class App {
   #dispatch(event) {
     const conversation = reduce(this.model.conversation, event);
     if (conversation === this.model.conversation) return;
-    const typed = conversation.pending !== this.model.conversation.pending;
     this.#set({ conversation });
-    if (typed) this.#outbox.update(conversation.pending);
-    if (event.type !== 'draft') this.#save();
+    if (event.type === 'draft') return;
+    this.#outbox.update(unsent(conversation));
+    this.#savingWatch.update(conversation);
+    this.#save();
   }
 
   /** @param {Partial<Settings>} change */
@@ -474,6 +552,15 @@ export class App {
     this.model = { ...this.model, ...change };
     this.#onChange();
   }
+}
+
+/**
+ * @param {unknown} error
+ * @returns {'retry' | 'new' | 'either'}
+ */
+function remedyOf(error) {
+  if (error instanceof ConversationUnreadable) return 'new';
+  return error instanceof AgentKeepsFailing ? 'either' : 'retry';
 }
 
 /**

@@ -50,7 +50,7 @@ async function comeBack(answers) {
 const refused = (status, code, message) => ({ status, body: { error: { code, message } } });
 const unreadable = refused(409, 'conversation_unreadable', 'It cannot be opened.');
 const away = refused(503, 'store_unavailable', 'Not now.');
-const isUnreadable = { message: 'It cannot be opened.', retrying: false, unreadable: true };
+const isUnreadable = { message: 'It cannot be opened.', retrying: false, remedy: 'new' };
 const shownBy = (app) => app.model.conversation.turns.map(({ text }) => text);
 
 test('A conversation that does not open is asked for once; what is shown of it stays.', async () => {
@@ -89,7 +89,7 @@ test('Where a new one does not open either, the page stops, and offers no furthe
   await flush();
   await pass(120_000);
   assert.equal(asked.length, 2);
-  assert.deepEqual(app.model.failure, { message: 'Tell them.', retrying: false, unreadable: false });
+  assert.deepEqual(app.model.failure, { message: 'Tell them.', retrying: false, remedy: 'retry' });
   app.startNew();
   await flush();
   assert.equal(asked.length, 2);

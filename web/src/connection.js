@@ -22,6 +22,9 @@ const SEND_TIMEOUT_MS = 5000;
 /** @typedef {'retry' | 'duplicate' | 'closed' | 'paused'} Drop */
 
 /** @typedef {'initializing' | 'idle' | 'listening' | 'thinking' | 'speaking'} AgentState */
+/** Attribute of our own participant, by which those who watch over the room say what became of its agents. */
+const AGENT = 'rj.agent';
+const GAVE_UP = 'gave_up';
 const AGENT_STATES = ['initializing', 'idle', 'listening', 'thinking', 'speaking'];
 
 /**
@@ -32,6 +35,7 @@ const AGENT_STATES = ['initializing', 'idle', 'listening', 'thinking', 'speaking
  * @property {(record: import('./wire.js').AgentRecord, from: string) => void} onRecord in order of arrival
  * @property {(draft: { segment: string, stream: number, role: import('./wire.js').Role, text: string, open: boolean }) => void} onDraft
  * @property {(agents: { identity: string, state: AgentState | null }[]) => void} onAgents
+ * @property {() => void} onAgentGaveUp those who watch over this room will send no further agent for a while
  * @property {(blocked: boolean) => void} onAudioBlocked
  * @property {(mic: MicState) => void} onMic
  * @property {(who: 'user' | 'assistant', track: MediaStreamTrack | null) => void} onTrack
@@ -97,6 +101,7 @@ export class Connection {
     this.#setTrouble({ livekit: false, watchdog: false });
     this.#startWatch();
     this.#reportAgents();
+    this.#readOwnAttributes();
     void this.#publishMicrophone();
   }
 
@@ -267,7 +272,10 @@ export class Connection {
       })
       .on(RoomEvent.ParticipantConnected, reportAgents)
       .on(RoomEvent.ParticipantDisconnected, reportAgents)
-      .on(RoomEvent.ParticipantAttributesChanged, reportAgents)
+      .on(RoomEvent.ParticipantAttributesChanged, (_changed, participant) => {
+        if (participant === room.localParticipant) this.#readOwnAttributes();
+        else this.#reportAgents();
+      })
       .on(RoomEvent.AudioPlaybackStatusChanged, () => this.#hooks.onAudioBlocked(!room.canPlaybackAudio))
       .on(RoomEvent.TrackSubscribed, (track, _publication, participant) => {
         if (track.kind !== Track.Kind.Audio) return;
@@ -288,6 +296,10 @@ export class Connection {
     this.#joined = false;
     this.#hooks.onAgents([]);
     this.#hooks.onDropped(dropOf(reason));
+  }
+
+  #readOwnAttributes() {
+    if (this.#joined && this.#room?.localParticipant.attributes[AGENT] === GAVE_UP) this.#hooks.onAgentGaveUp();
   }
 
   #reportAgents() {

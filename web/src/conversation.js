@@ -1,21 +1,37 @@
 /**
  * The conversation as the page knows it, and how each event changes it. Pure: no clock, no storage, no DOM.
+ * What an agent that died leaves is in takeover.js.
  *
  * Three kinds of things are shown, and nothing twice: `turns` are the record, in the server's order;
  * `pending` is what was typed and has no record yet (it carries the id that its record will have);
  * `drafts` is what is being said right now, and goes when the record of that speech comes.
  */
+import { settleFates, takenOver, unsent } from './takeover.js';
 import { isObject, isPresent, isText, parseTurn } from './wire.js';
 
 export const MAX_TURNS = 100;
 const MAX_SETTLED = 50;
+const FATES = ['asked', 'resend', 'lost'];
 
 /** @typedef {import('./wire.js').WireTurn} WireTurn */
 /** @typedef {import('./wire.js').Role} Role */
 /** @typedef {import('./outbox.js').Typed} Typed */
 
-/** A turn that may take over the place on the screen (`key`) of the draft or typed message it came from. */
-/** @typedef {WireTurn & { key: string }} Turn */
+/**
+ * What becomes of an unsaved turn whose agent is gone:
+ *
+ * - `asked`: the store is asked whether it has it
+ * - `resend`: it was typed, so it is sent to the next agent
+ * - `lost`: it was heard, but nobody kept it
+ *
+ * @typedef {'asked' | 'resend' | 'lost'} Fate
+ */
+
+/**
+ * A turn that may take over the place on the screen (`key`) of the draft or typed message it came from.
+ *
+ * @typedef {WireTurn & { key: string, typed?: boolean, fate?: Fate }} Turn
+ */
 
 /**
  * @typedef {object} Draft
@@ -25,6 +41,7 @@ const MAX_SETTLED = 50;
  * @property {Role} role
  * @property {string} text
  * @property {boolean} open false when nothing more will be added to it
+ * @property {boolean} [left] the agent that heard or said it is gone: it goes when the record is known
  * @property {string | undefined} after id of the newest record of its role when it began
  * @property {number} createdAt Unix seconds
  */
@@ -39,6 +56,10 @@ const MAX_SETTLED = 50;
  * @property {number} syncedSeq everything up to here is known, holes included; what to ask the gateway after
  * @property {boolean} inSync whether live turns may advance `syncedSeq`: not between a disturbance and the
  *   agent's word that nothing was missed
+ * @property {string | null} agent identity of the agent that said hello last
+ * @property {boolean} withoutStore the gateway let the page into this session while the store was away, and has not
+ *   said since that the store has it
+ * @property {boolean} unplaced the agent has not reached the store: the numbers of its turns mean nothing yet
  * @property {boolean} ended its user ended it
  * @property {boolean} isNew the server began a new session in place of the one that was shown
  * @property {readonly string[]} settled segments whose record has come; late text of theirs is ignored
@@ -55,6 +76,9 @@ export const EMPTY = Object.freeze({
   pending: [],
   syncedSeq: 0,
   inSync: false,
+  agent: null,
+  withoutStore: false,
+  unplaced: false,
   ended: false,
   isNew: false,
   settled: [],
@@ -64,11 +88,11 @@ export const EMPTY = Object.freeze({
 
 /**
  * @typedef {{ type: 'admitted', admission: import('./wire.js').Admission }
- *   | { type: 'hello', language: string | null, lastSeq: number }
+ *   | { type: 'hello', from: string, language: string | null, lastSeq: number, saved: boolean }
  *   | { type: 'synced' }
  *   | { type: 'disturbed' }
  *   | { type: 'turn', turn: WireTurn }
- *   | { type: 'saved', ids: string[] }
+ *   | { type: 'saved', turns: { id: string, seq: number }[] }
  *   | { type: 'draft', segment: string, stream: number, role: Role, text: string, open: boolean, createdAt: number }
  *   | { type: 'typed', message: Typed }
  *   | { type: 'refused', id: string }
@@ -86,27 +110,34 @@ export function reduce(state, event) {
     case 'admitted':
       return admit(state, event.admission);
     case 'hello': {
-      // The agent says everything again that is still being said; the rest is in the record up to lastSeq.
-      const drafts = state.drafts.filter((draft) => draft.open && draft.role === 'assistant');
-      const inSync = event.lastSeq <= state.syncedSeq;
-      return { ...state, drafts, inSync, language: event.language ?? state.language };
+      const next = state.agent === null || state.agent === event.from ? sameAgent(state) : takenOver(state);
+      return {
+        ...next,
+        agent: event.from,
+        unplaced: !event.saved,
+        inSync: event.saved && event.lastSeq <= state.syncedSeq,
+        language: event.language ?? state.language,
+      };
     }
     case 'synced':
-      return { ...state, inSync: true };
+      return { ...settleFates(state), inSync: !state.unplaced };
     case 'disturbed':
       return state.inSync ? { ...state, inSync: false } : state;
-    case 'turn': {
-      const next = withTurn(state, event.turn, true);
-      return next.inSync ? { ...next, syncedSeq: Math.max(next.syncedSeq, event.turn.seq) } : next;
-    }
+    case 'turn':
+      if (state.unplaced) return withUnplaced(state, event.turn);
+      return advanced(withTurn(state, event.turn, true), event.turn.saved ? [event.turn] : []);
     case 'saved':
-      return markSaved(state, event.ids);
+      return advanced(markSaved(state, event.turns.map(({ id }) => id)), event.turns);
     case 'draft':
       return withDraft(state, event);
     case 'typed':
       return { ...state, pending: [...state.pending, event.message] };
     case 'refused':
-      return { ...state, pending: state.pending.filter(({ id }) => id !== event.id) };
+      return {
+        ...state,
+        pending: state.pending.filter(({ id }) => id !== event.id),
+        turns: state.turns.map((turn) => (turn.id === event.id && turn.fate ? { ...turn, fate: 'lost' } : turn)),
+      };
     case 'ended':
       return { ...state, ended: true, drafts: [] };
     case 'erased':
@@ -133,15 +164,57 @@ function admit(state, admission) {
   /** @type {Conversation} */
   let next = same
     ? { ...state, ended: false, inSync: false }
-    : { ...EMPTY, pending: state.pending, isNew: state.sessionId !== null && hadTurns };
+    : { ...EMPTY, pending: unsent(takenOver(state)), isNew: state.sessionId !== null && hadTurns };
+  // The store had nothing under this name: what it saved once is gone, what it never had is still to come.
+  if (same && admission.saved && !admission.resumed) {
+    next = { ...next, turns: next.turns.filter((turn) => !turn.saved), syncedSeq: 0 };
+  }
   next = {
     ...next,
     sessionId: admission.sessionId,
     language: admission.language ?? next.language,
     syncedSeq: Math.max(next.syncedSeq, admission.lastSeq),
+    withoutStore: !admission.saved,
   };
   for (const turn of admission.turns) next = withTurn(next, turn, false);
   return next;
+}
+
+/**
+ * The agent is the one from before: it says everything again that is still being said; the rest is in the record.
+ *
+ * @param {Conversation} state
+ * @returns {Conversation}
+ */
+const sameAgent = (state) => ({
+  ...state,
+  drafts: state.drafts.filter((draft) => draft.left || (draft.open && draft.role === 'assistant')),
+});
+
+/**
+ * A turn whose number means nothing stands at the end, and stays there when it is told again.
+ *
+ * @param {Conversation} state
+ * @param {WireTurn} turn
+ * @returns {Conversation}
+ */
+function withUnplaced(state, turn) {
+  const known = state.turns.find(({ id }) => id === turn.id);
+  if (known === undefined) return withTurn(state, { ...turn, late: true, seq: state.turns.at(-1)?.seq ?? 0 }, true);
+  const { fate: _, ...told } = { ...known, saved: known.saved || turn.saved };
+  return { ...state, turns: state.turns.map((other) => (other === known ? told : other)) };
+}
+
+/**
+ * Only what the store has counts as known: the number of an unsaved turn may yet be that of another one.
+ *
+ * @param {Conversation} state
+ * @param {{ seq: number }[]} saved
+ * @returns {Conversation}
+ */
+function advanced(state, saved) {
+  if (!state.inSync || saved.length === 0) return state;
+  return { ...state, syncedSeq: Math.max(state.syncedSeq, ...saved.map(({ seq }) => seq)) };
 }
 
 /**
@@ -162,10 +235,12 @@ function withTurn(state, turn, live) {
     ...turn,
     key: known?.key ?? replaced[0]?.key ?? turn.id,
     saved: turn.saved || early || known?.saved === true,
+    ...(typed || known?.typed ? { typed: true } : {}),
   };
   const late = turn.late === true;
   const turns = state.turns.filter(
-    (other) => other.id !== turn.id && (late || other.late === true || other.seq !== turn.seq),
+    (other) =>
+      other.id !== turn.id && (late || other.late === true || other.seq !== turn.seq || other.fate === 'resend'),
   );
   // A late turn has no number of its own: it follows the one that it names, and those that came late before it.
   const at = turns.findLastIndex((other) => other.seq < turn.seq || (late && other.seq === turn.seq)) + 1;
@@ -191,7 +266,7 @@ function withTurn(state, turn, live) {
  */
 function isDraftOf(draft, turn, live) {
   if (draft.role !== turn.role) return false;
-  return (live && !draft.open) || saysTheSame(draft.text, turn.text);
+  return (live && !draft.open && !draft.left) || saysTheSame(draft.text, turn.text);
 }
 
 /**
@@ -229,9 +304,17 @@ function markSaved(state, ids) {
   const unknown = ids.filter((id) => !state.turns.some((turn) => turn.id === id));
   return {
     ...state,
-    turns: state.turns.map((turn) => (ids.includes(turn.id) && !turn.saved ? { ...turn, saved: true } : turn)),
+    turns: state.turns.map((turn) => (ids.includes(turn.id) && !turn.saved ? asSaved(turn) : turn)),
     savedEarly: [...state.savedEarly, ...unknown].slice(-MAX_SETTLED),
   };
+}
+
+/**
+ * @param {Turn} turn
+ * @returns {Turn}
+ */
+function asSaved({ fate: _, ...turn }) {
+  return { ...turn, saved: true };
 }
 
 /**
@@ -279,10 +362,10 @@ function withDraft(state, { segment, stream, role, text, open, createdAt }) {
  *
  * @param {Conversation} state
  */
-export const toSaved = ({ sessionId, language, turns, pending, syncedSeq, ended }) => ({
+export const toSaved = ({ sessionId, language, turns, pending, syncedSeq, agent, withoutStore, ended }) => ({
   sessionId,
   language,
-  turns: turns.map(({ id, seq, late, role, text, createdAt, interrupted, saved }) => ({
+  turns: turns.map(({ id, seq, late, role, text, createdAt, interrupted, saved, typed, fate }) => ({
     id,
     seq,
     late,
@@ -291,9 +374,13 @@ export const toSaved = ({ sessionId, language, turns, pending, syncedSeq, ended 
     created_at: createdAt,
     interrupted,
     saved,
+    typed,
+    fate,
   })),
   pending,
   syncedSeq,
+  agent,
+  withoutStore,
   ended,
 });
 
@@ -307,10 +394,7 @@ export function fromSaved(value) {
   const pending = value.pending.filter((/** @type {any} */ message) => isText(message?.id) && isText(message.text));
   if (sessionId === null && pending.length === 0) return null;
   /** @type {Turn[]} */
-  const turns = value.turns
-    .map((/** @type {any} */ turn) => parseTurn(turn, false))
-    .filter(isPresent)
-    .map((/** @type {WireTurn} */ turn) => ({ ...turn, key: turn.id }));
+  const turns = value.turns.map(savedTurn).filter(isPresent);
   return {
     ...EMPTY,
     sessionId,
@@ -318,6 +402,24 @@ export function fromSaved(value) {
     turns,
     pending,
     syncedSeq: Number.isSafeInteger(value.syncedSeq) ? value.syncedSeq : 0,
+    agent: isText(value.agent) ? value.agent : null,
+    withoutStore: value.withoutStore === true,
     ended: value.ended === true,
+  };
+}
+
+/**
+ * @param {any} value
+ * @returns {Turn | null}
+ */
+function savedTurn(value) {
+  const turn = parseTurn(value, false);
+  if (turn === null) return null;
+  const { typed, fate } = value;
+  return {
+    ...turn,
+    key: turn.id,
+    ...(typed === true ? { typed } : {}),
+    ...(FATES.includes(fate) ? { fate } : {}),
   };
 }

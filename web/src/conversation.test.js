@@ -13,6 +13,7 @@ const turn = (seq, role, text, more = {}) => ({
   ...more,
 });
 const admission = (more = {}) => ({
+  saved: true,
   serverUrl: 'wss://livekit.example',
   token: 'x',
   sessionId: 's1',
@@ -36,7 +37,8 @@ const typed = (id, text) => ({ type: 'typed', message: { id, text, createdAt: 15
 const play = (events, state = EMPTY) => events.reduce(reduce, state);
 const live = (...turns) => turns.map((each) => ({ type: 'turn', turn: each }));
 const admitted = (more) => ({ type: 'admitted', admission: admission(more) });
-const hello = (lastSeq) => ({ type: 'hello', language: 'en', lastSeq });
+const hello = (lastSeq, from = 'agent-1', saved = true) => ({ type: 'hello', from, language: 'en', lastSeq, saved });
+const saved = (...seqs) => ({ type: 'saved', turns: seqs.map((seq) => ({ id: `t${seq}`, seq })) });
 const texts = (items) => items.map(({ text }) => text);
 
 test('Turns are shown in the order of the server, whatever the order they come in.', () => {
@@ -97,9 +99,9 @@ test('Turns that came late keep their order when they are told again, and when a
 });
 
 test('A saved mark applies to its turn, even when it comes first.', () => {
-  const state = play([admitted(), { type: 'saved', ids: ['t1', 't2'] }, ...live(turn(1, 'user', 'a'))]);
+  const state = play([admitted(), saved(1, 2), ...live(turn(1, 'user', 'a'))]);
   assert.equal(state.turns[0].saved, true);
-  const later = play([...live(turn(3, 'user', 'c')), { type: 'saved', ids: ['t3'] }], state);
+  const later = play([...live(turn(3, 'user', 'c')), saved(3)], state);
   assert.deepEqual(later.turns.map(({ saved }) => saved), [true, true]);
 });
 
@@ -240,9 +242,11 @@ test('What is known for sure grows only while nothing can have been missed.', ()
   assert.equal(early.syncedSeq, 4, 'before hello, turns 5 and 6 may have been missed');
   assert.equal(isBehind(early, 7), true);
   const caughtUp = play([hello(7), admitted({ lastSeq: 7 }), { type: 'synced' }, ...live(turn(9, 'user', 'y'))], early);
-  assert.equal(caughtUp.syncedSeq, 9);
-  const disturbed = play([{ type: 'disturbed' }, ...live(turn(12, 'user', 'z'))], caughtUp);
-  assert.equal(disturbed.syncedSeq, 9);
+  assert.equal(caughtUp.syncedSeq, 7, 'what is not saved may yet be lost, and its number be given to another');
+  assert.equal(play([saved(9)], caughtUp).syncedSeq, 9);
+  assert.equal(play(live(turn(9, 'user', 'y', { saved: true })), caughtUp).syncedSeq, 9);
+  const disturbed = play([{ type: 'disturbed' }, ...live(turn(12, 'user', 'z', { saved: true }))], caughtUp);
+  assert.equal(disturbed.syncedSeq, 7);
 });
 
 test('Hello drops drafts that nobody will finish, and keeps the one being spoken.', () => {
@@ -257,11 +261,11 @@ test('Hello drops drafts that nobody will finish, and keeps the one being spoken
 });
 
 test('A saved conversation comes back as it was, without drafts.', () => {
-  const state = play([admitted({ lastSeq: 2 }), hello(2), ...live(turn(3, 'user', 'a')), typed('m1', 'b'), draft('g', 'user', 'x')]);
+  const state = play([admitted({ lastSeq: 2 }), hello(2), ...live(turn(3, 'user', 'a')), saved(3), typed('m1', 'b'), draft('g', 'user', 'x')]);
   const back = fromSaved(structuredClone(toSaved(state)));
   assert.deepEqual(texts(back.turns), ['a']);
   assert.deepEqual(texts(back.pending), ['b']);
-  assert.deepEqual([back.sessionId, back.syncedSeq, back.ended, back.drafts], ['s1', 3, false, []]);
+  assert.deepEqual([back.sessionId, back.syncedSeq, back.agent, back.ended, back.drafts], ['s1', 3, 'agent-1', false, []]);
 });
 
 test('Nonsense in the place of a saved conversation is none.', () => {

@@ -35,6 +35,26 @@ export class GatewayRefused extends GatewayError {}
 /** It answered that the conversation does not open, though a new one would. */
 export class ConversationUnreadable extends GatewayRefused {}
 
+/** It answered that the agents of this conversation died again and again, so that none comes for a while. */
+export class AgentKeepsFailing extends GatewayRefused {
+  constructor(
+    message = 'The assistant stopped several times in this conversation. What was said is kept. Try again in a minute, or start a new conversation.',
+    details = { code: 'agent_keeps_failing', retryable: false },
+  ) {
+    super(message, details);
+  }
+}
+
+/** It answered, being asked, that the same participant is in the room by another page load. */
+export class GoesOnElsewhere extends GatewayRefused {}
+
+/** @type {Readonly<Record<string, typeof GatewayRefused>>} */
+const REFUSALS = {
+  conversation_unreadable: ConversationUnreadable,
+  agent_keeps_failing: AgentKeepsFailing,
+  goes_on_elsewhere: GoesOnElsewhere,
+};
+
 /** It answered with something else than the contract says: another version, or a proxy in between. */
 export class GatewayGarbled extends GatewayError {
   constructor(/** @type {number} */ status) {
@@ -52,12 +72,15 @@ export class GatewayGarbled extends GatewayError {
  * @param {string | null} request.sessionId the session that the page shows
  * @param {number} request.afterSeq the newest `seq` of it that the page has for sure
  * @param {boolean} [request.newSession] begin another session, whatever the page shows
+ * @param {boolean} [request.withoutStore] the page was let into that session while the store was away, and has not
+ *   heard since that the store has it
+ * @param {boolean} [request.unlessElsewhere] not if the same participant is there by another page load
  * @param {AbortSignal} [request.signal]
  * @param {typeof fetch} [fetcher]
  * @returns {Promise<import('./wire.js').Admission>}
  * @throws {GatewayError} or the signal's reason when aborted
  */
-export async function requestToken({ proof, sessionId, afterSeq, newSession = false, signal }, fetcher = fetch) {
+export async function requestToken({ proof, signal, ...wanted }, fetcher = fetch) {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   /** @type {Response} */
   let response;
@@ -67,10 +90,7 @@ export async function requestToken({ proof, sessionId, afterSeq, newSession = fa
     response = await fetcher('api/token', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({
-        ...proof,
-        ...(newSession ? { new_session: true } : sessionId === null ? {} : { session_id: sessionId, after_seq: afterSeq }),
-      }),
+      body: JSON.stringify({ ...proof, ...fieldsOf(wanted) }),
       cache: 'no-store',
       credentials: 'omit',
       referrerPolicy: 'no-referrer',
@@ -92,6 +112,20 @@ export async function requestToken({ proof, sessionId, afterSeq, newSession = fa
 }
 
 /**
+ * @param {{ sessionId: string | null, afterSeq: number, newSession?: boolean, withoutStore?: boolean, unlessElsewhere?: boolean }} wanted
+ */
+function fieldsOf({ sessionId, afterSeq, newSession, withoutStore, unlessElsewhere }) {
+  if (newSession) return { new_session: true };
+  if (sessionId === null) return {};
+  return {
+    session_id: sessionId,
+    after_seq: afterSeq,
+    ...(withoutStore ? { without_store: true } : {}),
+    ...(unlessElsewhere ? { unless_elsewhere: true } : {}),
+  };
+}
+
+/**
  * @param {number} status
  * @param {any} body
  * @returns {GatewayError}
@@ -104,7 +138,7 @@ function refusal(status, body) {
     return new GatewayUnavailable(message, { code, status, retryable: true });
   }
   const message = isText(error.message) ? error.message : 'The server refused this request. Reload the page.';
-  const Refusal = code === 'conversation_unreadable' ? ConversationUnreadable : GatewayRefused;
+  const Refusal = REFUSALS[code] ?? GatewayRefused;
   return new Refusal(message, { code, status, retryable: false });
 }
 

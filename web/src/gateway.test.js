@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  AgentKeepsFailing,
   ConversationUnreadable,
   GatewayGarbled,
   GatewayRefused,
   GatewayUnavailable,
   GatewayUnreachable,
+  GoesOnElsewhere,
   requestToken,
 } from './gateway.js';
 
@@ -60,6 +62,32 @@ test('A conversation that does not open is an error of its own, and final; other
     assert.deepEqual([thrown.message, thrown.retryable], [other.message, false]);
     return true;
   });
+});
+
+test('What the page was told without the store, and whether to yield to another device, is asked with the session.', async () => {
+  const bodies = [];
+  const fetcher = async (_url, init) => {
+    bodies.push(JSON.parse(init.body));
+    return new Response(JSON.stringify(answer), { status: 201 });
+  };
+  await ask(fetcher, { sessionId: 's1', withoutStore: true, unlessElsewhere: true });
+  await ask(fetcher, { sessionId: null, withoutStore: true, unlessElsewhere: true });
+  assert.deepEqual(bodies, [{ ...proof, session_id: 's1', after_seq: 0, without_store: true, unless_elsewhere: true }, proof]);
+});
+
+test('An answer without the store says so; any other is of the record.', async () => {
+  assert.equal((await ask(reply(answer))).saved, true);
+  assert.equal((await ask(reply({ ...answer, saved: false }))).saved, false);
+});
+
+test('Agents that keep failing, and a conversation that goes on elsewhere, are errors of their own, and final.', async () => {
+  for (const [code, Kind] of [['agent_keeps_failing', AgentKeepsFailing], ['goes_on_elsewhere', GoesOnElsewhere]]) {
+    await assert.rejects(ask(reply({ error: { code, message: 'So it is.' } }, 409)), (thrown) => {
+      assert.ok(thrown instanceof Kind);
+      assert.deepEqual([thrown.code, thrown.message, thrown.retryable], [code, 'So it is.', false]);
+      return true;
+    });
+  }
 });
 
 test('A turn that came late is marked so, and no other is.', async () => {

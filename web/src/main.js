@@ -29,9 +29,10 @@ if (goesOn) void app.rejoin();
 else whenIdle(() => app.warmUp());
 
 for (const type of ['pointerup', 'keydown']) addEventListener(type, () => app.levels.wake(), { passive: true });
-addEventListener('online', () => app.hurry());
+addEventListener('online', () => app.wake());
+document.addEventListener('resume', () => app.wake());
 document.addEventListener('visibilitychange', () => {
-  if (document.visibilityState === 'visible') app.hurry();
+  if (document.visibilityState === 'visible') app.wake();
 });
 
 /** Resolves when the frame with what was just rendered has been painted; a hidden tab paints none. */

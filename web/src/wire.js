@@ -26,10 +26,14 @@
  * @property {number} lastSeq
  * @property {string | null} language
  * @property {WireTurn[]} turns
+ * @property {boolean} saved false: the store is away; the page is let in all the same, and asks again
  */
 
 /**
- * @typedef {{ type: 'hello', sessionId: string, language: string | null, lastSeq: number }
+ * `hello`: `back` after a takeover; `saved` false when the agent knows nothing of the store, so that the numbers
+ * of its turns mean nothing yet.
+ *
+ * @typedef {{ type: 'hello', sessionId: string, language: string | null, lastSeq: number, back: boolean, saved: boolean }
  *   | { type: 'turn', turn: WireTurn }
  *   | { type: 'saved', turns: { id: string, seq: number }[] }
  *   | { type: 'refused', id: string, message: string }
@@ -75,6 +79,7 @@ export function parseAdmission(value) {
     lastSeq,
     language: isText(value.language) ? value.language : null,
     turns: value.turns.map((/** @type {any} */ turn) => parseTurn(turn, true)).filter(isPresent),
+    saved: value.saved !== false,
   };
 }
 
@@ -99,6 +104,8 @@ export function parseRecord(text) {
         sessionId: value.session_id,
         language: isText(value.language) ? value.language : null,
         lastSeq: value.last_seq,
+        back: value.back === true,
+        saved: value.saved !== false,
       };
     case 'turn': {
       const turn = parseTurn(value, false);
@@ -106,7 +113,10 @@ export function parseRecord(text) {
     }
     case 'saved':
       if (!Array.isArray(value.turns)) return null;
-      return { type: 'saved', turns: value.turns.filter((/** @type {any} */ turn) => isText(turn?.id)) };
+      return {
+        type: 'saved',
+        turns: value.turns.filter((/** @type {any} */ turn) => isText(turn?.id) && isCount(turn.seq)),
+      };
     case 'refused':
       if (!isText(value.id) || !isText(value.message)) return null;
       return { type: 'refused', id: value.id, message: value.message };

@@ -10,7 +10,11 @@ test('The five records of the contract are understood.', () => {
     sessionId: 's',
     language: 'es',
     lastSeq: 9,
+    back: false,
+    saved: true,
   });
+  const successor = record({ type: 'hello', session_id: 's', last_seq: 9, back: true, saved: false });
+  assert.deepEqual([successor.back, successor.saved], [true, false]);
   const turn = { id: 't', seq: 4, role: 'assistant', text: '', created_at: 5, interrupted: true, saved: false };
   assert.deepEqual(record({ type: 'turn', ...turn })?.turn.interrupted, true);
   assert.deepEqual(record({ type: 'saved', turns: [{ id: 't', seq: 4 }, null, {}] }), {

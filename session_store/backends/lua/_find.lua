@@ -15,7 +15,7 @@
 local function find_or_create(now, mode)
   local data_key, sessions, due, kek = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
   local participant, wanted, new_id, evicted = ARGV[1], ARGV[2], ARGV[3], ARGV[13]
-  local windows = { number(ARGV[8]), number(ARGV[9]), number(ARGV[10]) }
+  local windows = windows_in(8)
   local known = read_fields(data_key, 'dkid', 'kek', 'wrapped', 'keep_ms')
   local top = newest_two(sessions)
   local latest = top[1]

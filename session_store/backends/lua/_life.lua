@@ -4,7 +4,7 @@
 local function read_life(key)
   return read_fields(key, 'dkid', 'state', 'owner', 'fence', 'lease_until', 'window_until',
     'agent_by', 'last_seen', 'arrived_at', 'talk_ms', 'reconnect_count', 'keep_ms', 'seq', 'load',
-    'outcome', 'arrival', 'counted', 'orphan')
+    'outcome', 'arrival', 'counted', 'gave_up', 'lost', 'let_in')
 end
 
 -- window_of(reconnect_count, {first, early, regular}): the resume window by number of returns.
@@ -17,16 +17,22 @@ local function window_of(reconnect_count, windows)
   return windows[3]
 end
 
+-- Three resume windows, from this argument on.
+local function windows_in(first)
+  return { number(ARGV[first]), number(ARGV[first + 1]), number(ARGV[first + 2]) }
+end
+
 -- Until when a rejoin continues this session. A job that died left no mark: then the window runs
 -- from the end of its lease, or from its last sign of life. An agent on its way is for somebody
--- who was let in already.
+-- who was let in already, and who waits for another one if it does not come.
 local function resume_until(s, windows)
   local window_until = number(s.window_until)
+  local window = window_of(number(s.reconnect_count), windows)
   if s.state == 'live' then
-    window_until = math.max(number(s.lease_until), number(s.last_seen))
-      + window_of(number(s.reconnect_count), windows)
+    window_until = math.max(number(s.lease_until), number(s.last_seen)) + window
   end
-  return math.max(window_until, number(s.agent_by))
+  local agent_by = number(s.agent_by)
+  return agent_by > 0 and math.max(window_until, agent_by + window) or window_until
 end
 
 local function lease_is_live(s, now)
@@ -83,29 +89,22 @@ local function open_visit(s)
   return math.max(0, number(s.last_seen) - number(s.arrived_at))
 end
 
+-- Begins the resume window of a participant who was here until `at`; returns its end.
+local function depart(events, key, s, now, at, windows, participant, id)
+  local visit_ms = number(s.arrived_at) > 0 and math.max(0, at - number(s.arrived_at)) or 0
+  local window_until = at + window_of(number(s.reconnect_count), windows)
+  redis.call('HSET', key, 'state', 'away', 'last_seen', digits(at), 'arrived_at', '0',
+    'window_until', digits(window_until), 'talk_ms', digits(number(s.talk_ms) + visit_ms))
+  tell(events, 'participant_left', now, participant, id, visit_ms)
+  return window_until
+end
+
 -- Ends a session. The fence goes up, so that a holder's writes are refused from now on.
 local function finish(events, key, s, now, at, participant, id)
   local visit_ms = open_visit(s)
   redis.call('HSET', key, 'state', 'ended', 'ended_at', digits(at), 'owner', '', 'lease_until', '0',
     'agent_by', '0', 'fence', digits(math.max(number(s.fence) + 1, now)), 'arrived_at', '0',
     'talk_ms', digits(number(s.talk_ms) + visit_ms))
+  redis.call('HDEL', key, 'gave_up', 'let_in')
   tell(events, 'session_ended', now, participant, id, visit_ms)
-end
-
--- Claims the right to dispatch an agent: one caller gets WANTED, the others EXPECTED until the
--- agent takes the lease or `expect_ms` have passed. A lease that was not given back may be that of
--- a job which only missed a renewal: it counts for one more of its length (`grace_ms`).
-local function claim_dispatch(session_key, due_key, participant, id, s, now, expect_ms, grace_ms)
-  if lease_is_live(s, now - grace_ms) then
-    return 'PRESENT'
-  end
-  if number(s.agent_by) > now then
-    return 'EXPECTED'
-  end
-  if expect_ms <= 0 then
-    return 'ABSENT'
-  end
-  redis.call('HSET', session_key, 'agent_by', digits(now + expect_ms))
-  due_by(due_key, now + expect_ms, participant, id)
-  return 'WANTED'
 end

@@ -1,7 +1,8 @@
 -- Appends sealed turns, trims the list, and keeps the chain of tags.
 --   KEYS  session, turns, data_key, sessions
 --   ARGV  owner, fence, dkid, retention_ms, max_turns, first_seq, tag before the first,
---         event to publish up to its seq ('' for none), turn...
+--         event to publish up to its seq ('' for none), drafts that these turns settle as
+--         'role:number ...' ('' for none; see draft.lua), turn...
 -- Returns words in one string, since a list would be written to the socket by itself: OK seq,
 --   DUPLICATE seq (all of them are there already), GAP seq (turns before the first are missing:
 --   resend from seq + 1), CONFLICT seq (another chain is stored), GONE or LEASE_LOST.
@@ -14,12 +15,21 @@ if refused then
   return refused[1]
 end
 local retention_ms = retention_of(s, ARGV[4])
-local current, first, before = number(s.seq), number(ARGV[6]), 8
+local current, first, before = number(s.seq), number(ARGV[6]), 9
 if first > current + 1 then
   return 'GAP ' .. digits(current)
 end
 if first < number(s.epoch_start) then
   return 'CONFLICT ' .. digits(current)
+end
+local function settle_drafts()
+  for role, settled in string.gmatch(ARGV[9], '(%a+):(%d+)') do
+    local name = 'draft:' .. role
+    local kept = redis.call('HGET', KEYS[1], name)
+    if number(string.match(kept or '', '^%d+')) <= number(settled) then
+      redis.call('HSET', KEYS[1], name, settled .. ':')
+    end
+  end
 end
 local there = current - first + 1
 local count = #ARGV - before
@@ -30,6 +40,9 @@ if there >= count then
   end
   -- A write, so that WAIT behind it asks for something that is newer than the turns.
   touch(retention_ms, KEYS[1])
+  if ARGV[9] ~= '' then
+    settle_drafts()
+  end
   return 'DUPLICATE ' .. digits(current)
 end
 -- The tag is the last 16 bytes of a sealed turn.
@@ -62,6 +75,9 @@ if not last_turn or now - number(touched) > 60000 then
   touched = digits(now)
 end
 redis.call('HSET', KEYS[1], 'seq', seq, 'last_seen', digits(now), 'touched', touched, unpack(head))
+if ARGV[9] ~= '' then
+  settle_drafts()
+end
 if ARGV[8] ~= '' then
   redis.pcall('PUBLISH', EVENTS, ARGV[8] .. seq .. ',"turns":' .. digits(count - math.max(there, 0))
     .. ',"at":' .. digits(now) .. '}')

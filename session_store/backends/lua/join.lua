@@ -30,7 +30,8 @@ if s.owner ~= owner then
   else
     outcome = 'taken_over'
     arrived_at = number(s.arrived_at) > 0 and number(s.arrived_at) or now
-    tell(events, (s.owner or '') ~= '' and 'takeover' or 'handoff', now, ARGV[1], found.id)
+    local was_lost = (s.owner or '') ~= '' or s.lost == s.fence
+    tell(events, was_lost and 'takeover' or 'handoff', now, ARGV[1], found.id)
   end
   -- With plain + 1, a failover to a lagging replica would give the same token twice.
   local fence = math.max(number(s.fence) + 1, now)
@@ -39,6 +40,9 @@ if s.owner ~= owner then
     'last_seen', digits(now), 'agent_by', '0', 'outcome', outcome,
     'reconnect_count', digits(count), 'arrived_at', digits(arrived_at),
     'talk_ms', digits(talk_ms), unpack(load ~= '' and { 'load', load } or {}))
+  if s.gave_up or s.let_in then
+    redis.call('HDEL', key, 'gave_up', 'let_in')
+  end
   make_newest(KEYS[2], found.id, now, found.top)
   due_by(KEYS[3], now + lease_ms, ARGV[1], found.id)
 end

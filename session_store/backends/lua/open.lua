@@ -1,10 +1,11 @@
--- Uses: life, find
+-- Uses: life, find, claims
 -- Finds the session that may resume, else creates one; takes no lease. Whoever opens a session is
 -- there, so its resume window begins anew: it does not close on somebody who waits for an agent.
 --   KEYS, ARGV    those of find_or_create, then
 --   ARGV[14..16]  mode (resume, new, switch), expect_ms (0: do not dispatch), grace_ms
 -- Returns what found_reply makes, {LOOK, id, kek_id, id to erase} or {GONE}.
---   outcome: PRESENT, EXPECTED, WANTED (the caller dispatches one), ABSENT
+--   outcome: PRESENT, EXPECTED, WANTED (the caller dispatches one), ABSENT, GAVE_UP; ENDED for one
+--   that this very call has made, and that was closed meanwhile
 local now = clock()
 local found, refused = find_or_create(now, ARGV[14])
 if not found then
@@ -18,6 +19,14 @@ if not found.created then
   make_newest(KEYS[2], found.id, now, found.top)
   due_by(KEYS[3], math.min(window_until, now + found.retention_ms), ARGV[1], found.id)
 end
+local expect_ms = number(ARGV[15])
+if expect_ms > 0 and s.state ~= 'ended' then
+  redis.call('HSET', found.session_key, 'let_in', digits(now))
+end
 local agent = claim_dispatch(found.session_key, KEYS[3], ARGV[1], found.id, s, now,
-  number(ARGV[15]), number(ARGV[16]))
+  expect_ms, number(ARGV[16]))
+if expect_ms > 0 and agent == 'PRESENT' then
+  -- Its job may be dead already.
+  due_by(KEYS[3], math.max(number(s.lease_until), now), ARGV[1], found.id)
+end
 return found_reply(now, found, agent)

@@ -1,10 +1,11 @@
 -- Uses: life
 -- Does what is due with a session, or says when to look again.
 --   KEYS  data_key, sessions, due, kek, session, turns
---   ARGV  participant, id, retention_ms, window x 3, grace_ms, the id of the key-encryption key
+--   ARGV  participant, id, retention_ms, window x 3, lease_ms, the id of the key-encryption key
 --         that `kek` is declared for
 -- Returns {outcome, deadline, events} or {LOOK, kek_id}. Outcomes: LATER, ENDED, ERASED, GONE and
---   ORPHANED (a lease ran out `grace_ms` ago, was not given back, and nobody took it: told once).
+--   ORPHANED (it may lack its agent: the participant is there, or was let in, and nobody holds the
+--   lease, or the agent that was dispatched is overdue; told again after each `lease_ms`).
 local now = clock()
 local participant, id = ARGV[1], ARGV[2]
 local known = read_fields(KEYS[1], 'dkid', 'kek')
@@ -41,8 +42,8 @@ end
 if s.state == nil then
   return forget('GONE')
 end
-local windows = { number(ARGV[4]), number(ARGV[5]), number(ARGV[6]) }
-local grace_ms = number(ARGV[7])
+local windows = windows_in(4)
+local lease_ms = number(ARGV[7])
 local erased_at = number(s.last_seen) + retention_of(s, ARGV[3])
 if s.state == 'ended' then
   if now < erased_at then
@@ -51,26 +52,22 @@ if s.state == 'ended' then
   tell(events, 'erased', now, participant, id)
   return forget('ERASED')
 end
-local told = s.orphan == s.fence
-local lost_at = number(s.lease_until) + grace_ms
+local is_held, agent_by = lease_is_live(s, now), number(s.agent_by)
 local ends_at = resume_until(s, windows)
 if s.state ~= 'live' then
   -- A retention may be shorter than the window.
   ends_at = math.min(ends_at, erased_at)
 end
-if s.state == 'live' and lease_is_live(s, now) then
-  return later('LATER', math.min(lost_at, ends_at + 1))
-end
-if now > ends_at then
+if now > ends_at and not (s.state == 'live' and is_held) then
   finish(events, KEYS[5], s, now, ends_at, participant, id)
   return later('ENDED', erased_at)
 end
-if s.state == 'live' and (s.owner or '') ~= '' and not told then
-  if now < lost_at then
-    return later('LATER', math.min(lost_at, ends_at + 1))
-  end
-  redis.call('HSET', KEYS[5], 'orphan', s.fence)
-  tell(events, 'lease_lost', now, participant, id)
-  return later('ORPHANED', ends_at + 1)
+local needs_agent = s.state == 'live' or agent_by > 0 or s.let_in
+if s.gave_up or not needs_agent then
+  return later('LATER', ends_at + 1)
 end
-return later('LATER', ends_at + 1)
+local cared_for_until = is_held and number(s.lease_until) or agent_by
+if cared_for_until > now then
+  return later('LATER', math.min(cared_for_until, ends_at + 1))
+end
+return later('ORPHANED', math.min(now + lease_ms, ends_at + 1))

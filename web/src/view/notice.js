@@ -2,7 +2,10 @@
 import { MIC_NOTES } from '../microphone.js';
 import { byId, setData, setText } from './dom.js';
 
-/** @typedef {{ text: string, tone: 'problem' | 'quiet', button?: 'retry' | 'start-new' }} Notice */
+/** @typedef {{ text: string, tone: 'problem' | 'quiet', buttons?: ('retry' | 'start-new')[] }} Notice */
+
+/** @type {Record<'retry' | 'new' | 'either', NonNullable<Notice['buttons']>>} */
+const BUTTONS = { retry: ['retry'], new: ['start-new'], either: ['retry', 'start-new'] };
 
 /** @param {import('../app.js').App} app */
 export function createNotice(app) {
@@ -22,8 +25,8 @@ export function createNotice(app) {
     notice.hidden = current === null;
     setText(text, current?.text ?? '');
     setData(notice, { tone: current?.tone ?? 'quiet' });
-    retry.hidden = current?.button !== 'retry';
-    startNew.hidden = current?.button !== 'start-new';
+    retry.hidden = !current?.buttons?.includes('retry');
+    startNew.hidden = !current?.buttons?.includes('start-new');
     startAudio.hidden = !model.audioBlocked || model.state !== 'Connected';
   };
 }
@@ -34,20 +37,20 @@ export function createNotice(app) {
  */
 export function noticeOf(model) {
   if (model.state === 'Failed' && model.failure) {
-    const { message, retrying, unreadable } = model.failure;
-    if (unreadable) {
-      const text = model.conversation.turns.length > 0 ? `${message} What is shown here stays until you do.` : message;
-      return { text, tone: 'problem', button: 'start-new' };
-    }
-    const text = retrying ? `${message} This page keeps trying.` : message;
-    return { text, tone: 'problem', button: 'retry' };
+    const { message, retrying, remedy } = model.failure;
+    return { text: `${message}${addition(model, retrying, remedy)}`, tone: 'problem', buttons: BUTTONS[remedy] };
   }
   if (model.state === 'Reconnecting') {
     return { text: 'The connection was interrupted. What you type now is sent when it is back.', tone: 'quiet' };
   }
   if (model.refusal) return { text: model.refusal, tone: 'problem' };
-  if (model.waiting === 'late') return { text: 'It is taking longer than usual.', tone: 'problem', button: 'retry' };
+  if (model.waiting === 'late') return { text: 'It is taking longer than usual.', tone: 'problem', buttons: ['retry'] };
   if (model.waiting === 'coming') return { text: 'Your assistant is on its way…', tone: 'quiet' };
+  if (model.back && model.state === 'Connected') return { text: 'Your assistant is back.', tone: 'quiet' };
+  if (model.saving.store === 'away') {
+    return { text: 'Not saved yet: the memory does not answer. You can go on; it is saved later.', tone: 'quiet' };
+  }
+  if (model.saving.store === 'back') return { text: 'Everything is saved.', tone: 'quiet' };
   const micNote = MIC_NOTES[model.mic];
   if (micNote && model.state === 'Connected') return { text: micNote, tone: 'problem' };
   if (model.state === 'Connected' && model.mic === 'off' && model.micWanted) {
@@ -57,4 +60,14 @@ export function noticeOf(model) {
     return { text: 'This browser keeps nothing for this page, so a reload will start a new conversation.', tone: 'quiet' };
   }
   return null;
+}
+
+/**
+ * @param {import('../app.js').Model} model
+ * @param {boolean} retrying
+ * @param {'retry' | 'new' | 'either'} remedy
+ */
+function addition(model, retrying, remedy) {
+  if (remedy !== 'retry' && model.conversation.turns.length > 0) return ' What is shown here stays until you do.';
+  return retrying ? ' This page keeps trying.' : '';
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EMPTY } from '../conversation.js';
+import { ALL_SAVED } from '../saving.js';
 import { noticeOf } from './notice.js';
 
 const model = (more) => ({
@@ -11,24 +12,42 @@ const model = (more) => ({
   micWanted: false,
   failure: null,
   refusal: null,
+  back: false,
+  saving: ALL_SAVED,
   remembered: true,
   ...more,
 });
 const failed = (failure, more = {}) =>
-  noticeOf(model({ state: 'Failed', failure: { message: 'No.', retrying: false, unreadable: false, ...failure }, ...more }));
+  noticeOf(model({ state: 'Failed', failure: { message: 'No.', retrying: false, remedy: 'retry', ...failure }, ...more }));
 
 test('While all is well nothing is said.', () => assert.equal(noticeOf(model()), null));
 
 test('A failure offers another try, and says when the page tries by itself.', () => {
-  assert.deepEqual(failed({}), { text: 'No.', tone: 'problem', button: 'retry' });
+  assert.deepEqual(failed({}), { text: 'No.', tone: 'problem', buttons: ['retry'] });
   assert.deepEqual(failed({ retrying: true }).text, 'No. This page keeps trying.');
 });
 
 test('A conversation that does not open offers a new one, and no other try.', () => {
-  assert.deepEqual(failed({ unreadable: true }), { text: 'No.', tone: 'problem', button: 'start-new' });
+  assert.deepEqual(failed({ remedy: 'new' }), { text: 'No.', tone: 'problem', buttons: ['start-new'] });
 });
 
 test('Where words are shown, it is said how long they stay.', () => {
   const conversation = { ...EMPTY, turns: [{ id: 't', key: 't' }] };
-  assert.equal(failed({ unreadable: true }, { conversation }).text, 'No. What is shown here stays until you do.');
+  assert.equal(failed({ remedy: 'new' }, { conversation }).text, 'No. What is shown here stays until you do.');
+});
+
+test('Where the agents died again and again, both another try and a new conversation are offered.', () => {
+  assert.deepEqual(failed({ remedy: 'either' }).buttons, ['retry', 'start-new']);
+});
+
+test('One quiet line says that the store is away, and for a moment that all is saved.', () => {
+  const says = (store) => noticeOf(model({ saving: { ...ALL_SAVED, store } }));
+  assert.deepEqual([says('away').tone, says('back').tone], ['quiet', 'quiet']);
+  assert.match(says('away').text, /^Not saved yet/);
+  assert.match(says('back').text, /is saved/);
+});
+
+test('That the assistant is back is said quietly, and nothing of it while the connection is lost.', () => {
+  assert.deepEqual(noticeOf(model({ back: true })), { text: 'Your assistant is back.', tone: 'quiet' });
+  assert.match(noticeOf(model({ back: true, state: 'Reconnecting' })).text, /interrupted/);
 });

@@ -56,5 +56,6 @@ export function createScreen(app) {
 const ASIDE_TEXTS = {
   ended: 'You ended this conversation. It is kept, and you can go on with it.',
   tab: 'This conversation goes on in another tab or window.',
+  device: 'This conversation goes on in another window or on another device.',
   paused: 'Your browser paused this conversation.',
 };

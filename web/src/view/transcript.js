@@ -1,4 +1,5 @@
 /** The conversation as people read it. Elements are kept by key, so what only changes does not blink. */
+import { ALL_SAVED } from '../saving.js';
 import { byId, find, setData, setText } from './dom.js';
 
 /** Still "at the bottom" for somebody whose finger slipped. */
@@ -15,6 +16,7 @@ const BOTTOM_SLACK_PX = 48;
  * @property {boolean} saved
  * @property {boolean} draft
  * @property {string} note
+ * @property {'' | 'waiting' | 'saved'} saving
  */
 
 const NAMES = { user: 'You', assistant: 'Assistant' };
@@ -28,6 +30,7 @@ export function createTranscript() {
   const elements = new Map();
   /** @type {import('../conversation.js').Conversation | null} */
   let shown = null;
+  let marks = ALL_SAVED;
   let wasHidden = true;
   let following = true;
 
@@ -67,16 +70,16 @@ export function createTranscript() {
   };
 
   /** @param {import('../app.js').Model} model */
-  return function render({ conversation, state, setAside }) {
+  return function render({ conversation, saving, state, setAside }) {
     const isHidden = state === 'Idle' && setAside === null;
-    if (conversation === shown && isHidden === wasHidden) return;
+    if (conversation === shown && saving === marks && isHidden === wasHidden) return;
     const grew = shown !== null && sizeOf(conversation) > sizeOf(shown);
-    shown = conversation;
+    [shown, marks] = [conversation, saving];
 
     divider.hidden = !conversation.isNew;
     if (conversation.language !== null && talk.lang !== conversation.language) talk.lang = conversation.language;
     const unseen = new Set(elements.keys());
-    const records = conversation.turns.map(ofTurn);
+    const records = conversation.turns.map((turn) => ofTurn(turn, saving));
     const rest = [...conversation.pending.map(ofPending), ...conversation.drafts.map(ofDraft)];
     fill(record, records, unseen);
     fill(upcoming, rest.sort((one, other) => one.createdAt - other.createdAt), unseen);
@@ -96,11 +99,25 @@ const sizeOf = ({ turns, drafts, pending }) => turns.length + drafts.length + pe
 
 /**
  * @param {import('../conversation.js').Turn} turn
+ * @param {import('../saving.js').Saving} saving
  * @returns {Bubble}
  */
-function ofTurn({ key, id, seq, late, role, text, createdAt, saved, interrupted }) {
-  const note = !saved ? 'Not saved yet' : interrupted ? 'Interrupted' : '';
-  return { key, id, seq: late ? null : seq, role, text, createdAt, saved, draft: false, note };
+function ofTurn(turn, saving) {
+  const { key, id, seq, late, role, text, createdAt, saved } = turn;
+  return { key, id, seq: late ? null : seq, role, text, createdAt, saved, draft: false, ...noteOf(turn, saving) };
+}
+
+/**
+ * @param {import('../conversation.js').Turn} turn
+ * @param {import('../saving.js').Saving} saving
+ * @returns {Pick<Bubble, 'note' | 'saving'>}
+ */
+export function noteOf({ id, interrupted, saved, fate }, { late, saved: justSaved }) {
+  if (fate === 'lost') return { note: 'Not saved', saving: '' };
+  if (fate === 'resend') return { note: 'Waiting to be sent', saving: '' };
+  if (!saved && late.has(id)) return { note: 'Not saved yet', saving: 'waiting' };
+  if (justSaved.has(id)) return { note: 'Saved', saving: 'saved' };
+  return { note: interrupted ? 'Interrupted' : '', saving: '' };
 }
 
 /**
@@ -108,7 +125,7 @@ function ofTurn({ key, id, seq, late, role, text, createdAt, saved, interrupted 
  * @returns {Bubble}
  */
 function ofPending({ id, text, createdAt }) {
-  return { key: id, id, seq: null, role: 'user', text, createdAt, saved: false, draft: false, note: 'Waiting to be sent' };
+  return { key: id, id, seq: null, role: 'user', text, createdAt, saved: false, draft: false, note: 'Waiting to be sent', saving: '' };
 }
 
 /**
@@ -116,20 +133,21 @@ function ofPending({ id, text, createdAt }) {
  * @returns {Bubble}
  */
 function ofDraft({ key, role, text, createdAt }) {
-  return { key, id: '', seq: null, role, text, createdAt, saved: false, draft: true, note: '' };
+  return { key, id: '', seq: null, role, text, createdAt, saved: false, draft: true, note: '', saving: '' };
 }
 
 /**
  * @param {HTMLElement} element
  * @param {Bubble} bubble
  */
-function paint(element, { id, seq, role, text, createdAt, saved, draft, note }) {
+function paint(element, { id, seq, role, text, createdAt, saved, draft, note, saving }) {
   setData(element, {
     role,
     turnId: id,
     seq: seq === null ? '' : String(seq),
     saved: String(saved),
     draft: String(draft),
+    saving,
   });
   setText(find(element, '.who'), NAMES[role]);
   setText(find(element, '.turn-text'), text);

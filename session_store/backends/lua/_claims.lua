@@ -1,0 +1,85 @@
+-- Who dispatches an agent: shared by the scripts that begin with "-- Uses: life, claims".
+-- In the session hash:
+--   agent_by  when the agent that was dispatched is overdue; 0 for none
+--   claim     the attempt that made this claim
+--   replaced  fence of the newest holder for whom a successor was claimed
+--   deaths    when the last agents died, in a row
+--   gave_up   since when none is dispatched any more
+--   lost      fence of the newest lease that was broken: who comes next takes over
+--   let_in    when somebody was let in whom no job has seen yet
+
+-- Its agents died again and again; for a while nobody is dispatched.
+local function has_given_up(s, now)
+  return s.gave_up and now < number(s.gave_up) + CRASH_MS
+end
+
+-- Somebody was let in a moment ago, and may not have come to the room yet.
+local function is_on_the_way(s, now, expect_ms)
+  return number(s.let_in) > now - expect_ms
+end
+
+-- Nobody is there who would need an agent. A participant who was here has left when it was last
+-- seen, and nobody looks at the session again until its window ends.
+local function note_absence(events, key, due_key, s, now, retention_ms, windows, participant, id)
+  redis.call('HSET', key, 'agent_by', '0')
+  redis.call('HDEL', key, 'let_in')
+  s.agent_by = '0'
+  local last_seen = number(s.last_seen)
+  if s.state == 'live' then
+    s.window_until = digits(depart(events, key, s, now, last_seen, windows, participant, id))
+    s.state = 'away'
+  end
+  local ends_at = math.min(resume_until(s, windows), last_seen + retention_of(s, retention_ms))
+  redis.call('ZADD', due_key, digits(ends_at + 1), participant .. ':' .. id)
+end
+
+-- Lets the caller dispatch an agent, unless those before died again and again: WANTED or GAVE_UP.
+-- A death is counted once for each holder, where it left a participant or a lease behind. Nobody
+-- died where the agent that was dispatched last has not come.
+local function dispatch(key, due_key, participant, id, s, now, expect_ms, attempt)
+  local before, fence = read_fields(key, 'deaths', 'replaced'), s.fence or '0'
+  local deaths = {}
+  for at in string.gmatch(not s.gave_up and before.deaths or '', '%d+') do
+    if number(at) > now - CRASH_MS then
+      deaths[#deaths + 1] = at
+    end
+  end
+  local came = s.state == 'live' or (s.owner or '') ~= ''
+  if came and before.replaced ~= fence then
+    if #deaths >= MAX_DEATHS then
+      redis.call('HSET', key, 'agent_by', '0', 'replaced', fence, 'gave_up', digits(now))
+      return 'GAVE_UP'
+    end
+    deaths[#deaths + 1] = digits(now)
+  end
+  redis.call('HSET', key, 'agent_by', digits(now + expect_ms), 'claim', attempt,
+    'replaced', fence, 'deaths', table.concat(deaths, ' '))
+  if s.gave_up then
+    redis.call('HDEL', key, 'gave_up')
+  end
+  due_by(due_key, now + expect_ms, participant, id)
+  return 'WANTED'
+end
+
+-- Tells whether an agent is there, and claims the right to dispatch one: one caller gets WANTED, the
+-- others EXPECTED until the agent takes the lease or `expect_ms` have passed (0: only look). A lease
+-- that was not given back may be that of a job which only missed a renewal: it counts for one more
+-- of its length (`grace_ms`), and stays good until a successor takes it.
+local function claim_dispatch(key, due_key, participant, id, s, now, expect_ms, grace_ms)
+  if s.state == 'ended' then
+    return 'ENDED'
+  end
+  if lease_is_live(s, now - grace_ms) then
+    return 'PRESENT'
+  end
+  if number(s.agent_by) > now then
+    return 'EXPECTED'
+  end
+  if has_given_up(s, now) then
+    return 'GAVE_UP'
+  end
+  if expect_ms <= 0 then
+    return 'ABSENT'
+  end
+  return dispatch(key, due_key, participant, id, s, now, expect_ms, '')
+end

@@ -1,0 +1,43 @@
+-- Uses: life, claims
+-- Claims the right to dispatch a successor, and breaks the lease of the job before.
+--   KEYS  session, due
+--   ARGV  participant, id, owner that is known to be dead ('' for none), attempt, expect_ms,
+--         absent ('1': nobody is there who would need an agent), retention_ms, window x 3
+-- Returns {PRESENT | EXPECTED | WANTED | ABSENT | GAVE_UP | ENDED | GONE, events}.
+-- A lease that ran out is broken, without grace, and one of that owner in any case. The same
+-- attempt again gets the answer that was lost, and tells nothing.
+local now = clock()
+local participant, id, expect_ms = ARGV[1], ARGV[2], number(ARGV[5])
+local s = read_life(KEYS[1])
+local claim = redis.call('HGET', KEYS[1], 'claim')
+redis.call('ZCARD', KEYS[2])
+local events = {}
+if s.state == nil then
+  return { 'GONE', events }
+end
+if s.state == 'ended' then
+  return { 'ENDED', events }
+end
+if lease_is_live(s, now) and s.owner ~= ARGV[3] then
+  return { 'PRESENT', events }
+end
+if number(s.agent_by) > now then
+  return { claim == ARGV[4] and 'WANTED' or 'EXPECTED', events }
+end
+local absent = ARGV[6] == '1' and not is_on_the_way(s, now, expect_ms)
+if has_given_up(s, now) and not absent then
+  return { 'GAVE_UP', events }
+end
+if (s.owner or '') ~= '' then
+  redis.call('HSET', KEYS[1], 'owner', '', 'lease_until', '0', 'lost', s.fence or '0')
+  tell(events, 'lease_lost', now, participant, id)
+end
+local answer = 'ABSENT'
+if absent then
+  s.owner, s.lease_until = '', '0'
+  note_absence(events, KEYS[1], KEYS[2], s, now, ARGV[7], windows_in(8), participant, id)
+else
+  answer = dispatch(KEYS[1], KEYS[2], participant, id, s, now, expect_ms, ARGV[4])
+end
+touch_shared(KEYS[2])
+return { answer, events }

@@ -1,0 +1,150 @@
+"""Everything that a job writes under one lease, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from session_store.content_writer import ContentWriter
+from session_store.detached import LeftBegun, bring_in
+from session_store.errors import SessionStoreError
+from session_store.lease import LeaseKeeper
+from session_store.livekit.drafts import Drafts
+from session_store.livekit.transcript import Transcript
+from session_store.livekit.visits import Visits
+from session_store.recorder import Recorder
+from session_store.spool import Spool
+from session_store.tasks import reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from session_store.detached import Beginning
+    from session_store.livekit.record import RecordChannel
+    from session_store.settings import StoreSettings
+    from session_store.store import Arrival, Joined, SealedTurn, SessionStore
+
+logger = logging.getLogger(__name__)
+
+FLUSH_S: Final = 3.0
+"""How long the end of a job waits for the store; supervisors allow about 5 s."""
+
+
+class Keeping:
+    """The writers of one lease. Whatever they say to the page goes through ``channel``."""
+
+    def __init__(  # noqa: PLR0913 (made in one place only)
+        self,
+        store: SessionStore,
+        settings: StoreSettings,
+        joined: Joined,
+        beginning: Beginning | None,
+        channel: RecordChannel,
+        *,
+        on_lost: Callable[[SessionStoreError], None],
+        on_arrived: Callable[[Arrival], None],
+    ) -> None:
+        """Make them; ``on_lost`` hears once that nothing can be written any more.
+
+        Args:
+            store: where it goes.
+            settings: how often to renew, how much may wait, and where the spool is.
+            joined: the answer of ``join``, or of ``detached.begin``.
+            beginning: where nothing was joined yet: what is needed to join later.
+            channel: the page.
+            on_lost: must neither block nor raise; ``on_arrived`` neither.
+            on_arrived: hears of each arrival that was written.
+        """
+        lease = joined.lease
+        self._store = store
+        self._beginning = beginning
+        self.lease: Final = lease
+        self.recorder: Final = Recorder(
+            store,
+            lease,
+            on_saved=channel.saved,
+            on_lost=on_lost,
+            max_bytes=settings.recorder_max_bytes,
+        )
+        self.drafts: Final = Drafts(store, lease)
+        self.transcript: Final = Transcript(
+            self.recorder, channel, lease, joined.turns, self.drafts
+        )
+        self.content: Final = ContentWriter(store, lease, self.recorder)
+        self.visits: Final = Visits(store, lease, on_arrived=on_arrived)
+        self._spool = None if settings.spool_dir is None else Spool(settings.spool_dir)
+        self._keeper = LeaseKeeper(store, lease, every_s=settings.lease_renew_s, on_lost=on_lost)
+        if lease.granted:
+            self._keeper.start()
+        self.transcript.make_good(joined.drafts)
+
+    def adopt(self, joined: Joined) -> None:
+        """Go on under a lease that was granted at last; see ``session_store.detached``."""
+        self._beginning = None
+        self.lease.adopt(joined.lease)
+        waiting = self.recorder.renumber({each.turn.id for each in joined.turns})
+        self.content.renew()
+        self.transcript.adopt(joined.turns, waiting)
+        self.transcript.make_good(joined.drafts)
+        self._keeper.start()
+
+    async def flush(self) -> bool:
+        """Wait until all is written; answer whether it was, within some seconds."""
+        await self.visits.aclose()
+        return await self.recorder.flush(FLUSH_S) and await self.content.flush(FLUSH_S)
+
+    async def give_back(self, *, present: bool) -> None:
+        """Give the lease back, after a flush. Who is still in the room has not left."""
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                if not present:
+                    await self._store.leave(self.lease)
+                await self._store.release(self.lease)
+        except (SessionStoreError, TimeoutError) as error:
+            logger.warning("the lease runs out by itself", extra={"error": str(error)})
+
+    async def stop(self) -> None:
+        """Stop writing."""
+        await self._keeper.aclose()
+        await self.drafts.aclose()
+        await self.recorder.aclose()
+        await self.content.aclose()
+        await self.visits.aclose()
+
+    async def leave_unsaved(self) -> None:
+        """See to what the store did not take under this lease: somebody else will bring it in."""
+        turns, content = self.recorder.unsaved(), self.content.unsaved()
+        if not turns and content is None:
+            return
+        extra = {"session_id": self.lease.session_id, "turns": len(turns)}
+        try:
+            if self._beginning is not None:
+                sealed = content and content.sealed
+                left = LeftBegun(self._beginning, tuple(turn.sealed for turn in turns), sealed)
+                await self._leave_begun(left, extra)
+            elif self._spool is not None:
+                self._spool.write(self.lease.ref, turns, content)
+                logger.warning("unsaved turns are left in the spool", extra=extra)
+            else:
+                await self._leave_late(turns, extra, loses_content=content is not None)
+        except (SessionStoreError, TimeoutError, OSError) as error:
+            reason = reason_of(error)
+            logger.error("turns are lost; see REJOIN_SPOOL_DIR", extra={**extra, "reason": reason})  # noqa: TRY400 (the trace tells nothing more)
+
+    async def _leave_begun(self, left: LeftBegun, extra: dict[str, Any]) -> None:
+        if self._spool is not None:
+            self._spool.write_begun(left)
+            logger.warning("a conversation that was never saved is in the spool", extra=extra)
+            return
+        async with asyncio.timeout(FLUSH_S):
+            await bring_in(self._store, left)
+
+    async def _leave_late(
+        self, turns: Sequence[SealedTurn], extra: dict[str, Any], *, loses_content: bool
+    ) -> None:
+        """Try it without a spool: after a lost lease the store is there, and takes late turns."""
+        async with asyncio.timeout(FLUSH_S):
+            await self._store.replay(self.lease.ref, turns)
+        if loses_content:
+            logger.error("a change of the content is lost; see REJOIN_SPOOL_DIR", extra=extra)

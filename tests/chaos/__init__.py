@@ -1,0 +1,1 @@
+"""Real LiveKit, Redis and workers, which are killed, stalled and cut off."""

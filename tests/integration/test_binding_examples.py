@@ -1,0 +1,116 @@
+"""The examples, run as they are printed: as workers, with a real LiveKit, Redis and a death."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+import signal
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dev.paths import ROOT
+from tests.chaos.notes import Kind
+from tests.chaos.programs import signal_process, until
+from tests.chaos.stand import Stand, running
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.chaos.person import Person
+
+EXAMPLES = ROOT / "examples"
+NAMES = ["starter", "tools", "handoff", "realtime"]
+
+
+def source(name: str, *, before: bool = False) -> str:
+    """Return the text of an example."""
+    folder = EXAMPLES / "before" if before else EXAMPLES
+    return (folder / f"{name}.py").read_text()
+
+
+def agents_in(text: str) -> dict[str, str]:
+    """Return the classes of a program, by name."""
+    classes = [each for each in ast.parse(text).body if isinstance(each, ast.ClassDef)]
+    return {each.name: ast.unparse(each) for each in classes}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_at_most_six_lines_are_added(name: str) -> None:
+    """A line that changes counts as one that is added, and no Agent class changes."""
+    before, after = source(name, before=True), source(name)
+    changes = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    added = [line for line in list(changes)[2:] if line.startswith("+") and line != "+"]
+    assert 0 < len(added) <= 6, added
+    assert agents_in(before) == agents_in(after) != {}
+
+
+@asynccontextmanager
+async def at_work(name: str, folder: Path) -> AsyncIterator[tuple[Stand, Person]]:
+    """Run an example as a worker, and let somebody come to it."""
+    async with running(folder, workers=0, LIVEKIT_AGENT_NAME="assistant") as stand:
+        command = ("livekit.agents", "start", "--dev", str(EXAMPLES / f"{name}.py"))
+        worker = await stand.add_worker(module=command, ready=False)
+        await until(
+            lambda: "registered worker" in worker.last_words(100_000), "the worker is known"
+        )
+        async with stand.person() as person:
+            await person.come()
+            # Whoever spoke first would interrupt the greeting.
+            await person.notes.first(Kind.SAVED, within_s=60)
+            yield stand, person
+
+
+async def die(stand: Stand, person: Person) -> None:
+    """Kill the job that holds the conversation, and wait for its successor."""
+    logged = stand.workers[0].log.read_text()
+    joined = re.findall(rf' joined .*"{person.session_id}".*?"pid": (\d+)', logged)
+    killed = signal_process(int(joined[-1]), signal.SIGKILL)
+    await person.notes.first(Kind.HELLO, after=killed, within_s=60)
+
+
+async def test_the_starter_remembers(tmp_path: Path) -> None:
+    """After a kill the successor knows what was said, and greets nobody."""
+    async with at_work("starter", tmp_path) as (stand, person):
+        await person.ask("my cat is called Tom", within_s=60)
+        await die(stand, person)
+        answer = await person.ask("what have I said?", within_s=60)
+        assert answer["text"] == "You said: my cat is called Tom."
+        assert person.texts("assistant") == [
+            "Hello! I am your assistant. What is your name?",
+            "I heard: my cat is called Tom.",
+            "You said: my cat is called Tom.",
+        ]
+
+
+async def test_what_a_tool_has_done_is_known(tmp_path: Path) -> None:
+    """The successor's context has the call and its output; its ``on_enter`` runs, and is silent."""
+    async with at_work("tools", tmp_path) as (stand, person):
+        await person.ask("please book a table for 4", within_s=60)
+        await die(stand, person)
+        await person.ask("thank you", within_s=60)
+        assert person.texts("assistant") == [
+            "Welcome! For how many people?",
+            "It says: table 7 for 4.",
+            "I heard: thank you.",
+        ]
+        details = [each.turn.details for each in await stand.recorded(person)]
+        assert [each["output"] for each in details if "output" in each] == ["table 7 for 4"]
+
+
+async def test_the_agent_that_was_handed_to_goes_on(tmp_path: Path) -> None:
+    """The successor begins with the agent that was active, with its tools, and in silence."""
+    async with at_work("handoff", tmp_path) as (stand, person):
+        handed = person.type("call billing, please")
+        await person.answer(handed, within_s=60)
+        await die(stand, person)
+        answer = await person.ask("please check bill 12", within_s=60)
+        assert answer["text"] == "It says: bill 12 is paid."
+        assert person.texts("assistant") == [
+            "Reception, good morning!",
+            "Billing here. Which number has your bill?",
+            "It says: bill 12 is paid.",
+        ]

@@ -1,0 +1,299 @@
+"""What is being said is written as it is said, seldom enough, and settled by its turn."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from livekit import rtc
+from livekit.agents import llm
+from livekit.agents.voice.io import TextOutput
+from livekit.agents.voice.room_io import RoomOptions, TextOutputOptions
+
+from session_store import Draft, Keyring, RecordedTurn, SessionStore, StoreSettings, Turn
+from session_store.backends.memory import MemoryBackend
+from session_store.errors import LeaseLost, StoreUnavailable
+from session_store.livekit import drafts as drafts_module
+from session_store.livekit.drafts import Drafts, Ended, recovered
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from session_store.backends.base import SealedDraft
+    from session_store.store import Joined, Lease
+
+
+class Store(SessionStore):
+    """A store in memory that counts drafts, and is away when a test wants it."""
+
+    def __init__(self) -> None:
+        keyring = Keyring(
+            {"k": secrets.token_bytes(32)}, primary="k", pseudonym_key=secrets.token_bytes(32)
+        )
+        super().__init__(MemoryBackend.from_settings(StoreSettings()), keyring)
+        self.kept: list[int] = []
+        self.error: Exception | None = None
+
+    async def keep_draft(self, lease: Lease, sealed: SealedDraft) -> None:
+        """Keep a draft, or not."""
+        await asyncio.sleep(0)
+        self.kept.append(sealed.number)
+        if self.error is not None:
+            raise self.error
+        await super().keep_draft(lease, sealed)
+
+
+class Talk(rtc.EventEmitter[Any]):
+    """An agent session with what drafts use of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output = SimpleNamespace(transcription=None)
+        self.current_speech: Any = None
+
+    def begin(self, speech_id: str) -> None:
+        """Let the agent begin to speak."""
+        self.current_speech = SimpleNamespace(id=speech_id)
+
+    def hear(self, words: str, *, is_final: bool = True) -> None:
+        """Let the user be understood."""
+        event = SimpleNamespace(transcript=words, is_final=is_final)
+        self.emit("user_input_transcribed", event)
+
+
+class Spoken(TextOutput):
+    """A text output of somebody else's."""
+
+    def __init__(self) -> None:
+        super().__init__(label="somebody else's", next_in_chain=None)
+        self.noted: list[str] = []
+
+    async def capture_text(self, text: str) -> None:
+        """Note a text."""
+        self.noted.append(text)
+
+    def flush(self) -> None:
+        """Note an end."""
+        self.noted.append("/")
+
+
+class Job:
+    """Drafts of one job, and a room that shows what the agent says."""
+
+    def __init__(self, store: Store, joined: Joined) -> None:
+        self.store = store
+        self.joined = joined
+        self.talk = Talk()
+        self.theirs = Spoken()
+        self.drafts = Drafts(store, joined.lease)
+        agent_session: Any = self.talk
+        self.options = self.drafts.overhear(
+            agent_session, RoomOptions(text_output=TextOutputOptions(next_in_chain=self.theirs))
+        )
+        text_output = self.options.get_text_output_options()
+        assert text_output is not None
+        assert text_output.next_in_chain is not None
+        self.out: TextOutput = text_output.next_in_chain
+
+    async def say(self, *words: str) -> None:
+        """Let the agent say words, one after another."""
+        for each in words:
+            await self.out.capture_text(each)
+
+    async def stored(self) -> dict[str, str]:
+        """Return what a successor would find being said, once all is written."""
+        await asyncio.sleep(0.05)
+        loaded = await self.store.load(self.joined.session.participant, self.joined.session.id)
+        assert loaded is not None
+        return {str(draft.turn.role): draft.turn.text for draft in loaded.drafts}
+
+
+@pytest.fixture
+async def job(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Job]:
+    """Begin a job whose drafts are written every 10 ms."""
+    monkeypatch.setattr(drafts_module, "EVERY_S", 0.01)
+    monkeypatch.setattr(drafts_module, "LONGEST_RETRY_S", 0.02)
+    store = Store()
+    made = Job(store, await store.join(store.pseudonym("maria"), load_id="load-1"))
+    yield made
+    await made.drafts.aclose()
+
+
+def message(role: Any, text: str) -> llm.ChatMessage:
+    """Return a message."""
+    return llm.ChatMessage(role=role, content=[text])
+
+
+async def settle(job: Job, ended: Ended, text: str, role: Any) -> None:
+    """Append the turn of what was said."""
+    turn = Turn(id=ended.turn_id or "t", role=role, text=text, created_at=1.0)
+    sealed = job.store.seal(job.joined.lease, turn, ended.settles)
+    await job.store.append(job.joined.lease, [sealed])
+
+
+async def test_both_sides_are_kept_as_they_speak(job: Job) -> None:
+    """Final words are followed by those that are being recognised, and the agent's by its next."""
+    job.talk.hear("my name")
+    job.talk.hear("is Mar", is_final=False)
+    await job.say("Hello ", "there, ")
+    assert await job.stored() == {"user": "my name is Mar", "assistant": "Hello there,"}
+    job.talk.hear("is Maria")
+    await job.say("Maria.")
+    assert await job.stored() == {"user": "my name is Maria", "assistant": "Hello there, Maria."}
+
+
+async def test_what_others_do_with_the_words_goes_on(job: Job) -> None:
+    """A text output that the options name hears the same after us."""
+    await job.say("Hello ", "there.")
+    job.out.flush()
+    assert job.theirs.noted == ["Hello ", "there.", "/"]
+
+
+async def test_however_fast_somebody_speaks_few_drafts_are_written(job: Job) -> None:
+    """Between two writes the newest words wait for the next one, which has them all."""
+    for number in range(200):
+        await job.say(f"{number} ")
+        await asyncio.sleep(0)
+    assert (await job.stored())["assistant"].endswith("198 199")
+    assert len(job.store.kept) < 20
+
+
+async def test_a_turn_settles_its_draft_and_takes_its_id(job: Job) -> None:
+    """Nothing is being said afterwards, and nobody finds the same words twice."""
+    job.talk.hear("my name is Maria")
+    await job.stored()
+    ended = job.drafts.ended(message("user", "my name is Maria"))
+    await settle(job, ended, "my name is Maria", "user")
+    assert await job.stored() == {}
+    late = Turn(id=ended.turn_id or "", role="user", text="my name", created_at=0.5)
+    loaded = await job.store.load(job.joined.session.participant, job.joined.session.id)
+    assert loaded is not None
+    assert recovered([Draft(1, late)], loaded.turns) == []
+
+
+async def test_a_turn_that_was_never_a_draft_settles_none(job: Job) -> None:
+    """Words that are recorded before they could be written keep their own id."""
+    job.talk.hear("yes")
+    assert job.drafts.ended(message("user", "yes")) == Ended(0, None)
+
+
+async def test_whoever_speaks_on_has_another_draft(job: Job) -> None:
+    """The words behind those of the turn that is recorded are kept, under another id."""
+    job.talk.hear("my name")
+    job.talk.hear("is Maria")
+    job.talk.hear("and I like")
+    await job.stored()
+    ended = job.drafts.ended(message("user", "my name is Maria"))
+    await settle(job, ended, "my name is Maria", "user")
+    assert await job.stored() == {"user": "and I like"}
+    assert job.drafts.ended(message("user", "and I like")).turn_id != ended.turn_id
+
+
+async def test_words_that_come_after_their_turn_begin_no_other(job: Job) -> None:
+    """LiveKit sends the rest of an interrupted segment when the turn is recorded already."""
+    job.talk.begin("speech-1")
+    await job.say("Hello ", "there, ")
+    await job.stored()
+    ended = job.drafts.ended(message("assistant", "Hello there,"))
+    await settle(job, ended, "Hello there,", "assistant")
+    await job.say("Maria.")
+    job.out.flush()
+    assert await job.stored() == {}
+    await job.say("Well. ")
+    assert await job.stored() == {"assistant": "Well."}
+
+
+async def test_a_speech_that_leaves_no_turn_is_not_part_of_the_next(job: Job) -> None:
+    """Words that are not to be in the context end where other words begin."""
+    job.talk.begin("speech-1")
+    await job.say("One moment. ")
+    job.out.flush()
+    job.talk.begin("speech-2")
+    await job.say("Here ", "it is.")
+    assert await job.stored() == {"assistant": "Here it is."}
+
+
+async def test_segments_of_one_speech_are_one_draft(job: Job) -> None:
+    """LiveKit makes one turn of them."""
+    job.talk.begin("speech-1")
+    await job.say("One. ")
+    job.out.flush()
+    await job.say("Two.")
+    assert await job.stored() == {"assistant": "One. Two."}
+
+
+async def test_a_store_that_is_away_is_not_bothered(job: Job) -> None:
+    """It is asked seldom, nothing is logged, and the newest words are there when it is back."""
+    job.store.error = StoreUnavailable("away")
+    for number in range(20):
+        await job.say(f"{number} ")
+        await asyncio.sleep(0.005)
+    assert len(job.store.kept) < 10
+    job.store.error = None
+    assert (await job.stored())["assistant"].endswith("18 19")
+
+
+async def test_after_a_lost_lease_nothing_is_written(job: Job) -> None:
+    """The drafts of a job that was replaced are its successor's."""
+    job.store.error = LeaseLost("s", 1)
+    await job.say("Hello ")
+    await job.stored()
+    job.store.error = None
+    await job.say("there.")
+    assert await job.stored() == {}
+    assert len(job.store.kept) == 1
+
+
+@pytest.mark.parametrize("their_own", [True, False])
+async def test_without_text_in_the_room_the_words_are_heard_too(their_own: bool) -> None:  # noqa: FBT001 (a parameter of a test)
+    """An agent session with a text output of its own, or none in the room, gets ours before it."""
+    talk: Any = Talk()
+    theirs = Spoken()
+    if their_own:
+        talk.output.transcription = theirs
+    store = Store()
+    joined = await store.join(store.pseudonym("maria"), load_id="load-1")
+    drafts = Drafts(store, joined.lease)
+    options = drafts.overhear(talk, RoomOptions(text_output=their_own))
+    assert options.text_output is False
+    await talk.output.transcription.capture_text("Hello.")
+    talk.output.transcription.flush()
+    assert theirs.noted == (["Hello.", "/"] if their_own else [])
+    assert drafts.ended(message("assistant", "Hello.")) == Ended(0, None)
+    await drafts.aclose()
+
+
+def drafted(number: int, role: Any, text: str, at: float) -> Draft:
+    """Return a draft."""
+    return Draft(number, Turn(id=f"draft-{number}", role=role, text=text, created_at=at))
+
+
+def test_what_is_recovered_is_in_the_order_of_time() -> None:
+    """Who began to speak first comes first; a draft without words is none."""
+    drafts = [drafted(2, "user", "stop", 2.0), drafted(1, "assistant", "Hello", 1.0)]
+    assert [draft.number for draft in recovered(drafts, [])] == [1, 2]
+    assert recovered([drafted(1, "user", " ", 1.0)], []) == []
+
+
+@pytest.mark.parametrize(
+    ("role", "text", "at", "is_found"),
+    [
+        ("assistant", "Hello there, Maria", 2.0, True),
+        ("assistant", "Hello", 2.0, False),
+        ("user", "Hello there, Maria", 2.0, False),
+        ("assistant", "Hello there, Maria", 0.5, False),
+    ],
+)
+def test_the_same_words_are_recorded_once(
+    role: Any,
+    text: str,
+    at: float,
+    is_found: bool,  # noqa: FBT001 (a parameter of a test)
+) -> None:
+    """A draft whose turn was recorded later is not recovered; another turn is no hindrance."""
+    turn = Turn(id="t", role=role, text=text, created_at=at)
+    found = recovered([drafted(1, "assistant", "Hello there,", 1.0)], [RecordedTurn(1, turn)])
+    assert (found == []) is is_found

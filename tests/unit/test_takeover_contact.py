@@ -1,0 +1,130 @@
+"""How long a watcher has been in contact, and how much it may do at once, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from session_store.errors import StoreUnavailable
+from session_store.livekit.contact import Contact, ContactKeeper
+from session_store.livekit.rate import RateCap
+from tests.unit.virtual_time import in_virtual_time, now_s
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 50.0
+
+    def __call__(self) -> float:
+        """Return the time, in seconds."""
+        return self.now
+
+
+def test_contact_begins_with_the_first_answer() -> None:
+    """At its start a process has had no contact, however long its clock has run."""
+    clock = Clock()
+    contact = Contact(1.0, now=clock)
+    clock.now += 100
+    assert contact.lasts_s == 0
+    contact.heard()
+    assert contact.lasts_s == 0
+    clock.now += 0.5
+    assert contact.lasts_s == 0.5
+
+
+def test_contact_lasts_over_answers_that_follow_each_other() -> None:
+    """It counts from the first answer, not from the last."""
+    clock = Clock()
+    contact = Contact(1.0, now=clock)
+    for _ in range(20):
+        contact.heard()
+        clock.now += 0.75
+    assert contact.lasts_s == 15
+
+
+def test_silence_breaks_contact_before_anybody_has_noted_it() -> None:
+    """A process that was stopped finds no contact when it wakes, and begins to count anew."""
+    clock = Clock()
+    contact = Contact(1.0, now=clock)
+    contact.heard()
+    clock.now += 1.25
+    assert contact.lasts_s == 0
+    contact.heard()
+    clock.now += 0.25
+    assert contact.lasts_s == 0.25
+
+
+def test_a_failure_breaks_contact() -> None:
+    """One error is enough, even if the next call succeeds at once."""
+    clock = Clock()
+    contact = Contact(1.0, now=clock)
+    contact.heard()
+    clock.now += 0.5
+    contact.lost()
+    assert contact.lasts_s == 0
+    contact.heard()
+    clock.now += 0.25
+    assert contact.lasts_s == 0.25
+
+
+class Store:
+    """A store that answers as slowly as it is told, or not."""
+
+    def __init__(self) -> None:
+        self.takes_s = 0.01
+        self.fails = False
+
+    async def ping(self) -> None:
+        """Answer, in virtual time."""
+        await asyncio.sleep(self.takes_s)
+        if self.fails:
+            raise StoreUnavailable("away")
+
+
+@pytest.mark.parametrize("trouble", ["slow", "fails"])
+def test_the_keeper_notes_what_the_store_does(trouble: str) -> None:
+    """Contact lasts while the store answers in time, breaks when it does not, and comes back."""
+
+    async def scene() -> None:
+        store = Store()
+        keeper = ContactKeeper(store, longest_gap_s=1.0)
+        keeper.contact._now = now_s
+        keeper.start()
+        await asyncio.sleep(10)
+        assert 9 < keeper.contact.lasts_s <= 10
+        store.takes_s, store.fails = (4.0, False) if trouble == "slow" else (0.01, True)
+        await asyncio.sleep(3)
+        assert keeper.contact.lasts_s == 0
+        store.takes_s, store.fails = 0.01, False
+        await asyncio.sleep(8)
+        assert 5 < keeper.contact.lasts_s <= 8
+        await keeper.aclose()
+
+    in_virtual_time(scene())
+
+
+def test_turns_are_given_at_once_and_then_one_by_one() -> None:
+    """A burst of the size of a second's turns passes; who comes later is told how long to wait."""
+    clock = Clock()
+    cap = RateCap(4.0, now=clock)
+    assert [cap.take() for _ in range(7)] == [0, 0, 0, 0, 0.25, 0.5, 0.75]
+
+
+def test_turns_that_were_promised_count() -> None:
+    """Each gets a turn of its own: nobody who asks later is earlier, and rest brings turns back."""
+    clock = Clock()
+    cap = RateCap(2.0, now=clock)
+    assert [cap.take() for _ in range(4)] == [0, 0, 0.5, 1.0]
+    clock.now += 0.5
+    assert cap.take() == 1.0
+    clock.now += 100
+    assert [cap.take() for _ in range(3)] == [0, 0, 0.5]
+
+
+def test_a_slow_cap_lets_one_through_at_once() -> None:
+    """Less than one a second still means that the first does not wait."""
+    cap = RateCap(0.5, now=Clock())
+    assert [cap.take() for _ in range(2)] == [0, 2.0]
