@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack, aclosing, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from livekit.agents import AgentServer, AgentSession, JobContext, JobProcess
@@ -33,11 +34,11 @@ settings = AgentSettings()
 
 
 def load(worker: AgentServer) -> float:
-    """Report the load by number of jobs.
+    """Report the load by number of jobs: LiveKit gives no job to whose load is 0.7.
 
-    By CPU, a busy moment makes LiveKit drop dispatches in silence: it wants 0.7 - load > 0.
+    By CPU, a busy moment makes it drop dispatches in silence.
     """
-    return 0.65 * len(worker.active_jobs) / settings.agent_max_jobs
+    return 0.7 * len(worker.active_jobs) / settings.agent_max_jobs
 
 
 def prewarm(process: JobProcess) -> None:
@@ -86,13 +87,14 @@ async def _look_at_redis(store_settings: StoreSettings) -> None:
 
 async def _replay_spool(store_settings: StoreSettings, folder: Path) -> None:
     store = SessionStore.from_settings(store_settings)
+    retention = timedelta(seconds=store_settings.retention_s)
     try:
-        await keep_replaying(store, folder)
+        await keep_replaying(store, folder, retention=retention)
     finally:
         # The last jobs ended a moment ago, and the folder may go with this container.
         with suppress(SessionStoreError, TimeoutError, OSError):
             async with asyncio.timeout(LAST_REPLAY_S):
-                await Spool(folder).replay(store)
+                await Spool(folder, retention=retention).replay(store)
         await store.aclose()
 
 
@@ -117,7 +119,6 @@ async def entrypoint(ctx: JobContext) -> None:
     except SessionStoreError as error:
         logger.warning("there is no conversation to hold", extra={"reason": str(error)})
         ctx.add_shutdown_callback(at_the_end.aclose)
-        ctx.shutdown("there is no conversation to hold")
         return
 
     async def close() -> None:

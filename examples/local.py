@@ -29,7 +29,7 @@ _NUMBER: Final = re.compile(r"\d+")
 
 
 def load_by_jobs(server: AgentServer) -> float:
-    """Tell LiveKit how busy a worker is: by CPU, as without this, it drops dispatches in silence."""
+    """Tell LiveKit how busy a worker is. By CPU, which is the default, it drops dispatches."""
     return len(server.active_jobs) / JOBS_AT_ONCE
 
 

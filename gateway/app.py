@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from gateway import errors, health, sessions
+from gateway.limits import Buckets
 from gateway.rooms import Rooms
 from gateway.security import Guard, response_headers
 from session_store import SessionStore, StoreSettings, StoreUnavailable
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+BURST: Final = 20
+"""Requests of one participant at once: a page that reloads, and is mended, and mended again."""
+
 
 @dataclass(slots=True)
 class Parts:
@@ -32,6 +36,9 @@ class Parts:
     settings: GatewaySettings
     store: SessionStore
     rooms: Rooms
+    asks: Buckets
+    """By participant."""
+    asks_by_address: Buckets
     keys_checked: bool = False
 
     async def check_keys(self) -> None:
@@ -57,7 +64,16 @@ def create_app(settings: GatewaySettings, store_settings: StoreSettings) -> Fast
             watched(store, actor="gateway"),
             Rooms(settings, store, store_settings) as rooms,
         ):
-            app.state.parts = parts = Parts(settings, store, rooms)
+            app.state.parts = parts = Parts(
+                settings,
+                store,
+                rooms,
+                asks=Buckets(settings.gateway_asks_per_minute, BURST),
+                asks_by_address=Buckets(
+                    settings.gateway_asks_per_minute_address,
+                    settings.gateway_asks_per_minute_address,
+                ),
+            )
             try:
                 await parts.check_keys()
             except StoreUnavailable as error:

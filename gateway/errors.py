@@ -22,11 +22,14 @@ logger = logging.getLogger(__name__)
 class GatewayError(Exception):
     """A request that is answered with an error."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
+        self.headers = headers
 
 
 class LiveKitUnavailable(GatewayError):
@@ -87,12 +90,24 @@ class GoesOnElsewhere(GatewayError):
         )
 
 
+class TooManyRequests(GatewayError):
+    """Somebody asks more often than a page does."""
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(
+            429,
+            "too_many_requests",
+            f"There are too many requests from here. Try again in {wait_s} s; nothing is lost.",
+            {"retry-after": str(wait_s)},
+        )
+
+
 def install(app: FastAPI) -> None:
     """Answer every error as ``{"error": {"code", "message"}}``, without a traceback."""
 
     @app.exception_handler(GatewayError)
     async def refused(_: Request, error: GatewayError) -> JSONResponse:
-        return answer(error.status, error.code, error.message)
+        return answer(error.status, error.code, error.message, error.headers)
 
     @app.exception_handler(SessionStoreError)
     async def store_failed(_: Request, error: SessionStoreError) -> JSONResponse:

@@ -14,8 +14,10 @@ from gateway.errors import (
     GoesOnElsewhere,
     LiveKitUnavailable,
     OperatorNeeded,
+    TooManyRequests,
 )
 from gateway.identity import SecretId, participant_of
+from gateway.limits import caller_at
 from gateway.tokens import mint
 from session_store import AgentPresence, SealBroken, SessionGone, StoreUnavailable, UnknownKey
 from session_store.errors import UnknownSchema
@@ -23,6 +25,7 @@ from session_store.page import shown_after
 
 if TYPE_CHECKING:
     from gateway.app import Parts
+    from gateway.limits import Buckets
     from session_store import Opened, SessionStore
 
 logger = logging.getLogger(__name__)
@@ -89,7 +92,9 @@ class TokenAnswer(BaseModel):
 async def token(wanted: TokenRequest, request: Request) -> TokenAnswer:
     """Open the page's session, make its room, and see to it that an agent comes."""
     parts: Parts = request.app.state.parts
+    _refuse_flood(parts.asks_by_address, caller_at(request.client.host if request.client else None))
     participant = participant_of(wanted.participant_identity, parts.store)
+    _refuse_flood(parts.asks, participant)
     if wanted.unless_elsewhere:
         await _refuse_elsewhere(parts, participant, wanted)
     try:
@@ -117,6 +122,12 @@ async def token(wanted: TokenRequest, request: Request) -> TokenAnswer:
         language=opened.session.content.language,
         turns=shown_after(known, opened.turns),
     )
+
+
+def _refuse_flood(buckets: Buckets, caller: str) -> None:
+    wait_s = buckets.take(caller)
+    if wait_s:
+        raise TooManyRequests(wait_s)
 
 
 async def _let_in(parts: Parts, participant: str, wanted: TokenRequest) -> TokenAnswer:

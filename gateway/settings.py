@@ -31,6 +31,10 @@ class GatewaySettings(BaseSettings):
     gateway_departure_timeout_s: int = Field(default=60, ge=1)
     """How long a room waits for its participant: by default more than livekit-client's 44 s of
     retries. A page that comes later finds another room of the same session."""
+    gateway_asks_per_minute: int = Field(default=30, ge=0)
+    """How often one participant may ask for a token, 20 at once; 0 bounds nothing."""
+    gateway_asks_per_minute_address: int = Field(default=120, ge=0)
+    """How often all those behind one address may, as many at once; 0 bounds nothing."""
 
     @property
     def public_url(self) -> str:

@@ -5,7 +5,7 @@ its own, which is wrapped like any other, and waits. When the store is back, ``j
 for the lease, and what waits is numbered and sealed anew behind what the store has. Where the job
 must end before that, it leaves all of it in the spool, and ``bring_in`` keeps it as late turns.
 
-Either way nothing comes back of somebody who was erased meanwhile: the audit stream tells.
+Either way nothing comes back of somebody who was erased meanwhile: the store knows when that was.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from session_store.audit import PAGE, AuditAction
 from session_store.backends.base import JoinOutcome, LeaseRef
 from session_store.crypto import NO_TAG, WrappedKey, tag_of
 from session_store.errors import SealBroken, SessionEnded, SessionGone
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from session_store.store import SessionStore
 
 UNTITLED: Final = SessionContent()
+CLOCKS_DIFFER_MS: Final = 10_000
+"""How far this machine's clock may be from Redis's, for an erasure to hold all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class LeftBegun:
     """Sealed, number 1 first."""
     content: bytes | None
     """Sealed as version 1."""
+    into: str | None = None
+    """The session that it belongs to, once that was found out."""
 
 
 def begin(
@@ -117,27 +120,45 @@ async def join_begun(
         LeaseHeld, StoreUnavailable, SealBroken, UnknownKey: as for ``join``.
     """
     await _refuse_erased(store, beginning)
-
-    async def join() -> Joined:
-        return await store.join(
-            beginning.participant,
-            session_id=beginning.session_id if beginning.exact else None,
-            exact=beginning.exact,
-            load_id=load_id,
-            attempt=attempt,
-        )
-
+    joined = await _join(store, beginning, load_id=load_id, attempt=attempt)
     try:
-        return await join()
-    except SessionEnded:
-        await store.switch(beginning.participant, beginning.session_id)
+        # An erasure between these calls would have been undone by the join.
+        await _refuse_erased(store, beginning)
     except SessionGone:
-        await store.open_new(beginning.participant, session_id=beginning.session_id)
-    return await join()
+        if joined.turns:
+            await store.release(joined.lease)
+        else:
+            await store.delete(beginning.participant, joined.session.id)
+        raise
+    return joined
+
+
+async def find_session(store: SessionStore, beginning: Beginning) -> str:
+    """Find the session that a conversation belongs to, or make it.
+
+    Raises:
+        SessionGone: the participant was erased after it had begun; nothing was made.
+    """
+    await _refuse_erased(store, beginning)
+    participant, session_id = beginning.participant, beginning.session_id
+    if not beginning.exact:
+        opened = await store.open(participant)
+        session_id, is_new = opened.session.id, not opened.resumed
+    elif is_new := await store.load(participant, session_id, last=0) is None:
+        await store.open_new(participant, session_id=session_id)
+    try:
+        await _refuse_erased(store, beginning)
+    except SessionGone:
+        if is_new:
+            await store.delete(participant, session_id)
+        raise
+    return session_id
 
 
 async def bring_in(store: SessionStore, left: LeftBegun) -> Replayed:
-    """Keep what a job left that never joined. May be repeated; nothing is kept twice.
+    """Keep what a job left that never joined, in the session that ``find_session`` found.
+
+    May be repeated with the same session; nothing is kept twice.
 
     Raises:
         StoreUnavailable: not all of it is there yet.
@@ -145,15 +166,15 @@ async def bring_in(store: SessionStore, left: LeftBegun) -> Replayed:
     """
     beginning = left.beginning
     turns, content = _opened(store, left)
+    session_id = left.into or beginning.session_id
     try:
         await _refuse_erased(store, beginning)
+        # An erasure from now on takes the session away, or the data key that it looks for.
+        await store.bring_in(beginning.participant, session_id, beginning.begun_ms, turns)
+        if content is not None:
+            await store.edit(beginning.participant, session_id, partial(merged, said=content))
     except SessionGone:
         return Replayed.ERASED
-    participant = beginning.participant
-    session_id = await _session_for(store, beginning)
-    await store.bring_in(participant, session_id, beginning.begun_ms, turns)
-    if content is not None:
-        await store.edit(participant, session_id, partial(merged, said=content))
     return Replayed.LATE
 
 
@@ -186,29 +207,30 @@ def merged(stored: SessionContent, said: SessionContent) -> SessionContent:
     )
 
 
-async def _session_for(store: SessionStore, beginning: Beginning) -> str:
-    """Find the session that a conversation belongs to, or make it."""
-    if not beginning.exact:
-        return (await store.open(beginning.participant)).session.id
-    participant, session_id = beginning.participant, beginning.session_id
-    if await store.load(participant, session_id, last=0) is None:
-        await store.open_new(participant, session_id=session_id)
-    return session_id
+async def _join(store: SessionStore, beginning: Beginning, *, load_id: str, attempt: str) -> Joined:
+    async def join() -> Joined:
+        return await store.join(
+            beginning.participant,
+            session_id=beginning.session_id if beginning.exact else None,
+            exact=beginning.exact,
+            load_id=load_id,
+            attempt=attempt,
+        )
+
+    try:
+        return await join()
+    except SessionEnded:
+        await store.switch(beginning.participant, beginning.session_id)
+    except SessionGone:
+        await store.open_new(beginning.participant, session_id=beginning.session_id)
+    return await join()
 
 
 async def _refuse_erased(store: SessionStore, beginning: Beginning) -> None:
     """Raise ``SessionGone`` if the participant was erased after the beginning."""
-    after = f"{beginning.begun_ms}-0"
-    while entries := await store.backend.side.audited(after, PAGE):
-        for entry in entries:
-            fields = entry.fields
-            if (
-                fields.get("action") == AuditAction.ERASED
-                and fields.get("participant") == beginning.participant
-                and fields.get("session") in {"", beginning.session_id}
-            ):
-                raise SessionGone(beginning.session_id)
-        after = entries[-1].id
+    erased_at = await store.erased_at(beginning.participant)
+    if erased_at is not None and erased_at > beginning.begun_ms - CLOCKS_DIFFER_MS:
+        raise SessionGone(beginning.session_id)
 
 
 def _opened(store: SessionStore, left: LeftBegun) -> tuple[Sequence[Turn], SessionContent | None]:

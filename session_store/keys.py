@@ -47,6 +47,10 @@ MAX_DEATHS = 3
 """So many agents that died within ``CRASH_WINDOW`` are replaced; the next one is not."""
 CRASH_WINDOW = timedelta(seconds=60)
 """Also for how long nobody is dispatched then, whoever asks."""
+SHORT_LIFE = timedelta(seconds=10)
+"""A job that gives its lease back so soon, its participant still there, counts as one that died."""
+COMEBACK = timedelta(seconds=60)
+"""For so long it is doubted that nobody is there: livekit-client tries for 44 s to come back."""
 DEFAULT_MAX_TURNS = 100
 DEFAULT_MAX_SESSIONS = 50
 DEFAULT_MODEL_TURNS = 10
@@ -109,6 +113,11 @@ class ParticipantKeys(NamedTuple):
     def sessions(self) -> str:
         """Sorted set: session ids by ``last_seen`` in milliseconds."""
         return f"{self.prefix}p:{self.participant}:sessions"
+
+    @property
+    def erased(self) -> str:
+        """Hash: when the participant was last erased; all that is left then, for a while."""
+        return f"{self.prefix}p:{self.participant}:erased"
 
     @property
     def due(self) -> str:

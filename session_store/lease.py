@@ -52,7 +52,8 @@ class LeaseKeeper:
         self._every_s = every_s
         self._on_lost = on_lost
         self._task: asyncio.Task[None] | None = None
-        self._is_away = False
+        self.is_away = False
+        """Whether the lease could not be renewed when that was tried last."""
 
     def start(self) -> None:
         """Begin renewing. Starting twice is a no-op."""
@@ -83,9 +84,9 @@ class LeaseKeeper:
 
     def _note(self, *, is_away: bool, error: str | None = None) -> None:
         """Log it once when renewing begins to fail, and once when that is over."""
-        if is_away is self._is_away:
+        if is_away is self.is_away:
             return
-        self._is_away = is_away
+        self.is_away = is_away
         extra = {"session_id": self._lease.session_id, "error": error}
         if is_away:
             logger.warning("the lease cannot be renewed; trying again", extra=extra)

@@ -18,6 +18,9 @@ are read too: see ``session_store.schema``."""
 MAX_TURN_BYTES = 256 * 1024
 """Largest sealed turn, and draft. Longer ones are refused before anything is written."""
 
+RECOVERED = "recovered"
+"""Key in the details of a turn that a successor made of a draft: it may not be the whole turn."""
+
 MAX_CONTENT_BYTES = 256 * 1024
 """Largest sealed content of a session."""
 

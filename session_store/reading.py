@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING
 
 from session_store.crypto import NO_TAG, tag_of
 from session_store.errors import SealBroken
-from session_store.models import Draft, RecordedTurn, Session, SessionContent, SessionState
+from session_store.models import (
+    RECOVERED,
+    Draft,
+    RecordedTurn,
+    Session,
+    SessionContent,
+    SessionState,
+)
 from session_store.schema import read_content, read_turn
 
 if TYPE_CHECKING:
     from session_store.backends.base import StoredSession
     from session_store.crypto import DataKey
-    from session_store.models import Witness
+    from session_store.models import Turn, Witness
 
 
 def session_of(
@@ -59,7 +66,8 @@ def turns_of(key: DataKey, stored: StoredSession) -> tuple[RecordedTurn, ...]:
     """Open the chain of turns; the place of each follows from ``seq``, the number of the last.
 
     Turns that came late are put in by their time; not those that the page has said again to a
-    successor, and that are there already under the same id.
+    successor, and that are there already under the same id. Where a successor had only the draft
+    of one, the whole turn takes its place.
 
     Raises:
         SealBroken, UnknownSchema: one of them does not open, or one is missing.
@@ -72,17 +80,19 @@ def turns_of(key: DataKey, stored: StoredSession) -> tuple[RecordedTurn, ...]:
     for seq, sealed in enumerate(stored.turns, first):
         turns.append(_turn(key, stored.id, seq, tag, sealed))
         tag = tag_of(sealed)
-    known = {each.turn.id for each in turns} if stored.late else set()
+    known = {each.turn.id: each for each in turns} if stored.late else {}
     for late in stored.late:
         each = _turn(key, stored.id, late.seq, late.tag_before, late.sealed)._replace(late=True)
-        if each.turn.id not in known:
-            known.add(each.turn.id)
+        there = known.setdefault(each.turn.id, each)
+        if there is each:
             _put_in_by_time(turns, each)
+        elif _is_part_of(there.turn, each.turn):
+            turns[turns.index(there)] = known[each.turn.id] = there._replace(turn=each.turn)
     return tuple(turns)
 
 
 def drafts_of(key: DataKey, stored: StoredSession) -> tuple[Draft, ...]:
-    """Open what was being said, by number.
+    """Open what was being said, by number; not what was taken back, which has no words.
 
     Raises:
         SealBroken, UnknownSchema: one of the drafts does not open.
@@ -94,7 +104,7 @@ def drafts_of(key: DataKey, stored: StoredSession) -> tuple[Draft, ...]:
             drafts.append(Draft(number, read_turn(sealed[0], plain)))
         except ValueError:
             raise SealBroken(f"draft {number}", stored.id) from None
-    return tuple(drafts)
+    return tuple(draft for draft in drafts if draft.turn.text)
 
 
 def check_witness(witness: Witness | None, stored: StoredSession) -> None:
@@ -131,6 +141,11 @@ def _turn(
         return RecordedTurn(seq, read_turn(sealed[0], plain))
     except ValueError:
         raise SealBroken(f"turn {seq}", session_id) from None
+
+
+def _is_part_of(recovered: Turn, whole: Turn) -> bool:
+    """Tell whether a turn was made of a draft, and the other has more."""
+    return bool(recovered.details.get(RECOVERED)) and len(whole.text) > len(recovered.text)
 
 
 def _put_in_by_time(turns: list[RecordedTurn], late: RecordedTurn) -> None:

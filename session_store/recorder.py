@@ -111,6 +111,7 @@ class Recorder:
         self._sent = _Queue()
         self._saved_seq = lease.saved_seq
         self._asking: dict[int, list[asyncio.Future[bool]]] = {}
+        self._withdrawn: dict[int, list[asyncio.Future[bool]]] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._lost = False
@@ -203,34 +204,43 @@ class Recorder:
             self._begin()
         return True
 
-    def renumber(self, known: Container[str]) -> tuple[SealedTurn, ...]:
-        """Number and seal anew what waits, after the lease was granted at last.
+    def withdraw(self) -> tuple[SealedTurn, ...]:
+        """Take back what waits, to be numbered anew; nothing of it was written before.
 
-        Nothing was written before: see ``session_store.detached``.
+        For a lease that was granted at last: see ``session_store.detached``.
+        """
+        waiting, self._waiting = self._waiting, _Queue()
+        self._withdrawn, self._asking = self._asking, {}
+        return tuple(waiting.turns)
+
+    def renumber(
+        self, withdrawn: Iterable[SealedTurn], known: Container[str]
+    ) -> tuple[SealedTurn, ...]:
+        """Number, seal and queue what was withdrawn, behind what was recorded since.
 
         Args:
+            withdrawn: what ``withdraw`` returned.
             known: ids of turns that the store has; what waits under one of them is dropped.
 
         Returns:
-            What waits now.
+            The turns as they are written now.
         """
-        waiting, self._waiting = self._waiting, _Queue()
-        self._saved_seq = self._lease.saved_seq
-        asking, self._asking = self._asking, {}
-        for old in waiting.turns:
-            if old.turn is None or old.turn.id in known:
-                seq = self._lease.last_seq
-            else:
+        # Nothing is written before this tick is over, so nobody is answered too early.
+        self._saved_seq = max(self._saved_seq, self._lease.saved_seq)
+        asking, self._withdrawn = self._withdrawn, {}
+        renumbered = []
+        for old in withdrawn:
+            if old.turn is not None and old.turn.id not in known:
                 new = self._store.seal(self._lease, old.turn)
                 self._waiting.push(new)
-                seq = new.seq
+                renumbered.append(new)
             if old.seq in asking:
-                self._asking.setdefault(seq, []).extend(asking.pop(old.seq))
+                self._asking.setdefault(self._lease.last_seq, []).extend(asking[old.seq])
         if self._waiting.turns:
             self._begin()
         else:
             self._answer_all(is_saved=True)
-        return tuple(self._waiting.turns)
+        return tuple(renumbered)
 
     async def aclose(self) -> None:
         """Stop writing. What still waits is ``unsaved``: ``flush`` first."""

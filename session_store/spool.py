@@ -12,7 +12,10 @@ A file is one line of JSON behind one that names the format; bytes are in base64
 
 Version 2 holds a conversation that never reached the store (``session_store.detached``)::
 
-    {"beginning": {...}, "turns": [sealed, ...], "content": sealed}
+    {"beginning": {...}, "turns": [sealed, ...], "content": sealed, "into": session id}
+
+A conversation that is older than what is kept at all is dropped: its words were never in the
+store, and must not come up after the retention of everything around them.
 """
 
 from __future__ import annotations
@@ -25,8 +28,9 @@ import logging
 import os
 import re
 import secrets
+import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -34,7 +38,7 @@ import orjson
 from session_store.backends.base import LeaseRef
 from session_store.content_writer import SealedContent
 from session_store.crypto import WrappedKey
-from session_store.detached import Beginning, LeftBegun, bring_in
+from session_store.detached import Beginning, LeftBegun, bring_in, find_session
 from session_store.errors import (
     InvalidValue,
     SequenceGap,
@@ -43,12 +47,14 @@ from session_store.errors import (
     StoreUnavailable,
     WriteConflict,
 )
+from session_store.keys import DEFAULT_RETENTION
 from session_store.recorder import batches
 from session_store.store import Replayed, SealedTurn, settled_by
 from session_store.tasks import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import timedelta
     from io import BufferedReader
     from pathlib import Path
 
@@ -114,10 +120,16 @@ class _Newer(Exception):
 
 
 class Spool:
-    """Files of a folder that is made, for this user alone, when it is needed."""
+    """Files of a folder that is made, for this user alone, when it is needed.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where.
+        retention: how old a conversation may be that never reached the store.
+    """
+
+    def __init__(self, folder: Path, *, retention: timedelta = DEFAULT_RETENTION) -> None:
         self._folder = folder
+        self._retention = retention
         self._told: set[str] = set()
 
     def write(
@@ -144,8 +156,10 @@ class Spool:
 
     def _write(self, name: str, data: bytes) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # A name is used once: nothing is ever replaced.
-        name = f"{name}-{secrets.token_hex(4)}.spool"
+        # A name is used once: nothing of another writer's is ever replaced.
+        self._write_file(f"{name}-{secrets.token_hex(4)}.spool", data)
+
+    def _write_file(self, name: str, data: bytes) -> None:
         unfinished = self._folder / f".{name}.tmp"
         try:
             with _create(unfinished) as fd:
@@ -197,7 +211,10 @@ class Spool:
                 return SpoolReport()
             try:
                 left = _unpacked(await asyncio.to_thread(file.read))
-                report = await _replay(store, left)
+                if isinstance(left, LeftBegun):
+                    report = await self._replay_begun(store, path, left)
+                else:
+                    report = await _replay(store, left)
             except (_Damaged, InvalidValue):
                 _set_aside(path)
                 return SpoolReport(damaged=1)
@@ -212,6 +229,23 @@ class Spool:
             _delete(path)
             return report
 
+    async def _replay_begun(self, store: SessionStore, path: Path, left: LeftBegun) -> SpoolReport:
+        dropped = SpoolReport(erased=len(left.turns))
+        age_s = time.time() - left.beginning.begun_ms / 1000
+        if age_s > self._retention.total_seconds():
+            return dropped
+        if left.into is None:
+            try:
+                into = await find_session(store, left.beginning)
+            except SessionGone:
+                return dropped
+            left = replace(left, into=into)
+            # Before the first turn: a repetition must not choose another session.
+            self._write_file(path.name, _packed_begun(left))
+        if await bring_in(store, left) is Replayed.ERASED:
+            return dropped
+        return SpoolReport(late=len(left.turns), contents=int(left.content is not None))
+
     def _tell(self, path: Path, reason: str) -> None:
         """Log why a file waits, once."""
         if path.name not in self._told:
@@ -220,10 +254,14 @@ class Spool:
 
 
 async def keep_replaying(
-    store: SessionStore, folder: Path, *, every_s: float = REPLAY_EVERY_S
+    store: SessionStore,
+    folder: Path,
+    *,
+    every_s: float = REPLAY_EVERY_S,
+    retention: timedelta = DEFAULT_RETENTION,
 ) -> None:
     """Replay what is left in a folder, again and again, until it is cancelled."""
-    spool = Spool(folder)
+    spool = Spool(folder, retention=retention)
     before = SpoolReport()
     while True:
         try:
@@ -237,12 +275,7 @@ async def keep_replaying(
         await asyncio.sleep(every_s)
 
 
-async def _replay(store: SessionStore, left: Left | LeftBegun) -> SpoolReport:
-    if isinstance(left, LeftBegun):
-        count = len(left.turns)
-        if await bring_in(store, left) is Replayed.ERASED:
-            return SpoolReport(erased=count)
-        return SpoolReport(late=count, contents=int(left.content is not None))
+async def _replay(store: SessionStore, left: Left) -> SpoolReport:
     counts = dict.fromkeys(Replayed, 0)
     for batch in batches(left.turns):
         counts[await store.replay(left.lease, batch, settles=left.settles)] += len(batch)
@@ -345,6 +378,7 @@ def _packed_begun(left: LeftBegun) -> bytes:
             },
             "turns": [_text(sealed) for sealed in left.turns],
             "content": left.content and _text(left.content),
+            "into": left.into,
         }
     )
     return _labelled(VERSION_BEGUN, line)
@@ -397,6 +431,7 @@ def _left_begun(held: dict[str, Any]) -> LeftBegun:
         Beginning(**beginning, wrapped=WrappedKey(data_key_id, kek_id, _bytes(wrapped))),
         tuple(map(_bytes, held["turns"])),
         content and _bytes(content),
+        held["into"],
     )
 
 

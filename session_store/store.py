@@ -699,7 +699,7 @@ class SessionStore:
             late.append(LateTurn(epoch, seq, tag, sealed))
             tag = tag_of(sealed)
         ref = LeaseRef(participant, session_id, "", "", stored.wrapped.data_key_id)
-        await self.backend.append_late(ref, late)
+        await self.backend.append_late(ref, late, apart=True)
 
     async def close(self, participant: str, session_id: str) -> bool:
         """End a session now; a job that holds it loses its lease. It stays for its retention.
@@ -733,6 +733,13 @@ class SessionStore:
                 await self.backend.forget_wrapped(participant, key_id)
         self.tell(erased.events)
         return erased
+
+    async def erased_at(self, participant: str) -> int | None:
+        """Tell when a participant was last erased, in Unix milliseconds of the store's clock.
+
+        ``None`` where that was never, or longer ago than anything is kept.
+        """
+        return await self.backend.erased_at(participant)
 
     async def replay(
         self,

@@ -73,9 +73,11 @@ class Sweeper:
         all_every_s: how often it looks at all shards.
         on_orphan: hears of each session that may lack its agent, again after each length of a
             lease; must neither block nor raise. ``SessionStore.claim_orphan`` decides who acts.
+        on_late: hears of each session whose holder may be dead, shortly before its lease runs out;
+            the same.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what has a default is seldom given)
         self,
         store: SessionStore,
         *,
@@ -83,12 +85,13 @@ class Sweeper:
         every_s: float = DEFAULT_EVERY_S,
         all_every_s: float = DEFAULT_ALL_EVERY_S,
         on_orphan: Callable[[DueSession], None] | None = None,
+        on_late: Callable[[DueSession], None] | None = None,
     ) -> None:
         self._store = store
         self._me = me or secrets.token_hex(8)
         self._every_s = every_s
         self._all_every_s = all_every_s
-        self._on_orphan = on_orphan
+        self._hears = {SettleOutcome.ORPHANED: on_orphan, SettleOutcome.LATE: on_late}
         self._shares = Shares(self._me)
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -163,8 +166,9 @@ class Sweeper:
 
     def _tell(self, session: DueSession, settled: Settled) -> None:
         self._store.tell(settled.events)
-        if settled.outcome is SettleOutcome.ORPHANED and self._on_orphan is not None:
-            self._on_orphan(session)
+        hears = self._hears.get(settled.outcome)
+        if hears is not None:
+            hears(session)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

@@ -228,6 +228,9 @@ class SettleOutcome(StrEnum):
 
     LATER = "LATER"
     """Nothing is due yet; its deadline was put back."""
+    LATE = "LATE"
+    """Nothing is due yet, but its holder has not renewed its lease for most of its length, and may
+    be dead."""
     ORPHANED = "ORPHANED"
     """It may lack its agent: its participant is there, or was let in, and nobody holds the lease
     (or the agent that was dispatched did not come in time). Told again after each length of a
@@ -370,11 +373,14 @@ class Backend(Protocol):
         """
         ...
 
-    async def append_late(self, lease: LeaseRef, turns: Sequence[LateTurn]) -> int:
+    async def append_late(
+        self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
+    ) -> int:
         """Keep turns of a lease that was lost; answer how many were not there yet.
 
         Neither owner nor fence is compared, only the data key: ``SessionGone`` if it is another.
-        The oldest ones beyond ``max_turns`` are dropped.
+        The oldest ones beyond ``max_turns`` are dropped. ``apart``: they were said under no lease,
+        so that their numbers are not those of the record, and none of them is in it.
         """
         ...
 
@@ -443,9 +449,10 @@ class Backend(Protocol):
         """Let the next one who asks dispatch an agent.
 
         ``absent``: nobody is there who would need one. The session is away then, from when it was
-        last seen, and is looked at again when its window ends; not where its lease is live, or
-        where somebody was let in a moment ago (``open`` with ``expect_agent``, no longer ago than
-        an agent may take to come), and may not have come to the room yet.
+        last seen, and is looked at again when its window ends; for ``keys.COMEBACK`` it stays
+        ``ORPHANED`` if somebody had been there, who may come back without asking anybody. Not
+        where its lease is live, or where somebody was let in a moment ago (``open`` with
+        ``expect_agent``, no longer ago than an agent may take to come), and may be on the way.
         """
         ...
 
@@ -472,7 +479,15 @@ class Backend(Protocol):
     async def erase(self, participant: str, kek_id: str, known: Sequence[str]) -> Erased:
         """Erase a participant: the data key first, then every key.
 
-        ``known`` sessions and ``kek_id`` are guesses that save a round trip when right.
+        ``known`` sessions and ``kek_id`` are guesses that save a round trip when right. What is
+        left for some days, also of somebody unknown, is ``erased_at``.
+        """
+        ...
+
+    async def erased_at(self, participant: str) -> int | None:
+        """Tell when a participant was last erased, in Unix milliseconds of the store's clock.
+
+        ``None`` where that was never, or longer ago than anything is kept.
         """
         ...
 

@@ -75,7 +75,7 @@ class MemoryBackend(PeopleInMemory):
             record.let_in = op.now
         agent = op.claim_dispatch(record, claim=expect_agent)
         if expect_agent and agent is AgentPresence.PRESENT:
-            op.look_by(record, max(record.lease_until, op.now))  # Its job may be dead already.
+            op.look_by(record, op.now)  # Its job may be dead already.
         return self._found(op, record, created=created), agent
 
     async def join(
@@ -103,7 +103,7 @@ class MemoryBackend(PeopleInMemory):
             record.arrival = attempt
             record.agent_by = record.let_in = 0
             record.load = load or record.load
-            op.look_by(record, max(record.lease_until, op.now))
+            op.look_by(record, op.now)
         op.touch(record)
         return Arrived(record.counted, record.reconnect_count, self._told(op))
 
@@ -165,7 +165,9 @@ class MemoryBackend(PeopleInMemory):
         """See ``Backend.draft``."""
         self._begin(lease.participant).held(lease).keep_draft(draft)
 
-    async def append_late(self, lease: LeaseRef, turns: Sequence[LateTurn]) -> int:
+    async def append_late(
+        self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
+    ) -> int:
         """See ``Backend.append_late``."""
         op = self._begin(lease.participant)
         record = op.session(lease.session_id)
@@ -176,7 +178,7 @@ class MemoryBackend(PeopleInMemory):
             # It may be in the record: then only the answer was lost. What is older was trimmed.
             place = turn.seq - (record.seq - len(record.turns) + 1)
             there = place < 0 or record.turns[place : place + 1] == [turn.sealed]
-            if not there:
+            if apart or not there:
                 late.setdefault((turn.fence, turn.seq), turn)
         kept = len(late) - len(record.late)
         record.late = dict(sorted(late.items())[-self._rules.max_turns :])
@@ -235,8 +237,7 @@ class MemoryBackend(PeopleInMemory):
         """See ``Backend.release``."""
         op = self._begin(lease.participant)
         record = op.held(lease)
-        record.owner = ""
-        record.lease_until = 0
+        record.give_back(op.now)
         if record.state == "live":
             op.look_by(record, op.now)  # Its participant needs another job.
 
@@ -323,6 +324,7 @@ class MemoryBackend(PeopleInMemory):
     ) -> Erased:
         """See ``Backend.erase``."""
         op = self._begin(participant)
+        self.memory.erased[participant] = op.now
         if op.person is None:
             return Erased(0, 0, ())
         sessions = list(op.person.sessions)

@@ -149,7 +149,7 @@ class Operation:
         record.fence = max(record.fence + 1, self.now)
         record.owner = ""
         record.lease_until = 0
-        record.agent_by = record.gave_up = record.let_in = 0
+        record.agent_by = record.gave_up = record.let_in = record.left_at = 0
         self.tell(EventType.SESSION_ENDED, record.id, visit_ms=visit_ms)
         return True
 
@@ -224,8 +224,11 @@ class Operation:
         if record.state == "live":
             visit_ms = record.depart(record.last_seen, self._rules)
             self.tell(EventType.PARTICIPANT_LEFT, record.id, visit_ms=visit_ms)
-        ends_at = min(record.resume_until(self._rules), record.kept_until(self._rules))
-        self.look_again(record, ends_at + 1)
+            record.left_at = self.now
+        look_at = min(record.resume_until(self._rules), record.kept_until(self._rules)) + 1
+        if record.may_come_back(self.now):
+            look_at = min(look_at, self.now + self._rules.lease_ms)
+        self.look_again(record, look_at)
 
     def take_lease(self, record: SessionRecord, attempt: JoinAttempt) -> None:
         """Give the lease to who joins, and count the arrival if it is one."""
@@ -249,9 +252,10 @@ class Operation:
         record.lease_until = self.now + self._rules.lease_ms
         record.epoch_start = record.seq + 1
         self.see(record)
-        record.agent_by = record.gave_up = record.let_in = 0
+        record.agent_by = record.gave_up = record.let_in = record.left_at = 0
+        record.taken_at = self.now
         record.load = attempt.load or record.load
-        self.look_by(record, record.lease_until)
+        self.look_by(record, record.late_from(self._rules))
 
     def count_return(self, record: SessionRecord) -> None:
         """Count a return: a visit that nobody ended with a leave ends here, and one begins."""
@@ -274,12 +278,24 @@ class Operation:
         if self.now > ends_at and not (is_live and is_held):
             self.end(record, ends_at)
             return SettleOutcome.ENDED, kept_until
-        if record.gave_up or not (is_live or record.agent_by or record.let_in):
-            return SettleOutcome.LATER, ends_at + 1
-        cared_for_until = record.lease_until if is_held else record.agent_by
-        if cared_for_until > self.now:
-            return SettleOutcome.LATER, min(cared_for_until, ends_at + 1)
-        return SettleOutcome.ORPHANED, min(self.now + self._rules.lease_ms, ends_at + 1)
+        outcome, look_at = SettleOutcome.LATER, ends_at + 1
+        may_come = record.agent_by or record.let_in or record.may_come_back(self.now)
+        if is_live or may_come:
+            outcome, look_at = self._look_for_agent(record)
+        return outcome, min(look_at, ends_at + 1)
+
+    def _look_for_agent(self, record: SessionRecord) -> tuple[SettleOutcome, int]:
+        """Tell whether the agent that a session needs is there, and when to look again."""
+        if record.has_given_up(self.now):
+            return SettleOutcome.LATER, record.given_up_until()
+        if record.lease_is_live(self.now):
+            late_from = record.late_from(self._rules)
+            if self.now < late_from:
+                return SettleOutcome.LATER, late_from
+            return SettleOutcome.LATE, record.lease_until
+        if record.agent_by > self.now:
+            return SettleOutcome.LATER, record.agent_by
+        return SettleOutcome.ORPHANED, self.now + self._rules.lease_ms
 
     def _dispatch(self, record: SessionRecord, attempt: str) -> AgentPresence:
         """Let the caller dispatch an agent, unless those before it died again and again."""

@@ -63,6 +63,10 @@ class PeopleInMemory:
             person.wrapped, person.created, person.consent, person.retention_ms
         )
 
+    async def erased_at(self, participant: str) -> int | None:
+        """See ``Backend.erased_at``."""
+        return self.memory.erased_at(participant, self._begin(participant).now)
+
     async def set_consent(self, participant: str, *, given: bool, version: str) -> Consent | None:
         """See ``Backend.set_consent``."""
         op = self._begin(participant)

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Self
 
 from session_store.backends.base import LateTurn, SealedDraft, StoredSession
 from session_store.crypto import tag_of
-from session_store.keys import CRASH_WINDOW, EXPIRY_MARGIN, MAX_DEATHS
+from session_store.keys import (
+    COMEBACK,
+    CRASH_WINDOW,
+    EXPIRY_MARGIN,
+    MAX_DEATHS,
+    SHARED_LIFETIME,
+    SHORT_LIFE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,6 +110,12 @@ class SessionRecord:
     """Since when no agent is dispatched; 0 where one is."""
     lost: int = -1
     """Fence of the newest lease that was broken: who comes next takes over."""
+    hasty: int = -1
+    """Fence of the newest holder who gave its lease back after a short life."""
+    taken_at: int = 0
+    """When the newest lease was taken."""
+    left_at: int = 0
+    """When nobody was found any more where somebody had been."""
     let_in: int = 0
     """When somebody was let in whom no job has seen yet; 0 for nobody."""
     content: bytes | None = None
@@ -115,22 +128,32 @@ class SessionRecord:
         """Whether somebody holds the lease."""
         return self.owner != "" and self.lease_until > now
 
+    def give_back(self, now: int) -> None:
+        """Let nobody hold the lease."""
+        if self.state == "live" and now < self.taken_at + _SHORT_LIFE_MS:
+            self.hasty = self.fence
+        self.owner, self.lease_until = "", 0
+
     def note_successor(self, now: int) -> bool:
         """Count a death where the newest holder had come, and has no successor yet.
 
         Answers False, and gives up, if too many have died within a minute.
         """
         first = self.replaced != self.fence
-        came = self.state == "live" or self.owner != ""
-        recent = [] if self.gave_up else [at for at in self.deaths if at > now - _CRASH_MS]
+        died = self.owner != "" or (self.state == "live" and self.hasty == self.fence)
+        recent = [at for at in self.deaths if at > now - _CRASH_MS]
         self.replaced = self.fence
-        if came and first:
+        if died and first:
             if len(recent) >= MAX_DEATHS:
                 self.agent_by, self.gave_up = 0, now
                 return False
             recent.append(now)
         self.deaths, self.gave_up = recent, 0
         return True
+
+    def late_from(self, rules: Rules) -> int:
+        """Return from when on the holder is late: one that lives has renewed before."""
+        return self.lease_until - rules.lease_ms // 4
 
     def resume_until(self, rules: Rules) -> int:
         """Return until when a rejoin continues this session.
@@ -146,7 +169,15 @@ class SessionRecord:
 
     def has_given_up(self, now: int) -> bool:
         """Whether nobody is dispatched for a while, since agents died again and again."""
-        return self.gave_up > 0 and now < self.gave_up + _CRASH_MS
+        return self.gave_up > 0 and now < self.given_up_until()
+
+    def given_up_until(self) -> int:
+        """Return until when nobody is dispatched."""
+        return self.gave_up + _CRASH_MS
+
+    def may_come_back(self, now: int) -> bool:
+        """Whether nobody was found a moment ago, who may come back by themselves."""
+        return self.left_at > 0 and now < self.left_at + _COMEBACK_MS
 
     def may_resume(self, now: int, rules: Rules) -> bool:
         """Whether a rejoin continues this session.
@@ -264,6 +295,16 @@ class Memory:
     checks: dict[str, bytes] = field(default_factory=dict)
     sweepers: dict[str, int] = field(default_factory=dict)
     """By when they were last heard of."""
+    erased: dict[str, int] = field(default_factory=dict)
+    """When participants were last erased."""
+
+    def erased_at(self, participant: str, now: int) -> int | None:
+        """Return when a participant was erased, unless that is long ago."""
+        at = self.erased.get(participant)
+        if at is not None and at + _SHARED_MS <= now:
+            del self.erased[participant]
+            return None
+        return at
 
     def person(self, participant: str, now: int) -> Person | None:
         """Return a participant, without what has outlived its lifetime."""
@@ -282,3 +323,6 @@ def _ms(seconds: float) -> int:
 
 _MARGIN_MS = _ms(EXPIRY_MARGIN / timedelta(seconds=1))
 _CRASH_MS = _ms(CRASH_WINDOW / timedelta(seconds=1))
+_SHORT_LIFE_MS = _ms(SHORT_LIFE / timedelta(seconds=1))
+_COMEBACK_MS = _ms(COMEBACK / timedelta(seconds=1))
+_SHARED_MS = _ms(SHARED_LIFETIME / timedelta(seconds=1))

@@ -32,6 +32,12 @@ class RedisKeeping(RedisCalls):
         key = ParticipantKeys.of(participant).data_key
         return participant_in(await self._transport.execute(key, "HGETALL", key))
 
+    async def erased_at(self, participant: str) -> int | None:
+        """See ``Backend.erased_at``."""
+        key = ParticipantKeys.of(participant).erased
+        at = await self._transport.execute(key, "HGET", key, "at")
+        return None if at is None else int(at)
+
     async def set_consent(self, participant: str, *, given: bool, version: str) -> Consent | None:
         """See ``Backend.set_consent``."""
         keys = ParticipantKeys.of(participant)

@@ -128,10 +128,17 @@ class RedisSessions(RedisCalls):
         key = ParticipantKeys.of(lease.participant).session(lease.session_id)
         await self._write("draft", lease, (key,), (*proof(lease), *draft))
 
-    async def append_late(self, lease: LeaseRef, turns: Sequence[LateTurn]) -> int:
+    async def append_late(
+        self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
+    ) -> int:
         """See ``Backend.append_late``."""
         keys = ParticipantKeys.of(lease.participant)
-        args: list[Argument] = [lease.data_key_id, self._retention_ms, self._max_turns]
+        args: list[Argument] = [
+            lease.data_key_id,
+            self._retention_ms,
+            self._max_turns,
+            int(apart),
+        ]
         for turn in turns:
             args += turn
         session_id = lease.session_id
@@ -214,6 +221,7 @@ class RedisSessions(RedisCalls):
             attempt,
             self._expect_ms,
             int(absent),
+            self._lease_ms,
             self._retention_ms,
             *self._windows,
         )
@@ -230,6 +238,7 @@ class RedisSessions(RedisCalls):
             session_id,
             self._expect_ms,
             int(absent),
+            self._lease_ms,
             self._retention_ms,
             *self._windows,
         )
@@ -293,7 +302,7 @@ class RedisSessions(RedisCalls):
         """See ``Backend.erase``."""
         keys = ParticipantKeys.of(participant)
         for _ in range(MAX_LOOKS):
-            declared = [keys.data_key, keys.sessions, keys.due, keys.kek(kek_id)]
+            declared = [keys.data_key, keys.sessions, keys.due, keys.kek(kek_id), keys.erased]
             for session_id in known:
                 declared += [keys.session(session_id), keys.turns(session_id)]
             reply = await self._run("erase", declared, (participant, kek_id, *known), durable=True)

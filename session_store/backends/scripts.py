@@ -8,15 +8,20 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from importlib import resources
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_store.keys import (
+    COMEBACK,
     CRASH_WINDOW,
     EVENTS,
     EXPIRY_MARGIN,
     MAX_DEATHS,
     SHARED_LIFETIME,
+    SHORT_LIFE,
 )
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 _USES: Final = "-- Uses: "
 """Begins the first line of a script that needs more than the common part."""
@@ -39,13 +44,17 @@ def script(name: str) -> Script:
     uses = first.removeprefix(_USES).split(", ") if first.startswith(_USES) else []
     text = "".join(
         [
-            f"local MARGIN_MS = {EXPIRY_MARGIN.total_seconds() * 1000:.0f}\n",
-            f"local SHARED_MS = '{SHARED_LIFETIME.total_seconds() * 1000:.0f}'\n",
+            f"local MARGIN_MS = {_ms(EXPIRY_MARGIN)}\n",
+            f"local SHARED_MS = '{_ms(SHARED_LIFETIME)}'\n",
             f"local EVENTS = '{EVENTS}'\n",
-            f"local CRASH_MS = {CRASH_WINDOW.total_seconds() * 1000:.0f}\n",
-            f"local MAX_DEATHS = {MAX_DEATHS}\n",
+            f"local CRASH_MS, MAX_DEATHS = {_ms(CRASH_WINDOW)}, {MAX_DEATHS}\n",
+            f"local SHORT_LIFE_MS, COMEBACK_MS = {_ms(SHORT_LIFE)}, {_ms(COMEBACK)}\n",
             *((folder / f"_{part}.lua").read_text() for part in ["common", *uses]),
             own,
         ]
     )
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def _ms(span: timedelta) -> str:
+    return f"{span.total_seconds() * 1000:.0f}"

@@ -99,7 +99,7 @@ def sweep(
     """End sessions, and erase them, when it is time.
 
     A session ends when its resume window has passed, and is erased after its retention.
-    Gateways and agents do this, too; any number of sweepers share the work. It prints what it
+    Agents' workers do this, too; any number of sweepers share the work. It prints what it
     does, until Ctrl-C.
     """
     if once:

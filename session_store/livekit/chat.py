@@ -9,6 +9,7 @@ them). ``docs/binding.md`` says so to those who use it.
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from livekit.agents import llm
@@ -119,8 +120,10 @@ def chat_context(turns: Sequence[RecordedTurn], newest: int) -> llm.ChatContext:
     """Build what the model is given: the newest items, in the order of time.
 
     Without instructions, handoffs and changes of configuration, since the agent that starts has
-    its own; and no tool call comes without its output, no output without its call.
+    its own; and no tool call comes without its output, no output without its call. None is of the
+    future, whatever the clock of the job before said: LiveKit puts new items in by their time.
     """
+    now = time.time()
     # An outcome that was said to be unknown may have come in late.
     known = {
         recorded.turn.details.get("call_id")
@@ -141,13 +144,24 @@ def chat_context(turns: Sequence[RecordedTurn], newest: int) -> llm.ChatContext:
     items = _paired(items)[-newest:] if newest else []
     while items and not isinstance(items[0], llm.ChatMessage):
         items.pop(0)  # Providers refuse a conversation that begins with a tool.
+    for item in items:
+        item.created_at = min(item.created_at, now)
     return llm.ChatContext(_paired(items))
 
 
 def unanswered(turns: Iterable[RecordedTurn]) -> bool:
-    """Tell whether the participant spoke last."""
-    spoken = [recorded.turn for recorded in turns if recorded.turn.role in {"user", "assistant"}]
-    return bool(spoken) and spoken[-1].role == "user"
+    """Tell whether an answer is due: to the participant's last words, or to a tool's output.
+
+    By the time at which they were said: words that a successor recovered are recorded last, though
+    they may have been answered long ago.
+    """
+    in_time = sorted((each.turn for each in turns), key=lambda turn: turn.created_at)
+    for turn in reversed(in_time):
+        if turn.role in {"user", "assistant"}:
+            return turn.role == "user"
+        if turn.kind is TurnKind.TOOL_OUTPUT and turn.details.get("reply_required", True):
+            return True
+    return False
 
 
 def active_agent(turns: Iterable[RecordedTurn]) -> str | None:

@@ -12,7 +12,6 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from session_store.errors import SessionStoreError
 from session_store.tasks import reason_of, stop
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ class ContactKeeper:
             try:
                 async with asyncio.timeout(self._longest_gap_s):
                     await self._store.ping()
-            except (SessionStoreError, TimeoutError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 (without it nobody would be watched over)
                 self.contact.lost()
                 if not is_away:
                     logger.warning("the watch waits for the store", extra={"why": reason_of(error)})

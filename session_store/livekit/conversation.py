@@ -15,6 +15,7 @@ from session_store import privacy
 from session_store.audit import AuditLog
 from session_store.backends.base import JoinOutcome
 from session_store.errors import (
+    LeaseLost,
     RecorderFull,
     SessionGone,
     SessionStoreError,
@@ -29,12 +30,13 @@ from session_store.livekit.late_join import join_when_back
 from session_store.livekit.owner import load_id_of
 from session_store.livekit.record import RecordChannel
 from session_store.livekit.resuming import resume
+from session_store.livekit.rivals import is_another_here
 from session_store.livekit.tool_calls import ToolCalls
 from session_store.livekit.typed_text import TypedText
 from session_store.tasks import KeptTasks, happens_within, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from livekit.agents import Agent, AgentSession, JobContext
     from livekit.agents.voice import CloseEvent, ConversationItemAddedEvent
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from session_store.detached import Beginning
     from session_store.livekit.liveness import Liveness
     from session_store.livekit.owner import Owner
-    from session_store.models import Place, SessionContent
+    from session_store.models import Place, RecordedTurn, SessionContent
     from session_store.settings import StoreSettings
     from session_store.store import Arrival, Joined, SessionStore
 
@@ -55,6 +57,8 @@ GOODBYE_S: Final = 10.0
 ERASE_TRIES: Final = 3
 RESENT_TURNS: Final = 20
 """Turns that are shown again to a page that was away for a moment and may have missed some."""
+OTHERS_SEEN_S: Final = 1.0
+"""After a reconnect LiveKit tells who else is in the room; of agents, who publish, at once."""
 WELCOME_WITHIN_S: Final = 10.0
 """Somebody whose arrival could only be counted later has been talking for long."""
 MAX_CONTEXT_CHARS: Final = 500
@@ -143,6 +147,7 @@ class Conversation:
         )
         agent_session.on("conversation_item_added", self._on_item_added)
         agent_session.on("close", self._on_close)
+        ctx.room.on("reconnected", self._on_reconnected)
         ctx.add_shutdown_callback(self._on_shutdown)
         known: dict[str, Any] = {"identity": owner.identity}
         if owner.metadata:
@@ -154,7 +159,7 @@ class Conversation:
         if entry.beginning is None:
             self._log("joined", outcome=joined.outcome.value, visit=self._visit)
         else:
-            self._joining = asyncio.create_task(self._join_late(entry.beginning), name="late-join")
+            self._joining = self._tasks.spawn(self._join_late(entry.beginning))
             self._log("begun without the store")
 
     @property
@@ -353,23 +358,25 @@ class Conversation:
         except SessionStoreError as error:
             self._on_lost(error)
             return
-        self._keeping.adopt(joined)
+        before = self._keeping.adopt(joined)
         self._visit = joined.session.visit
         self._log("joined late", outcome=joined.outcome.value, visit=self._visit)
         self._hello()
         self._keeping.transcript.show_newest(RESENT_TURNS)
         self._tell_listeners()
-        await self._recall(joined)
+        await self._recall(before)
 
-    async def _recall(self, joined: Joined) -> None:
+    async def _recall(self, before: Sequence[RecordedTurn]) -> None:
         """Give the model what was said before this job, in front of what was said since."""
-        with contextlib.suppress(RuntimeError):  # It is not running yet, or no more.
+        try:
             agent = self._agent_session.current_agent
             context = agent.chat_ctx.copy()
             known = {item.id for item in context.items}
-            earlier = chat_context(joined.turns, self._settings.model_turns).items
+            earlier = chat_context(before, self._settings.model_turns).items
             context.insert([item for item in earlier if item.id not in known])
             await agent.update_chat_ctx(context)
+        except Exception as error:  # noqa: BLE001 (a model that cannot be told goes on as it is)
+            logger.warning("the model knows nothing older", extra={"error": type(error).__name__})
 
     async def _welcome(self, *, is_return: bool) -> None:
         """Greet somebody new, welcome a return, and answer what nobody has answered yet."""
@@ -411,7 +418,7 @@ class Conversation:
 
     def _on_item_added(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
-        if self._over or not isinstance(item, llm.ChatMessage | llm.AgentHandoff):
+        if self._over:
             return
         if self._keeping.transcript.record_if_new(item) and isinstance(item, llm.ChatMessage):
             self._note_context(item)
@@ -474,8 +481,22 @@ class Conversation:
     async def _on_shutdown(self) -> None:
         await asyncio.shield(self._begin_end())
 
+    def _on_reconnected(self) -> None:
+        self._tasks.spawn(self._yield_to_another())
+
+    async def _yield_to_another(self) -> None:
+        """After a time out of the room, leave it to whoever came meanwhile.
+
+        Where the store is reached, it says so at the next renewal.
+        """
+        await asyncio.sleep(OTHERS_SEEN_S)
+        if not self._over and not self._keeping.has_lease and await is_another_here(self._ctx.room):
+            lease = self._keeping.lease
+            self._on_lost(LeaseLost(lease.session_id, lease.fencing_token))
+
     def _fall_away(self) -> None:
         """Look dead to whoever looks from outside, and listen to nothing more."""
+        self._ctx.room.off("reconnected", self._on_reconnected)
         self._liveness.stop()
         self._tool_calls.stop()
 

@@ -20,6 +20,7 @@ from livekit.agents.voice.io import TextOutput
 
 from session_store.errors import InvalidValue, LeaseLost, SessionGone
 from session_store.livekit.chat import turn_of
+from session_store.models import RECOVERED, Draft
 from session_store.tasks import LONGEST_RETRY_S, stop
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from livekit.agents import AgentSession, UserInputTranscribedEvent
     from livekit.agents.voice.room_io import RoomOptions
 
-    from session_store.models import Draft, RecordedTurn, Turn
+    from session_store.models import RecordedTurn, Turn
     from session_store.store import Lease, SessionStore
 
     Role: TypeAlias = Literal["user", "assistant"]
@@ -120,6 +121,26 @@ class Drafts:
         """Note the end of a segment of the agent's words; the text output calls it."""
         self._segment_is_open = self._segment_is_over = False
 
+    def typed(self) -> int:
+        """Return what a typed message settles: the number of the draft of what the user said.
+
+        Whoever types goes on from there: what was half understood before wants no answer any
+        more. If they were still speaking, it becomes a turn like any other.
+        """
+        return self._speeches["user"].number
+
+    async def forget_half_words(self) -> None:
+        """Take back what was half understood of a participant who has left.
+
+        Raises:
+            SessionStoreError: it was not written.
+        """
+        speech = self._speeches["user"]
+        speech.interim = ""
+        if speech.number and not speech.words:
+            sealed = self._store.seal_draft(self._lease, speech.turn())
+            await self._store.keep_draft(self._lease, sealed)
+
     async def aclose(self) -> None:
         """Stop listening and writing. What is kept stays, for the next job to find."""
         self._over = True
@@ -150,7 +171,9 @@ class Drafts:
             await self._wake.wait()
             self._wake.clear()
             pause_s = EVERY_S
-            for speech in tuple(self._speeches.values()):
+            for role in tuple(self._speeches):
+                # Only now: while another one was written, this one's turn may have been recorded.
+                speech = self._speeches[role]
                 if speech.is_noted and not await self._keep(speech):
                     pause_s = LONGEST_RETRY_S
             await asyncio.sleep(pause_s)
@@ -241,24 +264,31 @@ class _Overhearing(TextOutput):
 def recovered(drafts: Iterable[Draft], turns: Iterable[RecordedTurn]) -> list[Draft]:
     """Return the drafts that a successor is to record as turns, in the order of time.
 
-    Not those that hold no words, nor those whose turn was recorded after all.
+    Not those that hold no words, nor those whose turn was recorded after all. Each is marked, so
+    that its whole turn takes its place if it comes in late.
     """
     said = tuple(recorded.turn for recorded in turns)
+    known = {turn.id for turn in said}
+    newest = {turn.role: turn for turn in said}
     lost = [
-        draft
+        Draft(draft.number, _marked(draft.turn))
         for draft in drafts
-        if draft.turn.text.strip() and not any(_is_of(turn, draft.turn) for turn in said)
+        if draft.turn.text.strip()
+        and draft.turn.id not in known
+        and not _became(draft.turn, newest.get(draft.turn.role))
     ]
     return sorted(lost, key=lambda draft: draft.turn.created_at)
 
 
-def _is_of(turn: Turn, draft: Turn) -> bool:
-    """Tell whether a turn is what became of a draft."""
-    if turn.id == draft.id:
-        return True
-    # The same words at the same time, whatever they are called.
-    return (
-        turn.role == draft.role
-        and turn.created_at >= draft.created_at
-        and turn.text.split()[: len(draft.text.split())] == draft.text.split()
-    )
+def _marked(turn: Turn) -> Turn:
+    return turn.model_copy(update={"details": {**turn.details, RECOVERED: True}})
+
+
+def _became(draft: Turn, newest: Turn | None) -> bool:
+    """Tell whether the newest turn of a side is what became of its draft."""
+    if newest is None:
+        return False
+    words = draft.text.split()
+    # LiveKit dates a turn of the agent's before its first word, one of the user's after the last.
+    in_time = draft.role == "assistant" or newest.created_at >= draft.created_at
+    return in_time and newest.text.split()[: len(words)] == words

@@ -93,11 +93,19 @@ def answer(agent_session: AgentSession[Any], context: llm.ChatContext) -> None:
     Where a tool was called for them whose outcome is unknown, no tool is called now: the model
     says how things are, and the person decides.
     """
-    last = context.items[-1] if context.items else None
-    cut_short = isinstance(last, llm.FunctionCallOutput) and last.output == OUTCOME_UNKNOWN
-    tool_choice: NotGivenOr[llm.ToolChoice] = "none" if cut_short else NOT_GIVEN
+    tool_choice: NotGivenOr[llm.ToolChoice] = "none" if _is_cut_short(context) else NOT_GIVEN
     if isinstance(agent_session.current_agent.llm or agent_session.llm, llm.RealtimeModel):
         # It has the context already, and takes no other.
         agent_session.generate_reply(tool_choice=tool_choice)
     else:
         agent_session.generate_reply(chat_ctx=context, tool_choice=tool_choice)
+
+
+def _is_cut_short(context: llm.ChatContext) -> bool:
+    """Tell whether a tool was called for the user's last words whose outcome is unknown."""
+    for item in reversed(context.items):
+        if isinstance(item, llm.FunctionCallOutput) and item.output == OUTCOME_UNKNOWN:
+            return True
+        if isinstance(item, llm.ChatMessage) and item.role == "user":
+            break
+    return False

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from session_store.backends.base import DueSession
+from session_store.livekit.dead_jobs import DeadJob
 from session_store.livekit.owner import JobMetadata
 from session_store.livekit.rooms import Dispatch
-from session_store.livekit.takeover import DeadJob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +37,8 @@ def dead_job(store: SessionStore, info: RunningJobInfo) -> DeadJob:
     ours = JobMetadata.parse(job.metadata)
     return DeadJob(
         owner=store.owner_of(info.worker_id, job.id),
+        agent=info.accept_arguments.identity,
         dispatch=Dispatch(job.room.name, job.agent_name, job.metadata),
+        dispatch_id=job.dispatch_id,
         session=DueSession(ours.participant, ours.session_id) if ours else None,
     )

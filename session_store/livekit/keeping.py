@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from session_store.content_writer import ContentWriter
-from session_store.detached import LeftBegun, bring_in
+from session_store.detached import LeftBegun, bring_in, find_session
 from session_store.errors import SessionStoreError
 from session_store.lease import LeaseKeeper
 from session_store.livekit.drafts import Drafts
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from session_store.detached import Beginning
     from session_store.livekit.record import RecordChannel
+    from session_store.models import RecordedTurn
     from session_store.settings import StoreSettings
     from session_store.store import Arrival, Joined, SealedTurn, SessionStore
 
@@ -73,21 +76,37 @@ class Keeping:
         )
         self.content: Final = ContentWriter(store, lease, self.recorder)
         self.visits: Final = Visits(store, lease, on_arrived=on_arrived)
-        self._spool = None if settings.spool_dir is None else Spool(settings.spool_dir)
+        self._spool = (
+            None
+            if settings.spool_dir is None
+            else Spool(settings.spool_dir, retention=timedelta(seconds=settings.retention_s))
+        )
         self._keeper = LeaseKeeper(store, lease, every_s=settings.lease_renew_s, on_lost=on_lost)
         if lease.granted:
             self._keeper.start()
         self.transcript.make_good(joined.drafts)
 
-    def adopt(self, joined: Joined) -> None:
-        """Go on under a lease that was granted at last; see ``session_store.detached``."""
+    @property
+    def has_lease(self) -> bool:
+        """Whether the lease is ours as far as the store has said lately."""
+        return self.lease.granted and not self._keeper.is_away
+
+    def adopt(self, joined: Joined) -> tuple[RecordedTurn, ...]:
+        """Go on under a lease that was granted at last; return what was said before.
+
+        See ``session_store.detached``. All in one go: nothing is written in between.
+        """
         self._beginning = None
+        said_here = self.recorder.withdraw()
         self.lease.adopt(joined.lease)
-        waiting = self.recorder.renumber({each.turn.id for each in joined.turns})
         self.content.renew()
-        self.transcript.adopt(joined.turns, waiting)
+        self.transcript.adopt(joined.turns)
         self.transcript.make_good(joined.drafts)
+        before = self.transcript.turns
+        known = {each.turn.id for each in before}
+        self.transcript.adopt(before, self.recorder.renumber(said_here, known))
         self._keeper.start()
+        return before
 
     async def flush(self) -> bool:
         """Wait until all is written; answer whether it was, within some seconds."""
@@ -99,6 +118,7 @@ class Keeping:
         try:
             async with asyncio.timeout(FLUSH_S):
                 if not present:
+                    await self.drafts.forget_half_words()
                     await self._store.leave(self.lease)
                 await self._store.release(self.lease)
         except (SessionStoreError, TimeoutError) as error:
@@ -138,7 +158,8 @@ class Keeping:
             logger.warning("a conversation that was never saved is in the spool", extra=extra)
             return
         async with asyncio.timeout(FLUSH_S):
-            await bring_in(self._store, left)
+            into = await find_session(self._store, left.beginning)
+            await bring_in(self._store, replace(left, into=into))
 
     async def _leave_late(
         self, turns: Sequence[SealedTurn], extra: dict[str, Any], *, loses_content: bool

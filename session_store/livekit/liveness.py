@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from session_store.livekit.rooms import HERE, PING
+from session_store.livekit.pings import COMING, HERE, PING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,16 +42,21 @@ class Liveness:
         self._on_cut = on_cut
         self._cut: asyncio.TimerHandle | None = None
         self._is_on = False
+        self._has_begun = False
 
     def start(self) -> None:
         """Begin to answer, and to watch. Starting twice is a no-op."""
         if self._is_on:
             return
         self._is_on = True
-        self._room.local_participant.register_rpc_method(PING, _say_here)
+        self._room.local_participant.register_rpc_method(PING, self._say)
         self._room.on("reconnecting", self._begin_to_count)
         self._room.on("reconnected", self._stop_counting)
         self._room.on("disconnected", self._stop_counting)
+
+    def here(self) -> None:
+        """Answer from now on that the conversation has begun."""
+        self._has_begun = True
 
     def stop(self) -> None:
         """Answer no more: the job is leaving, or its conversation is not its own any more."""
@@ -77,6 +82,5 @@ class Liveness:
         logger.warning("the job is cut off from its room", extra={"for_s": CUT_S})
         self._on_cut()
 
-
-async def _say_here(_: rtc.RpcInvocationData) -> str:
-    return HERE
+    async def _say(self, _: rtc.RpcInvocationData) -> str:
+        return HERE if self._has_begun else COMING

@@ -77,6 +77,5 @@ def _output(call_id: str, call: Turn) -> llm.FunctionCallOutput:
         name=str(call.details.get("name", "")),
         output=OUTCOME_UNKNOWN,
         is_error=True,
-        reply_required=False,
         created_at=call.created_at,
     )

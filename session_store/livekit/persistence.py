@@ -21,6 +21,7 @@ from session_store.livekit.conversation import Conversation, Entry
 from session_store.livekit.greeting import Visit, words_of_welcome
 from session_store.livekit.liveness import Liveness
 from session_store.livekit.owner import JobMetadata, Owner, load_id_of, metadata_of
+from session_store.livekit.rivals import is_another_here
 from session_store.livekit.sight import wait_for_participant
 from session_store.models import Place
 from session_store.settings import StoreSettings
@@ -57,7 +58,7 @@ async def persist(  # noqa: PLR0913 (what has a default is seldom given)
     Connects to the room, waits for the participant, takes the lease and loads the session in one
     round trip. Where the store is away, the conversation begins without it, and joins when it is
     back. Call it before ``agent_session.start``; then ``greet`` after it. The conversation
-    ends with the job.
+    ends with the job. Where it raises, it has ended the job.
 
     Args:
         ctx: the job. Its metadata names the participant if our gateway dispatched it; else the
@@ -106,26 +107,18 @@ async def _begin(  # noqa: PLR0913 (all that was given)
 ) -> Conversation:
     """Wait for the participant, and take its conversation."""
     await ctx.connect()
-    gateway = JobMetadata.parse(ctx.job.metadata)
-    try:
-        async with asyncio.timeout(WAIT_FOR_PARTICIPANT_S):
-            participant = await wait_for_participant(ctx, gateway.participant if gateway else None)
-    except TimeoutError:
-        raise NobodyCame("the participant did not come to the room") from None
-    owner = Owner(
-        identity=participant.identity,
-        participant=gateway.participant if gateway else store.pseudonym(participant.identity),
-        session_id=gateway.session_id if gateway else None,
-        metadata=metadata_of(participant),
-    )
     liveness = Liveness(ctx.room, lambda: ctx.shutdown("cut off from LiveKit"))
-    # First, so that a watcher that looks at a job on its way finds it alive.
+    # At once: whoever looks at a job that waits for its participant must find it alive.
     liveness.start()
     try:
-        entry = await _enter(ctx, store, settings, owner, load_id_of(participant))
-    except BaseException:
+        entry = await _enter(ctx, store, settings, await _await_owner(ctx, store))
+    except BaseException as error:
         liveness.stop()
+        if isinstance(error, SessionStoreError):
+            # LiveKit leaves a job whose entry point has failed in its room, mute.
+            ctx.shutdown("there is no conversation to hold")
         raise
+    liveness.here()
     return Conversation(
         ctx=ctx,
         agent_session=agent_session,
@@ -138,17 +131,35 @@ async def _begin(  # noqa: PLR0913 (all that was given)
     )
 
 
+async def _await_owner(ctx: JobContext, store: SessionStore) -> tuple[Owner, str]:
+    """Wait for the participant; return who that is, and the load id of the arrival."""
+    gateway = JobMetadata.parse(ctx.job.metadata)
+    try:
+        async with asyncio.timeout(WAIT_FOR_PARTICIPANT_S):
+            participant = await wait_for_participant(ctx, gateway.participant if gateway else None)
+    except TimeoutError:
+        raise NobodyCame("the participant did not come to the room") from None
+    owner = Owner(
+        identity=participant.identity,
+        participant=gateway.participant if gateway else store.pseudonym(participant.identity),
+        session_id=gateway.session_id if gateway else None,
+        metadata=metadata_of(participant),
+    )
+    return owner, load_id_of(participant)
+
+
 async def _enter(
-    ctx: JobContext, store: SessionStore, settings: StoreSettings, owner: Owner, load_id: str
+    ctx: JobContext, store: SessionStore, settings: StoreSettings, who: tuple[Owner, str]
 ) -> Entry:
     """Join; where a dead job's lease still runs, wait for its end once.
 
     Where the store is away, begin without it: the participant is here, and wants to talk.
     """
-    # By its name the worker's main process knows the lease of a job that died.
+    owner, load_id = who
     place = None
     if owner.session_id is None:
         place = Place(room=ctx.room.name, agent_name=ctx.job.agent_name, metadata=ctx.job.metadata)
+    # By its name the worker's main process knows the lease of a job that died.
     attempt = (
         secrets.token_hex(16) if ctx.is_fake_job() else store.owner_of(ctx.worker_id, ctx.job.id)
     )
@@ -169,6 +180,8 @@ async def _enter(
             await asyncio.sleep(min(held.wait_ms / 1000 + 0.01, settings.lease_s))
         except (StoreUnavailable, StoreRefused) as error:
             if loop.time() - begun > AWAY_AFTER_S:
+                if await is_another_here(ctx.room):
+                    raise LeaseHeld(owner.session_id or "", 0) from None
                 logger.warning("beginning without the store", extra={"reason": reason_of(error)})
                 beginning, joined = begin(store, owner.participant, owner.session_id, attempt)
                 return Entry(owner, load_id, attempt, joined, beginning, place)

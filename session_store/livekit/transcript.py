@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from livekit.agents import llm
 
@@ -46,6 +46,7 @@ class Transcript:
         self._recorded = _by_item(earlier)
         self._not_kept: set[str] = set()
         self._typed: llm.ChatMessage | None = None
+        self._not_before = 0.0
         self._active_agent = active_agent(self._recorded.values())
 
     @property
@@ -68,6 +69,8 @@ class Transcript:
             self._try(partial(self._record, draft.turn, draft.number))
         for item in unknown_outcomes(self.turns):
             self.record_if_new(item)
+        # The clock of this machine may be behind that of the job before.
+        self._not_before = max((each.turn.created_at for each in self.turns), default=0.0)
 
     def record(self, item: llm.ChatItem, *, still_runs: bool = False) -> bool:
         """Record an item; False for one that says nothing of the conversation.
@@ -90,22 +93,27 @@ class Transcript:
         A realtime model adds it to the conversation once more, under an id of its own.
         """
         self._typed = message
-        return self.record(message)
+        ended = _NOTHING_ENDED if self._drafts is None else Ended(self._drafts.typed())
+        return self._record_item(message, ended, still_runs=False)
 
-    def record_if_new(self, item: llm.ChatItem, *, still_runs: bool = False) -> bool:
-        """Record an item that was not yet; False for what cannot be kept, which is logged."""
-        item_id = getattr(item, "id", None)
-        if item_id is None:
+    def record_if_new(self, item: Any, *, still_runs: bool = False) -> bool:
+        """Record an item that was not yet; False for what cannot be kept, which is logged.
+
+        Args:
+            item: of whatever type LiveKit has.
+            still_runs: see ``record``.
+        """
+        if not (hasattr(item, "id") and hasattr(item, "created_at")):
             logger.warning("an item of an unknown type is not kept", extra={"type": item.type})
             return False
-        if self._was_typed(item) or self.knows(item_id):
+        if self._was_typed(item) or self.knows(item.id):
             return False
         ended = _NOTHING_ENDED
         if self._drafts is not None and isinstance(item, llm.ChatMessage):
             ended = self._drafts.ended(item)
         return self._try(partial(self._record_item, item, ended, still_runs=still_runs))
 
-    def adopt(self, earlier: Iterable[RecordedTurn], waiting: Iterable[SealedTurn]) -> None:
+    def adopt(self, earlier: Iterable[RecordedTurn], waiting: Iterable[SealedTurn] = ()) -> None:
         """Know what was said before, and the numbers that what was recorded here has now.
 
         For a lease that was granted at last; see ``session_store.detached``. Shows nothing.
@@ -160,6 +168,8 @@ class Transcript:
             raise InvalidValue("the item cannot be written down as a turn") from None
         if still_runs:
             turn = turn.model_copy(update={"details": {**turn.details, STILL_RUNS: True}})
+        if turn.created_at < self._not_before:
+            turn = turn.model_copy(update={"created_at": self._not_before})
         return self._record(turn, ended.settles)
 
     def _record(self, turn: Turn, settles: int) -> bool:

@@ -8,11 +8,15 @@ import os
 from contextlib import AsyncExitStack, aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
-from session_store.errors import StoreUnavailable
+from session_store.errors import StoreRefused, StoreUnavailable, WrongKey
 from session_store.livekit.contact import ContactKeeper
+from session_store.livekit.dead_jobs import DeadJobs
+from session_store.livekit.finding import Finder
 from session_store.livekit.jobs import Jobs, dead_job
+from session_store.livekit.orphans import Orphans
 from session_store.livekit.rate import RateCap
-from session_store.livekit.rooms import LiveKitRooms
+from session_store.livekit.rooms import LiveKitFailed, LiveKitRooms
+from session_store.livekit.sending import Sender
 from session_store.livekit.takeover import Takeover
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
@@ -23,7 +27,6 @@ from session_store.watching import watched
 if TYPE_CHECKING:
     from livekit.agents import AgentServer
 
-    from session_store.backends.base import DueSession
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ SWEEP_EVERY_S: Final = 0.5
 CAUTION_IN_LEASES: Final = 2.0
 """A store that stalls for longer than a lease lets every lease run out. Holders take theirs again
 within one more, so a watcher that was cut off itself waits for two."""
+SAY_AGAIN_S: Final = 60.0
 LAST_S: Final = 2.0
 """How long the end of the worker waits for successors of its last jobs to be on their way."""
 
@@ -63,7 +67,10 @@ def watch_over(
 async def _watch(server: AgentServer, settings: StoreSettings, agent_name: str) -> None:
     store = SessionStore.from_settings(settings)
     # Where the worker itself was told to find LiveKit: it has put that there before it started.
-    livekit = (os.environ[f"LIVEKIT_{name}"] for name in ("URL", "API_KEY", "API_SECRET"))
+    livekit = [os.environ.get(f"LIVEKIT_{name}", "") for name in ("URL", "API_KEY", "API_SECRET")]
+    if not all(livekit):
+        logger.error("nobody is watched over: that needs LiveKit's address, API key and secret")
+        return
     longest_gap_s = settings.lease_s / 3
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(aclosing(store))
@@ -72,47 +79,72 @@ async def _watch(server: AgentServer, settings: StoreSettings, agent_name: str) 
         keeper = await stack.enter_async_context(
             aclosing(ContactKeeper(store, longest_gap_s=longest_gap_s))
         )
+        finder = Finder(store, rooms, agent_name=agent_name)
+        sender = Sender(
+            rooms, cap=RateCap(settings.takeovers_per_s), expected_s=settings.agent_expected_s
+        )
         takeover = Takeover(
             store,
             rooms,
-            agent_name=agent_name,
-            contact=keeper.contact,
+            finder,
+            sender,
+            keeper.contact,
             caution_s=CAUTION_IN_LEASES * settings.lease_s,
-            cap=RateCap(settings.takeovers_per_s),
-            expected_s=settings.agent_expected_s,
         )
-        orphans = Orphans(takeover)
+        orphans = await stack.enter_async_context(aclosing(Orphans(takeover, settings.lease_s)))
         sweeper = await stack.enter_async_context(
-            aclosing(Sweeper(store, every_s=SWEEP_EVERY_S, on_orphan=orphans.see_to))
+            aclosing(
+                Sweeper(
+                    store,
+                    every_s=SWEEP_EVERY_S,
+                    on_orphan=orphans.see_to,
+                    on_late=orphans.be_ready_for,
+                )
+            )
         )
-        stack.push_async_callback(orphans.aclose)
+        tasks = await stack.enter_async_context(aclosing(KeptTasks(logger)))
+        tasks.spawn(_say_if_mute(rooms))
         await _check_keys(store)
         keeper.start()
         sweeper.start()
-        await _watch_jobs(server, store, takeover)
+        await _watch_jobs(server, store, DeadJobs(store, rooms, finder, sender))
 
 
 async def _check_keys(store: SessionStore) -> None:
-    """Make sure that the store was written with these keys, once it is there.
+    """Wait until it is certain that the store was written with these keys.
 
-    Raises:
-        WrongKey: it was not. Nobody's sessions would be found, so nothing is watched.
+    With others nobody's session would be found: that is said again and again, and nothing else
+    is done.
     """
     outage = Outage(logger, "the watch", "")
     while True:
         try:
             return await store.check()
-        except StoreUnavailable as error:
+        except (StoreUnavailable, StoreRefused) as error:
             await outage.pause(error)
+        except WrongKey as error:
+            logger.error("nobody is watched over", extra={"reason": str(error)})  # noqa: TRY400 (the trace tells nothing more)
+            await asyncio.sleep(SAY_AGAIN_S)
 
 
-async def _watch_jobs(server: AgentServer, store: SessionStore, takeover: Takeover) -> None:
+async def _say_if_mute(rooms: LiveKitRooms) -> None:
+    """Say once if this LiveKit cannot ask agents whether they live.
+
+    Then none is judged that LiveKit shows: it drops a dead one after about 20 s, and only then
+    its conversation is taken over. A job of this worker is replaced at once all the same.
+    """
+    with suppress(LiveKitFailed):
+        if not await rooms.can_ping():
+            logger.warning("this LiveKit cannot ping agents; lost ones are noticed 20 s later")
+
+
+async def _watch_jobs(server: AgentServer, store: SessionStore, dead_jobs: DeadJobs) -> None:
     jobs = Jobs()
     successors = KeptTasks(logger)
 
     def look() -> None:
         for info in jobs.ended(server.active_jobs):
-            successors.spawn(takeover.replace(dead_job(store, info)))
+            successors.spawn(dead_jobs.replace(dead_job(store, info)))
 
     try:
         while True:
@@ -124,23 +156,3 @@ async def _watch_jobs(server: AgentServer, store: SessionStore, takeover: Takeov
             async with asyncio.timeout(LAST_S):
                 await successors.wait()
         await successors.aclose()
-
-
-class Orphans:
-    """Sees to sessions that may lack their agent, each in a task of its own."""
-
-    def __init__(self, takeover: Takeover) -> None:
-        self._takeover = takeover
-        self._seen_to: set[DueSession] = set()
-        self._tasks = KeptTasks(logger)
-
-    def see_to(self, session: DueSession) -> None:
-        """Begin to see to a session. One that is seen to already is left at that."""
-        if session not in self._seen_to:
-            self._seen_to.add(session)
-            task = self._tasks.spawn(self._takeover.relieve(session))
-            task.add_done_callback(lambda _: self._seen_to.discard(session))
-
-    async def aclose(self) -> None:
-        """Stop."""
-        await self._tasks.aclose()

@@ -32,7 +32,7 @@ async def a_talk(stand: Stand, person: Person) -> str:
 
 
 @pytest.mark.parametrize("whole_worker", [False, True], ids=["job", "worker"])
-async def test_a_killed_agent_is_replaced(stand: Stand, whole_worker: bool) -> None:
+async def test_a_killed_agent_is_replaced(stand: Stand, *, whole_worker: bool) -> None:
     """The successor answers what was asked at the kill; it greets nobody, and is alone."""
     async with stand.person() as person:
         dead = await a_talk(stand, person)

@@ -57,6 +57,14 @@ class Timeline:
     ) -> None:
         await stop(self._task)
 
+    def of(self, wanted: EventType, after: float = 0.0) -> list[Event]:
+        """Return the events of a type that are later than a moment (monotonic)."""
+        return [
+            event
+            for event in self._events
+            if event.type is wanted and _monotonic(event.at / 1000) > after
+        ]
+
     def steps(self, stand: Stand, person: Person, killed: Killed, answered_at: float) -> Steps:
         """Return how long each step took.
 
@@ -94,10 +102,10 @@ class Timeline:
     def _event(self, wanted: EventType, person: Person, after: float) -> float | None:
         moments = (
             _monotonic(event.at / 1000)
-            for event in self._events
-            if event.type is wanted and event.session_id == person.session_id
+            for event in self.of(wanted, after)
+            if event.session_id == person.session_id
         )
-        return next((at for at in moments if at > after), None)
+        return next(moments, None)
 
     async def _listen(self) -> None:
         async with aclosing(self._store.events()) as events:

@@ -11,7 +11,7 @@ from itertools import count
 
 LEASE_S, EXPECT_S, WINDOWS_S, RETENTION_S = 20, 20, (120, 220, 320), 3620
 MAX_TURNS, MAX_SESSIONS = 4, 3
-MAX_DEATHS, CRASH_S = 3, 60
+MAX_DEATHS, CRASH_S, SHORT_LIFE_S, COMEBACK_S = 3, 60, 10, 60
 
 Told = tuple[str, str, int]
 """An event: its type, the session, and how long a visit was."""
@@ -45,6 +45,11 @@ class Session:
     """The newest holder whose lease was broken."""
     deaths: list[int] = field(default_factory=list)
     gave_up: int | None = None
+    taken_at: int = 0
+    hasty: int = -1
+    """The newest holder who went after a short life, and left its participant there."""
+    missed_at: int | None = None
+    """When somebody who had been there was not found."""
     let_in: int | None = None
     """When somebody was let in whom no job has seen yet."""
     looked_at: int | None = None
@@ -86,9 +91,17 @@ class Session:
 
     def lacks_agent(self, now: int) -> bool:
         """Whether somebody may be there, or on the way, with no agent, and none coming."""
-        wants = self.state == "live" or self.agent_by or self.let_in is not None
-        cared_for = self.is_held(now) or self.agent_by > now or self.gave_up is not None
-        return bool(wants and not cared_for)
+        cared_for = self.is_held(now) or self.agent_by > now or self.has_given_up(now)
+        return self.wants_agent(now) and not cared_for
+
+    def wants_agent(self, now: int) -> bool:
+        """Whether somebody may be there, or on the way."""
+        comes = self.missed_at is not None and now < self.missed_at + COMEBACK_S
+        return self.state == "live" or self.agent_by > 0 or self.let_in is not None or comes
+
+    def has_given_up(self, now: int) -> bool:
+        """Whether nobody is dispatched for a while."""
+        return self.gave_up is not None and now < self.gave_up + CRASH_S
 
 
 @dataclass
@@ -156,7 +169,8 @@ class Model:
                 told.append(("takeover" if lost else "handoff", s.id, 0))
             s.state, s.holder, s.fence = "live", holder, s.fence + 1
             s.lease_until, s.agent_by, s.last_seen = self.now + LEASE_S, 0, self.now
-            s.gave_up = s.let_in = None
+            s.gave_up = s.let_in = s.missed_at = None
+            s.taken_at = self.now
             s.first_own, s.load, s.place = len(s.turns) + 1, load or s.load, next(self._places)
         return Lease(who, s.id, holder, s.fence, s.data_key), s.outcome, told
 
@@ -212,14 +226,13 @@ class Model:
                 s.drafts[role] = number, b""
         return len(s.turns)
 
-    def append_late(self, lease: Lease, first: int, turns: list[bytes]) -> int:
-        """Answer how many were not there."""
+    def append_late(self, lease: Lease, first: int, turns: list[bytes], *, apart: bool) -> int:
+        """Answer how many were not there; ``apart``: they cannot be."""
         s = self._session(lease.who, lease.session, lease.data_key)
         fresh = {
             (lease.fence, seq): turn
             for seq, turn in enumerate(turns, first)
-            if seq > len(s.turns) - len(s.kept)
-            and s.turns[seq - 1 : seq] != [turn]
+            if (apart or (seq > len(s.turns) - len(s.kept) and s.turns[seq - 1 : seq] != [turn]))
             and (lease.fence, seq) not in s.late
         }
         s.late = dict(sorted({**s.late, **fresh}.items())[-MAX_TURNS:])
@@ -244,6 +257,8 @@ class Model:
     def release(self, lease: Lease) -> None:
         """Give back."""
         s = self._held(lease)
+        if s.state == "live" and self.now < s.taken_at + SHORT_LIFE_S:
+            s.hasty = s.fence
         s.holder, s.lease_until = "", 0
 
     def expect_agent(self, who: str, session: str, *, claim: bool) -> str:
@@ -263,7 +278,7 @@ class Model:
         if s.agent_by > self.now:
             return "WANTED" if s.claim == attempt else "EXPECTED", told
         absent = absent and not self._is_coming(s)
-        if not absent and self._has_given_up(s):
+        if not absent and s.has_given_up(self.now):
             return "GAVE_UP", told
         answer = "ABSENT" if absent else self._dispatch(s, attempt)
         if s.holder:
@@ -332,9 +347,12 @@ class Model:
         if s.lacks_agent(self.now):
             again_at = self.now if s.looked_at is None else s.looked_at + LEASE_S
             return min(ends_at, max(self.now, again_at))
-        if s.gave_up is None and (s.state == "live" or s.agent_by or s.let_in is not None):
-            return min(ends_at, s.lease_until if s.is_held(self.now) else s.agent_by)
-        return ends_at
+        if not s.wants_agent(self.now):
+            return ends_at
+        if s.gave_up is not None and s.has_given_up(self.now):
+            return min(ends_at, s.gave_up + CRASH_S)
+        late_at = s.lease_until - LEASE_S // 4
+        return min(ends_at, late_at if s.is_held(self.now) else s.agent_by)
 
     def find(self, who: str, session: str) -> Session | None:
         """Look a session up."""
@@ -402,7 +420,7 @@ class Model:
             told.append(("session_ended", s.id, self._visit(s)))
             s.state, s.here_since, s.holder, s.lease_until = "ended", None, "", 0
             s.agent_by, s.fence = 0, s.fence + 1
-            s.gave_up = s.let_in = None
+            s.gave_up = s.let_in = s.missed_at = None
 
     def _return(self, s: Session, told: list[Told]) -> None:
         told.append(("session_resumed", s.id, self._visit(s)))
@@ -424,14 +442,14 @@ class Model:
         s.agent_by, s.let_in = 0, None
         if s.state == "live":
             self._depart(s, s.last_seen, told)
-
-    def _has_given_up(self, s: Session) -> bool:
-        return s.gave_up is not None and self.now < s.gave_up + CRASH_S
+            s.missed_at = self.now
+        if s.lacks_agent(self.now):
+            s.looked_at = self.now
 
     def _dispatch(self, s: Session, attempt: str) -> str:
         recent = [at for at in s.deaths if at + CRASH_S > self.now]
-        recent = recent if s.gave_up is None else []
-        if (s.state == "live" or s.holder) and s.replaced != s.fence:
+        died = s.holder or (s.state == "live" and s.hasty == s.fence)
+        if died and s.replaced != s.fence:
             s.replaced = s.fence
             if len(recent) == MAX_DEATHS:
                 s.gave_up, s.agent_by = self.now, 0
@@ -448,7 +466,7 @@ class Model:
             return "PRESENT"
         if s.agent_by > self.now:
             return "EXPECTED"
-        if self._has_given_up(s):
+        if s.has_given_up(self.now):
             return "GAVE_UP"
         return self._dispatch(s, "") if claim else "ABSENT"
 

@@ -200,6 +200,7 @@ async def test_who_is_let_in_beside_a_job_that_has_just_died_is_not_forgotten(
     """
     dead = await join(backend)
     await backend.leave(dead.lease)
+    await backend.settle(MARIA, dead.id)
     _, agent = await open_session(backend, expect_agent=True)
     assert agent is PRESENT
     await world.pass_time(4)
@@ -219,7 +220,7 @@ async def test_who_is_let_in_beside_a_job_that_has_just_died_is_not_forgotten(
 async def test_where_nobody_is_there_the_participant_has_left(
     backend: Backend, world: World
 ) -> None:
-    """When last seen; nobody looks again until the window from then on ends."""
+    """When last seen; for a minute more it is looked for, and then when its window ends."""
     job = await join(backend, load="a")
     await world.pass_time(20)
     await backend.renew(job.lease)
@@ -233,20 +234,43 @@ async def test_where_nobody_is_there_the_participant_has_left(
     assert abs(stored.window_until - stored.last_seen - 300_000) == 0
     if seen == stored.last_seen:  # Where time is passed by moving what is stored, it has moved.
         assert stored.window_until == seen + 300_000
-    await world.pass_time(200)
+    for _ in range(3):
+        await world.pass_time(18)
+        assert await is_due(backend, MARIA, job.id)
+        assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.ORPHANED
+        assert await claim_and_hear(backend, job, absent=True) == (ABSENT, ())
+    await world.pass_time(10)
+    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.LATER
+    await world.pass_time(190)
     assert not await is_due(backend, MARIA, job.id)
-    await world.pass_time(71)
+    await world.pass_time(20)
     assert await is_due(backend, MARIA, job.id)
     assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.ENDED
 
 
-async def test_a_claim_that_finds_nobody_is_given_back(backend: Backend) -> None:
+async def test_who_comes_back_without_asking_gets_an_agent(
+    backend: Backend, world: World
+) -> None:
+    """A connection that was down is mended by itself: no gateway and no job hears of it."""
+    job = await join(backend, load="a")
+    assert await claim(backend, job, is_dead=True, absent=True) is ABSENT
+    await world.pass_time(40)
+    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.ORPHANED
+    assert await claim(backend, job) is WANTED
+    back = await join(backend, load="a")
+    assert back.outcome is JoinOutcome.REJOINED
+    await back.away()
+    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.LATER
+
+
+async def test_a_claim_that_finds_nobody_is_given_back(backend: Backend, world: World) -> None:
     """The other way: claimed first, then nobody was found; told once."""
     job = await join(backend, load="a")
     await claim(backend, job, is_dead=True)
     left = await backend.give_back_claim(MARIA, job.id, absent=True)
     assert kinds(left) == ["participant_left"]
     assert await backend.give_back_claim(MARIA, job.id, absent=True) == ()
+    await world.pass_time(61)
     settled = await backend.settle(MARIA, job.id)
     stored = await job.load()
     assert (settled.outcome, settled.deadline) == (SettleOutcome.LATER, stored.window_until + 1)
@@ -275,11 +299,10 @@ async def test_who_is_on_the_way_is_not_absent(backend: Backend, world: World) -
     await world.pass_time(11)
     assert await claim(backend, job, absent=True) is ABSENT
     assert (await job.load()).state == "away"
-    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.LATER
 
 
 async def test_three_deaths_are_replaced_and_no_fourth(backend: Backend, world: World) -> None:
-    """Then nobody looks for an agent, and who asks is told so, for a minute."""
+    """Then nobody looks for an agent, and who asks is told so; after a minute it is tried again."""
     answers, fourth = await a_crash_loop(backend, world, 1, 1, 1)
     assert answers == [WANTED] * 3
     assert (await open_session(backend, expect_agent=True))[1] is PRESENT
@@ -298,10 +321,9 @@ async def test_three_deaths_are_replaced_and_no_fourth(backend: Backend, world: 
         await world.pass_time(20)
         assert (await backend.settle(MARIA, fourth.id)).outcome is SettleOutcome.LATER
     await world.pass_time(21)
-    assert (await backend.settle(MARIA, fourth.id)).outcome is SettleOutcome.LATER
-    assert (await open_session(backend, expect_agent=True))[1] is WANTED
-    await world.pass_time(11)
+    assert await is_due(backend, MARIA, fourth.id)
     assert (await backend.settle(MARIA, fourth.id)).outcome is SettleOutcome.ORPHANED
+    assert await claim(backend, fourth) is WANTED
 
 
 async def test_deaths_are_forgotten_when_nobody_is_dispatched_any_more(
@@ -350,6 +372,20 @@ async def test_a_death_is_counted_once(backend: Backend, world: World) -> None:
         assert await backend.expect_agent(MARIA, job.id, claim=True) is WANTED
     answers, _ = await a_crash_loop(backend, world, 1, 1, 1)
     assert answers == [WANTED, WANTED, GAVE_UP]
+
+
+@pytest.mark.parametrize(("lives_s", "fourth"), [(1, GAVE_UP), (11, WANTED)])
+async def test_jobs_that_go_at_once_count_too(
+    backend: Backend, world: World, lives_s: float, fourth: AgentPresence
+) -> None:
+    """One that comes and goes in good order helps nobody who waits; a worker's restart is fine."""
+    answers = []
+    for _ in range(4):
+        job = await join(backend, load="a")
+        await world.pass_time(lives_s)
+        await backend.release(job.lease)
+        answers.append(await claim(backend, job))
+    assert answers == [WANTED] * 3 + [fourth]
 
 
 async def test_visits_are_no_deaths(backend: Backend) -> None:

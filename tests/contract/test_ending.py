@@ -55,7 +55,7 @@ async def test_nothing_is_due_yet(backend: Backend, world: World) -> None:
     assert {each.outcome for each in (waiting, held, away, free)} == {SettleOutcome.LATER}
     assert [each.events for each in (waiting, held, away, free)] == [()] * 4
     assert waiting.deadline == opened.session.window_until + 1
-    assert held.deadline == job.session.lease_until
+    assert held.deadline == job.session.lease_until - 750
     assert away.deadline == free.deadline == left.window_until + 1
     assert not await is_due(backend, MARIA, job.id)
     await world.pass_time(301)
@@ -105,9 +105,6 @@ async def test_a_session_that_lacks_its_agent_is_told_until_somebody_acts(
 ) -> None:
     """Once a lease ran out, whoever looks is told, again after each of its lengths, in silence."""
     job = await join(backend)
-    await world.pass_time(1)
-    early = await backend.settle(MARIA, job.id)
-    assert early.outcome is SettleOutcome.LATER
     async with listening(backend) as heard:
         for _ in range(3):
             await world.pass_time(4)
@@ -118,6 +115,25 @@ async def test_a_session_that_lacks_its_agent_is_told_until_somebody_acts(
     assert heard == []
     await backend.renew(job.lease)
     assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.LATER
+
+
+async def test_a_holder_that_is_late_is_told_of_before_its_lease_ends(world: World) -> None:
+    """In the last quarter of its lease; one that renews it as it should is never late."""
+    backend = world.another(lease_s=400, lease_renew_s=100)
+    job = await join(backend)
+    for _ in range(3):
+        await world.pass_time(250)
+        assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.LATER
+        await backend.renew(job.lease)
+    await world.pass_time(310)
+    assert await is_due(backend, MARIA, job.id)
+    async with listening(backend) as heard:
+        late = await backend.settle(MARIA, job.id)
+    assert (late.outcome, heard) == (SettleOutcome.LATE, [])
+    assert late.deadline == (await job.load()).lease_until
+    assert not await is_due(backend, MARIA, job.id)
+    await world.pass_time(91)
+    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.ORPHANED
 
 
 async def test_a_look_at_an_orphan_changes_nothing_else(backend: Backend, world: World) -> None:

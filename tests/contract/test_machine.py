@@ -342,8 +342,8 @@ class StoreMachine(RuleBasedStateMachine):
             lambda n, b: b.draft(job.refs[n], SealedDraft(role, number, words)),
         )
 
-    @rule(place=places, back=st.integers(0, 7), own=st.booleans())
-    def append_late(self, place: int, back: int, *, own: bool) -> None:
+    @rule(place=places, back=st.integers(0, 7), own=st.booleans(), apart=st.booleans())
+    def append_late(self, place: int, back: int, *, own: bool, apart: bool) -> None:
         """Bring in late what was refused, or what is in the record already."""
         job = self.one_of(place)
         s = self.model.find(job.lease.who, job.lease.session)
@@ -359,9 +359,9 @@ class StoreMachine(RuleBasedStateMachine):
             late = [
                 LateTurn(int(ref.fence), first + i, tags[i], turn) for i, turn in enumerate(turns)
             ]
-            return await backend.append_late(ref, late)
+            return await backend.append_late(ref, late, apart=apart)
 
-        self.compare(lambda: self.model.append_late(job.lease, first, turns), ask)
+        self.compare(lambda: self.model.append_late(job.lease, first, turns, apart=apart), ask)
 
     @rule(
         place=places,

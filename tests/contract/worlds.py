@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from redis.asyncio import Redis
@@ -27,7 +28,8 @@ PASS_TIME = """
 --   ARGV  milliseconds
 local by = tonumber(ARGV[1])
 local times = { 'joined_at', 'arrived_at', 'last_seen', 'lease_until', 'window_until', 'agent_by',
-  'ended_at', 'created', 'consent_at', 'touched', 'gave_up', 'let_in' }
+  'ended_at', 'created', 'consent_at', 'touched', 'gave_up', 'let_in',
+  'left_at', 'taken_at', 'at' }
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local kind = redis.call('TYPE', key).ok
   if kind == 'hash' and string.find(key, '{s%d%d%d%d}') then
@@ -79,11 +81,11 @@ class World(Protocol):
         ...
 
     async def dump(self) -> object:
-        """Return all that is held; equal if and only if nothing has changed."""
+        """Return all that is held but marks of erasures; equal if and only if nothing changed."""
         ...
 
     async def lifetimes(self) -> Mapping[str, int]:
-        """Return for how many ms what is held will live, by name; -1 for ever."""
+        """Return for how many ms it will live, by name; -1 for ever."""
         ...
 
     async def due(self, participant: str) -> Mapping[str, int]:
@@ -120,7 +122,7 @@ class MemoryWorld:
 
     async def dump(self) -> object:
         """See ``World.dump``."""
-        return copy.deepcopy(self.backend.memory)
+        return replace(copy.deepcopy(self.backend.memory), erased={})
 
     async def lifetimes(self) -> Mapping[str, int]:
         """See ``World.lifetimes``."""
@@ -174,7 +176,7 @@ class RedisWorld:
 
     async def dump(self) -> object:
         """See ``World.dump``."""
-        keys = sorted(await self.raw.keys())
+        keys = sorted(await self._keys())
         kinds = await self._each([("TYPE", key) for key in keys])
         # A dump of a hash or set shows the order of its buckets, which a mere read may change.
         read = {b"hash": "HGETALL", b"set": "SMEMBERS"}
@@ -185,7 +187,7 @@ class RedisWorld:
 
     async def lifetimes(self) -> Mapping[str, int]:
         """See ``World.lifetimes``."""
-        keys = await self.raw.keys()
+        keys = await self._keys()
         lives = await self._each([("PTTL", key) for key in keys])
         return {key.decode(): left for key, left in zip(keys, lives, strict=True)}
 
@@ -202,6 +204,9 @@ class RedisWorld:
         """See ``World.aclose``."""
         await asyncio.gather(*(close() for close in self._made))
         await self.raw.aclose()
+
+    async def _keys(self) -> list[bytes]:
+        return [key for key in await self.raw.keys() if not key.endswith(b":erased")]
 
     async def _each(self, commands: Sequence[tuple[str, bytes]]) -> list[Any]:
         async with self.raw.pipeline(transaction=False) as pipe:

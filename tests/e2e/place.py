@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from tests.chaos.network import Island
     from tests.chaos.stand import Stand
 
-WINDOW_S = 6
-"""Resume window of somebody who never came back yet: the five minutes of the default."""
 DEPARTURE_S = 2
 """How long a room waits for its participant: the minute of the default."""
 
@@ -84,7 +82,6 @@ async def prepared(folder: Path, playwright: Playwright) -> AsyncIterator[Place]
                 GATEWAY_PAGE=str(ROOT / "web" / "dist"),
                 GATEWAY_HOST="0.0.0.0",  # noqa: S104 (the browser's network is another one)
                 GATEWAY_DEPARTURE_TIMEOUT_S=str(DEPARTURE_S),
-                REJOIN_RESUME_WINDOW_FIRST_S=str(WINDOW_S),
                 AGENT_MAX_JOBS="50",
                 AGENT_IDLE_PROCESSES="2",
             )

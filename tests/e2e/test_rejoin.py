@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.async_api import expect
+from redis.asyncio import Redis
 
 from tests.chaos.network import why_not
 from tests.chaos.programs import until
 from tests.e2e.page import WAIT_MS, TalkPage
-from tests.e2e.place import DEPARTURE_S, WINDOW_S
+from tests.e2e.place import DEPARTURE_S
+from tests.integration.test_store import age
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -270,7 +272,6 @@ async def test_what_is_typed_while_no_worker_runs_is_answered(come: Come, place:
     worker.kill()
     await tab.type("what is my name?")
     await tab.noted("what is my name?", "Waiting to be sent")
-    await tab.notice("Your assistant is on its way")
     worker.start()
     await worker.ready()
     await tab.says("Your name is Maria", within_ms=2 * WAIT_MS)
@@ -283,11 +284,12 @@ async def test_where_agents_keep_failing_there_is_a_way_on(come: Come, place: Pl
     before = await tab.bubbles()
     session = await session_of(place, tab)
     failed = tab.page.locator("[data-testid=status][data-state=Failed]")
-    while not await failed.count():
-        job = place.stand.workers[0].job_of(session.id)
-        if job is not None:
-            job.kill()
-        await asyncio.sleep(0.2)
+    async with asyncio.timeout(WAIT_MS / 1000):
+        while not await failed.count():
+            job = place.stand.workers[0].job_of(session.id)
+            if job is not None:
+                job.kill()
+            await asyncio.sleep(0.2)
     await tab.notice("The assistant stopped several times in this conversation.")
     assert await tab.bubbles() == before
 
@@ -300,29 +302,47 @@ async def test_where_agents_keep_failing_there_is_a_way_on(come: Come, place: Pl
     assert (await session_of(place, tab)).id != session.id
 
 
-@pytest.mark.parametrize("absent", ["a moment", "longer than the room waits"])
-async def test_who_is_back_within_the_window_goes_on(come: Come, place: Place, absent: str) -> None:
-    """The same session, with the job that waited, or with a new one in a new room."""
+async def test_who_is_back_while_the_room_waits_finds_the_same_agent(
+    come: Come, place: Place
+) -> None:
+    """After a moment, 21 seconds or 45: the job is there still, and welcomes back."""
     tab = await introduced(come)
     before = await session_of(place, tab)
     job = await job_of(place, tab)
     await tab.press("end")
-    if absent == "a moment":
-        await asyncio.sleep(DEPARTURE_S / 2)
-    else:
-        await until(lambda: not job.runs, "the job has ended")
+    await asyncio.sleep(DEPARTURE_S / 2)
+    await tab.press("continue")
+    await tab.says("Welcome back, Maria! This is visit number 2.")
+    assert (await session_of(place, tab)).id == before.id
+    assert (await job_of(place, tab)).pid == job.pid
+
+
+async def test_who_is_back_within_the_window_goes_on(come: Come, place: Place) -> None:
+    """After four minutes the room is gone, and a new agent goes on in the same session."""
+    tab = await gone_for(come, place, 4 * 60)
+    before = await session_of(place, tab)
     await tab.press("continue")
     await tab.says("Welcome back, Maria! This is visit number 2.")
     assert (await session_of(place, tab)).id == before.id
 
 
 async def test_who_is_back_after_the_window_begins_anew(come: Come, place: Place) -> None:
-    """Another session, with nothing of the one before in it."""
-    tab = await introduced(come)
+    """After six minutes another session begins, with nothing of the one before in it."""
+    tab = await gone_for(come, place, 6 * 60)
     before = await session_of(place, tab)
-    await tab.press("end")
-    await asyncio.sleep(WINDOW_S + SCREEN_S)
     await tab.press("continue")
     await tab.says("Hello! I am your assistant.")
     assert (await session_of(place, tab)).id != before.id
     assert all("Maria" not in bubble.text for bubble in await tab.bubbles())
+
+
+async def gone_for(come: Come, place: Place, gone_s: float) -> TalkPage:
+    """Visit, and leave for this long: the job ends really, then the store's clock is set on."""
+    tab = await introduced(come)
+    session = await session_of(place, tab)
+    job = await job_of(place, tab)
+    await tab.press("end")
+    await until(lambda: not job.runs, "the job has ended", within_s=WAIT_MS / 1000)
+    async with Redis.from_url(f"redis://{place.stand.redis.name}/0") as raw:
+        await age(raw, place.stand.store, await tab.identity(), session.id, gone_s)
+    return tab

@@ -142,7 +142,7 @@ async def test_a_sentence_cut_by_a_death_is_kept_as_far_as_it_was_said(
     second: Call = await job()
     last = second.turns()[-2:]
     assert last[0][0] == "assistant"
-    assert last[0][1].startswith("I heard: my cat is")
+    assert last[0][1].startswith("I heard: my cat")
     assert last[1] == ("user", "and my dog")
     kept = [each.turn for each in second.stage.conversation._turns][-2]
     assert kept.interrupted

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from livekit.agents import llm
 
-from session_store import Turn
-from session_store.audit import AuditAction, AuditLog
+from session_store import StoreUnavailable, Turn, TurnKind, detached
 from session_store.detached import LeftBegun, begin, join_begun, merged
 from session_store.errors import NotGranted, SessionGone
 from session_store.models import SessionContent, SessionContext
+from session_store.schema import write_content
 from session_store.spool import Spool, SpoolReport
 from tests.integration.stage import Stage
 from tests.integration.test_recorder import away, back
@@ -208,52 +211,143 @@ async def test_somebody_new_who_left_before_redis_was_back_is_remembered(
 
 
 async def test_a_replay_that_was_interrupted_keeps_nothing_twice(
-    store: SessionStore, tmp_path: Path
+    store: SessionStore, tmp_path: Path, raw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two files of the same conversation, or one that is replayed twice, bring it in once."""
-    who = store.pseudonym("maria")
-    beginning, joined_ = begin(store, who, None, "1" * 32)
-    sealed = tuple(store.seal(joined_.lease, turn(n)).sealed for n in (1, 2))
+    """Its turns were written, and then Redis was away: the next try finds the same session."""
+    left = begun(store)
     spool = Spool(tmp_path)
-    for _ in range(2):
-        spool.write_begun(LeftBegun(beginning, sealed, None))
-    assert await spool.replay(store) == SpoolReport(late=4)
-    page = await store.sessions(who)
-    loaded = await store.load(who, page.sessions[0].id)
+    spool.write_begun(left)
+    edit = store.edit
+    monkeypatch.setattr(store, "edit", unavailable)
+    assert await spool.replay(store) == SpoolReport(kept=1)
+    (only,) = (await store.sessions(store.pseudonym("maria"))).sessions
+    # By now that session is out of its resume window.
+    await age(raw, store, "maria", only.id, 301)
+    monkeypatch.setattr(store, "edit", edit)
+    assert await spool.replay(store) == SpoolReport(late=2, contents=1)
+    page = await store.sessions(store.pseudonym("maria"))
+    assert [each.id for each in page.sessions] == [only.id]
+    loaded = await store.load(store.pseudonym("maria"), only.id)
     assert loaded is not None
     assert [each.turn.id for each in loaded.turns] == ["t1", "t2"]
 
 
+@pytest.mark.parametrize("exact", [True, False])
 async def test_nothing_comes_back_of_somebody_who_was_erased_meanwhile(
-    store: SessionStore, raw: Any, tmp_path: Path
+    store: SessionStore, raw: Any, tmp_path: Path, *, exact: bool
 ) -> None:
     """An erasure between the outage and the replay holds for what was said in the outage."""
     who = store.pseudonym("maria")
-    beginning, joined_ = begin(store, who, None, "1" * 32)
-    sealed = (store.seal(joined_.lease, turn(1)).sealed,)
+    left = begun(store, session_id=store.keyring.new_session_id(who) if exact else None)
     await asyncio.sleep(0.01)
     await store.erase(who)
-    await AuditLog(store, actor="test").log(AuditAction.ERASED, participant=who)
     spool = Spool(tmp_path)
-    spool.write_begun(LeftBegun(beginning, sealed, None))
-    assert await spool.replay(store) == SpoolReport(erased=1)
+    spool.write_begun(left)
+    assert await spool.replay(store) == SpoolReport(erased=2)
     with pytest.raises(SessionGone):
-        await join_begun(store, beginning, load_id="", attempt="1" * 32)
-    assert not [key for key in await raw.keys() if who.encode() in key]
+        await join_begun(store, left.beginning, load_id="", attempt="1" * 32)
+    assert (await store.sessions(who)).total == 0
+    assert await store.backend.participant(who) is None
+    assert [key for key in await raw.keys() if who.encode() in key] == [
+        key for key in await raw.keys() if key.endswith(b":erased")
+    ]
+
+
+async def test_an_erasure_in_the_middle_of_a_late_join_is_not_undone(
+    store: SessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session that the join has made anew goes again."""
+    who = store.pseudonym("maria")
+    left = begun(store, session_id=store.keyring.new_session_id(who))
+    join = store.join
+
+    async def join_after_an_erasure(*args: Any, **fields: Any) -> Any:
+        await store.erase(who)
+        return await join(*args, **fields)
+
+    monkeypatch.setattr(store, "join", join_after_an_erasure)
+    with pytest.raises(SessionGone):
+        await join_begun(store, left.beginning, load_id="", attempt="1" * 32)
+    assert (await store.sessions(who)).total == 0
 
 
 async def test_an_erasure_before_the_outage_is_no_reason_to_forget(
-    store: SessionStore, tmp_path: Path
+    store: SessionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody who asked to be forgotten, and came again, is somebody new."""
-    who = store.pseudonym("maria")
-    await AuditLog(store, actor="test").log(AuditAction.ERASED, participant=who)
+    monkeypatch.setattr(detached, "CLOCKS_DIFFER_MS", 0)
+    await store.erase(store.pseudonym("maria"))
     await asyncio.sleep(0.01)
-    beginning, joined_ = begin(store, who, None, "1" * 32)
-    Spool(tmp_path).write_begun(
-        LeftBegun(beginning, (store.seal(joined_.lease, turn(1)).sealed,), None)
-    )
-    assert await Spool(tmp_path).replay(store) == SpoolReport(late=1)
+    Spool(tmp_path).write_begun(begun(store))
+    assert await Spool(tmp_path).replay(store) == SpoolReport(late=2, contents=1)
+
+
+async def test_what_is_older_than_any_record_is_dropped(
+    store: SessionStore, tmp_path: Path
+) -> None:
+    """A file of a machine that was off for weeks does not bring words back after their time."""
+    left = begun(store)
+    old = replace(left.beginning, begun_ms=left.beginning.begun_ms - 25 * 3600 * 1000)
+    Spool(tmp_path).write_begun(replace(left, beginning=old))
+    assert await Spool(tmp_path).replay(store) == SpoolReport(erased=2)
+    assert await Spool(tmp_path).replay(store) == SpoolReport()
+    assert (await store.sessions(store.pseudonym("maria"))).total == 0
+
+
+async def test_a_long_conversation_comes_in_where_the_record_was_trimmed(
+    store: SessionStore, make_store: Callable[..., SessionStore], tmp_path: Path
+) -> None:
+    """Its own numbers, which begin with 1, are not those of the record."""
+    small = make_store(max_turns=3)
+    who = store.pseudonym("maria")
+    joined_ = await small.join(who)
+    sealed = [small.seal(joined_.lease, turn(n)) for n in range(11, 21)]
+    await small.append(joined_.lease, sealed)
+    await small.release(joined_.lease)
+    Spool(tmp_path).write_begun(begun(small, session_id=joined_.session.id))
+    assert await Spool(tmp_path).replay(small) == SpoolReport(late=2, contents=1)
+    loaded = await small.load(who, joined_.session.id)
+    assert loaded is not None
+    assert {"t1", "t2"} <= {each.turn.id for each in loaded.turns}
+
+
+async def test_the_half_sentences_of_a_dead_job_stand_before_what_was_said_since(
+    stage: Callable[..., Stage], raw: Any
+) -> None:
+    """A job that began without Redis records them when it joins, and the model is told."""
+    first = await (await stage().join()).start()
+    await first.until(lambda: len(first.said()) == 1)
+    await first.conversation._keeping.recorder.flush(5)
+    lease = first.conversation._keeping.lease
+    await first.die()
+    half = Turn(id="half", role="user", text="my cat is called", created_at=time.time())
+    await first.store.keep_draft(lease, first.store.seal_draft(lease, half))
+    session_id = first.conversation.session_id
+    await age(raw, first.store, "maria", session_id, 4)
+    await away(raw)
+    second = await stage().begin(session_id=session_id).start()
+    await second.until(lambda: second.said() == [UNKNOWN])
+    await talked(second, "I like tea")
+    await back(raw)
+    await joined(second)
+    assert (await texts(second))[1:4] == ["my cat is called", UNKNOWN, "I like tea"]
+    context = second.agent_session.current_agent.chat_ctx
+    assert "my cat is called" in [each.text_content for each in context.messages()]
+
+
+async def test_a_tool_that_runs_while_redis_comes_back_has_its_own_outcome(
+    stage: Callable[..., Stage], raw: Any
+) -> None:
+    """Only calls of the job before are said to have an unknown one."""
+    await away(raw)
+    first = await stage().begin().start()
+    call = llm.FunctionCall(call_id="c1", name="book", arguments="{}")
+    first.conversation._keeping.transcript.record(call)
+    await back(raw)
+    await joined(first)
+    loaded = await first.store.load(first.participant, first.conversation.session_id)
+    assert loaded is not None
+    assert [each.turn.kind for each in loaded.turns].count(TurnKind.TOOL_OUTPUT) == 0
 
 
 async def test_a_session_that_somebody_else_holds_is_left_to_them(
@@ -283,6 +377,20 @@ def test_what_was_learnt_later_wins() -> None:
     stored = content("fr", name="Mary", facts=["a", "b"], plan=1)
     said = content(name="Maria", facts=["b", "c"]).model_copy(update={"title": None})
     assert merged(stored, said) == content("fr", name="Maria", facts=["a", "b", "c"], plan=1)
+
+
+def begun(store: SessionStore, session_id: str | None = None) -> LeftBegun:
+    """Make what a job leaves that said two sentences, and learnt a language, without the store."""
+    beginning, joined_ = begin(store, store.pseudonym("maria"), session_id, "1" * 32)
+    lease = joined_.lease
+    sealed = tuple(store.seal(lease, turn(n)).sealed for n in (1, 2))
+    content = write_content(SessionContent(language="de"))
+    return LeftBegun(beginning, sealed, lease.data_key.seal_content(lease.session_id, 1, content))
+
+
+async def unavailable(*_: Any) -> Any:
+    """Fail as a call does while Redis is away."""
+    raise StoreUnavailable("away")
 
 
 def turn(number: int) -> Turn:

@@ -348,68 +348,22 @@ async def test_many_requests_dispatch_one_agent(
     assert await dispatches(livekit_api, room) == 1
 
 
-async def test_a_room_that_lost_its_agent_gets_another(
-    client: httpx.AsyncClient, livekit_api: api.LiveKitAPI, store: SessionStore, raw: Any
+async def test_who_asks_too_often_waits(
+    gateway_settings: GatewaySettings, settings: StoreSettings
 ) -> None:
-    """A page that comes back within the dead job's lease gets a new agent soon after, once."""
+    """A loop takes no agents from others: it is refused, and told when to ask again."""
     mine = secret_id()
-    room = (await ask(client, participant_identity=mine)).json()["room_name"]
-    await store.join(store.pseudonym(mine), session_id=room, exact=True)
-    await asyncio.sleep(0.6)
-    assert await dispatches(livekit_api, room) == 1
-
-    # Nobody renews the lease: the job has died. The page asks again while it still runs.
-    await asyncio.gather(*(ask(client, participant_identity=mine) for _ in range(3)))
-    await age(raw, store, mine, room, 5)
-
-    async def dispatched_again() -> bool:
-        return await dispatches(livekit_api, room) == 2
-
-    await until(dispatched_again)
-    await asyncio.sleep(1)
-    assert await dispatches(livekit_api, room) == 2
-
-
-async def test_a_job_that_dies_while_it_is_looked_after_is_replaced(
-    livekit_api: api.LiveKitAPI,
-    gateway_settings: GatewaySettings,
-    settings: StoreSettings,
-    make_store: Callable[..., SessionStore],
-) -> None:
-    """A page that asks again is looked after from then on, whatever an earlier look has seen."""
-    lease_s = 1.0
-    short = settings.model_copy(update={"lease_s": lease_s, "lease_renew_s": 0.3})
-    store = make_store(lease_s=lease_s, lease_renew_s=0.3)
-    mine = secret_id()
-    async with serving(gateway_settings, short) as client:
-        room = (await ask(client, participant_identity=mine)).json()["room_name"]
-        joined = await store.join(store.pseudonym(mine), session_id=room, exact=True)
-        for _ in range(4):
-            await asyncio.sleep(0.35)
-            await store.renew(joined.lease.ref)
-        # The first look is nearly over; the job dies as the page asks again.
-        await ask(client, participant_identity=mine)
-
-        async def dispatched_again() -> bool:
-            return await dispatches(livekit_api, room) == 2
-
-        await until(dispatched_again)
-
-
-async def test_a_dispatch_that_brought_nobody_is_repeated(
-    livekit_api: api.LiveKitAPI,
-    gateway_settings: GatewaySettings,
-    settings: StoreSettings,
-) -> None:
-    """LiveKit loses dispatches in silence; after a while another one is made."""
-    impatient = settings.model_copy(update={"agent_expected_s": 1.0})
-    async with serving(gateway_settings, impatient) as client:
-        room = (await ask(client, participant_identity=secret_id())).json()["room_name"]
-
-        async def dispatched_again() -> bool:
-            return await dispatches(livekit_api, room) >= 2
-
-        await until(dispatched_again)
+    few = gateway_settings.model_copy(update={"gateway_asks_per_minute_address": 30})
+    async with serving(few, settings) as client:
+        answers = [await ask(client, participant_identity=mine) for _ in range(21)]
+        others = [await ask(client, participant_identity=secret_id()) for _ in range(10)]
+    assert [answer.status_code for answer in answers] == [201] * 20 + [429]
+    refused = answers[-1]
+    assert refused.json()["error"]["code"] == "too_many_requests"
+    assert "Try again in" in refused.json()["error"]["message"]
+    assert int(refused.headers["retry-after"]) >= 1
+    assert [answer.status_code for answer in others[:9]] == [201] * 9
+    assert others[-1].status_code == 429
 
 
 @pytest.mark.parametrize(
@@ -640,9 +594,14 @@ async def test_an_agent_that_is_there_is_left_alone_while_redis_is_away(
 
 @asynccontextmanager
 async def agent_in(livekit: LiveKit, room: str) -> AsyncIterator[rtc.Room]:
-    """Let an agent be in a room."""
+    """Let an agent be in a room that answers when it is asked whether it lives."""
     token = api.AccessToken(livekit.key, livekit.secret).with_identity("agent").with_kind("agent")
     async with there(livekit, token, room) as agent:
+
+        async def answer(_: rtc.RpcInvocationData) -> str:
+            return HERE
+
+        agent.local_participant.register_rpc_method(PING, answer)
         yield agent
 
 

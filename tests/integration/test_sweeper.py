@@ -224,6 +224,25 @@ async def test_an_orphan_is_told_of_until_somebody_acts(
     assert of_type(events, EventType.SESSION_ENDED) == {joined.session.id: 1}
 
 
+async def test_who_is_late_is_told_of_before_it_is_missed(
+    make_store: Callable[..., SessionStore], raw: Any
+) -> None:
+    """Each look goes to one who hears of it; nothing has changed by either."""
+    store = make_store(lease_s=400, lease_renew_s=100)
+    joined = await talk(store, store.pseudonym("maria"))
+    session = DueSession(joined.lease.participant, joined.session.id)
+    heard: list[tuple[str, DueSession]] = []
+    one = Sweeper(
+        store,
+        on_orphan=lambda each: heard.append(("orphan", each)),
+        on_late=lambda each: heard.append(("late", each)),
+    )
+    for _ in range(5):
+        await pass_time(raw, 110)
+        assert await one.sweep() in (SweepReport(), SweepReport(orphaned=1))
+    assert heard == [("late", session), ("orphan", session)]
+
+
 async def test_only_the_clock_of_redis_counts(
     store: SessionStore, raw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

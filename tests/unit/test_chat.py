@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pytest
@@ -50,7 +51,7 @@ ITEMS: list[llm.ChatItem] = [
 examples = settings(deadline=None, derandomize=True, database=None)
 words = st.text(st.characters(exclude_categories=["Cs"]))
 ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=128)
-times = st.floats(0, 2**40)
+times = st.floats(0, 2**30)
 values = st.recursive(
     st.none()
     | st.booleans()
@@ -300,6 +301,8 @@ def test_no_context_is_one_that_providers_refuse(history: list[llm.ChatItem], ne
             assert item.call_id in open_calls
             ended.add(item.call_id)
     assert open_calls == ended
+    for provider in ("openai", "openai.responses", "google", "aws", "anthropic", "mistralai"):
+        context.to_provider_format(provider)
 
 
 def test_a_pair_that_is_cut_apart_is_dropped() -> None:
@@ -387,14 +390,32 @@ def test_an_outcome_that_comes_in_late_replaces_the_unknown_one() -> None:
 
 
 def test_who_spoke_last_decides_whether_an_answer_is_due() -> None:
-    """The participant's last words want an answer; tools in between do not count."""
-    question = llm.ChatMessage(role="user", content=["hello?"])
-    answer = llm.ChatMessage(role="assistant", content=["Hello!"])
-    call = llm.FunctionCall(call_id="c", name="look", arguments="{}")
-    assert unanswered(recorded(answer, question))
+    """The participant's last words want an answer, and so does what came of a tool for them."""
+    question, answer = said("user", "hello?", 1), said("assistant", "Hello!", 2)
+    call, output = called("c", 3), put_out("c", 4)
+    handed_over = llm.FunctionCallOutput(
+        call_id="c", output="", is_error=False, reply_required=False
+    )
+    assert unanswered(recorded(answer, said("user", "and you?", 3)))
     assert unanswered(recorded(question, call))
+    assert unanswered(recorded(question, answer, call, output))
     assert not unanswered(recorded(question, answer))
+    assert not unanswered(recorded(question, answer, call, handed_over))
     assert not unanswered([])
+
+
+def test_words_that_were_recovered_late_may_have_been_answered() -> None:
+    """They are recorded last; when they were said decides."""
+    noise, question = said("user", "uh", 1), said("user", "hello?", 2)
+    answer = said("assistant", "Hello!", 3)
+    assert not unanswered(recorded(question, answer, noise))
+
+
+def test_nothing_in_a_context_is_of_the_future() -> None:
+    """What is said now stands behind what was said on a machine whose clock is ahead."""
+    context = chat_context(recorded(said("user", "hello?", time.time() + 60)), 9)
+    context.insert(llm.ChatMessage(role="user", content=["and now"]))
+    assert [item.text_content for item in context.messages()] == ["hello?", "and now"]
 
 
 def test_the_last_handoff_tells_who_is_active() -> None:

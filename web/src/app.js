@@ -313,19 +313,21 @@ export class App {
       await this.#joinAnew();
     } catch (error) {
       // An agent that is there goes on with what it knows; without one, none will come.
-      if (remedyOf(error) !== 'retry') return this.#noAgentWillCome(/** @type {Error} */ (error));
+      if (remedyOf(error) !== 'retry' && this.#agent === null) return this.#noAgentWillCome(/** @type {Error} */ (error));
       console.warn('not refreshed', error);
       this.#askAgain();
     }
   }
 
+  /** An agent that is still shown is one that died, then. */
   #agentGaveUp() {
     void this.#noAgentWillCome(new AgentKeepsFailing());
   }
 
   /** @param {Error} error why, for a person */
   async #noAgentWillCome(error) {
-    if (this.#agent !== null || !isLive(this.model.state)) return;
+    if (!isLive(this.model.state)) return;
+    this.#agentLost();
     this.#supervisor.stop();
     this.#rescue.watch(false);
     this.#patience.stop();

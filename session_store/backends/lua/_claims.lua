@@ -6,12 +6,9 @@
 --   deaths    when the last agents died, in a row
 --   gave_up   since when none is dispatched any more
 --   lost      fence of the newest lease that was broken: who comes next takes over
+--   hasty     fence of the newest holder who gave its lease back after a short life
 --   let_in    when somebody was let in whom no job has seen yet
-
--- Its agents died again and again; for a while nobody is dispatched.
-local function has_given_up(s, now)
-  return s.gave_up and now < number(s.gave_up) + CRASH_MS
-end
+--   left_at   when nobody was found any more where somebody had been
 
 -- Somebody was let in a moment ago, and may not have come to the room yet.
 local function is_on_the_way(s, now, expect_ms)
@@ -19,33 +16,36 @@ local function is_on_the_way(s, now, expect_ms)
 end
 
 -- Nobody is there who would need an agent. A participant who was here has left when it was last
--- seen, and nobody looks at the session again until its window ends.
-local function note_absence(events, key, due_key, s, now, retention_ms, windows, participant, id)
+-- seen; for a while it is looked for again after each `lease_ms`, and then when its window ends.
+local function note_absence(events, key, due_key, s, now, lease_ms, retention_ms, windows,
+                            participant, id)
   redis.call('HSET', key, 'agent_by', '0')
   redis.call('HDEL', key, 'let_in')
   s.agent_by = '0'
   local last_seen = number(s.last_seen)
   if s.state == 'live' then
     s.window_until = digits(depart(events, key, s, now, last_seen, windows, participant, id))
-    s.state = 'away'
+    s.state, s.left_at = 'away', digits(now)
+    redis.call('HSET', key, 'left_at', s.left_at)
   end
   local ends_at = math.min(resume_until(s, windows), last_seen + retention_of(s, retention_ms))
-  redis.call('ZADD', due_key, digits(ends_at + 1), participant .. ':' .. id)
+  local look_at = may_come_back(s, now) and math.min(now + lease_ms, ends_at + 1) or ends_at + 1
+  redis.call('ZADD', due_key, digits(look_at), participant .. ':' .. id)
 end
 
 -- Lets the caller dispatch an agent, unless those before died again and again: WANTED or GAVE_UP.
--- A death is counted once for each holder, where it left a participant or a lease behind. Nobody
--- died where the agent that was dispatched last has not come.
+-- A death is counted once for each holder: it left its lease behind, or its participant after a
+-- short life. Nobody died where the agent that was dispatched last has not come.
 local function dispatch(key, due_key, participant, id, s, now, expect_ms, attempt)
-  local before, fence = read_fields(key, 'deaths', 'replaced'), s.fence or '0'
+  local before, fence = read_fields(key, 'deaths', 'replaced', 'hasty'), s.fence or '0'
   local deaths = {}
-  for at in string.gmatch(not s.gave_up and before.deaths or '', '%d+') do
+  for at in string.gmatch(before.deaths or '', '%d+') do
     if number(at) > now - CRASH_MS then
       deaths[#deaths + 1] = at
     end
   end
-  local came = s.state == 'live' or (s.owner or '') ~= ''
-  if came and before.replaced ~= fence then
+  local died = (s.owner or '') ~= '' or (s.state == 'live' and before.hasty == fence)
+  if died and before.replaced ~= fence then
     if #deaths >= MAX_DEATHS then
       redis.call('HSET', key, 'agent_by', '0', 'replaced', fence, 'gave_up', digits(now))
       return 'GAVE_UP'

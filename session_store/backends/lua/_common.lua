@@ -1,5 +1,5 @@
 -- Shared by every script: this text is put in front of each of them before it is loaded, behind the
--- constants MARGIN_MS, SHARED_MS, EVENTS, CRASH_MS and MAX_DEATHS (see scripts.py).
+-- constants (MARGIN_MS and others: see scripts.py).
 -- Conventions: times are Unix milliseconds by Redis's own clock, read once per script; ids, fences
 -- and tags are opaque strings; a refused operation has written nothing, because every script
 -- reads (and so meets a WRONGTYPE) before its first write.

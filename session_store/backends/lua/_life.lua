@@ -4,7 +4,7 @@
 local function read_life(key)
   return read_fields(key, 'dkid', 'state', 'owner', 'fence', 'lease_until', 'window_until',
     'agent_by', 'last_seen', 'arrived_at', 'talk_ms', 'reconnect_count', 'keep_ms', 'seq', 'load',
-    'outcome', 'arrival', 'counted', 'gave_up', 'lost', 'let_in')
+    'outcome', 'arrival', 'counted', 'gave_up', 'lost', 'let_in', 'left_at')
 end
 
 -- window_of(reconnect_count, {first, early, regular}): the resume window by number of returns.
@@ -37,6 +37,21 @@ end
 
 local function lease_is_live(s, now)
   return (s.owner or '') ~= '' and number(s.lease_until) > now
+end
+
+-- From when on a holder is late: one that lives has renewed its lease before its last quarter.
+local function late_from(lease_until, lease_ms)
+  return lease_until - math.floor(lease_ms / 4)
+end
+
+-- Its agents died again and again; for a while nobody is dispatched.
+local function has_given_up(s, now)
+  return s.gave_up and now < number(s.gave_up) + CRASH_MS
+end
+
+-- Nobody was found a moment ago, but whose connection was down may come back by itself.
+local function may_come_back(s, now)
+  return s.left_at and now < number(s.left_at) + COMEBACK_MS
 end
 
 -- While the participant is here a live lease is all it takes. Once it is away the window counts.
@@ -105,6 +120,6 @@ local function finish(events, key, s, now, at, participant, id)
   redis.call('HSET', key, 'state', 'ended', 'ended_at', digits(at), 'owner', '', 'lease_until', '0',
     'agent_by', '0', 'fence', digits(math.max(number(s.fence) + 1, now)), 'arrived_at', '0',
     'talk_ms', digits(number(s.talk_ms) + visit_ms))
-  redis.call('HDEL', key, 'gave_up', 'let_in')
+  redis.call('HDEL', key, 'gave_up', 'let_in', 'left_at')
   tell(events, 'session_ended', now, participant, id, visit_ms)
 end

@@ -34,7 +34,7 @@ if s.arrival ~= ARGV[6] then
   end
   make_newest(KEYS[2], ARGV[2], now)
   -- Its job may die from now on.
-  due_by(KEYS[3], math.max(number(s.lease_until), now), ARGV[1], ARGV[2])
+  due_by(KEYS[3], now, ARGV[1], ARGV[2])
 end
 touch(retention_of(s, ARGV[8]), KEYS[1], KEYS[2], KEYS[4], KEYS[5])
 touch_shared(KEYS[3])

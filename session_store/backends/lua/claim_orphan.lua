@@ -2,7 +2,7 @@
 -- Claims the right to dispatch a successor, and breaks the lease of the job before.
 --   KEYS  session, due
 --   ARGV  participant, id, owner that is known to be dead ('' for none), attempt, expect_ms,
---         absent ('1': nobody is there who would need an agent), retention_ms, window x 3
+--         absent ('1': nobody is there who would need an agent), lease_ms, retention_ms, window x 3
 -- Returns {PRESENT | EXPECTED | WANTED | ABSENT | GAVE_UP | ENDED | GONE, events}.
 -- A lease that ran out is broken, without grace, and one of that owner in any case. The same
 -- attempt again gets the answer that was lost, and tells nothing.
@@ -35,7 +35,8 @@ end
 local answer = 'ABSENT'
 if absent then
   s.owner, s.lease_until = '', '0'
-  note_absence(events, KEYS[1], KEYS[2], s, now, ARGV[7], windows_in(8), participant, id)
+  note_absence(events, KEYS[1], KEYS[2], s, now, number(ARGV[7]), ARGV[8], windows_in(9),
+    participant, id)
 else
   answer = dispatch(KEYS[1], KEYS[2], participant, id, s, now, expect_ms, ARGV[4])
 end

@@ -2,7 +2,7 @@
 -- Gives the claim to dispatch an agent back.
 --   KEYS  session, due
 --   ARGV  participant, id, expect_ms, absent ('1': nobody is there who would need an agent),
---         retention_ms, window x 3
+--         lease_ms, retention_ms, window x 3
 -- Returns {OK, events}; nothing changes where it has ended or is gone.
 -- A job that holds the lease knows better who is there.
 local now = clock()
@@ -13,7 +13,8 @@ if s.state == nil or s.state == 'ended' then
   return { 'OK', events }
 end
 if ARGV[4] == '1' and not lease_is_live(s, now) and not is_on_the_way(s, now, number(ARGV[3])) then
-  note_absence(events, KEYS[1], KEYS[2], s, now, ARGV[5], windows_in(6), ARGV[1], ARGV[2])
+  note_absence(events, KEYS[1], KEYS[2], s, now, number(ARGV[5]), ARGV[6], windows_in(7),
+    ARGV[1], ARGV[2])
 else
   redis.call('HSET', KEYS[1], 'agent_by', '0')
   due_by(KEYS[2], now, ARGV[1], ARGV[2])

@@ -37,13 +37,13 @@ if s.owner ~= owner then
   local fence = math.max(number(s.fence) + 1, now)
   redis.call('HSET', key, 'state', 'live', 'owner', owner, 'fence', digits(fence),
     'lease_until', digits(now + lease_ms), 'epoch_start', digits(number(s.seq) + 1),
-    'last_seen', digits(now), 'agent_by', '0', 'outcome', outcome,
+    'last_seen', digits(now), 'agent_by', '0', 'outcome', outcome, 'taken_at', digits(now),
     'reconnect_count', digits(count), 'arrived_at', digits(arrived_at),
     'talk_ms', digits(talk_ms), unpack(load ~= '' and { 'load', load } or {}))
-  if s.gave_up or s.let_in then
-    redis.call('HDEL', key, 'gave_up', 'let_in')
+  if s.gave_up or s.let_in or s.left_at then
+    redis.call('HDEL', key, 'gave_up', 'let_in', 'left_at')
   end
   make_newest(KEYS[2], found.id, now, found.top)
-  due_by(KEYS[3], now + lease_ms, ARGV[1], found.id)
+  due_by(KEYS[3], late_from(now + lease_ms, lease_ms), ARGV[1], found.id)
 end
 return found_reply(now, found, outcome)

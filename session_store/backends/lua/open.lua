@@ -27,6 +27,6 @@ local agent = claim_dispatch(found.session_key, KEYS[3], ARGV[1], found.id, s, n
   expect_ms, number(ARGV[16]))
 if expect_ms > 0 and agent == 'PRESENT' then
   -- Its job may be dead already.
-  due_by(KEYS[3], math.max(number(s.lease_until), now), ARGV[1], found.id)
+  due_by(KEYS[3], now, ARGV[1], found.id)
 end
 return found_reply(now, found, agent)

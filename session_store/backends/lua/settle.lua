@@ -3,8 +3,9 @@
 --   KEYS  data_key, sessions, due, kek, session, turns
 --   ARGV  participant, id, retention_ms, window x 3, lease_ms, the id of the key-encryption key
 --         that `kek` is declared for
--- Returns {outcome, deadline, events} or {LOOK, kek_id}. Outcomes: LATER, ENDED, ERASED, GONE and
---   ORPHANED (it may lack its agent: the participant is there, or was let in, and nobody holds the
+-- Returns {outcome, deadline, events} or {LOOK, kek_id}. Outcomes: LATER, ENDED, ERASED, GONE,
+--   LATE (the holder has not renewed its lease for most of its length, and may be dead) and ORPHANED
+--   (it may lack its agent: the participant is there, or was let in, and nobody holds the
 --   lease, or the agent that was dispatched is overdue; told again after each `lease_ms`).
 local now = clock()
 local participant, id = ARGV[1], ARGV[2]
@@ -62,12 +63,21 @@ if now > ends_at and not (s.state == 'live' and is_held) then
   finish(events, KEYS[5], s, now, ends_at, participant, id)
   return later('ENDED', erased_at)
 end
-local needs_agent = s.state == 'live' or agent_by > 0 or s.let_in
-if s.gave_up or not needs_agent then
+if s.state ~= 'live' and agent_by == 0 and not s.let_in and not may_come_back(s, now) then
   return later('LATER', ends_at + 1)
 end
-local cared_for_until = is_held and number(s.lease_until) or agent_by
-if cared_for_until > now then
-  return later('LATER', math.min(cared_for_until, ends_at + 1))
+if has_given_up(s, now) then
+  return later('LATER', math.min(number(s.gave_up) + CRASH_MS, ends_at + 1))
+end
+if is_held then
+  local lease_until = number(s.lease_until)
+  local late_at = late_from(lease_until, lease_ms)
+  if now < late_at then
+    return later('LATER', math.min(late_at, ends_at + 1))
+  end
+  return later('LATE', math.min(lease_until, ends_at + 1))
+end
+if agent_by > now then
+  return later('LATER', math.min(agent_by, ends_at + 1))
 end
 return later('ORPHANED', math.min(now + lease_ms, ends_at + 1))

@@ -1,0 +1,51 @@
+"""What the sweep finds, each seen to in a task of its own, and once at a time."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from session_store.tasks import KeptTasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from session_store.backends.base import DueSession
+    from session_store.livekit.takeover import Takeover
+
+logger = logging.getLogger(__name__)
+
+LATE_PART: Final = 0.25
+"""The sweep tells of a lease that was not renewed when this part of it is left."""
+
+
+class Orphans:
+    """Sees to sessions that may lack their agent, each in a task of its own."""
+
+    def __init__(self, takeover: Takeover, lease_s: float) -> None:
+        self._takeover = takeover
+        self._lease_s = lease_s
+        self._seen_to: set[DueSession] = set()
+        self._tasks = KeptTasks(logger)
+
+    def see_to(self, session: DueSession) -> None:
+        """Begin to see to a session. One that is seen to already is left at that."""
+        self._begin(session, self._takeover.relieve)
+
+    def be_ready_for(self, session: DueSession) -> None:
+        """Begin to see to a session whose lease is about to run out; the same."""
+        within_s = self._lease_s * LATE_PART
+        self._begin(session, partial(self._takeover.be_ready, within_s=within_s))
+
+    async def aclose(self) -> None:
+        """Stop."""
+        await self._tasks.aclose()
+
+    def _begin(
+        self, session: DueSession, see_to: Callable[[DueSession], Coroutine[Any, Any, None]]
+    ) -> None:
+        if session not in self._seen_to:
+            self._seen_to.add(session)
+            task = self._tasks.spawn(see_to(session))
+            task.add_done_callback(lambda _: self._seen_to.discard(session))

@@ -1,0 +1,46 @@
+"""Acting on what the store says of a session without an agent: one caller sends one."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from session_store.backends.base import AgentPresence
+from session_store.livekit.rooms import GAVE_UP
+
+if TYPE_CHECKING:
+    from session_store.backends.base import DueSession
+    from session_store.livekit.finding import Found
+    from session_store.livekit.rate import RateCap
+    from session_store.livekit.rooms import LiveKitRooms
+
+logger = logging.getLogger(__name__)
+
+
+class Sender:
+    """Sends agents to whom the store says that they are wanted."""
+
+    def __init__(self, rooms: LiveKitRooms, *, cap: RateCap, expected_s: float) -> None:
+        """Make it.
+
+        Args:
+            rooms: where people and agents are.
+            cap: how many agents are sent at most; the others wait.
+            expected_s: how long an agent may take to come: so long a claim lasts.
+        """
+        self._rooms = rooms
+        self.cap = cap
+        self.expected_s = expected_s
+
+    async def act_on(
+        self, presence: AgentPresence, session: DueSession, found: Found, why: str
+    ) -> None:
+        """Send an agent, or tell the page that none will come; else somebody else cares."""
+        extra = {"session_id": session.session_id, "why": why}
+        if presence is AgentPresence.WANTED:
+            logger.info("sending an agent", extra=extra)
+            # If none comes for all that, it is overdue, and the sweep finds the session.
+            await self._rooms.bring(found.dispatch, found.there, within_s=self.expected_s)
+        elif presence is AgentPresence.GAVE_UP:
+            logger.error("its agents die again and again; none is sent for a while", extra=extra)
+            await self._rooms.tell_people(found.dispatch.room, found.there, GAVE_UP)

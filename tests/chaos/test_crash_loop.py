@@ -1,0 +1,52 @@
+"""A conversation that kills each of its agents is given up, and told so; a new one goes on."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chaos.notes import Kind, Note
+from tests.chaos.person import NoToken
+from tests.chaos.poison import POISON
+from tests.chaos.verdict import all_is_well
+
+if TYPE_CHECKING:
+    from tests.chaos.stand import Stand
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_crash_loop_ends_and_says_so(stand: Stand) -> None:
+    """After three successors within a minute no other one is sent; the page hears it, twice."""
+    for worker in stand.workers:
+        worker.kill()
+    poisoned = [await stand.add_worker(module=("tests.chaos.poisoned",)) for _ in range(2)]
+    async with stand.person() as person:
+        await person.come()
+        await person.ask("my name is Maria")
+        at = time.monotonic()
+        person.type(f"what is {POISON}?")
+
+        def gave_up(note: Note) -> bool:
+            return note.fields.get("rj.agent") == "gave_up"
+
+        await person.notes.first(Kind.TOLD, after=at, where=gave_up, within_s=60)
+        joined = [
+            record
+            for worker in poisoned
+            for record in worker.records()
+            if record.get("message") == "joined" and record.get("session_id") == person.session_id
+        ]
+        assert [record["outcome"] for record in joined] == ["created", *["taken_over"] * 3]
+        assert await stand.agents_with(person) == []
+        with pytest.raises(NoToken) as refused:
+            await person.come()
+        assert (refused.value.status, refused.value.code) == (409, "agent_keeps_failing")
+        given_up = person.session_id
+
+        await person.come(new_session=True)
+        assert person.session_id != given_up
+        await person.ask("my name is Anna")
+        await all_is_well(stand, person)

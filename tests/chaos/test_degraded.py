@@ -1,0 +1,112 @@
+"""Redis away at the beginning, in the middle and at the end of a conversation, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from livekit import api
+
+from tests.chaos.audit import audit
+from tests.chaos.notes import Kind
+from tests.chaos.programs import until
+from tests.chaos.verdict import all_is_well
+
+if TYPE_CHECKING:
+    from tests.chaos.person import Person
+    from tests.chaos.stand import Stand
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def hears(person: Person, text: str, after: float) -> None:
+    """Wait for a sentence of the agent's in the record, saved or not."""
+    await person.notes.first(
+        Kind.TURN, after=after, where=lambda note: note.fields["text"] == text, within_s=60
+    )
+
+
+async def test_a_conversation_that_begins_without_redis_is_saved_later(stand: Stand) -> None:
+    """Somebody is let in and answered; all turns arrive once when Redis is back."""
+    async with stand.person() as person:
+        stand.redis.kill()
+        at = time.monotonic()
+        await person.come()
+        assert person.answers[0]["saved"] is False
+        person.type("my name is Maria")
+        await hears(person, "Nice to meet you, Maria. I will remember your name.", at)
+        assert person.saved == {}
+        await asyncio.to_thread(stand.redis.revive)
+        await until(lambda: len(person.saved) == len(person.turns), "all is saved", within_s=60)
+        assert (await person.ask("what is my name?"))["text"] == "Your name is Maria."
+        found = await all_is_well(stand, person)
+        assert found.acknowledged >= 4
+
+
+async def test_who_comes_back_without_redis_finds_the_history_merged(stand: Stand) -> None:
+    """What was said before, and while Redis was away, is one record in the end."""
+    async with stand.person() as person:
+        await person.come()
+        await person.ask("my name is Maria")
+        await all_is_well(stand, person)
+        await person.leave()
+        await stand.api.room.delete_room(api.DeleteRoomRequest(room=person.session_id))
+        await asyncio.sleep(3)
+        stand.redis.kill()
+        at = time.monotonic()
+        await person.reload()
+        assert person.answers[-1]["saved"] is False
+        asked = person.type("remember that my cat is called Tom")
+        await person.notes.first(
+            Kind.TURN, after=at, where=lambda note: note.fields["role"] == "assistant"
+        )
+        await asyncio.to_thread(stand.redis.revive)
+        await person.answer(asked, within_s=60)
+        await all_is_well(stand, person)
+        texts = [each.turn.text for each in await stand.recorded(person)]
+        assert texts.index("my name is Maria") < texts.index("remember that my cat is called Tom")
+        assert (await person.ask("what is my name?"))["text"] == "Your name is Maria."
+
+
+async def test_a_redis_that_crashes_in_the_middle_is_caught_up_with(stand: Stand) -> None:
+    """Killed and started again with its append-only file, it gets what it missed, once."""
+    async with stand.person() as person:
+        await person.come()
+        await person.ask("my name is Maria")
+        agent = await stand.until_alone_with_one_agent(person)
+        at = time.monotonic()
+        stand.redis.kill()
+        asked = person.type("what is my name?")
+        await hears(person, "Your name is Maria.", at)
+        assert asked not in person.saved
+        await asyncio.sleep(6)
+        await asyncio.to_thread(stand.redis.revive)
+        await person.answer(asked, within_s=60)
+        await all_is_well(stand, person)
+        assert person.agents == [agent]
+
+
+async def test_a_conversation_that_ends_without_redis_is_brought_in_from_the_spool(
+    stand: Stand,
+) -> None:
+    """A job that ended with unsaved turns leaves them behind; the worker writes them, once."""
+    async with stand.person() as person:
+        await person.come()
+        await person.ask("my name is Maria")
+        at = time.monotonic()
+        stand.redis.kill()
+        asked = person.type("what is my name?")
+        await hears(person, "Your name is Maria.", at)
+        job = stand.job_of(person)
+        await person.leave()
+        await stand.api.room.delete_room(api.DeleteRoomRequest(room=person.session_id))
+        await until(lambda: not job.runs, "the job has ended", within_s=60)
+        assert list(stand.spool.iterdir()) != []
+        await asyncio.to_thread(stand.redis.revive)
+        await until(lambda: list(stand.spool.iterdir()) == [], "the spool is empty", within_s=60)
+        recorded = await stand.recorded(person)
+        assert [each.turn.id for each in recorded].count(asked) == 1
+        assert recorded[-1].turn.text == "Your name is Maria."
+        assert audit(person, recorded)[1:] == (0, 0)
