@@ -40,6 +40,10 @@ test-unit: setup ## Run the tests that need no server and no browser
 test-e2e: setup ## Run the tests of the whole demo in a real browser
 	@$(PYTHON) -m dev.checks test-e2e $(ARGS)
 
+.PHONY: chaos
+chaos: setup ## Run the chaos tests in their long form: kills, stalls and cuts, each several times
+	@REJOIN_LONG=1 $(PYTHON) -m pytest tests/chaos $(ARGS)
+
 .PHONY: lint
 lint: setup ## Check style, types and the direction of imports
 	@$(PYTHON) -m dev.checks lint
@@ -52,6 +56,10 @@ format: setup ## Format the Python code, and fix what can be fixed
 .PHONY: bench-resume
 bench-resume: setup ## Measure how long it takes to resume a conversation
 	@$(PYTHON) -m benchmarks.resume $(ARGS)
+
+.PHONY: bench-takeover
+bench-takeover: setup ## Measure how long somebody waits whose agent or worker was killed
+	@$(PYTHON) -m benchmarks.takeover $(ARGS)
 
 .PHONY: bench-store
 bench-store: setup ## Compare the store with a plain pipeline and with openai-agents' sessions

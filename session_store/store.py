@@ -72,6 +72,8 @@ logger = logging.getLogger(__name__)
 MAX_IDENTITY_CHARS: Final = 512
 MAX_TITLE_CHARS: Final = 200
 MAX_PAGE: Final = 200
+MAX_CALL_BYTES: Final = 1024 * 1024
+"""Sealed turns that are sent in one call, so that it ends within its time-out."""
 MAX_UPDATE_TRIES: Final = 5
 _CACHED_KEYS: Final = 10_000
 _ID_CHARS: Final = 26
@@ -693,12 +695,16 @@ class SessionStore:
             if stored is None:
                 raise SessionGone(session_id)
             key = self._data_key(participant, stored.wrapped)
-        late, tag = [], NO_TAG
+        ref = LeaseRef(participant, session_id, "", "", stored.wrapped.data_key_id)
+        late, size, tag = list[LateTurn](), 0, NO_TAG
         for seq, turn in enumerate(turns, 1):
             sealed = key.seal_turn(session_id, seq, tag, _plain(turn))
+            if late and size + len(sealed) > MAX_CALL_BYTES:
+                await self.backend.append_late(ref, late, apart=True)
+                late, size = [], 0
             late.append(LateTurn(epoch, seq, tag, sealed))
+            size += len(sealed)
             tag = tag_of(sealed)
-        ref = LeaseRef(participant, session_id, "", "", stored.wrapped.data_key_id)
         await self.backend.append_late(ref, late, apart=True)
 
     async def close(self, participant: str, session_id: str) -> bool:

@@ -75,6 +75,8 @@ class Sweeper:
             lease; must neither block nor raise. ``SessionStore.claim_orphan`` decides who acts.
         on_late: hears of each session whose holder may be dead, shortly before its lease runs out;
             the same.
+        is_able: tells whether this process can see to orphans now. While it cannot, the others
+            take its shards, and it only looks at all of them from time to time.
     """
 
     def __init__(  # noqa: PLR0913 (what has a default is seldom given)
@@ -86,8 +88,10 @@ class Sweeper:
         all_every_s: float = DEFAULT_ALL_EVERY_S,
         on_orphan: Callable[[DueSession], None] | None = None,
         on_late: Callable[[DueSession], None] | None = None,
+        is_able: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store = store
+        self._is_able = is_able
         self._me = me or secrets.token_hex(8)
         self._every_s = every_s
         self._all_every_s = all_every_s
@@ -176,11 +180,13 @@ class Sweeper:
         while not self._ending.is_set():
             begun = loop.time()
             try:
-                alive = await self._store.backend.sweepers(self._me, self._alive_ms())
+                alive: Collection[str] = ()
+                if is_able := self._is_able():
+                    alive = await self._store.backend.sweepers(self._me, self._alive_ms())
                 if begun >= all_at:
                     all_at = begun + self._all_every_s
                     await self.sweep()
-                else:
+                elif is_able:
                     await self.sweep(self._shares.of(alive))
             except SessionStoreError as error:
                 self._note_trouble(error)

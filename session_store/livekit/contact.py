@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from session_store.tasks import reason_of, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 logger = logging.getLogger(__name__)
 
 ASKS_PER_GAP: Final = 4
-"""How often the store is asked within the longest gap that is no break."""
+"""How often is asked within the longest gap that is no break."""
 
 
 def now_s() -> float:
@@ -61,46 +61,49 @@ class Contact:
         self._since = None
 
 
-class Asked(Protocol):
-    """What a ``ContactKeeper`` needs of a store."""
-
-    async def ping(self) -> None:
-        """Reach all of it, or raise."""
-        ...
-
-
 class ContactKeeper:
-    """Asks the store again and again, and notes in ``contact`` what it hears."""
+    """Asks again and again, and notes in ``contact`` what it hears."""
 
-    def __init__(self, store: Asked, *, longest_gap_s: float) -> None:
+    def __init__(
+        self, whom: str, ask: Callable[[], Awaitable[None]], *, longest_gap_s: float
+    ) -> None:
+        """Make it.
+
+        Args:
+            whom: who is asked, for the log.
+            ask: reaches all of it, or raises.
+            longest_gap_s: between answers, before contact counts as broken.
+        """
         self.contact: Final = Contact(longest_gap_s)
-        self._store = store
+        self._whom = whom
+        self._ask = ask
         self._longest_gap_s = longest_gap_s
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin asking. Starting twice is a no-op."""
         if self._task is None:
-            self._task = asyncio.create_task(self._ask(), name="contact-keeper")
+            self._task = asyncio.create_task(self._keep_asking(), name="contact-keeper")
 
     async def aclose(self) -> None:
         """Stop asking."""
         await stop(self._task)
 
-    async def _ask(self) -> None:
+    async def _keep_asking(self) -> None:
         is_away = False
         while True:
             try:
                 async with asyncio.timeout(self._longest_gap_s):
-                    await self._store.ping()
+                    await self._ask()
             except Exception as error:  # noqa: BLE001 (without it nobody would be watched over)
                 self.contact.lost()
                 if not is_away:
-                    logger.warning("the watch waits for the store", extra={"why": reason_of(error)})
+                    extra = {"whom": self._whom, "reason": reason_of(error)}
+                    logger.warning("the watch has lost contact", extra=extra)
                 is_away = True
             else:
                 self.contact.heard()
                 if is_away:
-                    logger.info("the watch has the store again")
+                    logger.info("the watch has contact again", extra={"whom": self._whom})
                 is_away = False
             await asyncio.sleep(self._longest_gap_s / ASKS_PER_GAP)

@@ -73,7 +73,7 @@ async def persist(  # noqa: PLR0913 (what has a default is seldom given)
         words: what to say to somebody who comes; ``None`` if the agent greets by itself.
 
     Raises:
-        NobodyCame: within 60 s.
+        NobodyCame: within 60 s, or before the room was closed.
         LeaseHeld: another job has this conversation, and keeps it.
         SessionGone, SessionEnded: it was erased or has ended since the dispatch.
         SealBroken, UnknownKey: the session cannot be read.
@@ -139,6 +139,9 @@ async def _await_owner(ctx: JobContext, store: SessionStore) -> tuple[Owner, str
             participant = await wait_for_participant(ctx, gateway.participant if gateway else None)
     except TimeoutError:
         raise NobodyCame("the participant did not come to the room") from None
+    except RuntimeError:
+        # So says the SDK where the room has been closed.
+        raise NobodyCame("the room was closed before the participant came") from None
     owner = Owner(
         identity=participant.identity,
         participant=gateway.participant if gateway else store.pseudonym(participant.identity),

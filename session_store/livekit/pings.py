@@ -33,6 +33,8 @@ PING_S: Final = 0.6
 """How long an agent may take to answer."""
 PING_AGAIN_S: Final = 0.2
 """After this a second ping follows: LiveKit can lose the answer to one that comes too fast."""
+_LEAST_S: Final = 0.1
+_NOT_CONNECTED: Final = "data channel is not available"
 _UNKNOWN_CALL: Final = frozenset({api.TwirpErrorCode.BAD_ROUTE, api.TwirpErrorCode.UNIMPLEMENTED})
 
 
@@ -69,15 +71,22 @@ class Pings:
         )
 
     async def _ask(self, room: str, agent: str, after_s: float) -> bool:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + PING_S
         await asyncio.sleep(after_s)
-        try:
-            return await self._perform(room, agent, PING_S - after_s) in {HERE, COMING}
-        except api.TwirpError as error:
-            if error.code == api.TwirpErrorCode.NOT_FOUND or _is_verdict(error.message):
-                return False
-            raise LiveKitFailed(error) from error
-        except ERRORS as error:
-            raise LiveKitFailed(error) from error
+        while True:
+            left_s = until - loop.time()
+            try:
+                return await self._perform(room, agent, max(left_s, _LEAST_S)) in {HERE, COMING}
+            except api.TwirpError as error:
+                if _NOT_CONNECTED in error.message and left_s > _LEAST_S:
+                    await asyncio.sleep(_LEAST_S)
+                    continue
+                if error.code == api.TwirpErrorCode.NOT_FOUND or _is_verdict(error.message):
+                    return False
+                raise LiveKitFailed(error) from error
+            except ERRORS as error:
+                raise LiveKitFailed(error) from error
 
     async def _perform(self, room: str, agent: str, within_s: float) -> str:
         """Call the agent's RPC method; livekit-api 1.x has no method for that."""
@@ -101,9 +110,10 @@ def _is_verdict(message: str) -> bool:
 
     Measured with livekit-server 1.13.5: ``RpcError 1502: Response timeout`` of one that is dead or
     stopped, ``RpcError 1400: Method not supported at destination`` of one without a conversation,
-    and ``no response from servers`` (after 3 s) of one that has just gone.
+    ``no response from servers`` (after 3 s) of one that has just gone, and ``data channel is not
+    available`` of one that has not connected yet, or died before it had.
     """
-    return "RpcError" in message or "no response from servers" in message
+    return any(each in message for each in ("RpcError", "no response from servers", _NOT_CONNECTED))
 
 
 async def _any_of(questions: Iterable[Coroutine[None, None, bool]]) -> bool:

@@ -159,8 +159,7 @@ class LiveKitRooms:
         reason = ""
         while loop.time() + COMES_WITHIN_S < until or not reason:
             try:
-                ghosts = (*there.agents, *there.avatars)
-                await asyncio.gather(*(self._remove(dispatch.room, each) for each in ghosts))
+                await self.clear(dispatch.room, there)
                 dispatch_id = await self._dispatch(dispatch)
                 await self.tell_people(dispatch.room, there, "")
                 await asyncio.sleep(COMES_WITHIN_S)
@@ -168,7 +167,9 @@ class LiveKitRooms:
                 if set(now.agents) - set(there.agents):
                     return True
                 if there.people and not now.people:
-                    return False  # Another dispatch would make the room again.
+                    return False  # They have left.
+                if not await self.exists(dispatch.room):
+                    return False  # Another dispatch would make it again.
                 if await self._was_taken(dispatch.room, dispatch_id):
                     return True
                 reason = "no worker has taken it"
@@ -180,6 +181,11 @@ class LiveKitRooms:
             extra={"room": dispatch.room, "reason": reason},
         )
         return False
+
+    async def clear(self, room: str, there: Occupants) -> None:
+        """Remove the agents that were seen in a room, and what shows and speaks for them."""
+        ghosts = (*there.agents, *there.avatars)
+        await asyncio.gather(*(self._remove(room, each) for each in ghosts))
 
     async def tell_people(self, room: str, there: Occupants, agent: str) -> None:
         """Tell pages that have not heard it: ``GAVE_UP``, or "" where that is over."""

@@ -44,3 +44,4 @@ class Sender:
         elif presence is AgentPresence.GAVE_UP:
             logger.error("its agents die again and again; none is sent for a while", extra=extra)
             await self._rooms.tell_people(found.dispatch.room, found.there, GAVE_UP)
+            await self._rooms.clear(found.dispatch.room, found.there)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
 from session_store.errors import StoreRefused, StoreUnavailable, WrongKey
@@ -36,6 +36,8 @@ SWEEP_EVERY_S: Final = 0.5
 CAUTION_IN_LEASES: Final = 2.0
 """A store that stalls for longer than a lease lets every lease run out. Holders take theirs again
 within one more, so a watcher that was cut off itself waits for two."""
+LIVEKIT_GAP_S: Final = 3.0
+"""Who has not reached LiveKit for so long leaves orphans to others."""
 SAY_AGAIN_S: Final = 60.0
 LAST_S: Final = 2.0
 """How long the end of the worker waits for successors of its last jobs to be on their way."""
@@ -65,20 +67,15 @@ def watch_over(
 
 
 async def _watch(server: AgentServer, settings: StoreSettings, agent_name: str) -> None:
-    store = SessionStore.from_settings(settings)
     # Where the worker itself was told to find LiveKit: it has put that there before it started.
     livekit = [os.environ.get(f"LIVEKIT_{name}", "") for name in ("URL", "API_KEY", "API_SECRET")]
     if not all(livekit):
         logger.error("nobody is watched over: that needs LiveKit's address, API key and secret")
         return
-    longest_gap_s = settings.lease_s / 3
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(aclosing(store))
-        await stack.enter_async_context(watched(store, actor="agent"))
-        rooms = await stack.enter_async_context(LiveKitRooms(*livekit))
-        keeper = await stack.enter_async_context(
-            aclosing(ContactKeeper(store, longest_gap_s=longest_gap_s))
-        )
+    store = SessionStore.from_settings(settings)
+    async with aclosing(store), watched(store, actor="agent"), LiveKitRooms(*livekit) as rooms:
+        with_store = ContactKeeper("the store", store.ping, longest_gap_s=settings.lease_s / 3)
+        with_livekit = ContactKeeper("LiveKit", rooms.reach, longest_gap_s=LIVEKIT_GAP_S)
         finder = Finder(store, rooms, agent_name=agent_name)
         sender = Sender(
             rooms, cap=RateCap(settings.takeovers_per_s), expected_s=settings.agent_expected_s
@@ -88,26 +85,34 @@ async def _watch(server: AgentServer, settings: StoreSettings, agent_name: str) 
             rooms,
             finder,
             sender,
-            keeper.contact,
+            with_store.contact,
             caution_s=CAUTION_IN_LEASES * settings.lease_s,
         )
-        orphans = await stack.enter_async_context(aclosing(Orphans(takeover, settings.lease_s)))
-        sweeper = await stack.enter_async_context(
-            aclosing(
-                Sweeper(
-                    store,
-                    every_s=SWEEP_EVERY_S,
-                    on_orphan=orphans.see_to,
-                    on_late=orphans.be_ready_for,
-                )
-            )
+        orphans = Orphans(takeover, settings.lease_s)
+        sweeper = Sweeper(
+            store,
+            every_s=SWEEP_EVERY_S,
+            on_orphan=orphans.see_to,
+            on_late=orphans.be_ready_for,
+            is_able=lambda: with_livekit.contact.lasts_s > 0,
         )
-        tasks = await stack.enter_async_context(aclosing(KeptTasks(logger)))
-        tasks.spawn(_say_if_mute(rooms))
-        await _check_keys(store)
-        keeper.start()
-        sweeper.start()
-        await _watch_jobs(server, store, DeadJobs(store, rooms, finder, sender))
+        tasks = KeptTasks(logger)
+
+        async def begin() -> None:
+            await _check_keys(store)
+            for each in (with_store, with_livekit, sweeper):
+                each.start()
+            await _say_if_mute(rooms)
+
+        async with (
+            aclosing(with_store),
+            aclosing(with_livekit),
+            aclosing(orphans),
+            aclosing(sweeper),
+            aclosing(tasks),
+        ):
+            tasks.spawn(begin())
+            await _watch_jobs(server, store, DeadJobs(store, rooms, finder, sender))
 
 
 async def _check_keys(store: SessionStore) -> None:
@@ -143,8 +148,12 @@ async def _watch_jobs(server: AgentServer, store: SessionStore, dead_jobs: DeadJ
     successors = KeptTasks(logger)
 
     def look() -> None:
-        for info in jobs.ended(server.active_jobs):
-            successors.spawn(dead_jobs.replace(dead_job(store, info)))
+        try:
+            for info in jobs.ended(server.active_jobs):
+                successors.spawn(dead_jobs.replace(dead_job(store, info)))
+        except Exception:
+            # One that a defect has ended would leave people alone, unnoticed.
+            logger.exception("a look at the jobs failed; the next one goes on")
 
     try:
         while True:

@@ -177,10 +177,16 @@ class Person:
         return await self.answer(asked, within_s=within_s)
 
     async def answer(self, asked: str, *, within_s: float = 30.0) -> dict[str, Any]:
-        """Return the first whole turn of the agent's behind a typed message, when it is saved."""
-        async with asyncio.timeout(within_s):
-            while (found := self._answer_to(asked)) is None:
-                await asyncio.sleep(0.01)
+        """Return the first whole turn of the agent's behind a typed message, when it is saved.
+
+        Raises:
+            AssertionError: with all that happened, when there is none within this time.
+        """
+        deadline = time.monotonic() + within_s
+        while (found := self._answer_to(asked)) is None:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no answer within {within_s:g} s:\n{self.notes.told()}")
+            await asyncio.sleep(0.01)
         return found
 
     async def first_words(

@@ -288,6 +288,12 @@ CASES: dict[str, Case] = {
     ),
     "rewrap": Case(_rewrap, a_job, answers_again=False),
     "wrapped by": Case(lambda b, _: b.wrapped_by("k-1", [shard_of(MARIA)]), a_job, writes=False),
+    "erased at": Case(lambda b, _: b.erased_at(MARIA), a_job, writes=False),
+    "append apart": Case(
+        lambda b, job: b.append_late(job.lease, job.late(sealed("late 1")), apart=True),
+        a_taken_over_job,
+        answers_again=False,
+    ),
     "participant": Case(
         lambda b, _: b.participant(MARIA), a_job, answers_again=False, writes=False
     ),

@@ -87,6 +87,7 @@ async def test_only_a_pseudonym_names_a_participant(
         lambda: backend.delete(participant, job.id),
         lambda: backend.erase(participant, "k-1", []),
         lambda: backend.participant(participant),
+        lambda: backend.erased_at(participant),
         lambda: backend.set_consent(participant, given=True, version="1"),
         lambda: backend.set_retention(participant, None),
         lambda: backend.settle(participant, job.id),

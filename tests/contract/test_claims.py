@@ -248,9 +248,7 @@ async def test_where_nobody_is_there_the_participant_has_left(
     assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.ENDED
 
 
-async def test_who_comes_back_without_asking_gets_an_agent(
-    backend: Backend, world: World
-) -> None:
+async def test_who_comes_back_without_asking_gets_an_agent(backend: Backend, world: World) -> None:
     """A connection that was down is mended by itself: no gateway and no job hears of it."""
     job = await join(backend, load="a")
     assert await claim(backend, job, is_dead=True, absent=True) is ABSENT

@@ -379,6 +379,32 @@ async def test_erasing_leaves_nothing_of_a_participant(backend: Backend, world: 
         assert (again.sessions, again.left_over, again.events) == (0, 0, ())
 
 
+async def test_an_erasure_leaves_when_it_was(world: World) -> None:
+    """Of somebody unknown too, by the store's clock, and for longer than anything is kept."""
+    backend = world.another(retention_s=7 * 24 * 3600)
+    assert await backend.erased_at(MARIA) is None
+    job = await join(backend)
+    await backend.delete(MARIA, job.id)
+    assert await backend.erased_at(MARIA) is None
+    job = await join(backend)
+    erased = await backend.erase(MARIA, "k-1", [])
+    first = await backend.erased_at(MARIA)
+    assert erased.events[0].at == first
+    assert await backend.erased_at(JOE) is None
+    await backend.erase(JOE, "k-1", [])
+    assert await backend.erased_at(JOE) is not None
+    again = await join(backend)
+    assert again.session.now >= (first or 0)
+    assert await backend.erased_at(MARIA) == first
+    await world.pass_time(7 * 24 * 3600)
+    await backend.erase(MARIA, "k-1", [])
+    assert (await backend.erased_at(MARIA) or 0) > (first or 0)
+    assert await backend.erased_at(JOE) is not None
+    await world.pass_time(3 * 3600)
+    assert await backend.erased_at(JOE) is None
+    assert await backend.erased_at(MARIA) is not None
+
+
 @pytest.mark.parametrize("kek_id", ["k-1", "k-2", ""])
 @pytest.mark.parametrize("knows", [0, 1, 3])
 async def test_wrong_guesses_erase_as_well(world: World, kek_id: str, knows: int) -> None:

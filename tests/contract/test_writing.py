@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import LeaseLost, SequenceGap, SessionGone, WriteConflict
+from session_store.backends.base import LateTurn
 from session_store.crypto import NO_TAG, tag_of
 from tests.contract.people import JOE, MARIA, Job, join, nothing_changes, sealed, sealed_turns
 
@@ -200,6 +201,21 @@ async def test_a_turn_that_was_written_after_all_is_not_late(backend: Backend) -
     new = await join(backend)
     assert await backend.append_late(old.lease, late) == 1
     assert list((await new.load()).late) == late[2:]
+
+
+async def test_turns_said_under_no_lease_are_none_of_the_record(world: World) -> None:
+    """Their numbers begin anew, so none is taken for one that was trimmed, or is there."""
+    backend = world.another(max_turns=5)
+    job = await join(backend)
+    await job.append(*sealed_turns(20))
+    said = [sealed("said 1"), sealed("turn 17"), sealed("said 3")]
+    apart = [
+        LateTurn(1_700_000_000_000, number, bytes(16), words)
+        for number, words in zip((1, 17, 18), said, strict=True)
+    ]
+    assert await backend.append_late(job.lease, apart, apart=True) == 3
+    assert await backend.append_late(job.lease, apart, apart=True) == 0
+    assert [each.sealed for each in (await job.load()).late] == said
 
 
 async def test_only_as_many_late_turns_as_turns_are_kept(world: World) -> None:

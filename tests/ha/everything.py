@@ -203,6 +203,7 @@ async def _erase(store: SessionStore, person: str) -> None:
     joined = await store.join(who, exact=False, load_id="third", attempt="0" * 32)
     erased = await store.erase(who)
     assert (erased.left_over, erased.sessions) == (0, 1)
+    assert await store.erased_at(who) is not None
     assert (await store.erase(who)).sessions == 0
     with pytest.raises(SessionGone):
         await store.append(joined.lease, [store.seal(joined.lease, turns(9, 9)[0])])

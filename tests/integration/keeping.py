@@ -54,6 +54,11 @@ async def pass_time(raw: Any, seconds: float) -> None:
     await raw.eval(PASS_TIME, 0, round(seconds * 1000))
 
 
+async def left_in(raw: Any) -> list[bytes]:
+    """Name every key but the marks that erasures leave."""
+    return [key for key in await raw.keys() if not key.endswith(b":erased")]
+
+
 async def dump(raw: Any) -> dict[bytes, Any]:
     """Return everything that Redis holds; DUMP itself orders a hash by how it was filled."""
     readers = {

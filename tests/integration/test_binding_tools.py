@@ -62,7 +62,9 @@ class Clerk(Agent):
 class Desk:
     """A job that records what a clerk does."""
 
-    def __init__(self, store: SessionStore, joined: Joined, clerk: Clerk, model: llm.LLM[Any]) -> None:
+    def __init__(
+        self, store: SessionStore, joined: Joined, clerk: Clerk, model: llm.LLM[Any]
+    ) -> None:
         room: Any = Room()
         self.clerk = clerk
         self.joined = joined

@@ -311,6 +311,20 @@ async def test_a_long_conversation_comes_in_where_the_record_was_trimmed(
     assert {"t1", "t2"} <= {each.turn.id for each in loaded.turns}
 
 
+async def test_a_conversation_of_many_bytes_comes_in_piece_by_piece(
+    store: SessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it was, each call to Redis is small, and all turns are there once."""
+    monkeypatch.setattr("session_store.store.MAX_CALL_BYTES", 300)
+    who = store.pseudonym("maria")
+    session_id = (await store.open(who)).session.id
+    for _ in range(2):
+        await store.bring_in(who, session_id, 7, [turn(n) for n in range(1, 12)])
+    loaded = await store.load(who, session_id)
+    assert loaded is not None
+    assert [each.turn.id for each in loaded.turns] == [f"t{n}" for n in range(1, 12)]
+
+
 async def test_the_half_sentences_of_a_dead_job_stand_before_what_was_said_since(
     stage: Callable[..., Stage], raw: Any
 ) -> None:

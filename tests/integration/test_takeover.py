@@ -18,6 +18,8 @@ from livekit import api, rtc
 from session_store import AgentPresence, SessionState, SessionStore
 from session_store.backends.base import DueSession
 from session_store.livekit.contact import Contact
+from session_store.livekit.dead_jobs import DeadJob, DeadJobs
+from session_store.livekit.finding import Finder
 from session_store.livekit.rate import RateCap
 from session_store.livekit.rooms import (
     AGENT,
@@ -27,7 +29,8 @@ from session_store.livekit.rooms import (
     LiveKitRooms,
     Occupants,
 )
-from session_store.livekit.takeover import DeadJob, Takeover
+from session_store.livekit.sending import Sender
+from session_store.livekit.takeover import Takeover
 from session_store.sweeper import Sweeper
 from tests.integration.keeping import pass_time
 from tests.integration.livekit import LiveKit, running_livekit
@@ -84,19 +87,16 @@ async def person(livekit: LiveKit, room: str, identity: str) -> AsyncIterator[rt
         await connected.disconnect()
 
 
-def watcher(store: SessionStore, rooms: LiveKitRooms) -> Takeover:
+def watcher(store: SessionStore, rooms: LiveKitRooms) -> tuple[Takeover, DeadJobs]:
     """Make a watcher that has been in contact for long."""
     contact = Contact(1e9)
     contact.heard()
     contact._since = -1e9
-    return Takeover(
-        store,
-        rooms,
-        agent_name=NAME,
-        contact=contact,
-        caution_s=2 * LEASE_S,
-        cap=RateCap(100),
-        expected_s=1.0,
+    finder = Finder(store, rooms, agent_name=NAME)
+    sender = Sender(rooms, cap=RateCap(100), expected_s=1.0)
+    return (
+        Takeover(store, rooms, finder, sender, contact, caution_s=2 * LEASE_S),
+        DeadJobs(store, rooms, finder, sender),
     )
 
 
@@ -236,7 +236,7 @@ class Talk:
     @property
     def dead(self) -> DeadJob:
         """Its job, when it has died."""
-        return DeadJob(self.owner, self.dispatch, self.session)
+        return DeadJob(self.owner, "agent-1", self.dispatch, "", self.session)
 
 
 async def test_two_watchers_send_one_agent(
@@ -256,7 +256,7 @@ async def test_two_watchers_send_one_agent(
         found: list[DueSession] = []
         for _ in range(2):
             store = make_store(agent_expected_s=30)
-            relieve = watcher(store, rooms).relieve
+            relieve = watcher(store, rooms)[0].relieve
 
             def see_to(session: DueSession, relieve: Callable[..., Any] = relieve) -> None:
                 found.append(session)
@@ -283,7 +283,7 @@ async def test_an_agent_that_answers_keeps_its_conversation(
     room = talk.session_id
     async with person(livekit, room, talk.participant), stand_in(livekit, room, "agent-1"):
         await pass_time(raw, LEASE_S + 1)
-        await watcher(store, rooms).relieve(talk.session)
+        await watcher(store, rooms)[0].relieve(talk.session)
         assert await dispatches(livekit_api, room) == []
         assert (await rooms.look(room, NAME)).agents == ("agent-1",)
 
@@ -293,13 +293,13 @@ async def test_nobody_is_sent_to_an_empty_room(
 ) -> None:
     """The participant has left with its agent: it counts as away."""
     talk = await Talk(store).begin()
+    await rooms.make(talk.session_id, departure_timeout_s=60)
     await pass_time(raw, LEASE_S + 1)
-    await watcher(store, rooms).relieve(talk.session)
+    await watcher(store, rooms)[0].relieve(talk.session)
     loaded = await store.load(*talk.session)
     assert loaded is not None
     assert loaded.session.state is SessionState.AWAY
-    rooms_there = await livekit_api.room.list_rooms(api.ListRoomsRequest())
-    assert talk.session_id not in {each.name for each in rooms_there.rooms}
+    assert await dispatches(livekit_api, talk.session_id) == []
 
 
 async def test_a_page_hears_that_no_agent_will_come(
@@ -308,18 +308,18 @@ async def test_a_page_hears_that_no_agent_will_come(
     """After the fourth death in a minute an attribute says so; the next agent clears it."""
     store = make_store()
     talk = await Talk(store).begin()
-    takeover = watcher(store, rooms)
+    dead_jobs = watcher(store, rooms)[1]
     async with person(livekit, talk.session_id, talk.participant) as connected:
         mine = connected.local_participant
         for _ in range(3):
-            await takeover.replace(talk.dead)
+            await dead_jobs.replace(talk.dead)
             await talk.begin()
             assert mine.attributes.get(AGENT, "") == ""
-        await takeover.replace(talk.dead)
+        await dead_jobs.replace(talk.dead)
         await until(lambda: mine.attributes.get(AGENT) == GAVE_UP)
         assert await store.claim_orphan(*talk.session) is AgentPresence.GAVE_UP
 
         await pass_time(raw, 61)
         await talk.begin()
-        await takeover.replace(talk.dead)
+        await dead_jobs.replace(talk.dead)
         await until(lambda: not mine.attributes.get(AGENT))

@@ -41,6 +41,12 @@ ITEMS: list[llm.ChatItem] = [
     llm.FunctionCall(
         call_id="c1", name="remember", arguments='{"fact": "x"}', extra={"k": "v"}, group_id="g"
     ),
+    llm.FunctionCall(
+        call_id="c2",
+        name="look",
+        arguments="{}",
+        extra={"google": {"thought_signature": b"\xff\0"}, "$": 1, "n": {"$bytes": "AAAA"}},
+    ),
     llm.FunctionCallOutput(
         call_id="c1", name="remember", output="no", is_error=True, reply_required=False
     ),

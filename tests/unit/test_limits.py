@@ -49,7 +49,7 @@ def test_only_those_are_remembered_who_asked_lately() -> None:
     for number in range(30_000):
         clock.now += 0.01
         buckets.take(number)
-    assert len(buckets._full_at) <= 10_001  # noqa: SLF001 (what it holds is the point)
+    assert len(buckets._full_at) <= 10_001
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,6 @@ def test_only_those_are_remembered_who_asked_lately() -> None:
         ("testclient", ""),
     ],
 )
-def test_an_address_is_counted_by_what_one_household_has(
-    address: str | None, caller: str
-) -> None:
+def test_an_address_is_counted_by_what_one_household_has(address: str | None, caller: str) -> None:
     """One IPv4 address, or one IPv6 network."""
     assert caller_at(address) == caller

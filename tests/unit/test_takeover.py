@@ -16,15 +16,20 @@ from session_store.backends.base import DueSession
 from session_store.backends.memory import MemoryBackend
 from session_store.errors import StoreUnavailable
 from session_store.livekit.contact import Contact
+from session_store.livekit.dead_jobs import DeadJob, DeadJobs
+from session_store.livekit.finding import Finder
+from session_store.livekit.orphans import LATE_PART, Orphans
 from session_store.livekit.rate import RateCap
 from session_store.livekit.rooms import GAVE_UP, Dispatch, LiveKitFailed, Occupants
-from session_store.livekit.takeover import DeadJob, Takeover
+from session_store.livekit.sending import Sender
+from session_store.livekit.takeover import Takeover
 from session_store.models import Place
 from session_store.sweeper import Sweeper
+from session_store.tasks import stop
 from tests.unit.virtual_time import in_virtual_time, now_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Iterable
 
     from session_store import Event, Joined
 
@@ -73,7 +78,7 @@ class Rooms:
         self.told: list[tuple[str, str]] = []
         self.pinged = 0
         self.is_away = False
-        self.comes: Callable[[Dispatch], Coroutine[Any, Any, Any]] | None = None
+        self.newest: str | None = None
 
     def fill(self, room: str, people: Iterable[str], agents: Iterable[str] = ()) -> None:
         """Say who is in a room."""
@@ -86,21 +91,35 @@ class Rooms:
             raise LiveKitFailed(OSError("away"))
         return self.there.get(room, Occupants({}, ()))
 
+    async def exists(self, room: str) -> bool:
+        """See ``LiveKitRooms.exists``."""
+        return room in self.there
+
+    async def newest_dispatch(self, room: str, agent_name: str) -> str | None:
+        """See ``LiveKitRooms.newest_dispatch``."""
+        assert (room, agent_name) == (room, NAME)
+        return self.newest
+
     async def any_answers(self, room: str, agents: Iterable[str]) -> bool:
         """See ``LiveKitRooms.any_answers``."""
         assert room
-        self.pinged += 1
-        await asyncio.sleep(0.1)
-        return any(agent in self.alive for agent in agents)
+        asked = list(agents)
+        if asked:
+            self.pinged += 1
+            await asyncio.sleep(0.1)
+        return any(agent in self.alive for agent in asked)
 
     async def bring(self, dispatch: Dispatch, there: Occupants, *, within_s: float) -> bool:
         """See ``LiveKitRooms.bring``."""
         assert within_s == EXPECTED_S
         self.removed.extend(there.agents)
         self.sent.append(dispatch)
-        if self.comes is not None:
-            await self.comes(dispatch)
         return True
+
+    async def clear(self, room: str, there: Occupants) -> None:
+        """See ``LiveKitRooms.clear``."""
+        assert room
+        self.removed.extend(there.agents)
 
     async def tell_people(self, room: str, there: Occupants, agent: str) -> None:
         """See ``LiveKitRooms.tell_people``."""
@@ -117,21 +136,18 @@ class World:
         self.contact = Contact(1e9, now=now_s)
         self.contact.heard()
         self.contact._since = now_s() - contact_s
-        self.takeover = self.watcher(per_s=per_s)
+        self.takeover, self.dead_jobs = self.watcher(per_s=per_s)
         self.joined: Joined
         self.owner = ""
 
-    def watcher(self, *, per_s: float = 100.0) -> Takeover:
+    def watcher(self, *, per_s: float = 100.0) -> tuple[Takeover, DeadJobs]:
         """Make one more watcher."""
         rooms: Any = self.rooms
-        return Takeover(
-            self.store,
-            rooms,
-            agent_name=NAME,
-            contact=self.contact,
-            caution_s=CAUTION_S,
-            cap=RateCap(per_s, now=now_s),
-            expected_s=EXPECTED_S,
+        finder = Finder(self.store, rooms, agent_name=NAME)
+        sender = Sender(rooms, cap=RateCap(per_s, now=now_s), expected_s=EXPECTED_S)
+        return (
+            Takeover(self.store, rooms, finder, sender, self.contact, caution_s=CAUTION_S),
+            DeadJobs(self.store, rooms, finder, sender),
         )
 
     async def talk(self, who: str = "maria", *, agents: Iterable[str] = ("agent-1",)) -> DueSession:
@@ -145,7 +161,8 @@ class World:
 
     def dead(self, session: DueSession) -> DeadJob:
         """Describe the job that joined last as one that died."""
-        return DeadJob(self.owner, Dispatch.for_session(*session, NAME), session)
+        dispatch = Dispatch.for_session(*session, NAME)
+        return DeadJob(self.owner, "agent-1", dispatch, "dispatch-1", session)
 
     async def sweep(self) -> list[DueSession]:
         """Return what a sweep finds orphaned."""
@@ -162,7 +179,7 @@ def test_a_dead_job_is_replaced_at_once() -> None:
         session = await world.talk()
         dead = world.dead(session)
         begun = now_s()
-        await world.takeover.replace(dead)
+        await world.dead_jobs.replace(dead)
         assert now_s() == begun
         assert world.rooms.removed == ["agent-1"]
         assert world.rooms.sent == [dead.dispatch]
@@ -180,7 +197,7 @@ def test_a_job_that_ended_with_nobody_there_is_not_replaced() -> None:
         world = World()
         session = await world.talk()
         world.rooms.fill(session.session_id, [])
-        await world.takeover.replace(world.dead(session))
+        await world.dead_jobs.replace(world.dead(session))
         assert world.rooms.sent == []
         loaded = await world.store.load(*session)
         assert loaded is not None
@@ -199,7 +216,7 @@ def test_a_job_that_ended_in_order_leaves_nothing_to_do() -> None:
         await world.store.release(world.joined.lease)
         world.rooms.fill(session.session_id, [])
         told = len(world.store.told)
-        await world.takeover.replace(world.dead(session))
+        await world.dead_jobs.replace(world.dead(session))
         assert world.rooms.sent == []
         assert len(world.store.told) == told
 
@@ -213,7 +230,7 @@ def test_a_job_that_ended_in_order_with_somebody_there_is_replaced() -> None:
         world = World()
         session = await world.talk()
         await world.store.release(world.joined.lease)
-        await world.takeover.replace(world.dead(session))
+        await world.dead_jobs.replace(world.dead(session))
         assert len(world.rooms.sent) == 1
 
     in_virtual_time(scene())
@@ -228,7 +245,7 @@ def test_a_job_whose_conversation_another_has_is_not_replaced() -> None:
         dead = world.dead(session)
         await world.store.release(world.joined.lease)
         await world.talk(agents=["agent-2"])
-        await world.takeover.replace(dead)
+        await world.dead_jobs.replace(dead)
         assert world.rooms.sent == []
         assert world.rooms.removed == []
 
@@ -244,7 +261,7 @@ def test_a_dead_job_is_remembered_while_nothing_answers(away: str) -> None:
         session = await world.talk()
         broken: Any = getattr(world, away)
         broken.is_away = True
-        task = asyncio.create_task(world.takeover.replace(world.dead(session)))
+        task = asyncio.create_task(world.dead_jobs.replace(world.dead(session)))
         await asyncio.sleep(0.9)
         assert world.rooms.sent == []
         if away == "rooms":
@@ -265,9 +282,9 @@ def test_without_the_store_an_agent_is_sent_once_a_minute_at_most() -> None:
         world = World()
         session = await world.talk()
         world.store.is_away = True
-        await world.takeover.replace(world.dead(session))
+        await world.dead_jobs.replace(world.dead(session))
         assert len(world.rooms.sent) == 1
-        task = asyncio.create_task(world.takeover.replace(world.dead(session)))
+        task = asyncio.create_task(world.dead_jobs.replace(world.dead(session)))
         await asyncio.sleep(20)
         assert len(world.rooms.sent) == 1
         world.store.is_away = False
@@ -343,7 +360,7 @@ def test_two_watchers_send_one_agent() -> None:
         world = World()
         session = await world.talk()
         await asyncio.sleep(LEASE_S + 0.01)
-        others = [world.watcher() for _ in range(3)]
+        others = [world.watcher()[0] for _ in range(3)]
         await asyncio.gather(*(each.relieve(session) for each in (world.takeover, *others)))
         assert len(world.rooms.sent) == 1
 
@@ -351,7 +368,7 @@ def test_two_watchers_send_one_agent() -> None:
 
 
 def test_a_lost_lease_with_nobody_there_ends_in_a_departure() -> None:
-    """No agent is sent to an empty room, and the sweep has done with it."""
+    """No agent is sent to an empty room; who is back within a minute is still seen."""
 
     async def scene() -> None:
         world = World()
@@ -360,12 +377,18 @@ def test_a_lost_lease_with_nobody_there_ends_in_a_departure() -> None:
         await asyncio.sleep(LEASE_S + 0.01)
         assert await world.sweep() == [session]
         await world.takeover.relieve(session)
-        await asyncio.sleep(2 * LEASE_S)
-        assert await world.sweep() == []
-        assert world.rooms.sent == []
         loaded = await world.store.load(*session)
         assert loaded is not None
         assert loaded.session.state == "away"
+        await asyncio.sleep(2 * LEASE_S)
+        assert await world.sweep() == [session]
+        await world.takeover.relieve(session)
+        assert world.rooms.sent == []
+        world.rooms.fill(session.session_id, [session.participant])
+        await asyncio.sleep(2 * LEASE_S)
+        assert await world.sweep() == [session]
+        await world.takeover.relieve(session)
+        assert len(world.rooms.sent) == 1
 
     in_virtual_time(scene())
 
@@ -416,12 +439,13 @@ def test_a_crash_loop_stops_and_the_page_is_told() -> None:
         world = World()
         session = await world.talk()
         for _ in range(4):
-            await world.takeover.replace(world.dead(session))
+            await world.dead_jobs.replace(world.dead(session))
             if not world.rooms.told:
                 await world.talk()
             await asyncio.sleep(1)
         assert len(world.rooms.sent) == 3
         assert world.rooms.told == [(session.participant, GAVE_UP)]
+        assert world.rooms.removed == ["agent-1"] * 4
         await asyncio.sleep(20)
         assert await world.sweep() == []
 
@@ -488,12 +512,189 @@ def test_a_job_that_others_dispatched_is_replaced_where_it_was(known: bool) -> N
         world.rooms.fill("call-7", ["juan", "maria"], ["agent-1"])
         theirs = Dispatch("call-7", NAME, "theirs")
         if known:
-            await world.takeover.replace(DeadJob(world.owner, theirs, None))
+            dead = DeadJob(world.owner, "agent-1", theirs, "dispatch-1", None)
+            await world.dead_jobs.replace(dead)
         else:
             await asyncio.sleep(LEASE_S + 0.01)
             await world.takeover.relieve(session)
         assert world.rooms.sent == [theirs]
         assert world.rooms.removed == ["agent-1"]
         await world.store.renew(bystander.lease)
+
+    in_virtual_time(scene())
+
+
+def test_an_agent_that_lives_is_not_thrown_out_for_a_dead_job() -> None:
+    """Sent without the store, it talks already when the dead job's lease could be broken."""
+
+    async def scene() -> None:
+        world = World()
+        session = await world.talk(agents=["agent-1", "agent-2"])
+        world.rooms.alive.add("agent-2")
+        await world.dead_jobs.replace(world.dead(session))
+        assert world.rooms.removed == []
+        assert world.rooms.sent == []
+        world.rooms.alive.clear()
+        await world.dead_jobs.replace(world.dead(session))
+        assert world.rooms.removed == ["agent-1", "agent-2"]
+        assert len(world.rooms.sent) == 1
+
+    in_virtual_time(scene())
+
+
+@pytest.mark.parametrize(("newest", "sent"), [("dispatch-1", 1), ("dispatch-2", 0), (None, 0)])
+def test_a_job_that_died_before_its_join_is_replaced(newest: str | None, sent: int) -> None:
+    """It is itself what the others expect; once, so that a job that cannot start does not spin."""
+
+    async def scene() -> None:
+        world = World()
+        participant = world.store.pseudonym("maria")
+        opened = await world.store.open(participant, expect_agent=True)
+        session = DueSession(participant, opened.session.id)
+        world.rooms.fill(session.session_id, [participant], ["agent-1"])
+        world.rooms.newest = newest
+        for _ in range(3):
+            await world.dead_jobs.replace(world.dead(session))
+        assert len(world.rooms.sent) == sent
+
+    in_virtual_time(scene())
+
+
+def test_without_the_store_only_those_are_replaced_whom_the_dispatch_names() -> None:
+    """Who is in a room of somebody else's dispatch may be anybody."""
+
+    async def scene() -> None:
+        world = World()
+        await world.talk()
+        world.rooms.fill("call-7", ["juan"], ["agent-1"])
+        world.store.is_away = True
+        theirs = Dispatch("call-7", NAME, "theirs")
+        dead = DeadJob(world.owner, "agent-1", theirs, "dispatch-1", None)
+        task = asyncio.create_task(world.dead_jobs.replace(dead))
+        await asyncio.sleep(20)
+        assert world.rooms.sent == []
+        await stop(task)
+
+    in_virtual_time(scene())
+
+
+def test_a_job_that_had_not_said_where_it_was_is_known_by_its_lease() -> None:
+    """A job of somebody else's dispatch that dies at once is replaced all the same."""
+
+    async def scene() -> None:
+        world = World()
+        await world.talk("maria")
+        world.rooms.there.clear()
+        world.rooms.fill("call-7", ["maria", "x" * 600], ["agent-1"])
+        theirs = Dispatch("call-7", NAME, "theirs")
+        for owner, sent in (("0" * 32, 0), (world.owner, 1)):
+            await world.dead_jobs.replace(DeadJob(owner, "agent-1", theirs, "dispatch-1", None))
+            assert len(world.rooms.sent) == sent
+
+    in_virtual_time(scene())
+
+
+def test_nobody_is_absent_from_a_room_that_nothing_tells_of() -> None:
+    """Where a job was dispatched by others and did not say where it is, nothing is concluded."""
+
+    async def scene() -> None:
+        world = World()
+        session = await world.talk()
+        world.rooms.there.clear()
+        await asyncio.sleep(LEASE_S + 0.01)
+        await world.takeover.relieve(session)
+        loaded = await world.store.load(*session)
+        assert loaded is not None
+        assert loaded.session.state == "live"
+
+    in_virtual_time(scene())
+
+
+class Watch:
+    """One who hears of the sweep every half second."""
+
+    def __init__(self, world: World) -> None:
+        self.orphans = Orphans(world.takeover, LEASE_S)
+        self._sweeper = Sweeper(
+            world.store,
+            every_s=0.5,
+            on_orphan=self.orphans.see_to,
+            on_late=self.orphans.be_ready_for,
+        )
+
+    async def run(self, for_s: float) -> None:
+        """Watch for a while."""
+        self._sweeper.start()
+        await asyncio.sleep(for_s)
+        await self._sweeper.aclose()
+        await self.orphans.aclose()
+
+
+def test_an_agent_is_sent_as_soon_as_the_lease_has_run_out() -> None:
+    """The agent was asked before that; a lease that was renewed late after all is left alone."""
+
+    async def scene() -> None:
+        world = World()
+        lost = await world.talk("maria")
+        await world.talk("juan")
+        lease = world.joined.lease
+        watch = asyncio.create_task(Watch(world).run(4 * LEASE_S))
+        while not watch.done():
+            await asyncio.sleep(LEASE_S * (1 - LATE_PART / 2))
+            await world.store.renew(lease)
+        assert [each.room for each in world.rooms.sent] == [lost.session_id]
+        assert world.rooms.pinged > 2
+
+    in_virtual_time(scene())
+
+
+def test_being_asked_early_saves_the_time_that_a_ping_takes() -> None:
+    """From the end of the lease until an agent is sent hardly any time passes."""
+
+    async def scene() -> None:
+        world = World()
+        await world.talk()
+        begun = now_s()
+        watch = asyncio.create_task(Watch(world).run(2 * LEASE_S))
+        while not world.rooms.sent:
+            await asyncio.sleep(0.001)
+        assert LEASE_S <= now_s() - begun < LEASE_S + 0.15
+        await watch
+
+    in_virtual_time(scene())
+
+
+def test_who_has_had_no_contact_for_long_does_not_ask_early() -> None:
+    """It waits for contact, like for every lost lease."""
+
+    async def scene() -> None:
+        world = World(contact_s=0.0)
+        await world.talk()
+        begun = now_s()
+        watch = asyncio.create_task(Watch(world).run(3 * LEASE_S))
+        while not world.rooms.sent:
+            await asyncio.sleep(0.001)
+        assert now_s() - begun >= CAUTION_S
+        await watch
+
+    in_virtual_time(scene())
+
+
+def test_a_session_is_seen_to_once_at_a_time() -> None:
+    """However often the sweep names it."""
+
+    async def scene() -> None:
+        world = World()
+        session = await world.talk()
+        await asyncio.sleep(LEASE_S + 0.01)
+        orphans = Orphans(world.takeover, LEASE_S)
+        for _ in range(5):
+            orphans.see_to(session)
+            orphans.be_ready_for(session)
+        await asyncio.sleep(1)
+        assert world.rooms.pinged == 1
+        assert len(world.rooms.sent) == 1
+        orphans.see_to(session)
+        await orphans.aclose()
 
     in_virtual_time(scene())

@@ -90,7 +90,7 @@ def test_the_keeper_notes_what_the_store_does(trouble: str) -> None:
 
     async def scene() -> None:
         store = Store()
-        keeper = ContactKeeper(store, longest_gap_s=1.0)
+        keeper = ContactKeeper("the store", store.ping, longest_gap_s=1.0)
         keeper.contact._now = now_s
         keeper.start()
         await asyncio.sleep(10)

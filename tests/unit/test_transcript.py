@@ -6,7 +6,6 @@ import secrets
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from livekit.agents import llm
 
 from session_store import Keyring, Recorder, SessionStore, StoreSettings
@@ -14,6 +13,8 @@ from session_store.backends.memory import MemoryBackend
 from session_store.livekit.transcript import Transcript
 
 if TYPE_CHECKING:
+    import pytest
+
     from session_store import RecordedTurn
 
 

@@ -90,29 +90,31 @@ export class App {
     onConnected: () => this.#joined(),
     onFailed: (error, retrying) => this.#failed(error, retrying),
   });
-  #connection = new Connection({
-    onDropped: (drop) => this.#dropped(drop),
-    onTrouble: (troubled) => this.#troubled(troubled),
-    onMended: () => this.#mended(),
-    onRecord: (record, from) => this.#record(record, from),
-    onDraft: (draft) => this.#draft(draft),
-    onAgents: (agents) => this.#agentsChanged(agents),
-    onAgentGaveUp: () => this.#agentGaveUp(),
-    onAudioBlocked: (audioBlocked) => this.#set({ audioBlocked }),
-    onMic: (mic) => this.#set({ mic }),
-    onTrack: (who, track) => this.levels.listen(who, track),
-  });
+  #connection;
 
   /**
    * @param {object} parts
    * @param {import('./identity.js').Identity} parts.identity
    * @param {import('./history.js').History} parts.history
    * @param {() => void} parts.onChange the model is another one
+   * @param {(hooks: import('./connection.js').ConnectionHooks) => Connection} [parts.openConnection]
    */
-  constructor({ identity, history, onChange }) {
+  constructor({ identity, history, onChange, openConnection = (hooks) => new Connection(hooks) }) {
     this.#identity = identity;
     this.#history = history;
     this.#onChange = onChange;
+    this.#connection = openConnection({
+      onDropped: (drop) => this.#dropped(drop),
+      onTrouble: (troubled) => this.#troubled(troubled),
+      onMended: () => this.#mended(),
+      onRecord: (record, from) => this.#record(record, from),
+      onDraft: (draft) => this.#draft(draft),
+      onAgents: (agents) => this.#agentsChanged(agents),
+      onAgentGaveUp: () => this.#agentGaveUp(),
+      onAudioBlocked: (audioBlocked) => this.#set({ audioBlocked }),
+      onMic: (mic) => this.#set({ mic }),
+      onTrack: (who, track) => this.levels.listen(who, track),
+    });
     this.model = this.#freshModel();
   }
 

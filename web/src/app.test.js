@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
-import { App } from './app.js';
+import { ASK_AGAIN_MS, App } from './app.js';
 import { Connection } from './connection.js';
 import { toSaved } from './conversation.js';
 import { OVERDUE_AFTER_MS } from './patience.js';
@@ -31,6 +31,8 @@ afterEach(() => {
  */
 async function comeBack(answers) {
   const asked = [];
+  /** What the room is told by, so that a test can be the room. @type {any} */
+  let hooks;
   mock.method(globalThis, 'fetch', async (_url, { body }) => {
     asked.push(JSON.parse(body));
     const answer = answers.length > 1 ? answers.shift() : answers[0];
@@ -41,11 +43,15 @@ async function comeBack(answers) {
     identity: { isNew: false, remembered: true, proof: async () => ({ participant_identity: 'i' }), forget() {} },
     history: { load: async () => ({ conversation, settings: { live: true } }), save() {}, wipe: async () => {} },
     onChange() {},
+    openConnection(given) {
+      hooks = given;
+      return new Connection(given);
+    },
   });
   assert.equal(await app.restore(), true);
   await app.rejoin();
   await flush();
-  return { app, asked };
+  return { app, asked, hooks };
 }
 const refused = (status, code, message) => ({ status, body: { error: { code, message } } });
 const unreadable = refused(409, 'conversation_unreadable', 'It cannot be opened.');
@@ -109,4 +115,96 @@ test('Who waits for an agent that cannot open the conversation is told so, and w
   assert.equal(asked.length, 2);
   assert.equal(app.model.waiting, 'no');
   assert.deepEqual(shownBy(app), ['Hi']);
+});
+
+/**
+ * The page in its room, with the hooks by which the room tells it things.
+ *
+ * @param {{ status: number, body: object }[]} answers of the gateway, as in {@link comeBack}
+ */
+async function inTheRoom(answers) {
+  let left = 0;
+  mock.method(Connection.prototype, 'join', async (/** @type {Promise<unknown>} */ admission) => void (await admission));
+  mock.method(Connection.prototype, 'leaveRoom', async () => void (left += 1));
+  mock.method(Connection.prototype, 'leave', async () => void (left += 1));
+  return { ...(await comeBack(answers)), left: () => left };
+}
+const admission = (more = {}) => ({
+  status: 201,
+  body: { server_url: 'wss://x', participant_token: 'x', session_id: 's1', resumed: true, last_seq: 1, turns: [], ...more },
+});
+const hello = (more = {}) => ({ type: 'hello', sessionId: 's1', language: 'en', lastSeq: 1, back: false, saved: true, ...more });
+
+test('Let in without the store, the page asks again until it has what it lacks.', async () => {
+  const late = { id: 't2', seq: 2, role: 'assistant', text: 'Hello', created_at: 2 };
+  const away = admission({ saved: false });
+  const { app, asked, hooks } = await inTheRoom([away, away, admission({ last_seq: 2, turns: [late] })]);
+  assert.equal(app.model.saving.store, 'away');
+  hooks.onRecord(hello({ saved: false }), 'agent');
+  await flush();
+  await pass(ASK_AGAIN_MS);
+  assert.deepEqual(asked.map((body) => body.without_store), [undefined, true, true]);
+  assert.deepEqual(shownBy(app), ['Hi', 'Hello']);
+  assert.equal(app.model.saving.store, 'back');
+  await pass(ASK_AGAIN_MS);
+  assert.equal(app.model.saving.store, 'there');
+  const before = asked.length;
+  await pass(ASK_AGAIN_MS);
+  assert.equal(asked.length, before);
+});
+
+test('Told that no agent will come, the page says so at once, leaves, and offers both ways on.', async () => {
+  const { app, asked, hooks, left } = await inTheRoom([admission()]);
+  hooks.onAgents([{ identity: 'ghost', state: 'listening' }]);
+  hooks.onRecord(hello(), 'ghost');
+  hooks.onAgentGaveUp();
+  await flush();
+  assert.deepEqual([app.model.state, app.model.failure.remedy, left()], ['Failed', 'either', 1]);
+  assert.match(app.model.failure.message, /^The assistant stopped several times in this conversation\./);
+  assert.deepEqual(shownBy(app), ['Hi']);
+  await pass(120_000);
+  assert.equal(asked.length, 1);
+  app.startNew();
+  await flush();
+  assert.equal(asked.at(-1).new_session, true);
+});
+
+test('That the assistant is back is said once, for a while, of an agent that is new to the page.', async () => {
+  const { app, hooks } = await inTheRoom([admission()]);
+  hooks.onRecord(hello(), 'first');
+  assert.equal(app.model.back, false);
+  hooks.onRecord(hello({ back: true }), 'second');
+  assert.equal(app.model.back, true);
+  await pass(10_000);
+  hooks.onRecord(hello({ back: true }), 'second');
+  assert.equal(app.model.back, false);
+});
+
+test('Thrown out as a duplicate, the page comes back only if it is nowhere else, and says so if it is.', async () => {
+  const { app, asked, hooks } = await inTheRoom([admission(), refused(409, 'goes_on_elsewhere', 'Elsewhere.'), admission()]);
+  hooks.onDropped('duplicate');
+  await pass(1000);
+  assert.equal(asked.at(-1).unless_elsewhere, true);
+  assert.deepEqual([app.model.state, app.model.setAside, app.model.failure], ['Idle', 'device', null]);
+  app.resume();
+  await flush();
+  assert.equal(asked.at(-1).unless_elsewhere, undefined);
+  assert.equal(app.model.state, 'Connected');
+});
+
+test('A duplicate that was none costs one request, and the page is back.', async () => {
+  const { app, asked, hooks } = await inTheRoom([admission()]);
+  hooks.onDropped('duplicate');
+  await pass(1000);
+  assert.deepEqual([app.model.state, asked.length], ['Connected', 2]);
+});
+
+test('A page that the browser had paused comes back when it wakes, without a click.', async () => {
+  const { app, asked, hooks } = await inTheRoom([admission()]);
+  hooks.onDropped('paused');
+  await flush();
+  assert.deepEqual([app.model.state, app.model.setAside], ['Idle', 'paused']);
+  app.wake();
+  await flush();
+  assert.deepEqual([app.model.state, app.model.setAside, asked.length], ['Connected', null, 2]);
 });

@@ -68,6 +68,6 @@ export function noticeOf(model) {
  * @param {'retry' | 'new' | 'either'} remedy
  */
 function addition(model, retrying, remedy) {
-  if (remedy !== 'retry' && model.conversation.turns.length > 0) return ' What is shown here stays until you do.';
+  if (remedy === 'new' && model.conversation.turns.length > 0) return ' What is shown here stays until you do.';
   return retrying ? ' This page keeps trying.' : '';
 }
