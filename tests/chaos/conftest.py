@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LONG = os.environ.get("REJOIN_LONG") == "1"
 ROUNDS = 4 if LONG else 1
 
+AGENT_EXPECTED_S = "5"
+"""Half of what it is by default, since several tests wait for its end."""
+
 only_long = pytest.mark.skipif(not LONG, reason="takes minutes; make chaos runs it")
 
 
@@ -58,13 +61,18 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
     folder = tmp_path_factory.mktemp("chaos")
     async with AsyncExitStack() as stack:
         islands = [] if why_not() else [stack.enter_context(island())]
-        stand = await stack.enter_async_context(running(folder, workers=1, islands=islands))
+        stand = await stack.enter_async_context(
+            running(folder, workers=0, islands=islands, REJOIN_AGENT_EXPECTED_S=AGENT_EXPECTED_S)
+        )
         to_redis = await stack.enter_async_context(Wire(stand.redis.port))
         to_livekit = await stack.enter_async_context(Wire(stand.livekit.port))
+        await stand.add_worker(ready=False)
         worker = await stand.add_worker(
+            ready=False,
             REJOIN_REDIS_URL=stand.redis_url_at("127.0.0.1", to_redis.port),
             LIVEKIT_URL=stand.livekit.url_at("127.0.0.1", to_livekit.port),
         )
+        await stand.mend(workers=2)
         wires = Wires(worker, to_redis, to_livekit)
         yield Servers(stand, wires, islands[0] if islands else None)
 

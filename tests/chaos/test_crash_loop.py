@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,9 @@ async def test_a_crash_loop_ends_and_says_so(stand: Stand) -> None:
             if record.get("message") == "joined" and record.get("session_id") == person.session_id
         ]
         assert [record["outcome"] for record in joined] == ["created", *["taken_over"] * 3]
-        assert await stand.agents_with(person) == []
+        # Not even a dead one is left to wait for.
+        await asyncio.sleep(2)
+        assert (await stand.agents_with(person), person.agents) == ([], [])
         with pytest.raises(NoToken) as refused:
             await person.come()
         assert (refused.value.status, refused.value.code) == (409, "agent_keeps_failing")

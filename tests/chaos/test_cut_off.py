@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.chaos.conftest import LONG, only_long
 from tests.chaos.notes import Kind
 from tests.chaos.verdict import all_is_well
 
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest.mark.parametrize("silent", [True, False], ids=["silent", "refused"])
+SILENT = pytest.param(True, id="silent")
+REFUSED = pytest.param(False, id="refused")
+
+
+@pytest.mark.parametrize("silent", [SILENT, pytest.param(False, id="refused", marks=only_long)])
 async def test_a_worker_without_redis_goes_on(stand: Stand, wires: Wires, *, silent: bool) -> None:
     """Its agent answers and is not replaced; what is said is unsaved, and saved when it is back."""
     async with stand.person_of(wires.worker) as person:
@@ -33,7 +38,7 @@ async def test_a_worker_without_redis_goes_on(stand: Stand, wires: Wires, *, sil
                 Kind.TURN, after=at, where=lambda note: note.fields["text"] == "Your name is Maria."
             )
             # The lease runs out meanwhile, for all others to see.
-            await asyncio.sleep(12)
+            await asyncio.sleep(20 if LONG else 9)
             assert asked not in person.saved
             wires.to_redis.heal()
             await person.answer(asked, within_s=30)
@@ -52,7 +57,7 @@ async def test_a_worker_without_livekit_is_replaced(stand: Stand, far: Island) -
             at = time.monotonic()
             far.livekit.cut()
             asked = person.type("what is my name?")
-            hello = await person.notes.first(Kind.HELLO, after=at, within_s=90)
+            hello = await person.notes.first(Kind.HELLO, after=at, within_s=60)
             assert hello.who != lost
             assert (await person.answer(asked))["text"] == "Your name is Maria."
             healed = time.monotonic()
@@ -64,7 +69,7 @@ async def test_a_worker_without_livekit_is_replaced(stand: Stand, far: Island) -
         assert stand.job_of(person).worker is not worker
 
 
-@pytest.mark.parametrize("silent", [True, False], ids=["silent", "refused"])
+@pytest.mark.parametrize("silent", [pytest.param(True, id="silent", marks=only_long), REFUSED])
 async def test_a_worker_without_signals_leaves_nobody_alone(
     stand: Stand, wires: Wires, *, silent: bool
 ) -> None:
@@ -73,8 +78,8 @@ async def test_a_worker_without_signals_leaves_nobody_alone(
         await person.ask("my name is Maria")
         async with stand.watch(person) as room:
             await wires.to_livekit.cut(silent=silent)
-            for number in range(6):
-                await asyncio.sleep(5)
+            for number in range(6 if LONG else 3):
+                await asyncio.sleep(8)
                 await person.ask(f"what is my name, number {number}?", within_s=60)
             wires.to_livekit.heal()
             await person.ask("what is my name, at last?", within_s=60)

@@ -43,7 +43,7 @@ async def test_who_comes_to_a_full_worker_gets_an_agent_later(stand: Stand) -> N
         await first.ask("my name is Maria")
         await second.come()
         second.type("my name is Anna")
-        await asyncio.sleep(6)
+        await asyncio.sleep(3)
         assert second.agents == []
         assert full.job_of(second.session_id) is None
         await stand.add_worker(AGENT_MAX_JOBS="1")
@@ -57,7 +57,7 @@ async def test_who_comes_before_any_worker_gets_an_agent_later(stand: Stand) -> 
     async with stand.person() as person:
         await person.come()
         person.type("my name is Maria")
-        await asyncio.sleep(8)
+        await asyncio.sleep(3)
         assert person.agents == []
         for worker in stand.workers:
             worker.start()
@@ -75,7 +75,7 @@ async def test_who_comes_while_the_only_worker_drains_gets_an_agent_later(stand:
         await asyncio.sleep(1)
         await second.come()
         second.type("my name is Anna")
-        await asyncio.sleep(4)
+        await asyncio.sleep(3)
         assert second.agents == []
         await stand.add_worker()
         await is_served(stand, second)
@@ -91,7 +91,7 @@ async def test_a_dispatch_that_nobody_heard_is_repeated(stand: Stand) -> None:
         at = time.monotonic()
         await person.come()
         person.type("my name is Maria")
-        await asyncio.sleep(12)
+        await asyncio.sleep(8)
         assert person.notes.of(Kind.HELLO, after=at) == []
         for worker in stand.workers:
             worker.resume()
