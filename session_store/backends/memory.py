@@ -238,7 +238,7 @@ class MemoryBackend(PeopleInMemory):
         op = self._begin(lease.participant)
         record = op.held(lease)
         record.give_back(op.now)
-        if record.state == "live":
+        if record.state == "live" or record.let_in:
             op.look_by(record, op.now)  # Its participant needs another job.
 
     async def expect_agent(

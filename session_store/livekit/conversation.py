@@ -242,6 +242,9 @@ class Conversation:
             self._on_came(load_id_of(arrived))
         else:
             self._hello()
+            if self._is_takeover:
+                # The dead job may have recorded turns that it could not show any more.
+                self._keeping.transcript.show_newest(RESENT_TURNS)
             await self._welcome(is_return=not self._is_takeover)
 
     async def erase(self) -> None:

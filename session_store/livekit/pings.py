@@ -34,7 +34,13 @@ PING_S: Final = 0.6
 PING_AGAIN_S: Final = 0.2
 """After this a second ping follows: LiveKit can lose the answer to one that comes too fast."""
 _LEAST_S: Final = 0.1
-_NOT_CONNECTED: Final = "data channel is not available"
+_NOT_CONNECTED: Final = ("data channel is not available", "transport failure")
+_VERDICTS: Final = ("RpcError", "no response from servers", *_NOT_CONNECTED)
+"""What LiveKit says of an agent, and not of itself. Measured with livekit-server 1.13.5:
+``RpcError 1502: Response timeout`` of one that is dead or stopped, ``RpcError 1400: Method not
+supported at destination`` of one without a conversation, ``no response from servers`` (after 3 s)
+of one that has just gone, ``data channel is not available`` of one that has not connected yet or
+died before it had, ``transport failure`` of one whose connection has broken."""
 _UNKNOWN_CALL: Final = frozenset({api.TwirpErrorCode.BAD_ROUTE, api.TwirpErrorCode.UNIMPLEMENTED})
 
 
@@ -79,10 +85,10 @@ class Pings:
             try:
                 return await self._perform(room, agent, max(left_s, _LEAST_S)) in {HERE, COMING}
             except api.TwirpError as error:
-                if _NOT_CONNECTED in error.message and left_s > _LEAST_S:
+                if _says(error.message, _NOT_CONNECTED) and left_s > _LEAST_S:
                     await asyncio.sleep(_LEAST_S)
                     continue
-                if error.code == api.TwirpErrorCode.NOT_FOUND or _is_verdict(error.message):
+                if error.code == api.TwirpErrorCode.NOT_FOUND or _says(error.message, _VERDICTS):
                     return False
                 raise LiveKitFailed(error) from error
             except ERRORS as error:
@@ -105,15 +111,8 @@ class Pings:
         return answer.payload
 
 
-def _is_verdict(message: str) -> bool:
-    """Tell whether this is what LiveKit says of an agent, and not of itself.
-
-    Measured with livekit-server 1.13.5: ``RpcError 1502: Response timeout`` of one that is dead or
-    stopped, ``RpcError 1400: Method not supported at destination`` of one without a conversation,
-    ``no response from servers`` (after 3 s) of one that has just gone, and ``data channel is not
-    available`` of one that has not connected yet, or died before it had.
-    """
-    return any(each in message for each in ("RpcError", "no response from servers", _NOT_CONNECTED))
+def _says(message: str, what: Iterable[str]) -> bool:
+    return any(each in message for each in what)
 
 
 async def _any_of(questions: Iterable[Coroutine[None, None, bool]]) -> bool:

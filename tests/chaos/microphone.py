@@ -24,14 +24,15 @@ class Microphone:
 
     def __init__(self) -> None:
         self._source = rtc.AudioSource(_RATE, 1, queue_size_ms=_QUEUE_MS)
-        self._track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         self._speech: asyncio.Queue[rtc.AudioFrame] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
 
     async def publish(self, room: rtc.Room) -> None:
         """Publish it in a room; the sound goes on where it was."""
+        # A track of its own for each room: one track in two connections ends the process.
+        track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-        await room.local_participant.publish_track(self._track, options)
+        await room.local_participant.publish_track(track, options)
         if self._task is None:
             self._task = asyncio.create_task(self._capture(), name="microphone")
 

@@ -261,11 +261,11 @@ class Person:
         self.notes.add(Kind.CONNECTED)
         for participant in room.remote_participants.values():
             self._came(participant)
+        if before is not None:
+            # Only now: the newer connection throws out the older one, which never left.
+            await before.disconnect()
         if self._microphone is not None:
             await self._microphone.publish(room)
-        if before is not None:
-            # As the page does: the newer connection throws out the older one, which never left.
-            await before.disconnect()
 
     def _listen(self, room: rtc.Room) -> None:
         room.register_text_stream_handler("rj.record", self._on_record)

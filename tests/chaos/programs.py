@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import time
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 from dev import sessions
@@ -63,7 +65,7 @@ class Program:
         with self.log.open("ab") as log:
             # In a folder without a .env.local, which would count.
             self._process = subprocess.Popen(
-                self.command,
+                [*_ends_with_us(), *self.command],
                 cwd=self.folder,
                 env=environment(self.settings),
                 stdin=subprocess.DEVNULL,
@@ -131,6 +133,13 @@ class Program:
     def _reap(self) -> None:
         if self._process is not None:
             self._process.wait()
+
+
+@cache
+def _ends_with_us() -> tuple[str, ...]:
+    """Return what a command begins with that must not outlive a test run which crashes."""
+    setpriv = shutil.which("setpriv")
+    return (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
 
 
 def signal_process(pid: int, number: signal.Signals) -> float:

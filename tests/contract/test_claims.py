@@ -217,6 +217,21 @@ async def test_who_is_let_in_beside_a_job_that_has_just_died_is_not_forgotten(
     assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.LATER
 
 
+async def test_who_is_let_in_while_the_job_goes_is_not_forgotten(
+    backend: Backend, world: World
+) -> None:
+    """The page was loaded again: its old connection has left, and the new one finds nobody."""
+    job = await join(backend)
+    assert (await open_session(backend, expect_agent=True))[1] is PRESENT
+    await backend.leave(job.lease)
+    await world.pass_time(1)
+    await backend.settle(MARIA, job.id)
+    await backend.release(job.lease)
+    assert await is_due(backend, MARIA, job.id)
+    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.ORPHANED
+    assert await claim(backend, job, absent=True) is WANTED
+
+
 async def test_where_nobody_is_there_the_participant_has_left(
     backend: Backend, world: World
 ) -> None:

@@ -98,6 +98,12 @@ class TalkPage:
         """Wait until the page says that the conversation is not here, and why."""
         await expect(self.page.locator("#resume")).to_contain_text(text, timeout=WAIT_MS)
 
+    async def is_listening(self) -> None:
+        """Wait until the assistant has finished speaking."""
+        await expect(self.page.get_by_test_id("agent-state")).to_have_text(
+            "Listening", timeout=WAIT_MS
+        )
+
     async def bubbles(self) -> list[Bubble]:
         """Return all turns that are shown."""
         turns: list[dict[str, Any]] = await self.page.eval_on_selector_all(

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from tests.chaos.network import Island
     from tests.chaos.stand import Stand
 
-DEPARTURE_S = 2
+DEPARTURE_S = 8
 """How long a room waits for its participant: the minute of the default."""
+NOTICED_S = 4.5
+"""After this an agent knows that somebody left: of who only types, LiveKit tells each 3 s."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from tests.chaos.network import why_not
 from tests.chaos.programs import until
 from tests.e2e.page import WAIT_MS, TalkPage
-from tests.e2e.place import DEPARTURE_S
+from tests.e2e.place import NOTICED_S
 from tests.integration.test_store import age
 
 if TYPE_CHECKING:
@@ -229,6 +229,8 @@ async def test_a_conversation_may_begin_without_redis(come: Come, place: Place) 
 async def test_half_a_sentence_is_shown_once_as_it_is_kept(come: Come, place: Place) -> None:
     """After the agent died while it spoke, the page has the record of it, and no bubble twice."""
     tab = await introduced(come)
+    await tab.is_listening()
+    await asyncio.sleep(SCREEN_S)
     await tab.type("what did we talk about?")
     draft = tab.page.locator("[data-testid=turn][data-role=assistant][data-draft=true]")
     await draft.first.wait_for(timeout=WAIT_MS)
@@ -254,7 +256,7 @@ async def test_a_message_to_a_dying_agent_is_answered_by_the_next(come: Come, pl
     await tab.type("what is my name?")
     await tab.noted("what is my name?", "Waiting to be sent")
     job.kill()
-    await tab.says("Your name is Maria")
+    await tab.says("Your name is Maria", within_ms=2 * WAIT_MS)
     await goes_on_once(tab)
 
 
@@ -310,7 +312,7 @@ async def test_who_is_back_while_the_room_waits_finds_the_same_agent(
     before = await session_of(place, tab)
     job = await job_of(place, tab)
     await tab.press("end")
-    await asyncio.sleep(DEPARTURE_S / 2)
+    await asyncio.sleep(NOTICED_S)
     await tab.press("continue")
     await tab.says("Welcome back, Maria! This is visit number 2.")
     assert (await session_of(place, tab)).id == before.id

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from livekit.agents import llm
 
-from session_store import LeaseHeld, SessionState, StoreUnavailable
+from session_store import AgentPresence, LeaseHeld, SessionState, StoreUnavailable
 from session_store.livekit.chat import unanswered
 from session_store.spool import Spool, SpoolReport
 from tests.integration.stage import Stage
@@ -533,3 +533,44 @@ async def test_whoever_waits_for_the_end_hears_of_it(stage: Callable[[], Stage])
     await first.end()
     await asyncio.wait_for(ended, 5)
     assert first.conversation._keeping.recorder.waiting == 0
+
+
+async def test_what_a_dead_job_could_not_show_is_shown_by_its_successor(
+    stage: Callable[[], Stage], raw: Any
+) -> None:
+    """A turn that is in the record, but whose message was lost, comes behind the next hello."""
+    first = await (await stage().join()).start()
+    await first.until(lambda: len(first.said()) == 1)
+    await spoken_to(first, "my name is Maria")
+    await first.until(lambda: len(first.said()) == 2)
+    await first.conversation._keeping.recorder.flush(5)
+    await first.die()
+    await age(raw, first.store, "maria", first.conversation.session_id, 4)
+    second = await (await stage().join()).start()
+    await second.until(lambda: second.job.room.types().count("turn") == 3)
+    sent = second.job.room.sent
+    assert sent[0]["type"] == "hello"
+    assert sent[0]["back"] is True
+    assert [each["text"] for each in sent[1:4]] == [
+        first.said()[0],
+        "my name is Maria",
+        first.said()[1],
+    ]
+    assert all(each["saved"] for each in sent[1:4])
+
+
+async def test_a_conversation_that_is_finished_has_no_successor(
+    stage: Callable[[], Stage],
+) -> None:
+    """The session has ended, nobody is to be sent, and the next visit begins another one."""
+    first = await (await stage().join()).start()
+    await first.until(lambda: len(first.said()) == 1)
+    await first.conversation.finish()
+    assert first.job.shutdowns == ["the conversation is finished"]
+    await first.end()
+    session_id = first.conversation.session_id
+    presence = await first.store.claim_orphan(first.participant, session_id)
+    assert presence is AgentPresence.ENDED
+    assert len((await stored(first)).turns) == 1
+    opened = await first.store.open(first.participant)
+    assert opened.session.id != session_id

@@ -61,6 +61,7 @@ async def test_a_livekit_that_fails_condemns_nobody(status: int, code: str, mess
         (400, "invalid_argument", "twirp error unknown: RpcError 1400: Method not supported"),
         (503, "unavailable", "twirp error unknown: no response from servers"),
         (500, "internal", "twirp error unknown: data channel is not available"),
+        (500, "internal", "twirp error unknown: transport failure"),
         (404, "not_found", "participant does not exist"),
     ],
 )
