@@ -186,7 +186,7 @@ class Stand:
             async with self.person(**how) as person:
                 await person.come()
                 await person.notes.first(Kind.HELLO)
-                if self.job_of(person).worker is worker:
+                if (await self._job_logged_by(person)).worker is worker:
                     yield person
                     return
         raise AssertionError(f"LiveKit sends nobody to {worker}")
@@ -205,11 +205,20 @@ class Stand:
         Raises:
             AssertionError: no living process has it.
         """
-        for worker in self.workers:
-            job = worker.job_of(person.session_id)
+        jobs = [worker.job_of(person.session_id) for worker in self.workers]
+        for job in jobs:
             if job is not None:
                 return job
         raise AssertionError("nobody has this conversation")
+
+    async def _job_logged_by(self, person: Person) -> Job:
+        """Return the same, as soon as it is in a log: the page may hear of it first."""
+
+        def has_job() -> bool:
+            return any(worker.job_of(person.session_id) for worker in self.workers)
+
+        await until(has_job, "a worker has this conversation")
+        return self.job_of(person)
 
     async def loaded(self, person: Person) -> Loaded:
         """Return what Redis holds of a person's session."""
