@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.chaos.conftest import only_long
 from tests.chaos.notes import Kind
 from tests.chaos.verdict import all_is_well
 
@@ -83,6 +84,7 @@ async def test_who_comes_while_the_only_worker_drains_gets_an_agent_later(stand:
         await all_is_well(stand, first)
 
 
+@only_long
 async def test_a_dispatch_that_nobody_heard_is_repeated(stand: Stand) -> None:
     """Workers that stood still when they were asked send an agent when they go on."""
     async with stand.person() as person:

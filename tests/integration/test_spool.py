@@ -290,7 +290,8 @@ async def test_the_main_process_of_the_worker_replays(
     spool = Spool(folder)
     joined = await store.join(store.pseudonym("maria"))
     spool.write(joined.lease.ref, [store.seal(joined.lease, turn(1))])
-    worker.server.emit("worker_started")
+    # Not by its event, which also begins the watch, as long as the worker lives.
+    worker.begin()
     async with asyncio.timeout(10):
         while list(folder.glob("*.spool")):  # noqa: ASYNC240 (a test's own folder)
             await asyncio.sleep(0.01)

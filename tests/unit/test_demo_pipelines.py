@@ -33,6 +33,8 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
     """Without the plugin, the error says what to install."""
     monkeypatch.delitem(sys.modules, "agent.pipelines.cloud.openai", raising=False)
     monkeypatch.setitem(sys.modules, "livekit.plugins.openai", None)
+    # Where another test has loaded the plugin, its package knows it.
+    monkeypatch.delattr("livekit.plugins.openai", raising=False)
     with pytest.raises(ImportError, match=r"pip install 'rejoin\[agent,openai\]'"):
         pipelines.prewarm("openai", {})
 
