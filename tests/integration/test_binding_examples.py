@@ -60,7 +60,8 @@ async def at_work(name: str, folder: Path) -> AsyncIterator[tuple[Stand, Person]
         async with stand.person() as person:
             await person.come()
             # Whoever spoke first would interrupt the greeting.
-            await person.notes.first(Kind.SAVED, within_s=60)
+            # On a busy machine the first job waits long for its process.
+            await person.notes.first(Kind.SAVED, within_s=180)
             yield stand, person
 
 
