@@ -86,7 +86,12 @@ def _problem_of_redis(target: str) -> str | None:
 
     try:
         with redis.Redis.from_url(
-            target, socket_timeout=_ANSWER_S, socket_connect_timeout=_ANSWER_S
+            target,
+            socket_timeout=_ANSWER_S,
+            socket_connect_timeout=_ANSWER_S,
+            # What a client says of itself by default are commands that our users may not run.
+            driver_info=None,
+            protocol=2,
         ) as client:
             client.ping()
     except redis.RedisError as error:

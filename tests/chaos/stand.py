@@ -22,6 +22,7 @@ from tests.chaos.rooms import RoomWatch, agents_in
 from tests.chaos.worker import Job, Worker
 from tests.integration.conftest import write_key_file
 from tests.servers.process import Server
+from tests.servers.users import LOOKS_AT_ALL, WORKER, as_user, guarded_by_users
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -56,7 +57,8 @@ class Stand:
         self.workers: list[Worker] = []
         addresses = [island.redis.address for island in islands]
         bind = ("--bind", "127.0.0.1", *addresses, "--protected-mode", "no") if addresses else ()
-        self.redis = Server(folder / "redis", *_KEEPS, *bind)
+        users = guarded_by_users(folder / "redis")
+        self.redis = Server(folder / "redis", *_KEEPS, *bind, *users, login=LOOKS_AT_ALL)
         self.livekit = LiveKitServer(
             folder, addresses=[island.livekit.address for island in islands]
         )
@@ -95,8 +97,11 @@ class Stand:
 
     @staticmethod
     def redis_url_at(host: str, port: int) -> str:
-        """Return the address of Redis behind a wire, or at the end of a cable."""
-        return f"redis://{host}:{port}/0"
+        """Return the address of Redis behind a wire, or at the end of a cable.
+
+        With the login that is shipped for workers: what it does not allow shows in every test.
+        """
+        return as_user(f"redis://{host}:{port}/0", WORKER)
 
     async def start(self) -> None:
         """Start everything but the workers."""

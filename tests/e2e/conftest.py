@@ -13,18 +13,39 @@ from tests.e2e.browser import launched
 from tests.e2e.demo import RESUME_WINDOW_S, Demo, running_demo
 from tests.e2e.page import TalkPage
 from tests.e2e.place import Place, prepared
+from tests.servers.process import standalone
+from tests.servers.users import LOOKS_AT_ALL, TESTER, WORKER, as_user, guarded_by_users
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from playwright.async_api import Browser, Playwright
 
+    from tests.servers.process import Server
+
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """Run the demo once."""
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run a Redis with the shipped users; at the end, none of them was refused anything."""
+    folder = tmp_path_factory.mktemp("redis")
+    with standalone(folder, *guarded_by_users(folder), login=LOOKS_AT_ALL) as server:
+        yield server
+        with server.client() as client:
+            assert [(each["username"], each["object"]) for each in client.acl_log()] == []
+
+
+@pytest.fixture
+def whole_redis(redis_server: Server) -> str:
+    """Return the address of the demo's Redis for somebody who may look at everything."""
+    return as_user(f"redis://{redis_server.name}/0", TESTER)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, redis_server: Server) -> Iterator[Demo]:
+    """Run the demo once, as the user that is shipped for its programs."""
     with running_demo(
         tmp_path_factory.mktemp("demo"),
+        REJOIN_REDIS_URL=as_user(f"redis://{redis_server.name}/0", WORKER),
         REJOIN_RESUME_WINDOW_FIRST_S=str(RESUME_WINDOW_S),
         # What LiveKit logs is searched for words of the conversation.
         DEMO_LIVEKIT_LOG="info",

@@ -33,6 +33,7 @@ class Demo:
     pid: int
     page: str
     redis_url: str
+    """With the login that the demo's parts have."""
     log: Path
     key_file: Path
     exit_codes: list[int] = field(default_factory=list)

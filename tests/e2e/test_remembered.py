@@ -132,7 +132,7 @@ async def test_after_the_resume_window_a_new_session_begins(visit: Visit, demo: 
 
 
 async def test_a_conversation_that_does_not_open_is_left_for_a_new_one(
-    visit: Visit, demo: Demo
+    visit: Visit, demo: Demo, whole_redis: str
 ) -> None:
     """The page says so, keeps what it shows, asks no further, and begins anew when told to."""
     tab = await introduced(visit)
@@ -140,7 +140,7 @@ async def test_a_conversation_that_does_not_open_is_left_for_a_new_one(
     async with demo.store() as store:
         participant = store.pseudonym(await tab.identity())
         first = (await store.open(participant)).session.id
-    await break_first_turn(demo, participant, first)
+    await break_first_turn(whole_redis, participant, first)
     asked: list[dict[str, Any]] = []
 
     def note(request: Request) -> None:
@@ -173,10 +173,10 @@ async def test_a_conversation_that_does_not_open_is_left_for_a_new_one(
     assert not any("new_session" in each for each in asked[2:])
 
 
-async def break_first_turn(demo: Demo, participant: str, session_id: str) -> None:
+async def break_first_turn(whole_redis: str, participant: str, session_id: str) -> None:
     """Change a byte of what Redis holds of the first turn: its seal does not open any more."""
     turns = ParticipantKeys.of(participant).turns(session_id)
-    async with Redis.from_url(demo.redis_url) as raw:
+    async with Redis.from_url(whole_redis) as raw:
         client: Any = raw
         sealed = bytearray(await client.lindex(turns, 0))
         sealed[-20] ^= 1
@@ -243,7 +243,9 @@ async def test_a_language_stays(visit: Visit) -> None:
     await tab.says("Willkommen zurück, Maria! Das ist Besuch Nummer 2.")
 
 
-async def test_who_asks_to_be_forgotten_is(visit: Visit, demo: Demo) -> None:
+async def test_who_asks_to_be_forgotten_is(
+    visit: Visit, demo: Demo, whole_redis: str
+) -> None:
     """After a confirmation, Redis holds nothing but that it was so, and the page starts as new."""
     tab = await introduced(visit)
     identity = await tab.identity()
@@ -253,15 +255,15 @@ async def test_who_asks_to_be_forgotten_is(visit: Visit, demo: Demo) -> None:
     await tab.says("Shall I forget everything about you?")
     await tab.type("yes")
     await tab.page.get_by_text("Everything about you was erased").wait_for()
-    assert await keys_of(demo, participant) == [ParticipantKeys.of(participant).erased]
+    assert await keys_of(whole_redis, participant) == [ParticipantKeys.of(participant).erased]
     assert await tab.identity() != identity
     await tab.reload()
     assert await tab.bubbles() == []
 
 
-async def keys_of(demo: Demo, participant: str) -> list[str]:
+async def keys_of(whole_redis: str, participant: str) -> list[str]:
     """Return the keys that belong to a participant."""
-    async with Redis.from_url(demo.redis_url, decode_responses=True) as raw:
+    async with Redis.from_url(whole_redis, decode_responses=True) as raw:
         return [key async for key in raw.scan_iter(match=f"*{participant}*")]
 
 
@@ -277,7 +279,9 @@ async def test_a_killed_job_is_replaced_when_the_person_comes_back(
     await tab.says("Your name is Maria")
 
 
-async def test_no_word_of_a_person_is_in_redis_or_in_a_log(visit: Visit, demo: Demo) -> None:
+async def test_no_word_of_a_person_is_in_redis_or_in_a_log(
+    visit: Visit, demo: Demo, whole_redis: str
+) -> None:
     """Not the name, not what was said or answered, not the page's id, in any key, value or line."""
     tab = await introduced(visit, "Philippa")
     await tab.type("Remember that my parrot is called Leonardo")
@@ -286,7 +290,7 @@ async def test_no_word_of_a_person_is_in_redis_or_in_a_log(visit: Visit, demo: D
     await tab.says("Welcome back, Philippa! This is visit number 2.")
     secrets = ["philippa", "leonardo", "parrot", "nice to meet", (await tab.identity()).lower()]
 
-    held = (await everything_in(demo)).lower()
+    held = (await everything_in(whole_redis)).lower()
     logged = demo.log.read_text().lower()
 
     # The sealed turns and contents were among what was read.
@@ -298,10 +302,10 @@ async def test_no_word_of_a_person_is_in_redis_or_in_a_log(visit: Visit, demo: D
     assert [secret for secret in secrets if secret in logged] == []
 
 
-async def everything_in(demo: Demo) -> bytes:
+async def everything_in(whole_redis: str) -> bytes:
     """Return every key and every value of the demo's Redis."""
     parts: list[bytes] = []
-    async with Redis.from_url(demo.redis_url) as raw:
+    async with Redis.from_url(whole_redis) as raw:
         client: Any = raw
         async for key in client.scan_iter():
             kind = (await client.type(key)).decode()

@@ -12,10 +12,10 @@ import pytest
 from session_store import StoreSettings
 from tests.integration.conftest import write_key_file
 from tests.servers.cluster import cluster
-from tests.servers.process import Login, standalone
+from tests.servers.process import standalone
 from tests.servers.sentinels import sentinel_set
 from tests.servers.tls import tls_redis
-from tests.servers.users import TESTER, password_of, write_users
+from tests.servers.users import LOOKS_AT_ALL, guarded_by_users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,9 +66,7 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TLSRedis]:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Redis with the users that this project ships."""
     folder = tmp_path_factory.mktemp("guarded")
-    users = write_users(folder / "users.acl")
-    login = Login(TESTER, password_of(TESTER))
-    with standalone(folder, "--aclfile", str(users), login=login) as server:
+    with standalone(folder, *guarded_by_users(folder), login=LOOKS_AT_ALL) as server:
         yield server
 
 

@@ -8,7 +8,6 @@ import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import pytest
 
@@ -19,7 +18,7 @@ from session_store.cli import app
 from session_store.cli.exits import Exit
 from session_store.events import Event, EventsMissed
 from session_store.keys import ParticipantKeys
-from tests.servers.users import OPERATOR, password_of
+from tests.servers.users import OPERATOR, as_user
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -231,7 +230,7 @@ def url(request: pytest.FixtureRequest) -> str:
         group: ClusterSet = request.getfixturevalue("clustered")
         return group.url
     guarded: Server = request.getfixturevalue("guarded")
-    return f"redis://{OPERATOR}:{quote(password_of(OPERATOR))}@{guarded.name}/2"
+    return as_user(f"redis://{guarded.name}/2", OPERATOR)
 
 
 def test_every_command_works_there_too(

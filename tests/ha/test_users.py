@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import pytest
 import redis
@@ -17,15 +16,16 @@ from tests.ha.everything import use_everything
 from tests.servers.process import Login, Server, standalone, wait_until
 from tests.servers.sentinels import sentinel_set
 from tests.servers.users import (
+    LOOKS_AT_ALL,
     OPERATOR,
     REPLICA,
     SENTINEL,
     SHIPPED,
-    TESTER,
     WORKER,
+    as_user,
+    guarded_by_users,
     password_of,
     rules_of,
-    write_users,
 )
 
 if TYPE_CHECKING:
@@ -43,11 +43,6 @@ _numbers = itertools.count()
 def somebody() -> str:
     """Return a person whom no other test knows."""
     return f"user's person {next(_numbers)}"
-
-
-def as_user(url: str, user: str) -> str:
-    """Put a user's login into a URL."""
-    return url.replace("://", f"://{user}:{quote(password_of(user))}@")
 
 
 def used_by(servers: Iterable[Server]) -> set[str]:
@@ -134,16 +129,14 @@ async def test_all_users_together_run_a_set_with_sentinels(
     tmp_path: Path, settings_for: Settings
 ) -> None:
     """Replicas follow, the sentinels switch to one of them, and the worker finds it."""
-    users = write_users(tmp_path / "users.acl")
     options = [
-        *("--aclfile", str(users), "--masteruser", REPLICA),
+        *(*guarded_by_users(tmp_path), "--masteruser", REPLICA),
         *("--masterauth", password_of(REPLICA)),
     ]
     config = (
         f'sentinel auth-user main {SENTINEL}\nsentinel auth-pass main "{password_of(SENTINEL)}"\n'
     )
-    login = Login(TESTER, password_of(TESTER))
-    with sentinel_set(tmp_path, *options, login=login, config=config) as group:
+    with sentinel_set(tmp_path, *options, login=LOOKS_AT_ALL, config=config) as group:
         forget(group.servers)
         settings = settings_for(as_user(group.url, WORKER), durability="replicated")
         await use_everything(settings, somebody())

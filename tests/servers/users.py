@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
+from urllib.parse import quote
+
+from tests.servers.process import Login
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "redis" / "users.acl"
 WORKER = "rejoin"
@@ -20,6 +23,20 @@ _NO_PASSWORD = "#" + "0" * 64
 def password_of(user: str) -> str:
     """Return a user's password in tests."""
     return f"{user} hush"
+
+
+LOOKS_AT_ALL = Login(TESTER, password_of(TESTER))
+
+
+def as_user(url: str, user: str) -> str:
+    """Put a user's login into a URL."""
+    return url.replace("://", f"://{user}:{quote(password_of(user))}@")
+
+
+def guarded_by_users(folder: Path) -> list[str]:
+    """Return options of a Redis whose users are the shipped ones, and the tester."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return ["--aclfile", str(write_users(folder / "users.acl"))]
 
 
 def rules_of(user: str, *, file: Path = SHIPPED) -> list[str]:
