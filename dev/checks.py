@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev import chromium, livekit_server, node, redis_server, web
+from dev import chromium, lanes, livekit_server, node, redis_server, web
 from dev.commands import DevError, main, run
 from dev.paths import ROOT
 
@@ -68,7 +68,9 @@ def _checks(kind: str, args: Sequence[str]) -> list[Check]:
     page_tests = Check("page tests", lambda: web.script("test"))
     match kind:
         case "test":
-            return [*_needs(), Check("Python tests", _tool("pytest", *args)), page_tests]
+            # With options of the caller's, in one run: `-x`, `-k` and the like mean all of it.
+            python_tests = _tool("pytest", *args) if args else lanes.run
+            return [*_needs(), Check("Python tests", python_tests), page_tests]
         case "test-unit":
             return [Check("unit tests", _tool("pytest", "tests/unit", *args)), page_tests]
         case "test-e2e":
