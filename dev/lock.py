@@ -7,7 +7,7 @@ from dev import uv
 from dev.commands import main, run
 from dev.paths import REQUIREMENTS, ROOT
 
-_EXTRAS = ("cli", "livekit", "agent", "gateway", "openai")
+_EXTRAS = ("cli", "livekit", "agent", "gateway", "metrics", "openai", "deepgram")
 _OLDEST_PYTHON = "3.11"
 
 
