@@ -28,6 +28,14 @@ setup: ## Make or renew the Python environment .venv (every target does)
 demo: setup ## Run everything on this machine and print the page's address; Ctrl-C stops it
 	@$(PYTHON) -m dev.demo $(ARGS)
 
+.PHONY: secrets
+secrets: ## Make .env with the secrets that docker compose needs
+	@sh deploy/secrets.sh
+
+.PHONY: smoke
+smoke: ## Bring the stack up with docker compose, talk, kill agents, look, remove it
+	@sh deploy/smoke.sh $(ARGS)
+
 .PHONY: test
 test: setup ## Run all tests, in a real browser too
 	@$(PYTHON) -m dev.checks test $(ARGS)

@@ -82,6 +82,7 @@ def _checks(kind: str, args: Sequence[str]) -> list[Check]:
                 Check("types", _tool("mypy")),
                 Check("imports", _program("lint-imports")),
                 Check("page types", lambda: web.script("check")),
+                Check("Dockerfile", _program("hadolint", "Dockerfile")),
             ]
 
 

@@ -1,0 +1,59 @@
+# One image for the agent, the gateway and session-store. Builds with BuildKit and without.
+ARG PYTHON_IMAGE=python:3.13.11-slim-bookworm
+ARG NODE_IMAGE=node:24.11.1-bookworm-slim
+
+FROM ${NODE_IMAGE} AS page
+WORKDIR /src/web
+COPY web/package.json web/package-lock.json ./
+RUN npm ci --no-fund --no-audit --loglevel=error
+COPY web/ ./
+RUN npm run build
+
+FROM ${PYTHON_IMAGE} AS packages
+ENV UV_LINK_MODE=copy \
+    UV_NO_CACHE=1 \
+    UV_PYTHON_DOWNLOADS=never
+WORKDIR /src
+COPY requirements/tool-uv.txt requirements/
+RUN python3 -m venv /opt/uv \
+    && /opt/uv/bin/pip install --no-cache-dir --require-hashes --requirement requirements/tool-uv.txt
+COPY requirements/runtime.txt requirements/
+RUN /opt/uv/bin/uv venv --quiet /opt/rejoin \
+    && /opt/uv/bin/uv pip install --quiet --python /opt/rejoin --no-deps --only-binary :all: \
+        --require-hashes --requirement requirements/runtime.txt \
+    && rm -rf /opt/rejoin/lib/python*/site-packages/numpy/*/tests \
+    # The root file system is read-only later. Bytecode that names its source by digest is the same
+    # in each build, and is never compared again.
+    && /opt/rejoin/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/rejoin
+# The library itself, built with what the lock file names.
+COPY requirements/dev.txt requirements/
+COPY pyproject.toml README.md LICENSE ./
+COPY session_store/ session_store/
+RUN /opt/uv/bin/uv pip install --quiet --python /opt/rejoin --no-deps \
+        --build-constraints requirements/dev.txt .
+COPY agent/ /srv/rejoin/agent/
+COPY gateway/ /srv/rejoin/gateway/
+COPY deploy/healthy.py /srv/rejoin/deploy/
+COPY deploy/smoke/talk.py /srv/rejoin/deploy/smoke/
+COPY --from=page /src/web/dist/ /srv/rejoin/web/dist/
+RUN /opt/rejoin/bin/python -m compileall -q --invalidation-mode unchecked-hash \
+        /srv/rejoin /opt/rejoin/lib/python*/site-packages/session_store \
+    # A new volume takes the owner of the folder that it is mounted on.
+    && install -d -m 700 -o 10001 -g 10001 /var/lib/rejoin/spool /var/lib/rejoin/journal
+
+FROM ${PYTHON_IMAGE}
+LABEL org.opencontainers.image.title="Rejoin" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=packages /opt/rejoin/ /opt/rejoin/
+COPY --from=packages /srv/rejoin/ /srv/rejoin/
+COPY --from=packages /var/lib/rejoin/ /var/lib/rejoin/
+ENV PATH=/opt/rejoin/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp
+WORKDIR /srv/rejoin
+USER 10001:10001
+# Of the agent; the gateway's is in docker-compose.yml.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-ISB", "deploy/healthy.py", "http://127.0.0.1:8081/", "/tmp/ready"]
+CMD ["python", "-m", "agent"]

@@ -1,0 +1,34 @@
+#!/bin/sh
+# Starts a sentinel. What it learns is kept in /data/sentinel.conf, which Sentinel itself rewrites.
+#
+#   REDIS_SENTINEL_PASSWORD   its own login at Redis, and everybody's at the sentinels
+#   SENTINEL_NAME             this sentinel's own name
+set -eu
+umask 077
+config=/data/sentinel.conf
+
+case ${REDIS_SENTINEL_PASSWORD:-} in
+'' | change-me*)
+	echo 'sentinel: REDIS_SENTINEL_PASSWORD is not set; run make secrets' >&2
+	exit 1
+	;;
+esac
+
+if [ ! -f "$config" ]; then
+	cat >"$config" <<END
+port 26379
+dir /data
+sentinel resolve-hostnames yes
+sentinel announce-hostnames yes
+sentinel announce-ip $SENTINEL_NAME
+sentinel monitor rejoin redis 6379 2
+sentinel auth-user rejoin sentinel
+sentinel auth-pass rejoin $REDIS_SENTINEL_PASSWORD
+sentinel down-after-milliseconds rejoin 5000
+sentinel failover-timeout rejoin 30000
+sentinel parallel-syncs rejoin 1
+requirepass $REDIS_SENTINEL_PASSWORD
+sentinel sentinel-pass $REDIS_SENTINEL_PASSWORD
+END
+fi
+exec redis-server "$config" --sentinel

@@ -1,0 +1,1 @@
+"""A whole conversation with a stack, from outside."""
