@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from pathlib import Path  # noqa: TC003 (pydantic reads it)
+from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field
+
+from agent.pipeline_settings import PipelineSettings
+from session_store.settings import not_an_example
 
 
-class AgentSettings(BaseSettings):
+class AgentSettings(PipelineSettings):
     """How the worker runs. LiveKit's own settings have LiveKit's own names."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
-
-    agent_pipeline: Literal["demo", "livekit", "openai"] = "demo"
-    """Which speech and language models: ``demo`` needs no keys and no network."""
     agent_http_host: str = "127.0.0.1"
     """Where the worker's health endpoint listens; ``0.0.0.0`` in a container."""
     agent_http_port: int = Field(default=8081, ge=0, le=65535)
     """Port of the worker's health endpoint."""
+    agent_metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    """Port of ``GET /metrics`` for Prometheus, on the same address. Unset: nothing is counted."""
+    agent_metrics_dir: Path | None = None
+    """Folder where this worker's processes count, and nobody else: it is emptied at the start.
+    By default a fresh temporary one."""
     agent_ready_file: Path | None = None
     """Made when LiveKit knows the worker, removed at its start: a readiness probe."""
     agent_max_jobs: int = Field(default=10, ge=1)
     """Conversations that this worker takes at once."""
     agent_idle_processes: int = Field(default=1, ge=0)
     """Processes that are kept warm for the next conversations."""
+    agent_drain_s: int = Field(default=30, ge=1)
+    """How long a worker that is stopped lets its conversations go on, in seconds. Then it ends, and
+    other workers take them over. Whoever stops it must leave it 20 s more."""
+    otel_exporter_otlp_endpoint: str = ""
+    """Where jobs send their traces: OTLP over HTTP, as everywhere with OpenTelemetry."""
     livekit_url: str = Field(min_length=1)
-    livekit_api_key: str = Field(min_length=1)
-    livekit_api_secret: str = Field(min_length=1)
+    livekit_api_key: Annotated[str, AfterValidator(not_an_example)] = Field(min_length=1)
+    livekit_api_secret: Annotated[str, AfterValidator(not_an_example)] = Field(min_length=1)
     livekit_agent_name: str = Field(default="assistant", min_length=1)

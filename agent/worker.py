@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from livekit.agents import AgentServer, AgentSession, JobContext, JobProcess
 from livekit.agents.voice.room_io import AudioInputOptions, RoomOptions
 
-from agent import pipelines
+from agent import metrics, pipelines, tracing
 from agent.assistant import Assistant
 from agent.settings import AgentSettings
 from session_store import SessionStore, SessionStoreError, StoreSettings
 from session_store.doctor import quick
 from session_store.livekit import persist, watch_over
+from session_store.logs import LogSettings, adopt, guard
 from session_store.spool import Spool, keep_replaying
 from session_store.tasks import KeptTasks
 from session_store.watching import watched
@@ -43,10 +44,22 @@ def load(worker: AgentServer) -> float:
 
 def prewarm(process: JobProcess) -> None:
     """Build what is slow, before there is a conversation."""
-    pipelines.prewarm(settings.agent_pipeline, process.userdata)
+    guard()
+    tracing.begin(settings)
+    metrics.meter(settings)
+    pipelines.prewarm(settings, process.userdata)
 
 
-server = AgentServer(
+class Worker(AgentServer):
+    """LiveKit's, with our log lines from the first one on."""
+
+    async def run(self, *, devmode: bool = False, unregistered: bool = False) -> None:
+        """See ``AgentServer``."""
+        adopt(LogSettings())
+        await super().run(devmode=devmode, unregistered=unregistered)
+
+
+server = Worker(
     ws_url=settings.livekit_url,
     api_key=settings.livekit_api_key,
     api_secret=settings.livekit_api_secret,
@@ -55,6 +68,7 @@ server = AgentServer(
     setup_fnc=prewarm,
     load_fnc=load,
     num_idle_processes=settings.agent_idle_processes,
+    drain_timeout=settings.agent_drain_s,
 )
 
 
@@ -65,7 +79,12 @@ def note_ready(*_: object) -> None:
         settings.agent_ready_file.touch()
 
 
-watch_over(server, StoreSettings(), agent_name=settings.livekit_agent_name)
+watch_over(
+    server,
+    StoreSettings(),
+    agent_name=settings.livekit_agent_name,
+    meter=lambda: metrics.meter(settings),
+)
 
 _tasks = KeptTasks(logger)
 
@@ -74,6 +93,7 @@ _tasks = KeptTasks(logger)
 def begin(*_: object) -> None:
     """Warn of a Redis that loses conversations; bring in what jobs had to leave, until the end."""
     store_settings = StoreSettings()
+    _tasks.spawn(metrics.worker_metrics.keep_showing())
     _tasks.spawn(_look_at_redis(store_settings))
     if store_settings.spool_dir is not None:
         _tasks.spawn(_replay_spool(store_settings, store_settings.spool_dir))
@@ -87,6 +107,7 @@ async def _look_at_redis(store_settings: StoreSettings) -> None:
 
 async def _replay_spool(store_settings: StoreSettings, folder: Path) -> None:
     store = SessionStore.from_settings(store_settings)
+    store.measure(metrics.meter(settings))
     retention = timedelta(seconds=store_settings.retention_s)
     try:
         await keep_replaying(store, folder, retention=retention)
@@ -109,12 +130,19 @@ async def entrypoint(ctx: JobContext) -> None:
     store = SessionStore.from_settings(store_settings)
     at_the_end = AsyncExitStack()
     at_the_end.push_async_callback(store.aclose)
-    await at_the_end.enter_async_context(watched(store, actor="agent"))
-    pipeline = pipelines.build(settings.agent_pipeline, ctx.proc.userdata, "en")
+    await at_the_end.enter_async_context(
+        watched(store, actor="agent", meter=metrics.meter(settings))
+    )
+    pipeline = pipelines.build(settings, ctx.proc.userdata, "en")
     agent_session: AgentSession[Any] = AgentSession(**pipeline.session_options())
     try:
         conversation = await persist(
-            ctx, agent_session, store, store_settings, room_options=_ROOM_OPTIONS
+            ctx,
+            agent_session,
+            store,
+            store_settings,
+            room_options=_ROOM_OPTIONS,
+            spare_voice=pipeline.spare_voice,
         )
     except SessionStoreError as error:
         logger.warning("there is no conversation to hold", extra={"reason": str(error)})
@@ -127,5 +155,6 @@ async def entrypoint(ctx: JobContext) -> None:
 
     ctx.add_shutdown_callback(close)
     pipeline.set_language(conversation.content.language)
+    conversation.watch(*pipeline.fronted)
     await agent_session.start(Assistant(conversation, pipeline), **conversation.start_args)
     await conversation.greet()

@@ -54,6 +54,8 @@ def assemble(state: StateFolder, settings: Mapping[str, str]) -> Assembly:
     # 240 MB of models that the local pipeline does not use.
     env.setdefault("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "0")
     env.setdefault("LIVEKIT_AGENT_NAME", "rejoin")
+    # People read along.
+    env.setdefault("REJOIN_LOG_FORMAT", "text")
     foundations = [*_redis(state, env, picker), *_livekit(state, env, picker)]
 
     needs = {"LiveKit": _as_http(env["LIVEKIT_URL"])}

@@ -11,9 +11,12 @@ from dotenv import load_dotenv
 from pydantic import ValidationError
 
 from gateway.app import create_app
-from gateway.logs import configure
+from gateway.request_ids import NameOfRequest
 from gateway.settings import GatewaySettings
 from session_store import SessionStore, SessionStoreError, StoreSettings, StoreUnavailable
+from session_store.errors import StoreFull, StoreReadOnly
+from session_store.logs import LogSettings, configure
+from session_store.meter import NO_METER, Meter
 from session_store.settings import explain
 
 logger = logging.getLogger(__name__)
@@ -24,17 +27,28 @@ async def _check_keys(settings: StoreSettings) -> None:
     store = SessionStore.from_settings(settings)
     try:
         await store.check()
-    except StoreUnavailable as error:
+    except (StoreUnavailable, StoreFull, StoreReadOnly) as error:
         logger.warning("%s; serving, and trying again with each request", error)
     finally:
         await store.aclose()
 
 
+def _meter(settings: GatewaySettings) -> Meter:
+    """Count from now on, and show it on a port of its own, where that is asked for."""
+    if settings.gateway_metrics_port is None:
+        return NO_METER
+    from session_store.metrics import sink  # noqa: PLC0415 (an extra, not needed without)
+    from session_store.metrics.endpoint import Endpoint  # noqa: PLC0415
+
+    Endpoint(settings.gateway_host, settings.gateway_metrics_port).show_gateway()
+    return sink("gateway")
+
+
 def main() -> int:
     """Run the gateway until it is stopped."""
     load_dotenv(".env.local")
-    configure()
     try:
+        configure(LogSettings(), NameOfRequest())
         settings, store_settings = GatewaySettings(), StoreSettings()
         if not (settings.gateway_page / "index.html").is_file():
             sys.stderr.write(
@@ -43,7 +57,7 @@ def main() -> int:
             )
             return 1
         asyncio.run(_check_keys(store_settings))
-        app = create_app(settings, store_settings)
+        app = create_app(settings, store_settings, meter=_meter(settings))
     except ValidationError as error:
         sys.stderr.write(f"gateway: {explain(error)}\n")
         return 2

@@ -12,16 +12,21 @@ from fastapi.staticfiles import StaticFiles
 
 from gateway import errors, health, sessions
 from gateway.limits import Buckets
+from gateway.measured import Measured
+from gateway.request_ids import RequestIds
 from gateway.rooms import Rooms
 from gateway.security import Guard, response_headers
 from session_store import SessionStore, StoreSettings, StoreUnavailable
 from session_store.doctor import quick
+from session_store.errors import StoreFull, StoreReadOnly
+from session_store.meter import NO_METER
 from session_store.watching import watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.settings import GatewaySettings
+    from session_store.meter import Meter
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +53,15 @@ class Parts:
             self.keys_checked = True
 
 
-def create_app(settings: GatewaySettings, store_settings: StoreSettings) -> FastAPI:
+def create_app(
+    settings: GatewaySettings, store_settings: StoreSettings, *, meter: Meter = NO_METER
+) -> FastAPI:
     """Build the application.
+
+    Args:
+        settings: of the gateway.
+        store_settings: how to reach the store.
+        meter: hears how often and how long; by default nobody does.
 
     Raises:
         KeyringMissing: no encryption key is configured.
@@ -61,8 +73,8 @@ def create_app(settings: GatewaySettings, store_settings: StoreSettings) -> Fast
         """Open what must be closed, and check the keys: wrong ones end the start."""
         async with (
             aclosing(store),
-            watched(store, actor="gateway"),
-            Rooms(settings, store, store_settings) as rooms,
+            watched(store, actor="gateway", meter=meter),
+            Rooms(settings, store, store_settings, meter=meter) as rooms,
         ):
             app.state.parts = parts = Parts(
                 settings,
@@ -76,7 +88,7 @@ def create_app(settings: GatewaySettings, store_settings: StoreSettings) -> Fast
             )
             try:
                 await parts.check_keys()
-            except StoreUnavailable as error:
+            except (StoreUnavailable, StoreFull, StoreReadOnly) as error:
                 logger.warning("starting without Redis", extra={"reason": str(error)})
             for finding in await quick(store):
                 logger.warning("%s: %s; %s", finding.check, finding.says, finding.change)
@@ -88,4 +100,6 @@ def create_app(settings: GatewaySettings, store_settings: StoreSettings) -> Fast
     app.include_router(sessions.router)
     app.mount("/", StaticFiles(directory=settings.gateway_page, html=True))
     app.add_middleware(Guard, headers=response_headers(settings.public_url))
+    app.add_middleware(RequestIds)
+    app.add_middleware(Measured, meter=meter)
     return app

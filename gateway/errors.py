@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from gateway.request_ids import HEADER, current
 from session_store import SessionStoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -137,7 +138,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> JSONResponse:
         logger.error("a request failed", exc_info=error)
-        return answer(500, "internal", "Something went wrong here. Please try again.")
+        # This answer does not pass the middleware.
+        name = {HEADER: current() or ""}
+        return answer(500, "internal", "Something went wrong here. Please try again.", name)
 
 
 def answer(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from gateway.settings import GatewaySettings
     from session_store import SessionStore, StoreSettings
+    from session_store.meter import Meter
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +32,23 @@ class Rooms:
     """LiveKit's rooms, as far as the gateway needs them. Use it as a context manager."""
 
     def __init__(
-        self, settings: GatewaySettings, store: SessionStore, store_settings: StoreSettings
+        self,
+        settings: GatewaySettings,
+        store: SessionStore,
+        store_settings: StoreSettings,
+        *,
+        meter: Meter,
     ) -> None:
         self._settings = settings
         self._store = store
         self._expected_s = store_settings.agent_expected_s
         self._rooms = LiveKitRooms(
-            settings.livekit_url, settings.livekit_api_key, settings.livekit_api_secret
+            settings.livekit_url,
+            settings.livekit_api_key,
+            settings.livekit_api_secret,
+            meter=meter,
         )
+        self._meter = meter
         self._unclaimed: dict[str, float] = {}
         """By session, until when an agent is expected that was dispatched without a claim."""
         self._tasks = KeptTasks(logger)
@@ -118,6 +128,7 @@ class Rooms:
             self._unclaimed.pop(session_id, None)
             return
         logger.info("sending an agent", extra=extra)
+        self._meter.dispatched("asked")
         await self._rooms.bring(dispatch, there, within_s=self._expected_s)
 
 

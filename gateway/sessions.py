@@ -19,7 +19,14 @@ from gateway.errors import (
 from gateway.identity import SecretId, participant_of
 from gateway.limits import caller_at
 from gateway.tokens import mint
-from session_store import AgentPresence, SealBroken, SessionGone, StoreUnavailable, UnknownKey
+from session_store import (
+    AgentPresence,
+    SealBroken,
+    SessionGone,
+    StoreRefused,
+    StoreUnavailable,
+    UnknownKey,
+)
 from session_store.errors import UnknownSchema
 from session_store.page import shown_after
 
@@ -100,7 +107,8 @@ async def token(wanted: TokenRequest, request: Request) -> TokenAnswer:
     try:
         await parts.check_keys()
         opened = await _open(parts.store, participant, wanted)
-    except StoreUnavailable as error:
+    except (StoreUnavailable, StoreRefused) as error:
+        # Full, read-only, or another login: an agent can talk all the same, and saves later.
         logger.warning("letting somebody in without the store", extra={"reason": str(error)})
         return await _let_in(parts, participant, wanted)
     session_id = opened.session.id

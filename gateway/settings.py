@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from session_store.settings import not_an_example
 
 PAGE = Path(__file__).parent.parent / "web" / "dist"
 
@@ -17,14 +20,16 @@ class GatewaySettings(BaseSettings):
 
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=8080, ge=0, le=65535)
+    gateway_metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    """Port of ``GET /metrics`` for Prometheus, on the same address. Unset: nothing is counted."""
     gateway_page: Path = PAGE
     """Folder of the built page."""
     livekit_url: str = Field(min_length=1)
     """Where the gateway reaches LiveKit: ``ws://`` or ``wss://``."""
     livekit_public_url: str = ""
     """Where browsers reach it, if that is elsewhere."""
-    livekit_api_key: str = Field(min_length=1)
-    livekit_api_secret: str = Field(min_length=1)
+    livekit_api_key: Annotated[str, AfterValidator(not_an_example)] = Field(min_length=1)
+    livekit_api_secret: Annotated[str, AfterValidator(not_an_example)] = Field(min_length=1)
     livekit_agent_name: str = Field(default="assistant", min_length=1)
     gateway_token_ttl_s: int = Field(default=600, ge=60, le=24 * 3600)
     """How long a token may be used to connect; LiveKit refreshes it during a call."""

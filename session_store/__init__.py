@@ -15,6 +15,7 @@ from session_store.errors import (
     LeaseHeld,
     LeaseLost,
     LoginRefused,
+    MetricsFailed,
     NotReplicated,
     PermissionMissing,
     RecorderFull,
@@ -36,6 +37,7 @@ from session_store.errors import (
 from session_store.events import Event, EventHook, EventsMissed, EventType
 from session_store.journal import ErasureJournal
 from session_store.lease import LeaseKeeper
+from session_store.meter import Meter
 from session_store.models import (
     Draft,
     RecordedTurn,
@@ -90,6 +92,8 @@ __all__ = [
     "LeaseLost",
     "Loaded",
     "LoginRefused",
+    "Meter",
+    "MetricsFailed",
     "NotReplicated",
     "Opened",
     "PermissionMissing",

@@ -135,6 +135,10 @@ class UnknownSchema(SessionStoreError):
         self.schema = schema
 
 
+class MetricsFailed(SessionStoreError):
+    """Metrics were switched on, and cannot be kept or shown."""
+
+
 class KeyringError(SessionStoreError):
     """Root of the errors about keys."""
 

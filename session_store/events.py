@@ -55,6 +55,8 @@ class Event(BaseModel):
     """How many were appended."""
     visit_ms: int = 0
     """How long the participant had been there, where a visit is over."""
+    silent_ms: int = 0
+    """Of a takeover: how long ago the lost holder had renewed its lease last."""
 
     @classmethod
     def parse(cls, payload: bytes) -> Event | None:

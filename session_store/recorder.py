@@ -112,6 +112,12 @@ class Recorder:
         self._saved_seq = lease.saved_seq
         self._asking: dict[int, list[asyncio.Future[bool]]] = {}
         self._withdrawn: dict[int, list[asyncio.Future[bool]]] = {}
+        self._begun: dict[int, float] = {}
+        """By number, when a turn was recorded (by the loop's clock) that was not saved yet."""
+        self._begun_before: dict[int, float] = {}
+        """The same of what was withdrawn."""
+        self._told = (0, 0)
+        """Turns and bytes that wait, as the meter knows it."""
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._lost = False
@@ -143,11 +149,14 @@ class Recorder:
             RecorderFull: too much waits already. The turn has no number, and leaves no gap.
         """
         if self._waiting.bytes >= self._max_bytes and not self._lost:
+            self._store.meter.turns_lost(1)
             raise RecorderFull(self._lease.session_id, self.waiting)
         sealed = self._store.seal(self._lease, turn, settles)
         if self._lost:
             return sealed
+        self._begun[sealed.seq] = asyncio.get_running_loop().time()
         self._waiting.push(sealed)
+        self._tell_meter()
         self._begin()
         return sealed
 
@@ -196,6 +205,7 @@ class Recorder:
             self._give_up(SequenceGap(self._lease.session_id, current))
             return False
         if back:
+            self._tell_meter()
             self._saved_seq = min(self._saved_seq, current)
             logger.warning(
                 "the store lost turns; sending them again",
@@ -211,6 +221,7 @@ class Recorder:
         """
         waiting, self._waiting = self._waiting, _Queue()
         self._withdrawn, self._asking = self._asking, {}
+        self._begun_before, self._begun = self._begun, {}
         return tuple(waiting.turns)
 
     def renumber(
@@ -228,14 +239,18 @@ class Recorder:
         # Nothing is written before this tick is over, so nobody is answered too early.
         self._saved_seq = max(self._saved_seq, self._lease.saved_seq)
         asking, self._withdrawn = self._withdrawn, {}
+        begun, self._begun_before = self._begun_before, {}
         renumbered = []
         for old in withdrawn:
             if old.turn is not None and old.turn.id not in known:
                 new = self._store.seal(self._lease, old.turn)
                 self._waiting.push(new)
+                if old.seq in begun:
+                    self._begun[new.seq] = begun[old.seq]
                 renumbered.append(new)
             if old.seq in asking:
                 self._asking.setdefault(self._lease.last_seq, []).extend(asking[old.seq])
+        self._tell_meter()
         if self._waiting.turns:
             self._begin()
         else:
@@ -246,6 +261,7 @@ class Recorder:
         """Stop writing. What still waits is ``unsaved``: ``flush`` first."""
         self._closed = True
         await stop(self._task)
+        self._tell_meter(waits=False)
         self._answer_all(is_saved=False)
 
     def _begin(self) -> None:
@@ -289,7 +305,11 @@ class Recorder:
         while len(self._sent.turns) > KEPT_SENT or self._sent.bytes > KEPT_SENT_BYTES:
             self._sent.pop_front()
         self._saved_seq = max(self._saved_seq, seq)
+        self._tell_meter()
+        now = asyncio.get_running_loop().time()
         for turn in saved:
+            if (begun := self._begun.pop(turn.seq, None)) is not None:
+                self._store.meter.turn_saved(now - begun)
             for answer in self._asking.pop(turn.seq, ()):
                 if not answer.done():
                     answer.set_result(True)
@@ -312,6 +332,14 @@ class Recorder:
         self._wake.set()
         if self._on_lost is not None:
             self._on_lost(error)
+
+    def _tell_meter(self, *, waits: bool = True) -> None:
+        """Tell the meter what has changed; ``waits`` false: what is left is others' business."""
+        before = self._told
+        self._told = (self.waiting, self._waiting.bytes) if waits else (0, 0)
+        turns, size = (now - then for now, then in zip(self._told, before, strict=True))
+        if turns:
+            self._store.meter.unsaved_changed(turns, size)
 
     def _answer_all(self, *, is_saved: bool) -> None:
         for answers in self._asking.values():

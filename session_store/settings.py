@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,10 +19,27 @@ from session_store.keys import (
     DEFAULT_RETENTION,
 )
 
+_Text = TypeVar("_Text", str, SecretStr)
+
+
+def not_an_example(value: _Text) -> _Text:
+    """Refuse ``change-me`` and the like, for the places where secrets go.
+
+    Raises:
+        ValueError: it was copied from somewhere, and everybody knows it.
+    """
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if re.search(r"change[-_ ]?me", text, re.IGNORECASE):
+        raise ValueError("this is an example; run make secrets, or set one of your own")
+    return value
+
 
 def _that_parses(url: SecretStr) -> SecretStr:
     Address.parse(url.get_secret_value())
     return url
+
+
+OwnSecret = Annotated[SecretStr, AfterValidator(not_an_example)]
 
 
 class StoreSettings(BaseSettings):
@@ -39,7 +57,7 @@ class StoreSettings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    redis_url: Annotated[SecretStr, AfterValidator(_that_parses)] = SecretStr(
+    redis_url: Annotated[OwnSecret, AfterValidator(_that_parses)] = SecretStr(
         "redis://127.0.0.1:6379/0"
     )
     """``redis://``, ``redis+sentinel://`` or ``redis+cluster://`` (``rediss`` for TLS), with user
@@ -57,7 +75,7 @@ class StoreSettings(BaseSettings):
     redis_key_file: Path | None = None
     """Its private key."""
     redis_sentinel_user: str | None = None
-    redis_sentinel_password: SecretStr | None = None
+    redis_sentinel_password: OwnSecret | None = None
     durability: Literal["primary", "replicated"] = "primary"
     """When a turn counts as saved: the primary has it, or ``replicas_asked`` replicas too."""
     replicas_asked: int = Field(default=1, ge=1, le=16)
@@ -65,11 +83,11 @@ class StoreSettings(BaseSettings):
     """How long the replicas may take; then it is unknown whether a turn is saved."""
 
     key_file: Path | None = None
-    encryption_keys: SecretStr | None = None
+    encryption_keys: OwnSecret | None = None
     """Key-encryption keys: ``id:base64`` pairs of 32 bytes each, separated by commas."""
     primary_key: str | None = None
     """Id of the key that wraps new data keys. Named, never inferred from order."""
-    pseudonym_key: SecretStr | None = None
+    pseudonym_key: OwnSecret | None = None
     """Base64 of 32 bytes; turns identities into pseudonyms. It does not rotate."""
 
     lease_s: float = Field(default=DEFAULT_LEASE.total_seconds(), gt=0)
@@ -127,7 +145,7 @@ class StoreSettings(BaseSettings):
 
 def explain(error: ValidationError) -> str:
     """Say which settings are wrong, and why, without their values."""
-    prefix = "REJOIN_" if error.title == StoreSettings.__name__ else ""
+    prefix = "REJOIN_" if error.title in (StoreSettings.__name__, "LogSettings") else ""
     return "; ".join(
         ": ".join(filter(None, [_name(prefix, each["loc"]), each["msg"]]))
         for each in error.errors(include_url=False, include_input=False)

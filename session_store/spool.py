@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
     from pathlib import Path
 
+    from session_store.meter import Meter
     from session_store.store import SessionStore
 
 logger = logging.getLogger(__name__)
@@ -227,6 +228,7 @@ class Spool:
                 self._tell(path, reason_of(error))
                 return SpoolReport(kept=1)
             _delete(path)
+            _measure(store.meter, report)
             return report
 
     async def _replay_begun(self, store: SessionStore, path: Path, left: LeftBegun) -> SpoolReport:
@@ -269,6 +271,7 @@ async def keep_replaying(
         except OSError as error:
             logger.warning("the spool cannot be read", extra={"error": error.strerror})
         else:
+            store.meter.spool_files(report.kept + report.newer)
             if report not in (before, SpoolReport()):
                 logger.info("the spool was replayed", extra=asdict(report))
             before = report
@@ -300,6 +303,12 @@ async def _replay(store: SessionStore, left: Left) -> SpoolReport:
     except (WriteConflict, SequenceGap, SessionGone):
         return report + SpoolReport(outdated=1)
     return report + SpoolReport(contents=1)
+
+
+def _measure(meter: Meter, report: SpoolReport) -> None:
+    meter.turns_replayed(Replayed.APPENDED, report.appended)
+    meter.turns_replayed(Replayed.LATE, report.late)
+    meter.turns_replayed(Replayed.ERASED, report.erased)
 
 
 @contextmanager

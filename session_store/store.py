@@ -5,6 +5,7 @@ It adds to a backend what the backend must not know: keys, seals, and models.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -41,6 +42,7 @@ from session_store.errors import (
 )
 from session_store.event_stream import read_events
 from session_store.events import Event, EventType
+from session_store.meter import NO_METER
 from session_store.models import MAX_TURN_BYTES, SessionContent, Witness
 from session_store.reading import (
     check_witness,
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from session_store.backends.base import Backend, Erased, Found
     from session_store.crypto import DataKey, WrappedKey
     from session_store.events import EventHook, EventsMissed
+    from session_store.meter import Meter
     from session_store.models import Draft, RecordedTurn, Session, Turn
     from session_store.seal_audit import SealHook
     from session_store.settings import StoreSettings
@@ -212,6 +215,8 @@ class SessionStore:
     ) -> None:
         self.backend: Final = backend
         self.keyring: Final = keyring
+        self.meter = NO_METER
+        """Hears how often and how long; see ``measure``."""
         self._hooks = list(hooks)
         self._seal_hooks: list[SealHook] = []
         # By participant too: a wrapped key that was copied to somebody else must not open.
@@ -234,6 +239,14 @@ class SessionStore:
     def add_seal_hook(self, hook: SealHook) -> None:
         """Tell a hook, from now on, of what does not open."""
         self._seal_hooks.append(hook)
+
+    def measure(self, meter: Meter) -> None:
+        """Tell a meter, instead of the one before, how often and how long; and as a hook."""
+        self.meter = meter
+        self.backend.measure(meter)
+        if meter is not NO_METER:
+            self.add_hook(meter)
+            self.add_seal_hook(meter)
 
     def tell(self, events: Iterable[Event]) -> None:
         """Tell the hooks what happened."""
@@ -440,6 +453,8 @@ class SessionStore:
         if not turns:
             return lease.last_seq
         first, last = turns[0], turns[-1]
+        clock = asyncio.get_running_loop().time
+        begun = clock()
         newest = await self.backend.append(
             lease.shown(),
             first.seq,
@@ -447,6 +462,7 @@ class SessionStore:
             [turn.sealed for turn in turns],
             settled_by(turns),
         )
+        self.meter.appended(clock() - begun)
         if last.seq > lease.saved_seq:
             new = last.seq - lease.saved_seq
             lease.saved_seq, lease.saved_tag = last.seq, tag_of(last.sealed)

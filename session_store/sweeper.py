@@ -73,6 +73,7 @@ class Sweeper:
         all_every_s: how often it looks at all shards.
         on_orphan: hears of each session that may lack its agent, again after each length of a
             lease; must neither block nor raise. ``SessionStore.claim_orphan`` decides who acts.
+        on_overdue: hears, instead of ``on_orphan``, of those that nobody holds a lease of.
         on_late: hears of each session whose holder may be dead, shortly before its lease runs out;
             the same.
         is_able: tells whether this process can see to orphans now. While it cannot, the others
@@ -87,6 +88,7 @@ class Sweeper:
         every_s: float = DEFAULT_EVERY_S,
         all_every_s: float = DEFAULT_ALL_EVERY_S,
         on_orphan: Callable[[DueSession], None] | None = None,
+        on_overdue: Callable[[DueSession], None] | None = None,
         on_late: Callable[[DueSession], None] | None = None,
         is_able: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -95,7 +97,11 @@ class Sweeper:
         self._me = me or secrets.token_hex(8)
         self._every_s = every_s
         self._all_every_s = all_every_s
-        self._hears = {SettleOutcome.ORPHANED: on_orphan, SettleOutcome.LATE: on_late}
+        self._hears = {
+            SettleOutcome.ORPHANED: on_orphan,
+            SettleOutcome.OVERDUE: on_overdue or on_orphan,
+            SettleOutcome.LATE: on_late,
+        }
         self._shares = Shares(self._me)
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -139,7 +145,7 @@ class Sweeper:
         return SweepReport(
             ended=counts[SettleOutcome.ENDED],
             erased=counts[SettleOutcome.ERASED],
-            orphaned=counts[SettleOutcome.ORPHANED],
+            orphaned=counts[SettleOutcome.ORPHANED] + counts[SettleOutcome.OVERDUE],
             failed=counts["failed"],
         )
 

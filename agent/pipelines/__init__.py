@@ -1,77 +1,161 @@
-"""The models that an agent hears, thinks and speaks with, by name.
+"""The models that an agent hears, thinks and speaks with, as the settings name them.
 
 - `demo`: everything local, no key, no account.
 - `livekit`: LiveKit Inference, with the LiveKit key alone.
-- `openai`: OpenAI, with an OpenAI key.
+- `openai`: OpenAI, or a server that speaks its language.
+- `openai-realtime`: one model of OpenAI's that hears and speaks.
+
+Hearing and speaking may be somebody else's: `AGENT_STT`, `AGENT_TTS`.
 """
 
 from collections.abc import MutableMapping
 from importlib import import_module
-from types import MappingProxyType
-from typing import Any, Final, Protocol, cast
+from types import MappingProxyType, ModuleType
+from typing import Any, Final
 
-from agent.pipelines.base import Pipeline
+from livekit.agents import tts
 
-__all__ = ["PIPELINES", "Pipeline", "build", "prewarm"]
+from agent.pipeline_settings import PipelineSettings
+from agent.pipelines.base import Hearing, Pipeline, SetLanguage, Speech, load_vad, vad_turns
 
-PIPELINES: Final = ("demo", "livekit", "openai")
-"""The names that `build` and `prewarm` take."""
+__all__ = ["Pipeline", "build", "prewarm"]
 
 _MODULES: Final = MappingProxyType(
     {
         "demo": "agent.pipelines.demo.pipeline",
         "livekit": "agent.pipelines.cloud.livekit",
         "openai": "agent.pipelines.cloud.openai",
+        "openai-realtime": "agent.pipelines.cloud.openai_realtime",
+        "deepgram": "agent.pipelines.cloud.deepgram",
     }
 )
-_EXTRAS: Final = MappingProxyType({"demo": "agent", "livekit": "agent", "openai": "agent,openai"})
+_EXTRAS: Final = MappingProxyType(
+    {
+        "demo": "agent",
+        "livekit": "agent",
+        "openai": "agent,openai",
+        "openai-realtime": "agent,openai",
+        "deepgram": "agent,deepgram",
+    }
+)
 
 
-class _PipelineModule(Protocol):
-    def prewarm(self, userdata: MutableMapping[str, Any]) -> None: ...
-
-    def build(self, userdata: MutableMapping[str, Any], language: str) -> Pipeline: ...
-
-
-def prewarm(name: str, userdata: MutableMapping[str, Any]) -> None:
+def prewarm(settings: PipelineSettings, userdata: MutableMapping[str, Any]) -> None:
     """Load what takes long into `userdata`: call it in `setup_fnc`, with `proc.userdata`.
 
     Args:
-        name: One of `PIPELINES`.
+        settings: Which models.
         userdata: Kept by the process; `build` finds there what was loaded.
 
     Raises:
-        ValueError: There is no such pipeline.
-        ImportError: It needs packages that are not installed; the message says which extra.
+        ImportError: They need packages that are not installed; the message says which extra.
     """
-    _module(name).prewarm(userdata)
+    check(settings)
+    # It is in every pipeline, if only to say that the others are away.
+    _module("demo").prewarm_speech()
+    if settings.hears is not None:
+        load_vad(userdata)
+    if settings.hears == "demo":
+        _module("demo").prewarm_hearing(userdata)
 
 
-def build(name: str, userdata: MutableMapping[str, Any], language: str) -> Pipeline:
+def check(settings: PipelineSettings) -> None:
+    """See that all packages are there.
+
+    Raises:
+        ImportError: Some are not; the message says which extra has them.
+    """
+    for name in {settings.agent_pipeline, settings.hears, settings.speaks} - {None}:
+        _module(str(name))
+
+
+def build(
+    settings: PipelineSettings, userdata: MutableMapping[str, Any], language: str
+) -> Pipeline:
     """Return a new pipeline for one agent session.
 
     Args:
-        name: One of `PIPELINES`.
+        settings: Which models.
         userdata: What `prewarm` has filled; what is missing there is loaded now.
         language: What is spoken at first, e.g. `en`.
 
     Raises:
-        ValueError: There is no such pipeline, or it does not speak that language.
+        ValueError: It does not speak that language.
         ImportError: It needs packages that are not installed; the message says which extra.
     """
-    return _module(name).build(userdata, language)
+    spare: Speech = _module("demo").spare_voice(language)
+    if settings.agent_pipeline == "openai-realtime":
+        return Pipeline(
+            stt=None,
+            llm=_module(settings.agent_pipeline).model(settings),
+            tts=None,
+            vad=None,
+            turn_handling={},
+            set_language=spare.set_language,
+            spare_voice=spare.tts,
+        )
+    hearing = _hearing(settings, userdata, language)
+    speech = _speech(settings, language)
+    voice, fronted = _with_spare(speech, spare)
+    return Pipeline(
+        stt=hearing.stt,
+        llm=_thinking(settings),
+        tts=voice,
+        vad=load_vad(userdata),
+        turn_handling={} if settings.agent_pipeline == "livekit" else vad_turns(),
+        set_language=_all(hearing.set_language, speech.set_language, spare.set_language),
+        spare_voice=spare.tts,
+        fronted=fronted,
+        llm_timeout_s=settings.agent_llm_timeout_s,
+    )
 
 
-def _module(name: str) -> _PipelineModule:
-    if name not in _MODULES:
-        raise ValueError(f"no pipeline {name!r}; there are {', '.join(PIPELINES)}")
+def _hearing(
+    settings: PipelineSettings, userdata: MutableMapping[str, Any], language: str
+) -> Hearing:
+    module = _module(settings.hears or "demo")
+    hearing: Hearing = (
+        module.hearing(userdata) if settings.hears == "demo" else module.hearing(settings, language)
+    )
+    return hearing
+
+
+def _thinking(settings: PipelineSettings) -> Any:
+    module = _module(settings.agent_pipeline)
+    return module.thinking() if settings.agent_pipeline == "demo" else module.thinking(settings)
+
+
+def _speech(settings: PipelineSettings, language: str) -> Speech:
+    module = _module(settings.speaks or "demo")
+    speech: Speech = (
+        module.speech(language) if settings.speaks == "demo" else module.speech(settings, language)
+    )
+    return speech
+
+
+def _with_spare(speech: Speech, spare: Speech) -> tuple[tts.TTS[Any], tuple[tts.TTS[Any], ...]]:
+    """Put the spare voice behind one that may fail; return the one that is in front, too."""
+    if speech.is_local:
+        return speech.tts, ()
+    return tts.FallbackAdapter([speech.tts, spare.tts], max_retry_per_tts=1), (speech.tts,)
+
+
+def _all(*changes: SetLanguage) -> SetLanguage:
+    def set_language(code: str) -> None:
+        for change in changes:
+            change(code)
+
+    return set_language
+
+
+def _module(name: str) -> ModuleType:
     try:
-        return cast("_PipelineModule", import_module(_MODULES[name]))
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] == "agent":
+        return import_module(_MODULES[name])
+    except ImportError as error:
+        missing = error.name or ""
+        if missing.split(".")[0] == "agent":
             raise
         extra = _EXTRAS[name]
         raise ImportError(
-            f"the pipeline {name!r} needs {error.name!r}: pip install 'rejoin[{extra}]'",
-            name=error.name,
+            f"{name!r} needs {missing!r}: pip install 'rejoin[{extra}]'", name=missing
         ) from error

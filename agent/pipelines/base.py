@@ -4,10 +4,35 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from livekit.agents import llm, stt, tts, vad
+from livekit.agents import llm, stt, vad
+from livekit.agents.tts import TTS
+from livekit.agents.types import APIConnectOptions
+from livekit.agents.voice.agent_session import SessionConnectOptions
 from livekit.agents.voice.turn import TurnHandlingOptions
 
+SetLanguage = Callable[[str], None]
+"""Changes the language from the next sentence on; takes an ISO 639-1 code, e.g. `es`."""
+
 _VAD: Final = "pipeline.vad"
+_ONE_RETRY: Final = APIConnectOptions(max_retry=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """Speech to text, and how its language is changed."""
+
+    stt: stt.STT[Any]
+    set_language: SetLanguage
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Text to speech, and how its language is changed."""
+
+    tts: TTS[Any]
+    set_language: SetLanguage
+    is_local: bool = False
+    """Whether it asks nobody, so that it needs no other voice behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,30 +40,41 @@ class Pipeline:
     """The models of one agent session. A pipeline serves one session, and is built for it.
 
     Attributes:
-        stt: Hears.
-        llm: Answers.
-        tts: Speaks.
-        vad: Finds speech in sound.
+        stt: Hears; `None` where the language model does.
+        llm: Answers, or hears and speaks too.
+        tts: Speaks; `None` where the language model does.
+        vad: Finds speech in sound; `None` where the language model does.
         turn_handling: When a turn of the user's is over, and what interrupts the agent.
         set_language: Changes what is heard and spoken, from the next sentence on; takes an
             ISO 639-1 code, e.g. `es`.
+        spare_voice: Says that a provider has failed, where no other voice can.
+        fronted: Models behind a fallback, whose failures an agent session does not hear of.
+        llm_timeout_s: How long the language model may take to begin its answer.
     """
 
-    stt: stt.STT[Any]
-    llm: llm.LLM[Any]
-    tts: tts.TTS[Any]
-    vad: vad.VAD
+    stt: stt.STT[Any] | None
+    llm: llm.LLM[Any] | llm.RealtimeModel
+    tts: TTS[Any] | None
+    vad: vad.VAD | None
     turn_handling: TurnHandlingOptions
-    set_language: Callable[[str], None]
+    set_language: SetLanguage
+    spare_voice: TTS[Any] | None = None
+    fronted: tuple[TTS[Any], ...] = ()
+    llm_timeout_s: float = 10.0
 
     def session_options(self) -> dict[str, Any]:
         """Return what to pass on: `AgentSession(**pipeline.session_options())`."""
+        models = {"stt": self.stt, "llm": self.llm, "tts": self.tts, "vad": self.vad}
+        # Whoever waits is told so after one retry; the conversation sees to further ones.
+        patience = SessionConnectOptions(
+            stt_conn_options=_ONE_RETRY,
+            llm_conn_options=APIConnectOptions(max_retry=1, timeout=self.llm_timeout_s),
+            tts_conn_options=_ONE_RETRY,
+        )
         return {
-            "stt": self.stt,
-            "llm": self.llm,
-            "tts": self.tts,
-            "vad": self.vad,
+            **{name: model for name, model in models.items() if model is not None},
             "turn_handling": self.turn_handling,
+            "conn_options": patience,
         }
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from session_store.crypto import WrappedKey
     from session_store.events import Event
+    from session_store.meter import Meter
 
 
 class AgentPresence(StrEnum):
@@ -232,9 +233,12 @@ class SettleOutcome(StrEnum):
     """Nothing is due yet, but its holder has not renewed its lease for most of its length, and may
     be dead."""
     ORPHANED = "ORPHANED"
-    """It may lack its agent: its participant is there, or was let in, and nobody holds the lease
-    (or the agent that was dispatched did not come in time). Told again after each length of a
-    lease, to whoever looks, until somebody acts: ``claim_orphan`` decides who does."""
+    """It may lack its agent: its participant is there, or was let in, and the lease has run out.
+    Told again after each length of a lease, to whoever looks, until somebody acts:
+    ``claim_orphan`` decides who does."""
+    OVERDUE = "OVERDUE"
+    """The same, but no lease has run out: the agent that was dispatched did not come in time, or
+    gave its lease back."""
     ENDED = "ENDED"
     """Its resume window has passed: it has ended now."""
     ERASED = "ERASED"
@@ -306,6 +310,10 @@ class Backend(Protocol):
     @property
     def side(self) -> SideChannel:
         """Events, counts and the audit stream of the same store."""
+        ...
+
+    def measure(self, meter: Meter) -> None:
+        """Tell a meter, from now on, how long calls take and how they fail."""
         ...
 
     async def open(

@@ -200,7 +200,8 @@ class Operation:
             return AgentPresence.GAVE_UP
         answer = AgentPresence.ABSENT if absent else self._dispatch(record, attempt)
         if record.owner:
-            record.owner, record.lease_until, record.lost = "", 0, record.fence
+            record.lost, record.lost_until = record.fence, record.lease_until
+            record.owner, record.lease_until = "", 0
             self.tell(EventType.LEASE_LOST, record.id)
         if absent:
             self._note_absence(record)
@@ -241,8 +242,7 @@ class Operation:
             self.count_return(record)
         else:
             outcome = JoinOutcome.TAKEN_OVER
-            was_lost = record.owner != "" or record.lost == record.fence
-            self.tell(EventType.TAKEOVER if was_lost else EventType.HANDOFF, record.id)
+            self._tell_of_successor(record)
         record.arrived_at = record.arrived_at or self.now
         record.outcome = outcome.value
         record.state = "live"
@@ -256,6 +256,15 @@ class Operation:
         record.taken_at = self.now
         record.load = attempt.load or record.load
         self.look_by(record, record.late_from(self._rules))
+
+    def _tell_of_successor(self, record: SessionRecord) -> None:
+        was_broken = record.lost == record.fence
+        if was_broken or record.owner:
+            lost_until = record.lost_until if was_broken else record.lease_until
+            silent_ms = max(0, self.now - (lost_until - self._rules.lease_ms))
+            self.tell(EventType.TAKEOVER, record.id, silent_ms=silent_ms)
+        else:
+            self.tell(EventType.HANDOFF, record.id)
 
     def count_return(self, record: SessionRecord) -> None:
         """Count a return: a visit that nobody ended with a leave ends here, and one begins."""
@@ -295,7 +304,8 @@ class Operation:
             return SettleOutcome.LATE, record.lease_until
         if record.agent_by > self.now:
             return SettleOutcome.LATER, record.agent_by
-        return SettleOutcome.ORPHANED, self.now + self._rules.lease_ms
+        outcome = SettleOutcome.ORPHANED if record.owner else SettleOutcome.OVERDUE
+        return outcome, self.now + self._rules.lease_ms
 
     def _dispatch(self, record: SessionRecord, attempt: str) -> AgentPresence:
         """Let the caller dispatch an agent, unless those before it died again and again."""

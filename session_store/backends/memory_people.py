@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from session_store.crypto import WrappedKey
     from session_store.events import Event
+    from session_store.meter import Meter
     from session_store.settings import StoreSettings
 
 
@@ -53,6 +54,9 @@ class PeopleInMemory:
     def side(self) -> MemorySide:
         """See ``Backend.side``."""
         return self._side
+
+    def measure(self, meter: Meter) -> None:
+        """See ``Backend.measure``. There is nothing to measure here."""
 
     async def participant(self, participant: str) -> StoredParticipant | None:
         """See ``Backend.participant``."""

@@ -110,6 +110,8 @@ class SessionRecord:
     """Since when no agent is dispatched; 0 where one is."""
     lost: int = -1
     """Fence of the newest lease that was broken: who comes next takes over."""
+    lost_until: int = 0
+    """Until when that lease had been renewed."""
     hasty: int = -1
     """Fence of the newest holder who gave its lease back after a short life."""
     taken_at: int = 0

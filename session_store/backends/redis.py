@@ -13,6 +13,7 @@ from session_store.backends.redis_side import RedisSideChannel
 from session_store.backends.transport.transport import Transport
 
 if TYPE_CHECKING:
+    from session_store.meter import Meter
     from session_store.settings import StoreSettings
 
 
@@ -37,6 +38,10 @@ class RedisBackend(RedisSessions, RedisKeeping):
     def transport(self) -> Transport:
         """The way to Redis, for who must look past the contract: a doctor, a test."""
         return self._transport
+
+    def measure(self, meter: Meter) -> None:
+        """See ``Backend.measure``."""
+        self._transport.meter = meter
 
     async def ping(self) -> None:
         """See ``Backend.ping``."""

@@ -35,6 +35,13 @@ class Script(NamedTuple):
     sha: str
 
 
+def names_of_scripts() -> tuple[str, ...]:
+    """Return the names of all scripts: the operations of the Redis backend."""
+    folder = resources.files("session_store.backends") / "lua"
+    files = (each.name for each in folder.iterdir())
+    return tuple(sorted(name[:-4] for name in files if name[0] != "_" and name.endswith(".lua")))
+
+
 @cache
 def script(name: str) -> Script:
     """Read ``lua/<name>.lua`` behind what it shares with others."""

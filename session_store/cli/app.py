@@ -16,6 +16,7 @@ from session_store.cli import (
     counting,
     keeping,
     listing,
+    monitoring,
     showing,
     tending,
     watching,
@@ -35,7 +36,7 @@ app = typer.Typer(
     add_completion=False,
     invoke_without_command=True,
 )
-for part in (checking, listing, showing, watching, counting, keeping, tending):
+for part in (checking, monitoring, listing, showing, watching, counting, keeping, tending):
     part.add_to(app)
 app.add_typer(auditing.app)
 

@@ -1,6 +1,7 @@
 """``doctor``."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 import typer
 
@@ -33,13 +34,14 @@ async def _check(*, json: bool) -> Exit:
     if json:
         document({"ok": not counts[Verdict.FAIL], "findings": [as_dict(each) for each in findings]})
     else:
-        _print(findings)
+        print_findings(findings)
         say("")
         say(_summary(counts))
     return Exit.PROBLEM if counts[Verdict.FAIL] else Exit.OK
 
 
-def _print(findings: list[Finding]) -> None:
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Print a table of results, each with what to change."""
     columns = (Column("result"), Column("check"), Column("found", wraps=True))
     rows = []
     for finding in findings:

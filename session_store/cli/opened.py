@@ -52,11 +52,18 @@ async def opened_backend(settings: StoreSettings) -> AsyncIterator[RedisBackend]
     Raises:
         StoreUnavailable, StoreRefused: it is not reached.
     """
+    async with unreached_backend(settings) as backend:
+        await backend.ping()
+        yield backend
+
+
+@asynccontextmanager
+async def unreached_backend(settings: StoreSettings) -> AsyncIterator[RedisBackend]:
+    """Make the same, whether Redis is there or not."""
     if settings.redis_address.kind is Kind.MEMORY:
         raise usage("memory:// is inside of one process; set REJOIN_REDIS_URL to a Redis")
     backend = RedisBackend.from_settings(settings)
     try:
-        await backend.ping()
         yield backend
     finally:
         await backend.aclose()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 
-def run(work: Coroutine[None, None, Exit]) -> int:
+def run(work: Coroutine[None, None, int]) -> int:
     """Run a command to its end."""
     try:
         return asyncio.run(work)
@@ -25,7 +25,7 @@ def run(work: Coroutine[None, None, Exit]) -> int:
         return Exit.OK
 
 
-def run_until_stopped(work: Coroutine[None, None, Exit]) -> int:
+def run_until_stopped(work: Coroutine[None, None, int]) -> int:
     """Run a command that has no end of its own: SIGINT and SIGTERM are its end, and a good one.
 
     What the library logs meanwhile (that Redis is away, say) goes to standard error.
@@ -38,7 +38,7 @@ def run_until_stopped(work: Coroutine[None, None, Exit]) -> int:
     return run(_until_stopped(work))
 
 
-async def _until_stopped(work: Coroutine[None, None, Exit]) -> Exit:
+async def _until_stopped(work: Coroutine[None, None, int]) -> int:
     task = asyncio.create_task(work)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -60,6 +60,7 @@ async def quick(store: SessionStore) -> list[Finding]:
             await backend.ping()
             nodes = backend.transport.topology.nodes()
             all_facts = [await server.info_of(node, QUICK_WITHIN_S) for node in nodes]
+            missing = await probes.missing_keys(backend, store.keyring)
     except (SessionStoreError, RedisError, OSError):
         return []
     findings = merged(
@@ -67,7 +68,8 @@ async def quick(store: SessionStore) -> list[Finding]:
         for facts in all_facts
         if facts.info
     )
-    return [finding for finding in findings if finding.verdict is not Verdict.OK]
+    unwell = [finding for finding in findings if finding.verdict is not Verdict.OK]
+    return unwell if missing is None else [*unwell, missing]
 
 
 async def _redis(

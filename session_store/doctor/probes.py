@@ -13,9 +13,11 @@ import orjson
 
 from session_store.doctor.finding import Finding, fail, ok, warn
 from session_store.errors import KeyringError, PermissionMissing, SessionStoreError
-from session_store.keys import EVENTS
+from session_store.keys import EVENTS, SHARDS, kek_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from session_store.backends.redis import RedisBackend
     from session_store.backends.transport.node import Node
     from session_store.crypto import Keyring
@@ -36,12 +38,22 @@ async def speed(node: Node, settings: StoreSettings) -> list[Finding]:
     Raises:
         redis.exceptions.RedisError, OSError, TimeoutError: no connection, or no answer in time.
     """
+    times_ms, apart_ms = await round_trips(node, PINGS, settings.redis_timeout_s)
+    return [latency(times_ms, settings), clock(apart_ms)]
+
+
+async def round_trips(node: Node, pings: int, timeout_s: float) -> tuple[list[float], float]:
+    """Return how long each of some pings took, and how far the clocks are apart, in ms.
+
+    Raises:
+        redis.exceptions.RedisError, OSError, TimeoutError: no connection, or no answer in time.
+    """
     times_ms = []
     connection: Any = node.make_connection()  # Partly untyped in redis-py.
     try:
-        async with asyncio.timeout(settings.redis_timeout_s + PINGS * SLOW_MS / 1000):
+        async with asyncio.timeout(timeout_s + pings * SLOW_MS / 1000):
             await connection.connect()
-            for _ in range(PINGS):
+            for _ in range(pings):
                 begun = time.perf_counter()
                 await connection.send_command("PING", check_health=False)
                 await connection.read_response()
@@ -52,8 +64,7 @@ async def speed(node: Node, settings: StoreSettings) -> list[Finding]:
             after = time.time()
     finally:
         await connection.disconnect(nowait=True)
-    apart_ms = (int(seconds) + int(micros) / 1e6 - (before + after) / 2) * 1000
-    return [latency(times_ms, settings), clock(apart_ms)]
+    return times_ms, (int(seconds) + int(micros) / 1e6 - (before + after) / 2) * 1000
 
 
 def latency(times_ms: list[float], settings: StoreSettings) -> Finding:
@@ -127,9 +138,45 @@ async def check_values(backend: RedisBackend, keyring: Keyring) -> Finding:
         return fail("keys match", str(error), _COMPARE)
     if not stored:
         return ok("keys match", "this Redis has not been written to yet")
-    rotated = sorted(set(stored) - {"pseudonym"} - {f"kek:{key_id}" for key_id in keyring.ids})
+    try:
+        wrapped = await _wrapped_by_unknown(backend, keyring, stored)
+    except SessionStoreError as error:
+        return fail("keys match", str(error), _COMPARE)
     says = "these are the keys that this Redis was written with"
-    if rotated:
-        names = ", ".join(name.removeprefix("kek:") for name in rotated)
-        says += f" (rotated out: {names})"
-    return ok("keys match", says)
+    if rotated := [key_id for key_id, people in wrapped.items() if not people]:
+        says += f" (rotated out: {', '.join(rotated)})"
+    return lacking(wrapped) or ok("keys match", says)
+
+
+async def missing_keys(backend: RedisBackend, keyring: Keyring) -> Finding | None:
+    """Tell of key-encryption keys that were lost, or taken out of the keyring too early."""
+    stored = await backend.check_values({})
+    return lacking(await _wrapped_by_unknown(backend, keyring, stored))
+
+
+def lacking(wrapped: Mapping[str, int]) -> Finding | None:
+    """Judge how many participants each key wraps that the keyring lacks."""
+    missing = {key_id: people for key_id, people in wrapped.items() if people}
+    if not missing:
+        return None
+    people = ", ".join(f"{key_id} ({count})" for key_id, count in missing.items())
+    return fail(
+        "keys match",
+        f"the keyring lacks keys that participants need, so many each: {people}; their "
+        "conversations do not open",
+        "put these keys back into every process, and rotate before you take them out",
+    )
+
+
+async def _wrapped_by_unknown(
+    backend: RedisBackend, keyring: Keyring, stored: Iterable[str]
+) -> dict[str, int]:
+    """Count whom keys wrap that the keyring lacks: each has left a proof, which names it."""
+    known = {"pseudonym", *(f"kek:{key_id}" for key_id in keyring.ids)}
+    counts = {}
+    for key_id in sorted(name.removeprefix("kek:") for name in set(stored) - known):
+        keys = [kek_of(shard, key_id) for shard in range(SHARDS)]
+        counts[key_id] = sum(
+            await backend.transport.execute_many([(key, ("SCARD", key)) for key in keys])
+        )
+    return counts

@@ -95,7 +95,9 @@ def version(facts: Facts) -> Finding:
 
 def kind(facts: Facts, settings: StoreSettings) -> list[Finding]:
     """Check that the server is what REJOIN_REDIS_URL takes it for."""
-    mode, wanted = facts.info.get("redis_mode"), settings.redis_address.kind
+    # The second is Valkey's.
+    mode = facts.info.get("redis_mode") or facts.info.get("server_mode")
+    wanted = settings.redis_address.kind
     if mode == "sentinel":
         change = "begin REJOIN_REDIS_URL with redis+sentinel://, and name the service"
         return [fail("kind", "this is a sentinel, not a Redis", change)]

@@ -25,9 +25,12 @@ from session_store.journal import ErasureJournal
 from session_store.livekit.attendance import Attendance
 from session_store.livekit.chat import active_agent, chat_context, unanswered
 from session_store.livekit.greeting import Visit, answer, speak
+from session_store.livekit.joins import JOINED_AS, failed_as
 from session_store.livekit.keeping import Keeping
 from session_store.livekit.late_join import join_when_back
+from session_store.livekit.measured import MeasuredConversation
 from session_store.livekit.owner import load_id_of
+from session_store.livekit.provider_outages import ProviderOutages
 from session_store.livekit.record import RecordChannel
 from session_store.livekit.resuming import resume
 from session_store.livekit.rivals import is_another_here
@@ -38,7 +41,7 @@ from session_store.tasks import KeptTasks, happens_within, stop
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from livekit.agents import Agent, AgentSession, JobContext
+    from livekit.agents import Agent, AgentSession, JobContext, stt, tts
     from livekit.agents.voice import CloseEvent, ConversationItemAddedEvent
 
     from session_store.detached import Beginning
@@ -77,6 +80,8 @@ class Entry:
     attempt: str
     """The nonce that it joined with, or will."""
     joined: Joined
+    waited_from: float
+    """When its participant was there, by the loop's clock."""
     beginning: Beginning | None = None
     """Where the store is away and nothing was joined yet."""
     place: Place | None = None
@@ -97,6 +102,7 @@ class Conversation:
         liveness: Liveness,
         room_options: RoomOptions,
         words: Callable[[Visit], str] | None,
+        spare_voice: tts.TTS[Any] | None = None,
     ) -> None:
         joined = entry.joined
         self._ctx = ctx
@@ -145,6 +151,14 @@ class Conversation:
         self._attendance = Attendance(
             ctx.room, owner.identity, on_came=self._on_came, on_left=self._keeping.visits.left
         )
+        self._outages = ProviderOutages(
+            agent_session,
+            show=lambda words: self._channel.notice(words, self.content.language),
+            language=lambda: self.content.language,
+            is_present=lambda: not self._over and self._attendance.present,
+            meter=store.meter,
+            spare_voice=spare_voice,
+        )
         agent_session.on("conversation_item_added", self._on_item_added)
         agent_session.on("close", self._on_close)
         ctx.room.on("reconnected", self._on_reconnected)
@@ -155,6 +169,8 @@ class Conversation:
         if entry.place is not None:
             known["place"] = entry.place
         self.change(lambda content: content.model_copy(update=known))
+        self._name_in_logs()
+        self._measured = MeasuredConversation.begin(store.meter, entry, ctx.room)
         self._joining: asyncio.Task[None] | None = None
         if entry.beginning is None:
             self._log("joined", outcome=joined.outcome.value, visit=self._visit)
@@ -225,6 +241,13 @@ class Conversation:
         """Call ``listener`` whenever ``content`` or ``visit`` have changed."""
         self._listeners.append(listener)
 
+    def watch(self, *models: stt.STT[Any] | tts.TTS[Any]) -> None:
+        """Tell the participant, too, when these fail: models that stand before a fallback.
+
+        An agent session does not hear of their failures. Of its own models' it does.
+        """
+        self._outages.watch(*models)
+
     async def greet(self) -> None:
         """Begin: look who is there, and greet them. Call it once, after ``agent_session.start``.
 
@@ -235,6 +258,7 @@ class Conversation:
             return
         arrived = self._attendance.start()
         self._log("listening", present=arrived is not None)
+        self._measured.listening()
         if arrived is None:
             self._keeping.visits.left()
         elif load_id_of(arrived) != self._entry.load_id:
@@ -341,6 +365,7 @@ class Conversation:
             saved=lease.granted,
             back=self._is_takeover,
         )
+        self._outages.show_again()
 
     @property
     def _is_takeover(self) -> bool:
@@ -359,9 +384,12 @@ class Conversation:
                 lease_s=self._settings.lease_s,
             )
         except SessionStoreError as error:
+            self._store.meter.joined(failed_as(error))
             self._on_lost(error)
             return
+        self._store.meter.joined(JOINED_AS[joined.outcome])
         before = self._keeping.adopt(joined)
+        self._name_in_logs()
         self._visit = joined.session.visit
         self._log("joined late", outcome=joined.outcome.value, visit=self._visit)
         self._hello()
@@ -501,17 +529,23 @@ class Conversation:
         """Look dead to whoever looks from outside, and listen to nothing more."""
         self._ctx.room.off("reconnected", self._on_reconnected)
         self._liveness.stop()
+        self._measured.stop_listening()
         self._tool_calls.stop()
 
     def _begin_end(self) -> asyncio.Task[None]:
         if self._ending is None:
             self._ending = asyncio.create_task(self._end(), name="conversation-end")
-            self._ending.add_done_callback(lambda _: self._ended.set())
+            self._ending.add_done_callback(self._note_end)
         return self._ending
+
+    def _note_end(self, _: asyncio.Task[None]) -> None:
+        self._measured.over()
+        self._ended.set()
 
     async def _end(self) -> None:
         """Write what waits, and give the lease back. Who is still in the room has not left."""
         self._fall_away()
+        await self._outages.aclose()
         self._attendance.stop()
         if not self._over and await self._keeping.flush():
             await self._keeping.give_back(present=self._attendance.present)
@@ -524,6 +558,10 @@ class Conversation:
     def _tell_listeners(self) -> None:
         for listener in self._listeners:
             listener()
+
+    def _name_in_logs(self) -> None:
+        """Put the session's id on every line of this job, LiveKit's own too."""
+        self._ctx.log_context_fields["session_id"] = self.session_id
 
     def _log(self, what: str, **fields: object) -> None:
         """Log what happens to the conversation: ids and numbers, never what was said."""

@@ -98,7 +98,7 @@ class DeadJobs:
             )
             if presence is AgentPresence.EXPECTED and await self._was_expected(dead, found):
                 presence = AgentPresence.WANTED
-            await self._sender.act_on(presence, session, found, "its job ended")
+            await self._sender.act_on(presence, session, found, "job_died")
 
     async def _replace_without_store(self, dead: DeadJob) -> bool:
         """Send a successor though nobody can claim to; tell whether there is nothing left to do.
@@ -122,7 +122,7 @@ class DeadJobs:
             return False
         self._note_unclaimed(dead.dispatch.room, CRASH_WINDOW.total_seconds())
         logger.warning("the store is away; its word is not waited for")
-        await self._sender.act_on(AgentPresence.WANTED, dead.session, found, "its job ended")
+        await self._sender.act_on(AgentPresence.WANTED, dead.session, found, "job_died")
         return True
 
     async def _find_alone(self, dead: DeadJob, session: DueSession) -> Found | None:

@@ -12,6 +12,7 @@ from session_store.livekit.outcomes import OUTCOME_UNKNOWN
 
 if TYPE_CHECKING:
     from livekit.agents import AgentSession
+    from livekit.agents.voice import SpeechHandle
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def speak(agent_session: AgentSession[Any], words: str) -> None:
         agent_session.generate_reply(instructions=f"Say this, and nothing else: {words}")
 
 
-def answer(agent_session: AgentSession[Any], context: llm.ChatContext) -> None:
+def answer(agent_session: AgentSession[Any], context: llm.ChatContext) -> SpeechHandle:
     """Have the last words of a context answered, which nobody has answered yet.
 
     Where a tool was called for them whose outcome is unknown, no tool is called now: the model
@@ -96,9 +97,8 @@ def answer(agent_session: AgentSession[Any], context: llm.ChatContext) -> None:
     tool_choice: NotGivenOr[llm.ToolChoice] = "none" if _is_cut_short(context) else NOT_GIVEN
     if isinstance(agent_session.current_agent.llm or agent_session.llm, llm.RealtimeModel):
         # It has the context already, and takes no other.
-        agent_session.generate_reply(tool_choice=tool_choice)
-    else:
-        agent_session.generate_reply(chat_ctx=context, tool_choice=tool_choice)
+        return agent_session.generate_reply(tool_choice=tool_choice)
+    return agent_session.generate_reply(chat_ctx=context, tool_choice=tool_choice)
 
 
 def _is_cut_short(context: llm.ChatContext) -> bool:

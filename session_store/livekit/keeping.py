@@ -145,27 +145,32 @@ class Keeping:
                 await self._leave_begun(left, extra)
             elif self._spool is not None:
                 self._spool.write(self.lease.ref, turns, content)
+                self._store.meter.turns_spooled(len(turns))
                 logger.warning("unsaved turns are left in the spool", extra=extra)
             else:
                 await self._leave_late(turns, extra, loses_content=content is not None)
         except (SessionStoreError, TimeoutError, OSError) as error:
             reason = reason_of(error)
+            self._store.meter.turns_lost(len(turns))
             logger.error("turns are lost; see REJOIN_SPOOL_DIR", extra={**extra, "reason": reason})  # noqa: TRY400 (the trace tells nothing more)
 
     async def _leave_begun(self, left: LeftBegun, extra: dict[str, Any]) -> None:
         if self._spool is not None:
             self._spool.write_begun(left)
+            self._store.meter.turns_spooled(len(left.turns))
             logger.warning("a conversation that was never saved is in the spool", extra=extra)
             return
         async with asyncio.timeout(FLUSH_S):
             into = await find_session(self._store, left.beginning)
-            await bring_in(self._store, replace(left, into=into))
+            became = await bring_in(self._store, replace(left, into=into))
+        self._store.meter.turns_replayed(became, len(left.turns))
 
     async def _leave_late(
         self, turns: Sequence[SealedTurn], extra: dict[str, Any], *, loses_content: bool
     ) -> None:
         """Try it without a spool: after a lost lease the store is there, and takes late turns."""
         async with asyncio.timeout(FLUSH_S):
-            await self._store.replay(self.lease.ref, turns)
+            became = await self._store.replay(self.lease.ref, turns)
+        self._store.meter.turns_replayed(became, len(turns))
         if loses_content:
             logger.error("a change of the content is lost; see REJOIN_SPOOL_DIR", extra=extra)

@@ -30,8 +30,12 @@ class Orphans:
         self._tasks = KeptTasks(logger)
 
     def see_to(self, session: DueSession) -> None:
-        """Begin to see to a session. One that is seen to already is left at that."""
-        self._begin(session, self._takeover.relieve)
+        """Begin to see to a session whose lease ran out. One that is seen to is left at that."""
+        self._begin(session, partial(self._takeover.relieve, lease_ran_out=True))
+
+    def see_to_overdue(self, session: DueSession) -> None:
+        """Begin to see to a session that nobody holds a lease of; the same."""
+        self._begin(session, partial(self._takeover.relieve, lease_ran_out=False))
 
     def be_ready_for(self, session: DueSession) -> None:
         """Begin to see to a session whose lease is about to run out; the same."""

@@ -19,19 +19,22 @@ from session_store.errors import (
 )
 from session_store.livekit.conversation import Conversation, Entry
 from session_store.livekit.greeting import Visit, words_of_welcome
+from session_store.livekit.joins import JOINED_AS, failed_as
 from session_store.livekit.liveness import Liveness
 from session_store.livekit.owner import JobMetadata, Owner, load_id_of, metadata_of
 from session_store.livekit.rivals import is_another_here
 from session_store.livekit.sight import wait_for_participant
+from session_store.livekit.spans import LiveKitTracer
 from session_store.models import Place
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
 from session_store.tasks import FIRST_RETRY_S, reason_of
+from session_store.tracing import trace_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from livekit.agents import AgentSession, JobContext
+    from livekit.agents import AgentSession, JobContext, tts
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ async def persist(  # noqa: PLR0913 (what has a default is seldom given)
     *,
     room_options: RoomOptions | None = None,
     words: Callable[[Visit], str] | None = words_of_welcome,
+    spare_voice: tts.TTS[Any] | None = None,
 ) -> Conversation:
     """Take the conversation of the participant whom this job is for.
 
@@ -71,6 +75,8 @@ async def persist(  # noqa: PLR0913 (what has a default is seldom given)
         room_options: how to listen and speak in the room; whose text and voice are heard, and
             what happens when they leave, is decided here.
         words: what to say to somebody who comes; ``None`` if the agent greets by itself.
+        spare_voice: says that a provider has failed, where the agent session has no voice of its
+            own (a realtime model has none), or that fails too. A local one, best.
 
     Raises:
         NobodyCame: within 60 s, or before the room was closed.
@@ -83,8 +89,15 @@ async def persist(  # noqa: PLR0913 (what has a default is seldom given)
         if store is None:
             store = SessionStore.from_settings(settings)
             at_the_end.push_async_callback(store.aclose)
+        trace_with(store, LiveKitTracer())
         conversation = await _begin(
-            ctx, agent_session, store, settings, room_options=room_options, words=words
+            ctx,
+            agent_session,
+            store,
+            settings,
+            room_options=room_options,
+            words=words,
+            spare_voice=spare_voice,
         )
         closing = at_the_end.pop_all()
 
@@ -104,6 +117,7 @@ async def _begin(  # noqa: PLR0913 (all that was given)
     *,
     room_options: RoomOptions | None,
     words: Callable[[Visit], str] | None,
+    spare_voice: tts.TTS[Any] | None,
 ) -> Conversation:
     """Wait for the participant, and take its conversation."""
     await ctx.connect()
@@ -111,7 +125,8 @@ async def _begin(  # noqa: PLR0913 (all that was given)
     # At once: whoever looks at a job that waits for its participant must find it alive.
     liveness.start()
     try:
-        entry = await _enter(ctx, store, settings, await _await_owner(ctx, store))
+        who = await _await_owner(ctx, store)
+        entry = await _enter_measured(ctx, store, settings, who)
     except BaseException as error:
         liveness.stop()
         if isinstance(error, SessionStoreError):
@@ -128,6 +143,7 @@ async def _begin(  # noqa: PLR0913 (all that was given)
         liveness=liveness,
         room_options=room_options or RoomOptions(),
         words=words,
+        spare_voice=spare_voice,
     )
 
 
@@ -149,6 +165,21 @@ async def _await_owner(ctx: JobContext, store: SessionStore) -> tuple[Owner, str
         metadata=metadata_of(participant),
     )
     return owner, load_id_of(participant)
+
+
+async def _enter_measured(
+    ctx: JobContext, store: SessionStore, settings: StoreSettings, who: tuple[Owner, str]
+) -> Entry:
+    try:
+        entry = await _enter(ctx, store, settings, who)
+    except SessionStoreError as error:
+        store.meter.joined(failed_as(error))
+        raise
+    if entry.beginning is None:
+        store.meter.joined(JOINED_AS[entry.joined.outcome])
+    else:
+        store.meter.joined("begun_without_store")
+    return entry
 
 
 async def _enter(
@@ -187,7 +218,7 @@ async def _enter(
                     raise LeaseHeld(owner.session_id or "", 0) from None
                 logger.warning("beginning without the store", extra={"reason": reason_of(error)})
                 beginning, joined = begin(store, owner.participant, owner.session_id, attempt)
-                return Entry(owner, load_id, attempt, joined, beginning, place)
+                return Entry(owner, load_id, attempt, joined, begun, beginning, place)
             await asyncio.sleep(FIRST_RETRY_S)
         else:
-            return Entry(owner, load_id, attempt, joined, place=place)
+            return Entry(owner, load_id, attempt, joined, begun, place=place)

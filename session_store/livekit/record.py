@@ -73,6 +73,10 @@ class RecordChannel:
         """Say that a typed message was not taken, and what to do."""
         self._put("refused", id=message_id, message=reason)
 
+    def notice(self, words: str, language: str) -> None:
+        """Say how the agent is, which is no turn; it holds until the next one. "" is nothing."""
+        self._put("notice", text=words, language=language)
+
     def erased(self) -> None:
         """Say that everything about the participant is gone."""
         self._put("erased")

@@ -18,9 +18,12 @@ from livekit import api
 
 from session_store.livekit.calls import CALL_S, LiveKitFailed, ask, unless_gone
 from session_store.livekit.pings import Pings
+from session_store.meter import NO_METER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from session_store.meter import Meter
 
 __all__ = ["AGENT", "GAVE_UP", "Dispatch", "LiveKitFailed", "LiveKitRooms", "Occupants"]
 
@@ -72,7 +75,8 @@ class LiveKitRooms:
     Every method raises ``LiveKitFailed`` where LiveKit does not answer.
     """
 
-    def __init__(self, url: str, key: str, secret: str) -> None:
+    def __init__(self, url: str, key: str, secret: str, *, meter: Meter = NO_METER) -> None:
+        self._meter = meter
         self._url = url
         self._key = key
         self._secret = secret
@@ -159,6 +163,8 @@ class LiveKitRooms:
         reason = ""
         while loop.time() + COMES_WITHIN_S < until or not reason:
             try:
+                if reason:
+                    self._meter.dispatch_repeated()
                 await self.clear(dispatch.room, there)
                 dispatch_id = await self._dispatch(dispatch)
                 await self.tell_people(dispatch.room, there, "")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from session_store.livekit.finding import Finder, Found
     from session_store.livekit.rooms import LiveKitRooms
     from session_store.livekit.sending import Sender
+    from session_store.meter import DispatchReason
     from session_store.store import SessionStore
 
 logger = logging.getLogger(__name__)
@@ -60,10 +61,16 @@ class Takeover:
         self._contact = contact
         self._caution_s = caution_s
 
-    async def relieve(self, session: DueSession) -> None:
-        """See to a session that may lack its agent. What fails now comes again by itself."""
+    async def relieve(self, session: DueSession, *, lease_ran_out: bool = True) -> None:
+        """See to a session that may lack its agent. What fails now comes again by itself.
+
+        Args:
+            session: which.
+            lease_ran_out: while the store was away, every lease has. Where nobody holds one, as
+                before an agent that was sent has come, there is nothing to be careful with.
+        """
         try:
-            await self._relieve(session)
+            await self._relieve(session, lease_ran_out=lease_ran_out)
         except (LiveKitFailed, SessionStoreError) as error:
             reason = str(error) if isinstance(error, LiveKitFailed) else reason_of(error)
             logger.warning(
@@ -92,14 +99,14 @@ class Takeover:
         while loop.time() < until and self._contact.lasts_s >= self._caution_s:
             presence = await self._store.claim_orphan(*session)
             if presence is not AgentPresence.PRESENT:
-                await self._sender.act_on(presence, session, found, "its lease was lost")
+                await self._sender.act_on(presence, session, found, "lease_lost")
                 return
             await asyncio.sleep(CLAIM_EVERY_S)
 
-    async def _relieve(self, session: DueSession) -> None:
+    async def _relieve(self, session: DueSession, *, lease_ran_out: bool) -> None:
         has_turn = False
         while True:
-            if self._contact.lasts_s < self._caution_s:
+            if lease_ran_out and self._contact.lasts_s < self._caution_s:
                 await self._wait_for_contact()
                 if not await self._is_orphaned(session):
                     return
@@ -111,7 +118,8 @@ class Takeover:
             await asyncio.sleep(wait_s)
             has_turn = True
         presence = await self._store.claim_orphan(*session, absent=not found.waits)
-        await self._sender.act_on(presence, session, found, "it had none")
+        reason: DispatchReason = "lease_lost" if lease_ran_out else "overdue"
+        await self._sender.act_on(presence, session, found, reason)
 
     async def _find_alone(self, session: DueSession) -> Found | None:
         """Find where the session's agent belongs; ``None`` if one that lives is there."""
@@ -132,4 +140,4 @@ class Takeover:
         """Look again: the holder may have renewed its lease meanwhile."""
         settled = await self._store.backend.settle(*session)
         self._store.tell(settled.events)
-        return settled.outcome is SettleOutcome.ORPHANED
+        return settled.outcome in {SettleOutcome.ORPHANED, SettleOutcome.OVERDUE}

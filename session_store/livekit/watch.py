@@ -13,11 +13,14 @@ from session_store.livekit.contact import ContactKeeper
 from session_store.livekit.dead_jobs import DeadJobs
 from session_store.livekit.finding import Finder
 from session_store.livekit.jobs import Jobs, dead_job
+from session_store.livekit.memory import MemoryGauge
 from session_store.livekit.orphans import Orphans
 from session_store.livekit.rate import RateCap
 from session_store.livekit.rooms import LiveKitFailed, LiveKitRooms
 from session_store.livekit.sending import Sender
 from session_store.livekit.takeover import Takeover
+from session_store.meter import NO_METER
+from session_store.monitor import Gauges
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
 from session_store.sweeper import Sweeper
@@ -25,8 +28,11 @@ from session_store.tasks import KeptTasks, Outage
 from session_store.watching import watched
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from livekit.agents import AgentServer
 
+    from session_store.meter import Meter
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +50,11 @@ LAST_S: Final = 2.0
 
 
 def watch_over(
-    server: AgentServer, settings: StoreSettings | None = None, *, agent_name: str
+    server: AgentServer,
+    settings: StoreSettings | None = None,
+    *,
+    agent_name: str,
+    meter: Callable[[], Meter] = lambda: NO_METER,
 ) -> None:
     """Have this worker's main process watch over all conversations, from its start to its end.
 
@@ -58,27 +68,37 @@ def watch_over(
             environment.
         agent_name: under which this worker takes jobs: of the agents that it sends where none
             was before.
+        meter: makes what hears of all this, when the worker has started.
     """
     tasks = KeptTasks(logger)
 
     @server.on("worker_started")
     def begin(*_: object) -> None:
-        tasks.spawn(_watch(server, settings or StoreSettings(), agent_name))
+        tasks.spawn(_watch(server, settings or StoreSettings(), agent_name, meter()))
 
 
-async def _watch(server: AgentServer, settings: StoreSettings, agent_name: str) -> None:
+async def _watch(
+    server: AgentServer, settings: StoreSettings, agent_name: str, meter: Meter
+) -> None:
     # Where the worker itself was told to find LiveKit: it has put that there before it started.
     livekit = [os.environ.get(f"LIVEKIT_{name}", "") for name in ("URL", "API_KEY", "API_SECRET")]
     if not all(livekit):
         logger.error("nobody is watched over: that needs LiveKit's address, API key and secret")
         return
     store = SessionStore.from_settings(settings)
-    async with aclosing(store), watched(store, actor="agent"), LiveKitRooms(*livekit) as rooms:
+    async with (
+        aclosing(store),
+        watched(store, actor="agent", meter=meter),
+        LiveKitRooms(*livekit, meter=meter) as rooms,
+    ):
         with_store = ContactKeeper("the store", store.ping, longest_gap_s=settings.lease_s / 3)
         with_livekit = ContactKeeper("LiveKit", rooms.reach, longest_gap_s=LIVEKIT_GAP_S)
         finder = Finder(store, rooms, agent_name=agent_name)
         sender = Sender(
-            rooms, cap=RateCap(settings.takeovers_per_s), expected_s=settings.agent_expected_s
+            rooms,
+            cap=RateCap(settings.takeovers_per_s),
+            expected_s=settings.agent_expected_s,
+            meter=meter,
         )
         takeover = Takeover(
             store,
@@ -93,9 +113,14 @@ async def _watch(server: AgentServer, settings: StoreSettings, agent_name: str) 
             store,
             every_s=SWEEP_EVERY_S,
             on_orphan=orphans.see_to,
+            on_overdue=orphans.see_to_overdue,
             on_late=orphans.be_ready_for,
             is_able=lambda: with_livekit.contact.lasts_s > 0,
         )
+        redis_gauges, memory_gauge = Gauges(store, meter), MemoryGauge(meter)
+        if meter is not NO_METER:
+            redis_gauges.start()
+            memory_gauge.start()
         tasks = KeptTasks(logger)
 
         async def begin() -> None:
@@ -109,6 +134,8 @@ async def _watch(server: AgentServer, settings: StoreSettings, agent_name: str) 
             aclosing(with_livekit),
             aclosing(orphans),
             aclosing(sweeper),
+            aclosing(redis_gauges),
+            aclosing(memory_gauge),
             aclosing(tasks),
         ):
             tasks.spawn(begin())

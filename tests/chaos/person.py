@@ -30,7 +30,8 @@ _LOUD: Final = 600
 _SILENCE_S: Final = 0.5
 _LISTENING_RATE: Final = 8_000
 _RECORDS: Final = {
-    kind.value: kind for kind in (Kind.HELLO, Kind.TURN, Kind.SAVED, Kind.REFUSED, Kind.ERASED)
+    kind.value: kind
+    for kind in (Kind.HELLO, Kind.TURN, Kind.SAVED, Kind.REFUSED, Kind.NOTICE, Kind.ERASED)
 }
 _STAYS_OUT: Final = {
     rtc.DisconnectReason.CLIENT_INITIATED,

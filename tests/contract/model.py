@@ -334,7 +334,7 @@ class Model:
             outcome = "ENDED"
             self._end(s, told)
         elif s.lacks_agent(self.now):
-            outcome, s.looked_at = "ORPHANED", self.now
+            outcome, s.looked_at = "ORPHANED" if s.holder else "OVERDUE", self.now
         if outcome in ("GONE", "ERASED") and who in self.people and not self.people[who].sessions:
             del self.people[who]
         return outcome, told

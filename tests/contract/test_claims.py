@@ -123,6 +123,27 @@ async def test_who_comes_after_a_broken_lease_takes_over(backend: Backend, world
     assert reloaded.outcome is JoinOutcome.REJOINED
 
 
+@pytest.mark.parametrize("claimed", [False, True], ids=["lease ran out", "lease was broken"])
+async def test_a_takeover_tells_how_long_nothing_was_heard_of_the_job_before(
+    backend: Backend, world: World, *, claimed: bool
+) -> None:
+    """It counts from the last renewal, whether or not somebody broke the lease before."""
+    job = await join(backend, load="a")
+    await world.pass_time(100)
+    await backend.renew(job.lease)
+    if claimed:
+        await world.pass_time(4)
+        assert await claim(backend, job) is WANTED
+    await world.pass_time(50)
+    second = await join(backend, load="a")
+    (takeover,) = second.found.events
+    expected_ms = 54_000 if claimed else 50_000
+    assert 0 <= takeover.silent_ms - expected_ms < 10_000
+    await backend.release(second.lease)
+    third = await join(backend, load="a")
+    assert [event.silent_ms for event in third.found.events] == [0]
+
+
 async def test_a_successor_that_has_come_is_left_alone(backend: Backend, world: World) -> None:
     """A claim by the nonce of the job before it, come late, changes nothing."""
     job = await join(backend)
@@ -172,7 +193,7 @@ async def test_an_overdue_dispatch_is_claimed_for_ever(backend: Backend, world: 
     for _ in range(60):
         await world.pass_time(11)
         assert await is_due(backend, MARIA, job.id)
-        assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.ORPHANED
+        assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.OVERDUE
         assert await claim(backend, job) is WANTED
     assert (await join(backend)).id == job.id
 
@@ -188,7 +209,7 @@ async def test_an_overdue_dispatch_is_told_in_any_state(backend: Backend, world:
     early = await backend.settle(MARIA, job.id)
     await world.pass_time(11)
     away = await backend.settle(MARIA, job.id)
-    assert [each.outcome for each in (new, early, away)] == ["ORPHANED", "LATER", "ORPHANED"]
+    assert [each.outcome for each in (new, early, away)] == ["OVERDUE", "LATER", "OVERDUE"]
 
 
 async def test_who_is_let_in_beside_a_job_that_has_just_died_is_not_forgotten(
@@ -228,7 +249,7 @@ async def test_who_is_let_in_while_the_job_goes_is_not_forgotten(
     await backend.settle(MARIA, job.id)
     await backend.release(job.lease)
     assert await is_due(backend, MARIA, job.id)
-    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.ORPHANED
+    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.OVERDUE
     assert await claim(backend, job, absent=True) is WANTED
 
 
@@ -252,7 +273,7 @@ async def test_where_nobody_is_there_the_participant_has_left(
     for _ in range(3):
         await world.pass_time(18)
         assert await is_due(backend, MARIA, job.id)
-        assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.ORPHANED
+        assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.OVERDUE
         assert await claim_and_hear(backend, job, absent=True) == (ABSENT, ())
     await world.pass_time(10)
     assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.LATER
@@ -268,7 +289,7 @@ async def test_who_comes_back_without_asking_gets_an_agent(backend: Backend, wor
     job = await join(backend, load="a")
     assert await claim(backend, job, is_dead=True, absent=True) is ABSENT
     await world.pass_time(40)
-    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.ORPHANED
+    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.OVERDUE
     assert await claim(backend, job) is WANTED
     back = await join(backend, load="a")
     assert back.outcome is JoinOutcome.REJOINED
@@ -335,7 +356,7 @@ async def test_three_deaths_are_replaced_and_no_fourth(backend: Backend, world: 
         assert (await backend.settle(MARIA, fourth.id)).outcome is SettleOutcome.LATER
     await world.pass_time(21)
     assert await is_due(backend, MARIA, fourth.id)
-    assert (await backend.settle(MARIA, fourth.id)).outcome is SettleOutcome.ORPHANED
+    assert (await backend.settle(MARIA, fourth.id)).outcome is SettleOutcome.OVERDUE
     assert await claim(backend, fourth) is WANTED
 
 

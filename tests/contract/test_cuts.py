@@ -36,6 +36,7 @@ TIMES = {
     b"fence",
     b"replaced",
     b"lost",
+    b"lost_until",
     b"gave_up",
     b"let_in",
     b"left_at",
@@ -86,9 +87,13 @@ def untimed_field(name: bytes, value: bytes, ago: Callable[[float], int | None])
 
 
 def untimed(events: list[Event]) -> list[Event]:
-    """Forget when events happened, and visits of a few milliseconds."""
+    """Forget when events happened, and times of a few milliseconds."""
+    names = ("visit_ms", "silent_ms")
     return [
-        each.model_copy(update={"at": 0, "visit_ms": each.visit_ms // ROUND_MS}) for each in events
+        each.model_copy(
+            update={"at": 0, **{name: getattr(each, name) // ROUND_MS for name in names}}
+        )
+        for each in events
     ]
 
 

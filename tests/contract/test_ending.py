@@ -153,7 +153,7 @@ async def test_whose_lease_was_given_back_is_looked_at_now(backend: Backend) -> 
     await backend.settle(MARIA, job.id)
     await backend.release(job.lease)
     assert await is_due(backend, MARIA, job.id)
-    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.ORPHANED
+    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.OVERDUE
     job = await join(backend)
     await backend.settle(MARIA, job.id)
     await job.away()

@@ -28,7 +28,7 @@ PASS_TIME = """
 --   ARGV  milliseconds
 local by = tonumber(ARGV[1])
 local times = { 'joined_at', 'arrived_at', 'last_seen', 'lease_until', 'window_until', 'agent_by',
-  'ended_at', 'created', 'consent_at', 'touched', 'gave_up', 'let_in',
+  'lost_until', 'ended_at', 'created', 'consent_at', 'touched', 'gave_up', 'let_in',
   'left_at', 'taken_at', 'at' }
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local kind = redis.call('TYPE', key).ok

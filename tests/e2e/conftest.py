@@ -9,6 +9,7 @@ import pytest_asyncio
 from playwright.async_api import async_playwright
 
 from dev import chromium
+from dev.ports import next_free
 from tests.e2e.browser import launched
 from tests.e2e.demo import RESUME_WINDOW_S, Demo, running_demo
 from tests.e2e.page import TalkPage
@@ -41,7 +42,15 @@ def whole_redis(redis_server: Server) -> str:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory, redis_server: Server) -> Iterator[Demo]:
+def metrics_port() -> int:
+    """Return where the demo's worker shows its metrics."""
+    return next_free(9700)
+
+
+@pytest.fixture(scope="session")
+def demo(
+    tmp_path_factory: pytest.TempPathFactory, redis_server: Server, metrics_port: int
+) -> Iterator[Demo]:
     """Run the demo once, as the user that is shipped for its programs."""
     with running_demo(
         tmp_path_factory.mktemp("demo"),
@@ -49,8 +58,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory, redis_server: Server) -> Iter
         REJOIN_RESUME_WINDOW_FIRST_S=str(RESUME_WINDOW_S),
         # What LiveKit logs is searched for words of the conversation.
         DEMO_LIVEKIT_LOG="info",
+        # As in production, where programs read the log.
+        REJOIN_LOG_FORMAT="json",
         # Jobs of earlier tests wait for people who will not come back.
         AGENT_MAX_JOBS="50",
+        AGENT_METRICS_PORT=str(metrics_port),
     ) as running:
         yield running
 

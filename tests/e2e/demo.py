@@ -39,9 +39,14 @@ class Demo:
     exit_codes: list[int] = field(default_factory=list)
     """Its exit code, once it has stopped."""
 
+    def lines(self, part: str) -> list[str]:
+        """Return what a part has logged, without what the demo puts in front."""
+        return re.findall(rf"^\S+ {part} *\| ?(.*)$", self.log.read_text(), re.MULTILINE)
+
     def pid_of_newest_job(self) -> int:
         """Return the process of the job that took a conversation last."""
-        return int(re.findall(r'conversation - joined .*?"pid": (\d+)', self.log.read_text())[-1])
+        records = [json.loads(line) for line in self.lines("worker")]
+        return int([each["pid"] for each in records if each["message"] == "joined"][-1])
 
     @asynccontextmanager
     async def store(self) -> AsyncIterator[SessionStore]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import urllib.request
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from redis.asyncio import Redis
 from session_store import SessionState
 from session_store.keys import ParticipantKeys
 from tests.e2e.browser import launched
+from tests.e2e.forms import found_in
 from tests.e2e.page import WAIT_MS, TalkPage
 from tests.e2e.speech import speech_file
 
@@ -243,9 +245,7 @@ async def test_a_language_stays(visit: Visit) -> None:
     await tab.says("Willkommen zurück, Maria! Das ist Besuch Nummer 2.")
 
 
-async def test_who_asks_to_be_forgotten_is(
-    visit: Visit, demo: Demo, whole_redis: str
-) -> None:
+async def test_who_asks_to_be_forgotten_is(visit: Visit, demo: Demo, whole_redis: str) -> None:
     """After a confirmation, Redis holds nothing but that it was so, and the page starts as new."""
     tab = await introduced(visit)
     identity = await tab.identity()
@@ -279,27 +279,69 @@ async def test_a_killed_job_is_replaced_when_the_person_comes_back(
     await tab.says("Your name is Maria")
 
 
-async def test_no_word_of_a_person_is_in_redis_or_in_a_log(
-    visit: Visit, demo: Demo, whole_redis: str
+async def test_no_word_of_a_person_is_in_redis_in_a_log_or_in_a_metric(
+    visit: Visit, demo: Demo, whole_redis: str, metrics_port: int
 ) -> None:
-    """Not the name, not what was said or answered, not the page's id, in any key, value or line."""
+    """Not the name, not what was said or answered, not the page's id, in whatever form."""
     tab = await introduced(visit, "Philippa")
-    await tab.type("Remember that my parrot is called Leonardo")
+    await tab.type("Remember that my parrot is called Leonardo Ñandú")
     await tab.says("parrot is called Leonardo")
     await tab.reload()
     await tab.says("Welcome back, Philippa! This is visit number 2.")
-    secrets = ["philippa", "leonardo", "parrot", "nice to meet", (await tab.identity()).lower()]
+    await tab.type("speak German")
+    await tab.says("Deutsch")
+    identity = await tab.identity()
+    secrets = ["Philippa", "Leonardo", "Ñandú", "parrot", "nice to meet", "Deutsch"]
+    # Parts of the id would do, too.
+    secrets += [identity, identity[:10], identity[-10:]]
 
-    held = (await everything_in(whole_redis)).lower()
-    logged = demo.log.read_text().lower()
+    held = await everything_in(whole_redis)
+    logged = demo.log.read_bytes()
+    measured = await asyncio.to_thread(scrape, metrics_port)
 
-    # The sealed turns and contents were among what was read.
+    # The sealed turns and contents were among what was read, and so was every part's log.
     assert b'"list"' in held
     assert b"\ncontent\n" in held
-    assert "roomio linked" in logged
-    assert "starting rtc session" in logged
-    assert [secret for secret in secrets if secret.encode() in held] == []
-    assert [secret for secret in secrets if secret in logged] == []
+    assert b"RoomIO linked" in logged
+    assert b"starting RTC session" in logged
+    assert b"session_connections_total" in measured
+    assert found_in(held, secrets) == []
+    assert found_in(logged, secrets) == []
+    assert found_in(measured, secrets) == []
+
+
+def scrape(port: int) -> bytes:
+    """Return what Prometheus reads of the worker."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        body: bytes = answer.read()
+    return body
+
+
+async def test_each_line_of_our_programs_is_json_and_names_its_conversation(
+    visit: Visit, demo: Demo
+) -> None:
+    """A job's lines have its id and the session's, LiveKit's own lines too."""
+    tab = await introduced(visit)
+    async with demo.store() as store:
+        session_id = (await store.open(store.pseudonym(await tab.identity()))).session.id
+    await tab.reload()
+    await tab.says("Welcome back, Maria! This is visit number 2.")
+
+    records = {
+        part: [json.loads(line) for line in demo.lines(part)] for part in ("worker", "gateway")
+    }
+    for each in (record for part in records.values() for record in part):
+        assert {"message", "level", "name", "pid", "timestamp"} <= each.keys()
+    ours = [each for each in records["worker"] if each.get("session_id") == session_id]
+    jobs = {each["job_id"] for each in ours if "job_id" in each}
+    assert {"joined", "the participant came"} <= {each["message"] for each in ours}
+    assert len(jobs) == 1
+    of_jobs = [each for each in records["worker"] if each.get("job_id") in jobs]
+    assert len(of_jobs) > len([each for each in of_jobs if each["name"].startswith("session_")])
+    assert [each for each in of_jobs if each.get("session_id") != session_id] == []
+    [sent] = [each for each in records["gateway"] if each.get("session_id") == session_id]
+    assert sent["message"] == "sending an agent"
+    assert sent["request_id"]
 
 
 async def everything_in(whole_redis: str) -> bytes:

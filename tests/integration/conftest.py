@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import secrets
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
+    from tests.integration.scrape import Scraped
+
 
 @pytest.fixture(scope="session")
 def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
@@ -25,6 +28,14 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("redis")
     with standalone(folder) as server:
         yield server.port
+
+
+@pytest.fixture(scope="session")
+def scraped(tmp_path_factory: pytest.TempPathFactory) -> Scraped:
+    """Run a worker and a gateway once, with two people, and read their metrics."""
+    from tests.integration.scrape import scrape_a_run  # noqa: PLC0415 (it uses this module)
+
+    return asyncio.run(scrape_a_run(tmp_path_factory.mktemp("scrape")))
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ from session_store.livekit.owner import Owner
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from livekit.agents import tts
+
     from session_store import Joined, SessionStore, StoreSettings
     from session_store.detached import Beginning
 
@@ -67,6 +69,7 @@ class Job:
     room: Room = field(default_factory=Room)
     callbacks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     shutdowns: list[str] = field(default_factory=list)
+    log_context_fields: dict[str, Any] = field(default_factory=dict)
 
     def add_shutdown_callback(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Note a callback."""
@@ -87,6 +90,7 @@ class Stage:
         self.job = Job()
         self.attempt = secrets.token_hex(16)
         self.agent_session: AgentSession[Any] = AgentSession(llm=RuleLLM())
+        self.spare_voice: tts.TTS[Any] | None = None
         self.conversation: Conversation
 
     async def join(self, load_id: str = "load-1", session_id: str | None = None) -> Stage:
@@ -106,15 +110,17 @@ class Stage:
         session_id = joined.session.id if beginning is None or beginning.exact else None
         owner = Owner(self.participant, self.participant, session_id, {"plan": "gold"})
         context: Any = self.job
+        now = asyncio.get_running_loop().time()
         self.conversation = Conversation(
             ctx=context,
             agent_session=self.agent_session,
             store=self.store,
             settings=self.settings,
-            entry=Entry(owner, load_id, self.attempt, joined, beginning),
+            entry=Entry(owner, load_id, self.attempt, joined, now, beginning),
             liveness=Liveness(self.job.room, lambda: None),  # type: ignore[arg-type]
             room_options=RoomOptions(),
             words=words_of_welcome,
+            spare_voice=self.spare_voice,
         )
         return self
 

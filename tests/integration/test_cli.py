@@ -44,6 +44,7 @@ SECRETS = ("maria", "Moreno", "gold", "cats", "secret-load")
 """What the conversation of these tests says about a person."""
 COMMANDS = (
     "doctor",
+    "monitor",
     "list",
     "show",
     "watch",
@@ -873,6 +874,21 @@ def test_watch_prints_lines_of_json_until_it_is_stopped(cli: Cli) -> None:
 
     assert [each["type"] for each in kinds] == ["session_created", "participant_left"]
     assert {each["session_id"] for each in kinds} == {talk.session_id}
+
+
+@pytest.mark.usefixtures("cli", "talk")
+def test_monitor_looks_again_until_it_is_stopped() -> None:
+    """With --watch each look is a line; SIGTERM is a good end."""
+    with start("monitor", "--watch", "--every", "0.5", "--json") as watching:
+        try:
+            looks = [json.loads(line_of(watching)) for _ in range(2)]
+            watching.send_signal(signal.SIGTERM)
+            assert watching.wait(30) == Exit.OK
+        finally:
+            watching.kill()
+
+    assert [each["sessions"]["sessions"] for each in looks] == [1, 1]
+    assert looks[0]["at"] < looks[1]["at"]
 
 
 def test_watch_follows_one_and_ends_by_itself(cli: Cli, talk: Talk) -> None:

@@ -229,6 +229,31 @@ async def test_keys_are_looked_at(
     assert "keys match" not in missing
 
 
+async def test_a_key_that_was_taken_out_too_early_is_named(
+    make_store: Callable[..., SessionStore], well: StoreSettings, tmp_path: Path
+) -> None:
+    """As long as it wraps somebody's data key, the doctor and each start say so."""
+    assert well.key_file is not None
+    kept = json.loads(well.key_file.read_text())
+    lost = {**kept, "keys": {**kept["keys"], "k-lost": kept["keys"][kept["primary"]]}}
+    ring = tmp_path / "ring.json"
+    ring.write_text(json.dumps({**lost, "primary": "k-lost"}))
+    before = make_store(redis_url=well.redis_url, key_file=ring)
+    await before.check()
+    maria = before.pseudonym("maria")
+    await before.open(maria)
+    store = make_store(redis_url=well.redis_url)
+
+    (warned,) = await quick(store)
+    found = by_check(await examine(well))["keys match"]
+    assert warned == found
+    assert found.verdict is Verdict.FAIL
+    assert "k-lost (1)" in found.says
+    await before.erase(maria)
+    assert await quick(store) == []
+    assert "rotated out: k-lost" in by_check(await examine(well))["keys match"].says
+
+
 async def test_folders_are_looked_at(well: StoreSettings, tmp_path: Path) -> None:
     """Where turns and erasures are kept outside of Redis must be private, and a place to write."""
     none = by_check(await examine(changed(well, spool_dir=None, erasure_journal=None)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2 as httpx
 import pytest
 from livekit import api, rtc
+from pydantic import SecretStr
 
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
@@ -20,6 +21,7 @@ from session_store.store import Replayed
 from tests.integration.keeping import talk_and_go, turn
 from tests.integration.livekit import LiveKit, running_livekit
 from tests.integration.test_store import age
+from tests.servers.process import standalone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -546,6 +548,19 @@ async def test_while_redis_is_away_people_are_let_in(
         assert (answer["session_id"], answer["turns"]) == (room, [])
         assert (answer["saved"], answer["resumed"], answer["last_seq"]) == (False, True, 7)
     assert await dispatches(livekit_api, room) == 1
+
+
+async def test_while_redis_is_full_people_are_let_in(
+    gateway_settings: GatewaySettings, settings: StoreSettings, tmp_path: Path
+) -> None:
+    """Nothing can be written until it has room, but an agent can talk, and saves later."""
+    with standalone(tmp_path / "full", "--maxmemory", "1") as full:
+        url = SecretStr(f"redis://{full.name}/0")
+        full_one = settings.model_copy(update={"redis_url": url})
+        async with serving(gateway_settings, full_one) as client:
+            begun = await ask(client, participant_identity=secret_id())
+    assert begun.status_code == 201
+    assert (begun.json()["saved"], begun.json()["resumed"]) == (False, False)
 
 
 async def test_while_redis_is_away_nobody_gets_into_the_room_of_another(

@@ -26,6 +26,7 @@ from session_store.livekit.takeover import Takeover
 from session_store.models import Place
 from session_store.sweeper import Sweeper
 from session_store.tasks import stop
+from tests.counted import Counted
 from tests.unit.virtual_time import in_virtual_time, now_s
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ class World:
         self.contact = Contact(1e9, now=now_s)
         self.contact.heard()
         self.contact._since = now_s() - contact_s
+        self.counted = Counted()
         self.takeover, self.dead_jobs = self.watcher(per_s=per_s)
         self.joined: Joined
         self.owner = ""
@@ -144,7 +146,12 @@ class World:
         """Make one more watcher."""
         rooms: Any = self.rooms
         finder = Finder(self.store, rooms, agent_name=NAME)
-        sender = Sender(rooms, cap=RateCap(per_s, now=now_s), expected_s=EXPECTED_S)
+        sender = Sender(
+            rooms,
+            cap=RateCap(per_s, now=now_s),
+            expected_s=EXPECTED_S,
+            meter=self.counted.sink,
+        )
         return (
             Takeover(self.store, rooms, finder, sender, self.contact, caution_s=CAUTION_S),
             DeadJobs(self.store, rooms, finder, sender),
@@ -619,6 +626,7 @@ class Watch:
             world.store,
             every_s=0.5,
             on_orphan=self.orphans.see_to,
+            on_overdue=self.orphans.see_to_overdue,
             on_late=self.orphans.be_ready_for,
         )
 
@@ -628,6 +636,26 @@ class Watch:
         await asyncio.sleep(for_s)
         await self._sweeper.aclose()
         await self.orphans.aclose()
+
+
+def test_an_overdue_agent_is_followed_by_another_without_long_contact() -> None:
+    """No lease has run out that a stall could explain, so a watcher that just started acts."""
+
+    async def scene() -> None:
+        world = World(contact_s=0.0)
+        session = await world.talk()
+        world.rooms.fill(session.session_id, [session.participant])
+        claimed = await world.store.claim_orphan(
+            *session, owner=world.owner, attempt=secrets.token_hex(16)
+        )
+        assert claimed is AgentPresence.WANTED
+        watching = asyncio.create_task(Watch(world).run(for_s=EXPECTED_S + 1))
+        await asyncio.sleep(EXPECTED_S - 0.1)
+        assert world.rooms.sent == []
+        await watching
+        assert world.rooms.sent == [Dispatch.for_session(*session, NAME)]
+
+    in_virtual_time(scene())
 
 
 def test_an_agent_is_sent_as_soon_as_the_lease_has_run_out() -> None:

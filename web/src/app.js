@@ -48,6 +48,8 @@ const DEFAULT_SETTINGS = Object.freeze({ live: false, mic: 'off', deviceId: null
  * @property {{ message: string, retrying: boolean, remedy: 'retry' | 'new' | 'either' } | null} failure `remedy`: what
  *   may help, another try or a new conversation
  * @property {string | null} refusal why the agent did not take a message
+ * @property {{ text: string, language: string | null } | null} agentNotice what the agent says of itself that is no
+ *   turn: that it cannot think, hear or speak just now
  * @property {'tab' | 'device' | 'paused' | null} setAside why the conversation is not here, though not ended
  * @property {import('./saving.js').Saving} saving
  * @property {boolean} back an agent has just gone on where another one had stopped
@@ -247,6 +249,7 @@ export class App {
       audioBlocked: false,
       failure: null,
       refusal: null,
+      agentNotice: null,
       setAside: null,
       saving: ALL_SAVED,
       back: false,
@@ -429,6 +432,7 @@ export class App {
 
   #agentLost() {
     this.#agent = null;
+    this.#set({ agentNotice: null });
     this.#outbox.close();
     this.#showAgent();
   }
@@ -447,6 +451,7 @@ export class App {
     switch (record.type) {
       case 'hello': {
         this.#agent = from;
+        this.#set({ agentNotice: null }); // If it still holds, it is told again.
         this.#patience.stop();
         this.#showAgent();
         // It says so at each hello; to a page that knows it, that is no news.
@@ -469,6 +474,9 @@ export class App {
       case 'refused':
         this.#set({ refusal: record.message });
         this.#dispatch({ type: 'refused', id: record.id });
+        break;
+      case 'notice':
+        this.#set({ agentNotice: record.text === '' ? null : { text: record.text, language: record.language } });
         break;
       case 'erased':
         void this.#erase();

@@ -208,3 +208,23 @@ test('A page that the browser had paused comes back when it wakes, without a cli
   await flush();
   assert.deepEqual([app.model.state, app.model.setAside, asked.length], ['Connected', null, 2]);
 });
+
+test('What an agent says of itself holds until it takes it back, says hello anew, or is gone.', async () => {
+  const { app, hooks } = await inTheRoom([admission()]);
+  const notice = { type: 'notice', text: 'I cannot hear you just now.', language: 'en' };
+  const begin = () => {
+    hooks.onAgents([{ identity: 'first', state: 'listening' }]);
+    hooks.onRecord(hello(), 'first');
+    hooks.onRecord(notice, 'first');
+    assert.deepEqual(app.model.agentNotice, { text: notice.text, language: 'en' });
+  };
+  begin();
+  hooks.onRecord({ ...notice, text: '' }, 'first');
+  assert.equal(app.model.agentNotice, null);
+  begin();
+  hooks.onRecord(hello(), 'first');
+  assert.equal(app.model.agentNotice, null);
+  begin();
+  hooks.onAgents([]);
+  assert.equal(app.model.agentNotice, null);
+});

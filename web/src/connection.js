@@ -4,6 +4,7 @@
  */
 import { parseRecord } from './wire.js';
 import { Watchdog, activePair } from './watchdog.js';
+import { EVERY_MS, FIRST_AFTER_MS, QualityProbe, TOPIC, encode } from './quality.js';
 import { hasMicrophoneApi, micStateOf } from './microphone.js';
 
 /** @typedef {import('livekit-client').Room} Room */
@@ -54,6 +55,9 @@ export class Connection {
   #watchdog = new Watchdog();
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #watch;
+  #quality = new QualityProbe();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #telling;
   /** Trouble has two witnesses: LiveKit's events and the watchdog. */
   #trouble = { livekit: false, watchdog: false };
   /** @type {LocalAudioTrack | null} */
@@ -136,7 +140,7 @@ export class Connection {
 
   /** @returns {import('./levels.js').Levels} amplitudes as the server reports them, a few times a second */
   coarseLevels() {
-    const agents = [...(this.#room?.remoteParticipants.values() ?? [])].filter(({ isAgent }) => isAgent);
+    const agents = this.#agents();
     return {
       user: this.#room?.localParticipant.audioLevel ?? 0,
       assistant: Math.max(0, ...agents.map(({ audioLevel }) => audioLevel)),
@@ -303,8 +307,7 @@ export class Connection {
   }
 
   #reportAgents() {
-    const agents = [...(this.#room?.remoteParticipants.values() ?? [])].filter(({ isAgent }) => isAgent);
-    this.#hooks.onAgents(agents.map((agent) => ({ identity: agent.identity, state: agentStateOf(agent) })));
+    this.#hooks.onAgents(this.#agents().map((agent) => ({ identity: agent.identity, state: agentStateOf(agent) })));
   }
 
   /**
@@ -350,16 +353,20 @@ export class Connection {
     this.#stopWatch();
     this.#watchdog.reset();
     this.#watch = setInterval(() => void this.#look(), WATCH_EVERY_MS);
+    this.#quality = new QualityProbe();
+    this.#telling = setTimeout(() => void this.#tellQuality(), FIRST_AFTER_MS);
   }
 
   #stopWatch() {
     clearInterval(this.#watch);
+    clearTimeout(this.#telling);
     this.#watch = undefined;
     this.#trouble = { livekit: false, watchdog: false };
   }
 
   async #look() {
-    const track = this.#anyTrack();
+    // Any track shows the state of the path: all of them go over one transport in each direction.
+    const [track] = this.#tracks();
     const report = await track?.getRTCStatsReport().catch(() => undefined);
     if (this.#watch === undefined) return;
     const verdict = this.#watchdog.sample(report ? activePair(report) : null, performance.now());
@@ -367,14 +374,29 @@ export class Connection {
     if (verdict === 'flowing') this.#setTrouble({ watchdog: false });
   }
 
-  /** Any track shows the state of the path: all of them go over one transport in each direction. */
-  #anyTrack() {
-    if (this.#room === null) return undefined;
+  /** Tells the agent how good this connection is, and again after a while; what does not get through is not missed. */
+  async #tellQuality() {
+    this.#telling = setTimeout(() => void this.#tellQuality(), EVERY_MS);
+    const room = this.#room;
+    const reports = await Promise.all(this.#tracks().map((track) => track.getRTCStatsReport().catch(() => undefined)));
+    const quality = this.#quality.sample(reports.filter((report) => report !== undefined));
+    const agents = this.#agents().map(({ identity }) => identity);
+    if (room === null || !this.#joined || quality === null || agents.length === 0) return;
+    const options = { reliable: true, topic: TOPIC, destinationIdentities: agents };
+    await room.localParticipant.publishData(encode(quality), options).catch(() => {});
+  }
+
+  #tracks() {
+    if (this.#room === null) return [];
     const { localParticipant, remoteParticipants } = this.#room;
-    for (const participant of [localParticipant, ...remoteParticipants.values()]) {
-      for (const { track } of participant.audioTrackPublications.values()) if (track) return track;
-    }
-    return undefined;
+    return [localParticipant, ...remoteParticipants.values()]
+      .flatMap((participant) => [...participant.audioTrackPublications.values()])
+      .map(({ track }) => track)
+      .filter((track) => track !== undefined);
+  }
+
+  #agents() {
+    return [...(this.#room?.remoteParticipants.values() ?? [])].filter(({ isAgent }) => isAgent);
   }
 
   /** @param {Partial<{ livekit: boolean, watchdog: boolean }>} change */

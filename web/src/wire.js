@@ -37,6 +37,7 @@
  *   | { type: 'turn', turn: WireTurn }
  *   | { type: 'saved', turns: { id: string, seq: number }[] }
  *   | { type: 'refused', id: string, message: string }
+ *   | { type: 'notice', text: string, language: string | null }
  *   | { type: 'erased' }} AgentRecord
  */
 
@@ -120,6 +121,9 @@ export function parseRecord(text) {
     case 'refused':
       if (!isText(value.id) || !isText(value.message)) return null;
       return { type: 'refused', id: value.id, message: value.message };
+    case 'notice':
+      if (typeof value.text !== 'string') return null;
+      return { type: 'notice', text: value.text, language: isText(value.language) ? value.language : null };
     case 'erased':
       return { type: 'erased' };
     default:

@@ -4,7 +4,7 @@ import { parseRecord } from './wire.js';
 
 const record = (value) => parseRecord(JSON.stringify({ v: 1, ...value }));
 
-test('The five records of the contract are understood.', () => {
+test('The six records of the contract are understood.', () => {
   assert.deepEqual(record({ type: 'hello', session_id: 's', language: 'es', last_seq: 9 }), {
     type: 'hello',
     sessionId: 's',
@@ -26,6 +26,12 @@ test('The five records of the contract are understood.', () => {
     id: 'm',
     message: 'Too long.',
   });
+  assert.deepEqual(record({ type: 'notice', text: 'I cannot hear you.', language: 'en' }), {
+    type: 'notice',
+    text: 'I cannot hear you.',
+    language: 'en',
+  });
+  assert.deepEqual(record({ type: 'notice', text: '' }), { type: 'notice', text: '', language: null });
   assert.deepEqual(record({ type: 'erased' }), { type: 'erased' });
 });
 

@@ -1,37 +1,34 @@
-"""LiveKit Inference: every model behind the LiveKit key.
+"""LiveKit Inference: every model behind the LiveKit key. Models are named `provider/model`."""
 
-Other models by environment, as `provider/model`: `AGENT_STT_MODEL`, `AGENT_LLM_MODEL`,
-`AGENT_TTS_MODEL`.
-"""
-
-import os
-from collections.abc import MutableMapping
-from typing import Any
+from typing import Final
 
 from livekit.agents import inference
+from livekit.agents.types import NOT_GIVEN
 
-from agent.pipelines.base import Pipeline, load_vad
+from agent.pipeline_settings import PipelineSettings
+from agent.pipelines.base import Hearing, Speech
+
+STT_MODEL: Final = "deepgram/nova-3"
+LLM_MODEL: Final = "openai/gpt-4.1-mini"
+TTS_MODEL: Final = "cartesia/sonic-3"
 
 
-def prewarm(userdata: MutableMapping[str, Any]) -> None:
-    """Load the VAD."""
-    load_vad(userdata)
+def hearing(settings: PipelineSettings, language: str) -> Hearing:
+    """Return speech to text."""
+    stt = inference.STT(settings.agent_stt_model or STT_MODEL, language=language)
+    return Hearing(stt, lambda code: stt.update_options(language=code))
 
 
-def build(userdata: MutableMapping[str, Any], language: str) -> Pipeline:
-    """Return the pipeline, with LiveKit's own turn detector."""
-    hearing = inference.STT(os.environ.get("AGENT_STT_MODEL", "deepgram/nova-3"), language=language)
-    speech = inference.TTS(os.environ.get("AGENT_TTS_MODEL", "cartesia/sonic-3"), language=language)
+def thinking(settings: PipelineSettings) -> inference.LLM:
+    """Return the language model."""
+    return inference.LLM(settings.agent_llm_model or LLM_MODEL)
 
-    def set_language(code: str) -> None:
-        hearing.update_options(language=code)
-        speech.update_options(language=code)
 
-    return Pipeline(
-        stt=hearing,
-        llm=inference.LLM(os.environ.get("AGENT_LLM_MODEL", "openai/gpt-4.1-mini")),
-        tts=speech,
-        vad=load_vad(userdata),
-        turn_handling={},
-        set_language=set_language,
+def speech(settings: PipelineSettings, language: str) -> Speech:
+    """Return text to speech."""
+    tts = inference.TTS(
+        settings.agent_tts_model or TTS_MODEL,
+        voice=settings.agent_tts_voice or NOT_GIVEN,
+        language=language,
     )
+    return Speech(tts, lambda code: tts.update_options(language=code))

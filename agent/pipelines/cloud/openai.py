@@ -1,32 +1,46 @@
-"""OpenAI, with `OPENAI_API_KEY`.
+"""OpenAI, or any server that speaks its language: Ollama, vLLM, speaches."""
 
-Other models by environment: `AGENT_STT_MODEL`, `AGENT_LLM_MODEL`, `AGENT_TTS_MODEL`.
-"""
+from typing import Final
 
-import os
-from collections.abc import MutableMapping
-from typing import Any
-
+from livekit.agents.types import NOT_GIVEN
 from livekit.plugins import openai
 
-from agent.pipelines.base import Pipeline, load_vad, vad_turns
+from agent.pipeline_settings import PipelineSettings
+from agent.pipelines.base import Hearing, Speech
+
+STT_MODEL: Final = "gpt-4o-mini-transcribe"
+LLM_MODEL: Final = "gpt-4.1-mini"
+TTS_MODEL: Final = "gpt-4o-mini-tts"
+VOICE: Final = "ash"
 
 
-def prewarm(userdata: MutableMapping[str, Any]) -> None:
-    """Load the VAD."""
-    load_vad(userdata)
-
-
-def build(userdata: MutableMapping[str, Any], language: str) -> Pipeline:
-    """Return the pipeline. The voice speaks whatever language the text is in."""
-    hearing = openai.STT(
-        model=os.environ.get("AGENT_STT_MODEL", "gpt-4o-mini-transcribe"), language=language
+def hearing(settings: PipelineSettings, language: str) -> Hearing:
+    """Return speech to text; it does not stream, and is asked for each thing that was said."""
+    url, key = settings.speech_server
+    stt = openai.STT(
+        model=settings.agent_stt_model or STT_MODEL,
+        language=language,
+        base_url=url or NOT_GIVEN,
+        api_key=key,
     )
-    return Pipeline(
-        stt=hearing,
-        llm=openai.LLM(model=os.environ.get("AGENT_LLM_MODEL", "gpt-4.1-mini")),
-        tts=openai.TTS(model=os.environ.get("AGENT_TTS_MODEL", "gpt-4o-mini-tts")),
-        vad=load_vad(userdata),
-        turn_handling=vad_turns(),
-        set_language=lambda code: hearing.update_options(language=code),
+    return Hearing(stt, lambda code: stt.update_options(language=code))
+
+
+def thinking(settings: PipelineSettings) -> openai.LLM:
+    """Return the language model."""
+    url, key = settings.language_server
+    return openai.LLM(
+        model=settings.agent_llm_model or LLM_MODEL, base_url=url or NOT_GIVEN, api_key=key
     )
+
+
+def speech(settings: PipelineSettings, _language: str) -> Speech:
+    """Return text to speech. The voice speaks whatever language the text is in."""
+    url, key = settings.speech_server
+    tts = openai.TTS(
+        model=settings.agent_tts_model or TTS_MODEL,
+        voice=settings.agent_tts_voice or VOICE,
+        base_url=url or NOT_GIVEN,
+        api_key=key,
+    )
+    return Speech(tts, lambda _: None)

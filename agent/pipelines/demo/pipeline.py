@@ -1,11 +1,12 @@
-"""Puts the demo's parts together."""
+"""The demo's parts, ready for a pipeline."""
 
 from collections.abc import MutableMapping
 from typing import Any, Final
 
-from agent.pipelines.base import Pipeline, load_vad, vad_turns
-from agent.pipelines.demo.espeak import engine
+from agent.pipelines.base import Hearing, Speech
+from agent.pipelines.demo.espeak import VOICES, engine
 from agent.pipelines.demo.llm import RuleLLM
+from agent.pipelines.demo.phrases import DEFAULT_LANGUAGE
 from agent.pipelines.demo.recognizer import Recognizer
 from agent.pipelines.demo.stt import JsgfSTT
 from agent.pipelines.demo.tts import EspeakTTS
@@ -13,24 +14,44 @@ from agent.pipelines.demo.tts import EspeakTTS
 _RECOGNIZER: Final = "demo.recognizer"
 
 
-def prewarm(userdata: MutableMapping[str, Any]) -> None:
-    """Load the VAD, the recognizer and the synthesiser."""
-    load_vad(userdata)
+def prewarm_hearing(userdata: MutableMapping[str, Any]) -> None:
+    """Load the recognizer."""
     _recognizer(userdata)
+
+
+def prewarm_speech() -> None:
+    """Load the synthesiser."""
     engine()
 
 
-def build(userdata: MutableMapping[str, Any], language: str) -> Pipeline:
-    """Return the demo's pipeline. It hears English, whatever it speaks."""
-    speech = EspeakTTS(language=language)
-    return Pipeline(
-        stt=JsgfSTT(_recognizer(userdata)),
-        llm=RuleLLM(),
-        tts=speech,
-        vad=load_vad(userdata),
-        turn_handling=vad_turns(),
-        set_language=lambda code: speech.update_options(language=code),
-    )
+def hearing(userdata: MutableMapping[str, Any]) -> Hearing:
+    """Return speech to text. It hears English, whatever is spoken."""
+    return Hearing(JsgfSTT(_recognizer(userdata)), lambda _: None)
+
+
+def thinking() -> RuleLLM:
+    """Return what answers."""
+    return RuleLLM()
+
+
+def speech(language: str) -> Speech:
+    """Return text to speech.
+
+    Raises:
+        ValueError: It does not speak that language.
+    """
+    tts = EspeakTTS(language=language)
+    return Speech(tts, lambda code: tts.update_options(language=code), is_local=True)
+
+
+def spare_voice(language: str) -> Speech:
+    """Return text to speech that speaks English where it does not know a language."""
+    tts = EspeakTTS(language=_known(language))
+    return Speech(tts, lambda code: tts.update_options(language=_known(code)), is_local=True)
+
+
+def _known(language: str) -> str:
+    return language if language in VOICES else DEFAULT_LANGUAGE
 
 
 def _recognizer(userdata: MutableMapping[str, Any]) -> Recognizer:

@@ -6,6 +6,7 @@
 --   deaths    when the last agents died, in a row
 --   gave_up   since when none is dispatched any more
 --   lost      fence of the newest lease that was broken: who comes next takes over
+--   lost_until until when that lease had been renewed
 --   hasty     fence of the newest holder who gave its lease back after a short life
 --   let_in    when somebody was let in whom no job has seen yet
 --   left_at   when nobody was found any more where somebody had been

@@ -4,7 +4,7 @@
 local function read_life(key)
   return read_fields(key, 'dkid', 'state', 'owner', 'fence', 'lease_until', 'window_until',
     'agent_by', 'last_seen', 'arrived_at', 'talk_ms', 'reconnect_count', 'keep_ms', 'seq', 'load',
-    'outcome', 'arrival', 'counted', 'gave_up', 'lost', 'let_in', 'left_at')
+    'outcome', 'arrival', 'counted', 'gave_up', 'lost', 'lost_until', 'let_in', 'left_at')
 end
 
 -- window_of(reconnect_count, {first, early, regular}): the resume window by number of returns.
@@ -85,11 +85,14 @@ end
 
 -- Publishes an event, and adds it to the list that the script returns. Ids are letters and digits.
 -- An event is a hint: whoever may not publish still does everything else.
-local function tell(events, kind, now, participant, id, visit_ms)
+local function tell(events, kind, now, participant, id, visit_ms, silent_ms)
   local json = '{"v":1,"type":"' .. kind .. '","at":' .. digits(now) .. ',"participant":"'
     .. participant .. '","session_id":"' .. id .. '"'
   if (visit_ms or 0) > 0 then
     json = json .. ',"visit_ms":' .. digits(visit_ms)
+  end
+  if (silent_ms or 0) > 0 then
+    json = json .. ',"silent_ms":' .. digits(silent_ms)
   end
   json = json .. '}'
   redis.pcall('PUBLISH', EVENTS, json)

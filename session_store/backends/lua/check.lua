@@ -20,7 +20,10 @@ if redis.acl_check_cmd then
   end
 end
 for i = 2, #ARGV, 2 do
-  redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1])
+  -- A Redis that is full refuses even a write that changes nothing.
+  if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 0 then
+    redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1])
+  end
 end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 return { 'OK', read_flat(KEYS[1]) }

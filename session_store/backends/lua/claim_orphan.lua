@@ -29,7 +29,8 @@ if has_given_up(s, now) and not absent then
   return { 'GAVE_UP', events }
 end
 if (s.owner or '') ~= '' then
-  redis.call('HSET', KEYS[1], 'owner', '', 'lease_until', '0', 'lost', s.fence or '0')
+  redis.call('HSET', KEYS[1], 'owner', '', 'lease_until', '0', 'lost', s.fence or '0',
+    'lost_until', s.lease_until or '0')
   tell(events, 'lease_lost', now, participant, id)
 end
 local answer = 'ABSENT'

@@ -30,8 +30,15 @@ if s.owner ~= owner then
   else
     outcome = 'taken_over'
     arrived_at = number(s.arrived_at) > 0 and number(s.arrived_at) or now
-    local was_lost = (s.owner or '') ~= '' or s.lost == s.fence
-    tell(events, was_lost and 'takeover' or 'handoff', now, ARGV[1], found.id)
+    local was_broken = s.lost == s.fence
+    if was_broken or (s.owner or '') ~= '' then
+      -- Since the last renewal, which is the last that is known of the holder.
+      local lost_until = number(was_broken and s.lost_until or s.lease_until)
+      local silent_ms = lost_until > 0 and now - (lost_until - lease_ms) or 0
+      tell(events, 'takeover', now, ARGV[1], found.id, 0, silent_ms)
+    else
+      tell(events, 'handoff', now, ARGV[1], found.id)
+    end
   end
   -- With plain + 1, a failover to a lagging replica would give the same token twice.
   local fence = math.max(number(s.fence) + 1, now)

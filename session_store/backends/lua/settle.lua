@@ -4,9 +4,10 @@
 --   ARGV  participant, id, retention_ms, window x 3, lease_ms, the id of the key-encryption key
 --         that `kek` is declared for
 -- Returns {outcome, deadline, events} or {LOOK, kek_id}. Outcomes: LATER, ENDED, ERASED, GONE,
---   LATE (the holder has not renewed its lease for most of its length, and may be dead) and ORPHANED
---   (it may lack its agent: the participant is there, or was let in, and nobody holds the
---   lease, or the agent that was dispatched is overdue; told again after each `lease_ms`).
+--   LATE (the holder has not renewed its lease for most of its length, and may be dead); ORPHANED
+--   (it may lack its agent: the participant is there, or was let in, and the lease has run out) and
+--   OVERDUE (the same, where nobody holds a lease: the agent that was dispatched has not come, or
+--   has given it back). These two are told again after each `lease_ms`.
 local now = clock()
 local participant, id = ARGV[1], ARGV[2]
 local known = read_fields(KEYS[1], 'dkid', 'kek')
@@ -80,4 +81,5 @@ end
 if agent_by > now then
   return later('LATER', math.min(agent_by, ends_at + 1))
 end
-return later('ORPHANED', math.min(now + lease_ms, ends_at + 1))
+local outcome = (s.owner or '') == '' and 'OVERDUE' or 'ORPHANED'
+return later(outcome, math.min(now + lease_ms, ends_at + 1))

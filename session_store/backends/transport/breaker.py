@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from redis.exceptions import RedisError
 
@@ -21,6 +21,14 @@ _SLOWEST: Final = 4
 """How many times its pause a probe waits at most, after many that failed."""
 
 
+class OnChange(Protocol):
+    """Hears of a circuit."""
+
+    def __call__(self, *, is_open: bool) -> None:
+        """Take note."""
+        ...
+
+
 class Breaker:
     """Open while the other side is away; a probe in the background closes it again.
 
@@ -28,12 +36,21 @@ class Breaker:
         where: who is asked, for the log.
         probe: asks it; raises where it is still away.
         pause_s: between two probes.
+        on_change: hears when it opens, and when it closes again. Must neither block nor raise.
     """
 
-    def __init__(self, where: str, probe: Callable[[], Awaitable[None]], *, pause_s: float) -> None:
+    def __init__(
+        self,
+        where: str,
+        probe: Callable[[], Awaitable[None]],
+        *,
+        pause_s: float,
+        on_change: OnChange,
+    ) -> None:
         self._where = where
         self._probe = probe
         self._pause_s = pause_s
+        self._on_change = on_change
         self._probing: asyncio.Task[None] | None = None
         self.reason = ""
         """Why it opened last."""
@@ -49,6 +66,8 @@ class Breaker:
             self.reason = reason
             logger.warning("Redis is away; it is tried again", extra={"where": self._where})
             self._probing = asyncio.create_task(self._until_it_answers(), name="redis-probe")
+            self._probing.add_done_callback(lambda _: self._on_change(is_open=False))
+            self._on_change(is_open=True)
 
     async def aclose(self) -> None:
         """Stop probing."""

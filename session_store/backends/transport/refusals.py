@@ -40,6 +40,8 @@ from session_store.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from session_store.meter import RedisTrouble
+
 ELSEWHERE: Final = (MovedError, ReadOnlyError, MasterDownError, ClusterDownError)
 """The primary of this key is another one now, or will be in a moment."""
 IN_A_MOMENT: Final = (AskError, TryAgainError)
@@ -47,6 +49,8 @@ IN_A_MOMENT: Final = (AskError, TryAgainError)
 
 _LOGIN: Final = (AuthenticationError, AuthenticationWrongNumberOfArgsError, AuthorizationError)
 _NO_LOGIN: Final = ("NOAUTH", "WRONGPASS")
+_NOT_ALLOWED: Final = ("NOPERM", "can't run this command", "ACL failure in script")
+"""What a script says that met a missing permission: on Redis 6.2, 7.0, and 7.2 and Valkey."""
 
 
 _BY_CODE: Final[Mapping[str, type[RedisError]]] = {
@@ -89,6 +93,13 @@ def without_values(text: str) -> str:
     return text.partition(", with args beginning with")[0]
 
 
+def trouble_of(error: BaseException, translated: SessionStoreError) -> RedisTrouble:
+    """Return the kind of an error, as it is counted; ``translated`` by ``error_of``."""
+    if isinstance(translated, StoreRefused | StoreLoading):
+        return "refused"
+    return "timeout" if isinstance(error, RedisTimeoutError | TimeoutError) else "connection"
+
+
 def error_of(  # noqa: C901, PLR0911 (one per kind)
     error: BaseException, where: str
 ) -> SessionStoreError:
@@ -101,7 +112,7 @@ def error_of(  # noqa: C901, PLR0911 (one per kind)
     text = without_values(str(error))
     if isinstance(error, _LOGIN) or text.startswith(_NO_LOGIN):
         return LoginRefused(f"Redis at {where} refused the user or password in REJOIN_REDIS_URL")
-    if isinstance(error, NoPermissionError) or _in_script(text, "can't run this command", "NOPERM"):
+    if isinstance(error, NoPermissionError) or _in_script(text, *_NOT_ALLOWED):
         return PermissionMissing(
             f"Redis at {where}: the user in REJOIN_REDIS_URL lacks a permission; compare its "
             f"rules with deploy/redis/users.acl ({text})"

@@ -11,14 +11,28 @@ from redis.exceptions import RedisError
 from session_store.backends.scripts import script as script_of
 from session_store.backends.transport.breaker import Breaker
 from session_store.backends.transport.call import Call
+from session_store.backends.transport.measured import measured
 from session_store.backends.transport.pipeline import Lane, Replication
-from session_store.backends.transport.refusals import ELSEWHERE, IN_A_MOMENT, error_of
+from session_store.backends.transport.refusals import (
+    ELSEWHERE,
+    IN_A_MOMENT,
+    error_of,
+    trouble_of,
+)
 from session_store.backends.transport.topology import topology_of
-from session_store.errors import CircuitOpen, InvalidValue, SessionStoreError, StoreUnavailable
+from session_store.backends.transport.traced import traced
+from session_store.errors import (
+    CircuitOpen,
+    InvalidValue,
+    NotReplicated,
+    SessionStoreError,
+    StoreUnavailable,
+)
+from session_store.meter import NO_METER
 from session_store.tasks import KeptTasks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from redis.asyncio import Redis
 
@@ -26,6 +40,7 @@ if TYPE_CHECKING:
     from session_store.backends.transport.call import Argument
     from session_store.backends.transport.node import Node
     from session_store.backends.transport.topology import Topology
+    from session_store.backends.transport.traced import Tracer
     from session_store.settings import StoreSettings
 
 logger = logging.getLogger(__name__)
@@ -60,6 +75,8 @@ class Transport:
 
     def __init__(self, topology: Topology, settings: StoreSettings) -> None:
         self.topology = topology
+        self.tracer: Tracer | None = None
+        self.meter = NO_METER
         self._where = settings.redis_address.where
         self._connections = settings.redis_connections
         self._timeout_s = settings.redis_timeout_s
@@ -75,7 +92,7 @@ class Transport:
     def _begin(self) -> None:
         self._connected = False
         self._ways: dict[Node, _Way] = {}
-        self._discovery = Breaker(self._where, self._discover, pause_s=self._pause_s)
+        self._discovery = self._breaker(self._where, self._discover)
         self._closing = KeptTasks(logger)
 
     @classmethod
@@ -95,9 +112,14 @@ class Transport:
 
         Scripts may be repeated: they answer as the first time, or say ``DUPLICATE``.
         """
-        reply: bytes | list[Any] = await self._call(
+        answer = self._call(
             keys[0], (len(keys), *keys, *args), script=script_of(name), durable=durable
         )
+        if self.tracer is not None and self.tracer.is_on:
+            answer = traced(self.tracer, name, keys, args, answer)
+        if self.meter is not NO_METER:
+            answer = measured(self.meter, name, answer)
+        reply: bytes | list[Any] = await answer
         return reply.split() if isinstance(reply, bytes) else reply
 
     async def execute(self, key: str, *command: Argument, repeatable: bool = True) -> Any:
@@ -121,6 +143,7 @@ class Transport:
         replies = await asyncio.gather(*(call.reply for call in calls), return_exceptions=True)
         for i, reply in enumerate(replies):
             if isinstance(reply, ELSEWHERE + IN_A_MOMENT):
+                self.meter.redis_failed("moved")
                 key, command = commands[i]
                 replies[i] = await self._call(key, command, repeatable=repeatable)
         for node, reply in zip(nodes, replies, strict=True):
@@ -178,12 +201,16 @@ class Transport:
                 )
                 return await call.reply
             except ELSEWHERE + IN_A_MOMENT as error:
+                self.meter.redis_failed("moved")
                 if not tries_left:
                     raise error_of(error, self._where) from error
                 if isinstance(error, ELSEWHERE):
                     await self._look_again()
             except (RedisError, OSError) as error:
                 raise self._heard(node, error) from error
+            except NotReplicated:
+                self.meter.redis_failed("not_replicated")
+                raise
             await asyncio.sleep(pause_s)
             pause_s *= 2
         raise AssertionError("unreachable")
@@ -201,7 +228,7 @@ class Transport:
             raise StoreUnavailable("the store was closed; make another one")
         way = self._ways.get(node) or self._open(node)
         if way.breaker.is_open:
-            raise CircuitOpen(f"not asked, since a moment ago: {way.breaker.reason}")
+            raise self._not_asked(way.breaker)
         call = Call(
             command,
             asyncio.get_running_loop().create_future(),
@@ -219,9 +246,23 @@ class Transport:
     def _heard(self, node: Node, error: RedisError | OSError) -> SessionStoreError:
         """Translate an error; one that is no answer opens the circuit."""
         translated = error_of(error, node.name)
+        self.meter.redis_failed(trouble_of(error, translated))
         if isinstance(translated, StoreUnavailable) and node in self._ways:
             self._ways[node].breaker.trip(str(translated))
         return translated
+
+    def _not_asked(self, breaker: Breaker) -> CircuitOpen:
+        self.meter.redis_failed("circuit_open")
+        return CircuitOpen(f"not asked, since a moment ago: {breaker.reason}")
+
+    def _breaker(self, where: str, probe: Callable[[], Awaitable[None]]) -> Breaker:
+        return Breaker(where, probe, pause_s=self._pause_s, on_change=self._note_circuit)
+
+    def _note_circuit(self, *, is_open: bool) -> None:
+        if is_open:
+            self.meter.circuit_opened()
+        else:
+            self.meter.circuit_closed()
 
     def _open(self, node: Node) -> _Way:
         async def probe() -> None:
@@ -234,7 +275,7 @@ class Transport:
         if self._replication is not None:
             # Of its own: whoever wants no replicas does not wait for them.
             durable = self._lane(node, self._replication)
-        way = _Way(lane, durable, Breaker(node.name, probe, pause_s=self._pause_s))
+        way = _Way(lane, durable, self._breaker(node.name, probe))
         self._ways[node] = way
         return way
 
@@ -257,11 +298,12 @@ class Transport:
         if self._connected:
             return
         if self._discovery.is_open:
-            raise CircuitOpen(f"not asked, since a moment ago: {self._discovery.reason}")
+            raise self._not_asked(self._discovery)
         try:
             await self._discover()
         except (RedisError, OSError) as error:
             translated = error_of(error, self._where)
+            self.meter.redis_failed(trouble_of(error, translated))
             if isinstance(translated, StoreUnavailable):
                 self._discovery.trip(str(translated))
             raise translated from error

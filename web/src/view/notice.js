@@ -2,7 +2,13 @@
 import { MIC_NOTES } from '../microphone.js';
 import { byId, setData, setText } from './dom.js';
 
-/** @typedef {{ text: string, tone: 'problem' | 'quiet', buttons?: ('retry' | 'start-new')[] }} Notice */
+/**
+ * @typedef {object} Notice
+ * @property {string} text
+ * @property {'problem' | 'quiet'} tone
+ * @property {string} [language] of the text, where it is not the page's own
+ * @property {('retry' | 'start-new')[]} [buttons]
+ */
 
 /** @type {Record<'retry' | 'new' | 'either', NonNullable<Notice['buttons']>>} */
 const BUTTONS = { retry: ['retry'], new: ['start-new'], either: ['retry', 'start-new'] };
@@ -23,6 +29,7 @@ export function createNotice(app) {
   return function render(model) {
     const current = noticeOf(model);
     notice.hidden = current === null;
+    text.lang = current?.language ?? document.documentElement.lang;
     setText(text, current?.text ?? '');
     setData(notice, { tone: current?.tone ?? 'quiet' });
     retry.hidden = !current?.buttons?.includes('retry');
@@ -44,6 +51,10 @@ export function noticeOf(model) {
     return { text: 'The connection was interrupted. What you type now is sent when it is back.', tone: 'quiet' };
   }
   if (model.refusal) return { text: model.refusal, tone: 'problem' };
+  if (model.agentNotice) {
+    const { text, language } = model.agentNotice;
+    return { text, tone: 'problem', ...(language ? { language } : {}) };
+  }
   if (model.waiting === 'late') return { text: 'It is taking longer than usual.', tone: 'problem', buttons: ['retry'] };
   if (model.waiting === 'coming') return { text: 'Your assistant is on its way…', tone: 'quiet' };
   if (model.back && model.state === 'Connected') return { text: 'Your assistant is back.', tone: 'quiet' };

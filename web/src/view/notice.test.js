@@ -12,6 +12,7 @@ const model = (more) => ({
   micWanted: false,
   failure: null,
   refusal: null,
+  agentNotice: null,
   back: false,
   saving: ALL_SAVED,
   remembered: true,
@@ -50,4 +51,10 @@ test('One quiet line says that the store is away, and for a moment that all is s
 test('That the assistant is back is said quietly, and nothing of it while the connection is lost.', () => {
   assert.deepEqual(noticeOf(model({ back: true })), { text: 'Your assistant is back.', tone: 'quiet' });
   assert.match(noticeOf(model({ back: true, state: 'Reconnecting' })).text, /interrupted/);
+});
+
+test('What the agent says of itself is shown in its own language, before all that is less urgent.', () => {
+  const agentNotice = { text: 'Ahora mismo no te oigo.', language: 'es' };
+  const shown = noticeOf(model({ agentNotice, back: true, saving: { ...ALL_SAVED, store: 'away' } }));
+  assert.deepEqual(shown, { text: 'Ahora mismo no te oigo.', tone: 'problem', language: 'es' });
 });

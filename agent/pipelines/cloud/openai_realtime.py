@@ -1,0 +1,59 @@
+"""OpenAI's realtime model: it hears, thinks and speaks in one session, which never gives up."""
+
+import asyncio
+import sys
+from typing import Final
+
+import aiohttp
+from livekit.agents.types import NOT_GIVEN, APIConnectOptions
+from livekit.plugins import openai
+from livekit.plugins.openai import realtime
+
+from agent.pipeline_settings import PipelineSettings
+
+MODEL: Final = "gpt-realtime"
+VOICE: Final = "marin"
+LONGEST_PAUSE_S: Final = 30.0
+"""Between two attempts to connect, while they fail."""
+
+
+def model(settings: PipelineSettings) -> openai.realtime.RealtimeModel:
+    """Return the model. It speaks whatever language it is told to."""
+    url, key = settings.language_server
+    return _Model(
+        model=settings.agent_llm_model or MODEL,
+        voice=settings.agent_tts_voice or VOICE,
+        base_url=url or NOT_GIVEN,
+        api_key=key,
+        # An agent session whose model has given up is closed, and its job ends: the next one
+        # would only fail alike.
+        conn_options=APIConnectOptions(
+            max_retry=sys.maxsize, retry_interval=0.0, timeout=settings.agent_llm_timeout_s
+        ),
+    )
+
+
+class _Model(openai.realtime.RealtimeModel):
+    def session(self, *, turn_detection_disabled: bool = False) -> realtime.RealtimeSession:
+        session = _Session(self, turn_detection_disabled=turn_detection_disabled)
+        self._sessions.add(session)
+        return session
+
+
+class _Session(realtime.RealtimeSession):
+    """Connects again for ever, later each time that it does not hold."""
+
+    _last_s = -float("inf")
+    _pause_s = 0.0
+
+    def _is_fatal_error(self, error: object | None) -> bool:  # noqa: ARG002 (LiveKit's signature)
+        # A key that is refused, or a bill that is not paid, may be good again in a minute.
+        return False
+
+    async def _create_ws_conn(self) -> aiohttp.ClientWebSocketResponse:
+        loop = asyncio.get_running_loop()
+        held = loop.time() - self._last_s > LONGEST_PAUSE_S + self._opts.conn_options.timeout
+        self._pause_s = 0.0 if held else min(2 * self._pause_s + 0.5, LONGEST_PAUSE_S)
+        await asyncio.sleep(self._pause_s)
+        self._last_s = loop.time()
+        return await super()._create_ws_conn()

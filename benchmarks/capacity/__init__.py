@@ -1,0 +1,1 @@
+"""How many conversations a core and a gigabyte hold: ``make bench-capacity``."""

@@ -1,0 +1,140 @@
+"""What is due, since when, and whether anybody looks: from the deadlines of all shards."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from session_store.errors import InvalidValue
+from session_store.keys import SHARDS, SWEEPERS, ParticipantKeys, due_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from session_store.backends.transport.transport import Transport
+
+STALE_S: Final = 30.0
+"""Sweepers see to a deadline within seconds. One that is this old was seen by none."""
+SWEEPER_SILENT_S: Final = 15.0
+"""A sweeper says several times in this that it lives."""
+UNATTENDED_IN_LEASES: Final = 3
+"""A lease is taken over within two of its lengths; later than this, nobody does."""
+MOST_PER_SHARD: Final = 100
+MOST_LOOKED_AT: Final = 2000
+"""Sessions whose state is read: at once, and so within what one answer may take."""
+_KEYS: Final = tuple(due_of(shard) for shard in range(SHARDS))
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """Deadlines that have passed."""
+
+    sessions: int
+    """How many; at most ``MOST_PER_SHARD`` are counted of each shard."""
+    stale: int
+    """How many of them passed more than ``STALE_S`` ago."""
+    oldest_s: float
+    """How long ago the first of them passed; 0 for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsNow:
+    """All sessions of a store, as far as numbers tell."""
+
+    sessions: int
+    """That the store keeps, ended ones too."""
+    live: int
+    """Whose participant is there, of those looked at."""
+    unattended: int
+    """Of these, whose lease ran out long ago, so that nobody answers."""
+    looked_at: int
+    """At most ``MOST_LOOKED_AT``. A live session has a deadline within the length of a lease."""
+    overdue: Overdue
+    sweepers: int
+    """That said a moment ago that they live."""
+
+
+async def overdue_now(transport: Transport) -> Overdue:
+    """Look at all shards, in one round trip per primary.
+
+    Raises:
+        StoreUnavailable, StoreRefused: there is no answer.
+    """
+    now_ms = await _clock(transport)
+    return _overdue(await _due_until(transport, now_ms), now_ms)
+
+
+async def sessions_now(transport: Transport, lease_s: float) -> SessionsNow:
+    """Look at all shards, and at the sessions that may be live; in a few round trips per primary.
+
+    Raises:
+        StoreUnavailable, StoreRefused: there is no answer.
+    """
+    now_ms = await _clock(transport)
+    lease_ms = round(lease_s * 1000)
+    sizes = await transport.execute_many([(key, ("ZCARD", key)) for key in _KEYS])
+    due = await _due_until(transport, now_ms + lease_ms)
+    sweepers = await transport.execute(
+        SWEEPERS, "ZRANGEBYSCORE", SWEEPERS, now_ms - round(SWEEPER_SILENT_S * 1000), "+inf"
+    )
+    looked_at = _session_keys(member for member, _ in due)
+    live = await _attended_until(transport, looked_at)
+    late_ms = now_ms - UNATTENDED_IN_LEASES * lease_ms
+    return SessionsNow(
+        sessions=sum(sizes),
+        live=len(live),
+        unattended=sum(until_ms < late_ms for until_ms in live),
+        looked_at=len(looked_at),
+        overdue=_overdue(due, now_ms),
+        sweepers=len(sweepers),
+    )
+
+
+async def _clock(transport: Transport) -> int:
+    seconds, micros = await transport.execute(_KEYS[0], "TIME")
+    return int(seconds) * 1000 + int(micros) // 1000
+
+
+async def _due_until(transport: Transport, until_ms: int) -> list[tuple[bytes, float]]:
+    """Return members and deadlines, of each shard the earliest."""
+    limit = ("WITHSCORES", "LIMIT", 0, MOST_PER_SHARD)
+    found = await transport.execute_many(
+        [(key, ("ZRANGEBYSCORE", key, "-inf", until_ms, *limit)) for key in _KEYS]
+    )
+    return [
+        (member, float(score))
+        for flat in found
+        for member, score in zip(flat[::2], flat[1::2], strict=True)
+    ]
+
+
+def _overdue(due: Sequence[tuple[bytes, float]], now_ms: int) -> Overdue:
+    ages_s = [(now_ms - at_ms) / 1000 for _, at_ms in due if at_ms <= now_ms]
+    return Overdue(
+        sessions=len(ages_s),
+        stale=sum(age_s > STALE_S for age_s in ages_s),
+        oldest_s=max(ages_s, default=0.0),
+    )
+
+
+def _session_keys(members: Iterable[bytes]) -> list[str]:
+    """Return the keys of sessions; some deadlines are of people who have none."""
+    keys = []
+    for member in members:
+        participant, _, session_id = member.decode(errors="replace").partition(":")
+        if session_id:
+            with suppress(InvalidValue):
+                keys.append(ParticipantKeys.of(participant).session(session_id))
+    return keys[:MOST_LOOKED_AT]
+
+
+async def _attended_until(transport: Transport, keys: Sequence[str]) -> list[float]:
+    """Return of each live session until when it has an agent, or expects one."""
+    commands = [(key, ("HMGET", key, "state", "lease_until", "agent_by")) for key in keys]
+    replies: list[Any] = await transport.execute_many(commands)
+    return [
+        max(float(lease_until or 0), float(agent_by or 0))
+        for state, lease_until, agent_by in replies
+        if state == b"live"
+    ]

@@ -1,0 +1,1 @@
+"""Real plugins against providers that run here, and fail when a test wants it."""

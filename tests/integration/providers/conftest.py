@@ -1,0 +1,57 @@
+"""Providers on loopback, and calls to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from agent import pipelines
+from agent.pipeline_settings import PipelineSettings
+from session_store.livekit import owed_answer
+from tests.integration.providers.call import Call
+from tests.integration.providers.fake_openai import FakeOpenAI
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from session_store import SessionStore, StoreSettings
+
+
+@pytest.fixture(scope="session")
+def userdata() -> dict[str, Any]:
+    """Return what a warm process keeps."""
+    kept: dict[str, Any] = {}
+    pipelines.prewarm(PipelineSettings(agent_pipeline="demo"), kept)
+    return kept
+
+
+@pytest_asyncio.fixture
+async def provider() -> AsyncIterator[FakeOpenAI]:
+    """Run OpenAI, as it were."""
+    async with FakeOpenAI() as server:
+        yield server
+
+
+@pytest.fixture
+def brief_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let failed answers be tried again soon."""
+    monkeypatch.setattr(owed_answer, "FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr(owed_answer, "LONGEST_PAUSE_S", 0.2)
+
+
+@pytest_asyncio.fixture
+async def call(
+    store: SessionStore, settings: StoreSettings, userdata: dict[str, Any]
+) -> AsyncIterator[Callable[..., Any]]:
+    """Begin calls, one after another, with models as these settings name them."""
+    calls: list[Call] = []
+
+    async def begin(**models: Any) -> Call:
+        calls.append(Call(store, settings, PipelineSettings.model_validate(models), userdata))
+        return await calls[-1].begin()
+
+    yield begin
+    for each in calls:
+        await each.end()

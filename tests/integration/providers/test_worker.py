@@ -1,0 +1,101 @@
+"""A whole worker on the OpenAI pipeline: a room, a voice, a page, and a provider that fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from tests.chaos.notes import Kind
+from tests.chaos.programs import until
+from tests.chaos.stand import running
+from tests.integration.providers.fake_openai import CHAT, SPEECH, FakeOpenAI
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.chaos.notes import Note
+    from tests.chaos.person import Person
+    from tests.chaos.stand import Stand
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NO_ANSWER = "I cannot think just now. I keep trying, and will answer as soon as I can."
+WITHIN_S = 90.0
+"""On a busy machine the first job waits long for its process."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def provider() -> AsyncIterator[FakeOpenAI]:
+    """Run OpenAI, as it were."""
+    async with FakeOpenAI() as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stand(
+    tmp_path_factory: pytest.TempPathFactory, provider: FakeOpenAI
+) -> AsyncIterator[Stand]:
+    """Run a worker that asks it, as an operator starts one."""
+    folder = tmp_path_factory.mktemp("worker")
+    models = {"AGENT_PIPELINE": "openai", "OPENAI_BASE_URL": provider.url}
+    async with running(folder, workers=0, **models) as stand:
+        worker = await stand.add_worker(ready=False)
+        await until(worker.has_idle_process, "the worker is ready", within_s=WITHIN_S)
+        yield stand
+
+
+async def _notice(person: Person, text: str, *, after: float = 0.0) -> Note:
+    return await person.notes.first(
+        Kind.NOTICE,
+        after=after,
+        where=lambda note: note.fields["text"] == text,
+        within_s=WITHIN_S,
+    )
+
+
+async def test_who_talks_through_an_outage_keeps_agent_and_answer(
+    stand: Stand, provider: FakeOpenAI
+) -> None:
+    """The agent says that it cannot think, in another voice if need be, and answers when it can."""
+    async with stand.person(listens=True) as person:
+        await person.come()
+        answer = await person.ask("my cat is called Tom", within_s=WITHIN_S)
+        assert answer["text"] == "I heard: my cat is called Tom."
+        agent = person.agent
+        provider.refuses = {CHAT: 500, SPEECH: 500}
+        asked = person.type("what have I said?")
+        failed = (await _notice(person, NO_ANSWER)).at
+        await person.notes.first(Kind.SOUND, after=failed, within_s=WITHIN_S)
+        await until(lambda: asked in person.saved, "the question is saved", within_s=WITHIN_S)
+        before = provider.count(CHAT)
+        await until(lambda: provider.count(CHAT) > before, "it is tried again", within_s=WITHIN_S)
+        provider.mend()
+        answer = await person.answer(asked, within_s=WITHIN_S)
+        assert answer["text"] == "You said: my cat is called Tom."
+        assert person.agent == agent
+        said = [each.turn.text for each in await stand.recorded(person)]
+        assert NO_ANSWER not in said
+        # Nobody was shown it as words of the conversation, either.
+        assert not person.notes.of(Kind.WORDS, where=lambda note: "cannot" in note.fields["text"])
+
+
+async def test_the_history_reaches_the_provider_after_a_death(
+    stand: Stand, provider: FakeOpenAI
+) -> None:
+    """A killed job's successor sends what was said before, and so does a job after a reload."""
+    async with stand.person() as person:
+        await person.come()
+        await person.ask("my cat is called Tom", within_s=WITHIN_S)
+        killed = stand.job_of(person).kill()
+        await person.notes.first(Kind.HELLO, after=killed, within_s=WITHIN_S)
+        answer = await person.ask("what have I said?", within_s=WITHIN_S)
+        assert answer["text"] == "You said: my cat is called Tom."
+        await person.reload()
+        await person.ask("my dog is called Rex", within_s=WITHIN_S)
+        assert provider.said_by("user") == [
+            "my cat is called Tom",
+            "what have I said?",
+            "my dog is called Rex",
+        ]
