@@ -15,6 +15,7 @@ from session_store.keys import (
     COMEBACK,
     CRASH_WINDOW,
     EXPIRY_MARGIN,
+    LATE_PART,
     MAX_DEATHS,
     SHARED_LIFETIME,
     SHORT_LIFE,
@@ -155,7 +156,7 @@ class SessionRecord:
 
     def late_from(self, rules: Rules) -> int:
         """Return from when on the holder is late: one that lives has renewed before."""
-        return self.lease_until - rules.lease_ms // 4
+        return self.lease_until - int(rules.lease_ms * LATE_PART)
 
     def resume_until(self, rules: Rules) -> int:
         """Return until when a rejoin continues this session.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from session_store.keys import LATE_PART
 from session_store.tasks import KeptTasks
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from session_store.livekit.takeover import Takeover
 
 logger = logging.getLogger(__name__)
-
-LATE_PART: Final = 0.25
-"""The sweep tells of a lease that was not renewed when this part of it is left."""
 
 
 class Orphans:

@@ -15,10 +15,11 @@ from session_store import AgentPresence, EventType, Keyring, SessionStore, Store
 from session_store.backends.base import DueSession
 from session_store.backends.memory import MemoryBackend
 from session_store.errors import StoreUnavailable
+from session_store.keys import LATE_PART
 from session_store.livekit.contact import Contact
 from session_store.livekit.dead_jobs import DeadJob, DeadJobs
 from session_store.livekit.finding import Finder
-from session_store.livekit.orphans import LATE_PART, Orphans
+from session_store.livekit.orphans import Orphans
 from session_store.livekit.rate import RateCap
 from session_store.livekit.rooms import GAVE_UP, Dispatch, LiveKitFailed, Occupants
 from session_store.livekit.sending import Sender

@@ -39,9 +39,9 @@ local function lease_is_live(s, now)
   return (s.owner or '') ~= '' and number(s.lease_until) > now
 end
 
--- From when on a holder is late: one that lives has renewed its lease before its last quarter.
+-- From when on a holder is late: one that lives has renewed its lease before.
 local function late_from(lease_until, lease_ms)
-  return lease_until - math.floor(lease_ms / 4)
+  return lease_until - math.floor(lease_ms * LATE_PART)
 end
 
 -- Its agents died again and again; for a while nobody is dispatched.
