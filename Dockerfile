@@ -1,5 +1,5 @@
 # One image for the agent, the gateway and session-store. Builds with BuildKit and without.
-ARG PYTHON_IMAGE=python:3.13.11-slim-bookworm
+ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 ARG NODE_IMAGE=node:24.11.1-bookworm-slim
 
 FROM ${NODE_IMAGE} AS page

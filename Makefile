@@ -69,6 +69,10 @@ bench-resume: setup ## Measure how long it takes to resume a conversation
 bench-takeover: setup ## Measure how long somebody waits whose agent or worker was killed
 	@$(PYTHON) -m benchmarks.takeover $(ARGS)
 
+.PHONY: bench-capacity
+bench-capacity: setup ## Measure how many conversations a core and a gigabyte hold
+	@$(PYTHON) -m benchmarks.capacity $(ARGS)
+
 .PHONY: bench-store
 bench-store: setup ## Compare the store with a plain pipeline and with openai-agents' sessions
 	@$(PYTHON) -m benchmarks.store $(ARGS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from pathlib import Path
 
@@ -11,17 +10,10 @@ from dotenv import load_dotenv
 from pydantic import ValidationError
 
 from agent.metrics import worker_metrics
-from session_store import SessionStore, SessionStoreError, StoreSettings
+from agent.redis_checks import check_at_start
+from session_store import SessionStoreError, StoreSettings
 from session_store.logs import LogSettings, configure
 from session_store.settings import explain
-
-
-async def _check_store() -> None:
-    store = SessionStore.from_settings(StoreSettings())
-    try:
-        await store.check()
-    finally:
-        await store.aclose()
 
 
 def main(arguments: list[str]) -> int:
@@ -41,7 +33,7 @@ def main(arguments: list[str]) -> int:
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)
         pipelines.check(settings)
-        asyncio.run(_check_store())
+        asyncio.run(check_at_start(StoreSettings()))
     except ValidationError as error:
         sys.stderr.write(f"agent: {explain(error)}\n")
         return 2
@@ -51,8 +43,6 @@ def main(arguments: list[str]) -> int:
     from livekit.agents.__main__ import main as livekit_main  # noqa: PLC0415 (slow to import)
 
     worker = Path(__file__).with_name("worker.py")
-    # LiveKit makes a handler of its own.
-    logging.getLogger().handlers.clear()
     lines = "json" if log_settings.is_json(on_terminal=sys.stdout.isatty()) else "colored"
     logs = ["--log-level", log_settings.log_level, "--log-format", lines]
     return livekit_main(["start", str(worker), *logs, *arguments])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -81,6 +82,17 @@ def meter(settings: AgentSettings) -> Meter:
     """Return what this process measures with: of the worker, or of one of its jobs."""
     if settings.agent_metrics_port is None or _FOLDER not in os.environ:
         return NO_METER
+    return _sink()
+
+
+@cache
+def _sink() -> Meter:
     from session_store.metrics import sink  # noqa: PLC0415 (not where metrics are off)
 
-    return sink("worker")
+    try:
+        return sink("worker")
+    except OSError as error:
+        # A conversation does not need to be counted.
+        extra = {"folder": os.environ[_FOLDER], "reason": error.strerror}
+        logger.error("this process counts nothing", extra=extra)  # noqa: TRY400 (the trace tells nothing more)
+        return NO_METER

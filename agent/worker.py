@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ from livekit.agents.voice.room_io import AudioInputOptions, RoomOptions
 
 from agent import metrics, pipelines, tracing
 from agent.assistant import Assistant
+from agent.redis_checks import watch_start
 from agent.settings import AgentSettings
 from session_store import SessionStore, SessionStoreError, StoreSettings
-from session_store.doctor import quick
 from session_store.livekit import persist, watch_over
 from session_store.logs import LogSettings, adopt, guard
 from session_store.spool import Spool, keep_replaying
@@ -94,15 +94,9 @@ def begin(*_: object) -> None:
     """Warn of a Redis that loses conversations; bring in what jobs had to leave, until the end."""
     store_settings = StoreSettings()
     _tasks.spawn(metrics.worker_metrics.keep_showing())
-    _tasks.spawn(_look_at_redis(store_settings))
+    _tasks.spawn(watch_start(store_settings))
     if store_settings.spool_dir is not None:
         _tasks.spawn(_replay_spool(store_settings, store_settings.spool_dir))
-
-
-async def _look_at_redis(store_settings: StoreSettings) -> None:
-    async with aclosing(SessionStore.from_settings(store_settings)) as store:
-        for finding in await quick(store):
-            logger.warning("%s: %s; %s", finding.check, finding.says, finding.change)
 
 
 async def _replay_spool(store_settings: StoreSettings, folder: Path) -> None:

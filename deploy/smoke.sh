@@ -28,6 +28,7 @@ done
 export PAGE_PORT="${PAGE_PORT:-18080}" LIVEKIT_PORT="${LIVEKIT_PORT:-17880}"
 export LIVEKIT_TCP_PORT="${LIVEKIT_TCP_PORT:-17881}" LIVEKIT_UDP_PORT="${LIVEKIT_UDP_PORT:-17882}"
 export LIVEKIT_TURN_PORT="${LIVEKIT_TURN_PORT:-13478}" AGENT_DRAIN_S="${AGENT_DRAIN_S:-3}"
+export STORE_SUBNET="${STORE_SUBNET:-10.124.$(($$ % 250 + 1))}"
 export LIVEKIT_PUBLIC_URL="${LIVEKIT_PUBLIC_URL:-ws://localhost:$LIVEKIT_PORT}"
 
 work=$(mktemp -d)
@@ -218,8 +219,16 @@ ask leave left
 ask join 'joined resumed'
 ask 'ask what is my name' Zebulon
 
-step 'Redis'
+step 'restart Redis'
 redis=$(container_of redis)
+docker restart --time 30 "$redis" >/dev/null
+await_healthy redis 1 60
+ask 'ask what is my name' Zebulon
+ask leave left
+ask join 'joined resumed'
+ask 'ask what is my name' Zebulon
+
+step 'Redis'
 check 'publishes no port' fails grep -q . <<END
 $(docker port "$redis")
 END

@@ -48,8 +48,8 @@ MAX_DEATHS = 3
 CRASH_WINDOW = timedelta(seconds=60)
 """Also for how long nobody is dispatched then, whoever asks."""
 LATE_PART = 0.25
-"""A holder is late, and may be dead, when this part of its lease is left: one that lives has renewed
-it before."""
+"""A holder is late, and may be dead, when this part of its lease is left: one that lives has
+renewed it before."""
 SHORT_LIFE = timedelta(seconds=10)
 """A job that gives its lease back so soon, its participant still there, counts as one that died."""
 COMEBACK = timedelta(seconds=60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,19 +19,21 @@ from session_store.keys import (
     DEFAULT_RETENTION,
 )
 
-_Text = TypeVar("_Text", str, SecretStr)
 
-
-def not_an_example(value: _Text) -> _Text:
+def not_an_example(value: str) -> str:
     """Refuse ``change-me`` and the like, for the places where secrets go.
 
     Raises:
         ValueError: it was copied from somewhere, and everybody knows it.
     """
-    text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    if re.search(r"change[-_ ]?me", text, re.IGNORECASE):
+    if re.search(r"change[-_ ]?me", value, re.IGNORECASE):
         raise ValueError("this is an example; run make secrets, or set one of your own")
     return value
+
+
+def _of_ones_own(secret: SecretStr) -> SecretStr:
+    not_an_example(secret.get_secret_value())
+    return secret
 
 
 def _that_parses(url: SecretStr) -> SecretStr:
@@ -39,7 +41,7 @@ def _that_parses(url: SecretStr) -> SecretStr:
     return url
 
 
-OwnSecret = Annotated[SecretStr, AfterValidator(not_an_example)]
+OwnSecret = Annotated[SecretStr, AfterValidator(_of_ones_own)]
 
 
 class StoreSettings(BaseSettings):

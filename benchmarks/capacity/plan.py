@@ -29,12 +29,12 @@ class Plan:
 FULL: Final = Plan(
     speaking=4,
     typing=2,
-    idle_s=15,
-    quiet_s=20,
-    busy_s=36,
+    idle_s=12,
+    quiet_s=15,
+    busy_s=30,
     tokens=200,
-    calls=12_000,
-    sessions=2_000,
+    calls=8_000,
+    sessions=1_000,
 )
 QUICK: Final = Plan(
     speaking=1, typing=1, idle_s=3, quiet_s=3, busy_s=12, tokens=10, calls=320, sessions=100

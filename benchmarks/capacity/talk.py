@@ -21,6 +21,8 @@ time to think."""
 QUESTION: Final = "what is my name?"
 _ANSWERED_FROM: Final = 0.7
 """With fewer answers than this share of the questions there is no conversation to measure."""
+_GREETED_WITHIN_S: Final = 120.0
+"""A net, for a machine that is busy with other things."""
 _GREETED_S: Final = 5.0
 """A greeting is spoken by then, and the newest warm process is ready."""
 
@@ -33,7 +35,7 @@ async def come_in(people: Sequence[Person]) -> None:
         def is_heard(person: Person = person) -> bool:
             return bool(_words(person, after=0.0))
 
-        await until(is_heard, "the agent greets")
+        await until(is_heard, "the agent greets", within_s=_GREETED_WITHIN_S)
     await asyncio.sleep(_GREETED_S)
 
 

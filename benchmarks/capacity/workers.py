@@ -76,7 +76,7 @@ async def measure(stand: Stand, kind: Kind, plan: Plan) -> WorkerCost:
     Raises:
         AssertionError: it does not answer them.
     """
-    worker = await stand.add_worker(module=kind.module, **kind.settings)
+    worker = await stand.add_worker(module=kind.module, island=None, ready=True, **kind.settings)
     try:
         async with AsyncExitStack() as people:
             speaking, typing = [

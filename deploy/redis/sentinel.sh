@@ -2,7 +2,7 @@
 # Starts a sentinel. What it learns is kept in /data/sentinel.conf, which Sentinel itself rewrites.
 #
 #   REDIS_SENTINEL_PASSWORD   its own login at Redis, and everybody's at the sentinels
-#   SENTINEL_NAME             this sentinel's own name
+#   REDIS_PRIMARY             address of the primary, at the very first start
 set -eu
 umask 077
 config=/data/sentinel.conf
@@ -18,14 +18,11 @@ if [ ! -f "$config" ]; then
 	cat >"$config" <<END
 port 26379
 dir /data
-sentinel resolve-hostnames yes
-sentinel announce-hostnames yes
-sentinel announce-ip $SENTINEL_NAME
-sentinel monitor rejoin redis 6379 2
+sentinel monitor rejoin $REDIS_PRIMARY 6379 2
 sentinel auth-user rejoin sentinel
 sentinel auth-pass rejoin $REDIS_SENTINEL_PASSWORD
-sentinel down-after-milliseconds rejoin 5000
-sentinel failover-timeout rejoin 30000
+sentinel down-after-milliseconds rejoin 4000
+sentinel failover-timeout rejoin 10000
 sentinel parallel-syncs rejoin 1
 requirepass $REDIS_SENTINEL_PASSWORD
 sentinel sentinel-pass $REDIS_SENTINEL_PASSWORD

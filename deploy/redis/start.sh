@@ -2,10 +2,10 @@
 # Starts Redis, or Valkey, with the users of users.acl and their passwords from the environment.
 #
 #   REDIS_PASSWORD, REDIS_OPERATOR_PASSWORD, REDIS_REPLICA_PASSWORD, REDIS_SENTINEL_PASSWORD
-#   REDIS_NAME            this server's own name
-#   REDIS_PRIMARY         whom to follow when no sentinel knows better; its own name: nobody
-#   REDIS_SENTINELS       who knows better, separated by blanks
-#   REDIS_SCHEME          with rediss it speaks TLS, and nothing else
+#   REDIS_ADDRESS         this server's own
+#   REDIS_PRIMARY         address of whom to follow when no sentinel knows better; its own: nobody
+#   REDIS_SENTINELS       addresses of those who know better, separated by blanks
+#   REDIS_SCHEME          with redis+sentinel it asks them; with rediss it speaks TLS, and nothing else
 #   REDIS_MAXMEMORY, REDIS_MIN_REPLICAS
 #   REDIS_DATA, REDIS_PORT   /data and 6379
 set -eu
@@ -38,18 +38,21 @@ sed -e "/^user rejoin /s/#0\{64\}/#$(digest_of "$REDIS_PASSWORD")/" \
 	"$here/users.acl" >"$made/users.acl"
 
 # After a failover the one that starts again must not take itself for the primary.
+primary_by() {
+	REDISCLI_AUTH=$REDIS_SENTINEL_PASSWORD timeout 2 redis-cli -h "$1" -p 26379 \
+		sentinel get-master-addr-by-name rejoin 2>/dev/null | head -n 1 | grep -x '[0-9.]*'
+}
 primary=$REDIS_PRIMARY
-for sentinel in ${REDIS_SENTINELS:-}; do
-	answer=$(REDISCLI_AUTH=$REDIS_SENTINEL_PASSWORD timeout 2 redis-cli -h "$sentinel" -p 26379 \
-		sentinel get-master-addr-by-name rejoin 2>/dev/null | head -n 1) || continue
-	case $answer in
-	'' | *[!A-Za-z0-9.-]*) ;;
-	*)
-		primary=$answer
-		break
-		;;
-	esac
-done
+case $REDIS_SCHEME in
+*sentinel)
+	for sentinel in $REDIS_SENTINELS; do
+		if answer=$(primary_by "$sentinel"); then
+			primary=$answer
+			break
+		fi
+	done
+	;;
+esac
 
 port=${REDIS_PORT:-6379}
 set -- "$here/redis.conf" \
@@ -58,8 +61,7 @@ set -- "$here/redis.conf" \
 	--aclfile "$made/users.acl" \
 	--maxmemory "$REDIS_MAXMEMORY" \
 	--min-replicas-to-write "$REDIS_MIN_REPLICAS" \
-	--masteruser replica \
-	--replica-announce-ip "$REDIS_NAME"
+	--masteruser replica
 case $REDIS_SCHEME in
 rediss+*) refuse 'TLS is for one Redis; with sentinels set REDIS_SCHEME=redis+sentinel' ;;
 rediss)
@@ -68,7 +70,7 @@ rediss)
 		--tls-cert-file /tls/redis.crt --tls-key-file /tls/redis.key --tls-ca-cert-file /tls/ca.crt
 	;;
 esac
-if [ "$primary" != "$REDIS_NAME" ]; then
+if [ "$primary" != "$REDIS_ADDRESS" ]; then
 	set -- "$@" --replicaof "$primary" 6379
 fi
 # In a file, since arguments are seen by everybody on the machine.

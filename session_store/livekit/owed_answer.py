@@ -38,6 +38,7 @@ class OwedAnswer:
         agent_session: AgentSession[Any],
         *,
         passes: Callable[[], bool | None],
+        fails_in_silence: Callable[[], bool],
         is_present: Callable[[], bool],
         on_answering: Callable[[], None],
     ) -> None:
@@ -46,11 +47,14 @@ class OwedAnswer:
         Args:
             agent_session: whose replies.
             passes: whether what prevents answers now passes by itself; ``None`` if nothing does.
+            fails_in_silence: whether replies fail now that end without an error of theirs: LiveKit
+                tells only of those of a language model.
             is_present: whether anybody is there to be answered.
             on_answering: hears that a reply of the model's is being said.
         """
         self._agent_session = agent_session
         self._passes = passes
+        self._fails_in_silence = fails_in_silence
         self._is_present = is_present
         self._on_answering = on_answering
         self._replies: set[str] = set()
@@ -107,10 +111,7 @@ class OwedAnswer:
             return False
         if reply.exception() is not None:
             return True
-        agent_session = self._agent_session
-        model = agent_session.current_agent.llm or agent_session.llm
-        # Its failures end a reply in silence.
-        return not items and isinstance(model, llm.RealtimeModel)
+        return not items and self._fails_in_silence()
 
     def _may_try(self) -> bool:
         session = self._agent_session

@@ -16,6 +16,8 @@ _AUTH_STATUS: Final = {401, 402, 403}
 _TRANSIENT_STATUS: Final = {408, 425}
 _RATE_LIMIT_STATUS: Final = 429
 _SERVER_ERROR: Final = 500
+_CLOSE_CODES: Final = 1000
+"""From here on it is no HTTP status but how a WebSocket was closed (RFC 6455, 7.4)."""
 _AUTH_CODES: Final = {
     "invalid_api_key",
     "account_deactivated",
@@ -70,6 +72,8 @@ def _kind_of(error: BaseException) -> tuple[ProviderTrouble, bool]:
         return "auth", False
     if codes & _RATE_LIMIT_CODES or status == _RATE_LIMIT_STATUS:
         return "rate_limit", True
+    if status >= _CLOSE_CODES:
+        return "unreachable", True
     if status:
         return "other", status >= _SERVER_ERROR or status in _TRANSIENT_STATUS
     if isinstance(error, (APIConnectionError, APITimeoutError)):

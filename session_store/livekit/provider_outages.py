@@ -40,6 +40,8 @@ QUIET_S: Final = 20.0
 MUTE_S: Final = 30.0
 """How long a voice that fails is left alone, where there is no other one."""
 
+_DISCONNECTED: Final = {"auth", "unreachable"}
+"""Kinds of failures of a realtime model that leave no connection."""
 _THINKING: Final[tuple[ProviderPart, ...]] = ("llm", "realtime")
 _WEIGHT: Final[tuple[ProviderPart, ...]] = (*_THINKING, "stt", "tts")
 """Of several failures, the first of these is shown."""
@@ -87,6 +89,7 @@ class ProviderOutages:
         self._owed = OwedAnswer(
             agent_session,
             passes=self._passes,
+            fails_in_silence=lambda: self._is_mute or "realtime" in self._out,
             is_present=is_present,
             on_answering=self._on_answering,
         )
@@ -124,7 +127,7 @@ class ProviderOutages:
         if self._note(failure, is_last=is_last):
             if failure.part == "tts":
                 self._mute()
-            elif failure.part == "realtime":
+            elif failure.part == "realtime" and failure.kind in _DISCONNECTED:
                 self._deafen()
         source = event.source
         if failure.part == "realtime":
@@ -229,9 +232,15 @@ class ProviderOutages:
 
     def _passes(self) -> bool | None:
         """Tell whether what prevents answers passes by itself; ``None`` if nothing does."""
-        mute: tuple[ProviderPart, ...] = () if self._other_voice_speaks else ("tts",)
-        preventing = [self._out[part] for part in (*_THINKING, *mute) if part in self._out]
-        return all(failure.passes for failure in preventing) if preventing else None
+        thinking = [self._out[part] for part in _THINKING if part in self._out]
+        if thinking:
+            return all(failure.passes for failure in thinking)
+        # Without a voice, the answer can be written.
+        return True if self._is_mute else None
+
+    @property
+    def _is_mute(self) -> bool:
+        return "tts" in self._out and not self._other_voice_speaks
 
     def _deafen(self) -> None:
         """Hear nothing while the model is away: it would wait, and be answered minutes later."""

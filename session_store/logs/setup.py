@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from session_store.logs.settings import LogSettings
 
 _DISCREET: Final = Discretion()
-logger = logging.getLogger("session_store.logs")
+_OWN: Final = "session_store.logs"
+"""The handler that ``configure`` makes."""
+logger = logging.getLogger(_OWN)
 
 
 def configure(settings: LogSettings, *fields: logging.Filter, stream: TextIO | None = None) -> None:
@@ -29,6 +31,7 @@ def configure(settings: LogSettings, *fields: logging.Filter, stream: TextIO | N
     """
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
+    handler.set_name(_OWN)
     is_json = settings.is_json(on_terminal=stream.isatty())
     handler.setFormatter(JsonLines() if is_json else TextLines())
     for each in fields:
@@ -40,10 +43,13 @@ def configure(settings: LogSettings, *fields: logging.Filter, stream: TextIO | N
 def adopt(settings: LogSettings) -> None:
     """Take over the handlers that LiveKit has made: their JSON is ours from now on.
 
-    Its coloured text stays as it is, for people.
+    Its coloured text stays as it is, for people. What ``configure`` has made goes.
     """
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler):
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if handler.name == _OWN:
+            root.removeHandler(handler)
+        elif isinstance(handler, logging.StreamHandler):
             on_terminal = handler.stream.isatty()
             if settings.is_json(on_terminal=on_terminal):
                 handler.setFormatter(JsonLines())

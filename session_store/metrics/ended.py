@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import struct
-from collections import Counter
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from prometheus_client import Metric
@@ -33,8 +33,6 @@ logger = logging.getLogger(__name__)
 _FILE: Final = re.compile(r"(?P<kind>counter|histogram|summary|gauge_\w+)_(?P<pid>\d+)\.db")
 _UNREADABLE: Final = (struct.error, RuntimeError, ValueError, TypeError, MemoryError)
 """What reading a file raises that is not whole: prometheus_client checks little."""
-_CLOCKS_DIFFER_S: Final = 2.0
-"""How much later than the truth the start of a process may seem to be."""
 
 
 class ProcessFiles(Collector):
@@ -45,15 +43,10 @@ class ProcessFiles(Collector):
 
     Args:
         folder: of ``PROMETHEUS_MULTIPROC_DIR``, and of nobody else.
-        is_alive: tells whether the process lives that has written a file, by its id and by when
-            (Unix seconds) the file was written to last.
     """
 
-    def __init__(
-        self, folder: Path, *, is_alive: Callable[[int, float], bool] | None = None
-    ) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._is_alive = is_alive or writer_lives
         self._lock = Lock()
 
     def describe(self) -> Iterable[Metric]:
@@ -85,7 +78,7 @@ class ProcessFiles(Collector):
                 continue
             pid = int(named["pid"])
             if pid not in alive:
-                alive[pid] = self._is_alive(pid, path.stat().st_mtime)
+                alive[pid] = is_ours(pid)
             if not alive[pid]:
                 self._fold_file(path, named["kind"])
 
@@ -98,7 +91,7 @@ class ProcessFiles(Collector):
             # Of a process that was killed while it made this file.
             logger.warning("a damaged file of metrics is dropped", extra={"file": path.name})
 
-    def _add(self, kind: str, values: Counter[str]) -> None:
+    def _add(self, kind: str, values: Mapping[str, float]) -> None:
         # A name that is no process's.
         ended = MmapedDict(str(self._folder / f"{kind}_ended.db"))
         try:
@@ -109,29 +102,28 @@ class ProcessFiles(Collector):
             ended.close()
 
 
-def writer_lives(pid: int, written_at: float) -> bool:
-    """Tell whether a process lives that wrote to a file at this time (Unix seconds).
+def is_ours(pid: int) -> bool:
+    """Tell whether a process lives, and is this one or was started by it, directly or not.
 
-    Not if it was started later than that: then its id was another's before.
+    Another one has the id of a job that ended; nobody else writes to this folder.
     """
+    if pid == os.getpid():
+        return True
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        return process.create_time() < written_at + _CLOCKS_DIFFER_S
+        is_zombie = process.status() == psutil.STATUS_ZOMBIE
+        return not is_zombie and any(each.pid == os.getpid() for each in process.parents())
     except psutil.NoSuchProcess:
         return False
-    except psutil.AccessDenied:
-        return True
 
 
-def _values(path: str) -> Counter[str] | None:
+def _values(path: str) -> dict[str, float] | None:
     """Read a file; ``None`` for one that is not whole."""
-    values: Counter[str] = Counter()
+    values: dict[str, float] = {}
     try:
         for key, value, _, _ in MmapedDict.read_all_values_from_file(path):
             json.loads(key)
-            values[key] += value
+            values[key] = value
     except (OSError, *_UNREADABLE):
         return None
     return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from session_store.seal_audit import SealFailure
     from session_store.store import Replayed
 
+logger = logging.getLogger(__name__)
+
 _COUNTED_AS: Final[Mapping[EventType, Sequence[tuple[str, ...]]]] = {
     EventType.SESSION_CREATED: [("session_connections_total", "new")],
     EventType.SESSION_RESUMED: [
@@ -57,18 +60,27 @@ class _Children(Generic[Metric]):
 
     def __init__(self) -> None:
         self._parents: dict[str, Metric] = {}
-        self._children: dict[tuple[str, ...], Metric] = {}
+        self._children: dict[tuple[str, ...], Metric | None] = {}
 
     def add(self, name: str, metric: Metric) -> None:
         self._parents[name] = metric
 
     def of(self, *name_and_values: str) -> Metric | None:
         """Return a child; ``None`` where this part of the project has no such metric."""
-        child = self._children.get(name_and_values)
-        if child is None and (parent := self._parents.get(name_and_values[0])) is not None:
-            values = name_and_values[1:]
-            child = self._children[name_and_values] = parent.labels(*values) if values else parent
-        return child
+        if name_and_values not in self._children:
+            self._children[name_and_values] = self._make(*name_and_values)
+        return self._children[name_and_values]
+
+    def _make(self, name: str, *values: str) -> Metric | None:
+        parent = self._parents.get(name)
+        if parent is None or not values:
+            return parent
+        try:
+            return parent.labels(*values)
+        except Exception as error:  # noqa: BLE001 (the disk is full, say: who is measured goes on)
+            extra = {"metric": name, "error": type(error).__name__}
+            logger.warning("something is not counted", extra=extra)
+            return None
 
 
 class PrometheusSink(Meter):

@@ -13,6 +13,7 @@ from tests.chaos.audit import audit
 from tests.chaos.notes import Kind
 from tests.chaos.programs import until
 from tests.chaos.verdict import all_is_well
+from tests.integration.conftest import write_key_file
 
 if TYPE_CHECKING:
     from tests.chaos.person import Person
@@ -110,3 +111,31 @@ async def test_a_conversation_that_ends_without_redis_is_brought_in_from_the_spo
         assert [each.turn.id for each in recorded].count(asked) == 1
         assert recorded[-1].turn.text == "Your name is Maria."
         assert audit(person, recorded)[1:] == (0, 0)
+
+
+async def test_a_worker_that_starts_without_redis_takes_conversations(stand: Stand) -> None:
+    """Nobody waits for it until Redis is back; the conversation is saved then."""
+    async with stand.person() as person:
+        stand.redis.kill()
+        for worker in stand.workers:
+            worker.kill()
+        started = await stand.add_worker()
+        at = time.monotonic()
+        await person.come()
+        person.type("my name is Maria")
+        await hears(person, "Nice to meet you, Maria. I will remember your name.", at)
+        await asyncio.to_thread(stand.redis.revive)
+        await until(lambda: len(person.saved) == len(person.turns), "all is saved", within_s=60)
+        assert started.runs
+        await all_is_well(stand, person)
+
+
+async def test_a_worker_with_other_keys_ends_when_redis_is_back(stand: Stand) -> None:
+    """Whom it would talk to, nobody would find again."""
+    stand.redis.kill()
+    keys = write_key_file(stand.folder / "other-keys.json")
+    started = await stand.add_worker(REJOIN_KEY_FILE=str(keys))
+    await asyncio.to_thread(stand.redis.revive)
+    await until(lambda: not started.runs, "it has ended", within_s=60)
+    said = [str(each.get("reason")) for each in started.records()]
+    assert any("put the earlier key back" in each for each in said)

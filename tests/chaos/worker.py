@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _JOINED = "joined"
 """What a conversation logs when it has its lease."""
 _READY = "process initialized"
+_START_S = 120.0
+"""On a busy machine a process takes half a minute to import its models."""
 
 
 class Job(NamedTuple):
@@ -84,7 +86,9 @@ class Worker(Program):
     async def ready(self) -> None:
         """Return when LiveKit knows it, and a process waits for the next job."""
         await self.until_ready(f"file:{self.ready_file}")
-        await until(lambda: self._logged(_READY), f"{self} has a process for a job")
+        await until(
+            lambda: self._logged(_READY), f"{self} has a process for a job", within_s=_START_S
+        )
 
     def records(self) -> list[dict[str, Any]]:
         """Return what it has logged, as it was written: JSON objects."""

@@ -62,6 +62,10 @@ class Scraped:
     """Two people talk; one of them has loaded the page again."""
     killed: Scrape
     """The other one's job was killed, and they talk to a successor."""
+    pid: int
+    """The killed job's."""
+    files: tuple[str, ...]
+    """Names of the files of metrics that were there at the end."""
     secrets: tuple[str, ...]
     """Names, ids and words of this run: no scrape may hold one."""
 
@@ -71,7 +75,11 @@ async def scrape_a_run(folder: Path) -> Scraped:
     worker, gateway = str(next_free(9500)), str(next_free(9600))
     async with (
         running(
-            folder, workers=1, AGENT_METRICS_PORT=worker, GATEWAY_METRICS_PORT=gateway
+            folder,
+            workers=1,
+            AGENT_METRICS_PORT=worker,
+            AGENT_METRICS_DIR=str(folder / "metrics"),
+            GATEWAY_METRICS_PORT=gateway,
         ) as stand,
         aiohttp.ClientSession() as http,
         stand.person() as maria,
@@ -106,14 +114,16 @@ async def scrape_a_run(folder: Path) -> Scraped:
                 and seen.value("rejoin_unsaved_turns") == 0
             )
         )
-        at = stand.job_of(joe).kill()
+        job = stand.job_of(joe)
+        at = job.kill()
         await joe.notes.first(Kind.HELLO, after=at)
         killed = await until(
             lambda seen: (
                 seen.value("rejoin_takeovers_total") == 1 and seen.value("active_sessions") == 2
             )
         )
-        return Scraped(idle, reloaded, killed, _secrets(stand, maria, joe))
+        files = sorted(path.name for path in (folder / "metrics").iterdir())
+        return Scraped(idle, reloaded, killed, job.pid, tuple(files), _secrets(stand, maria, joe))
 
 
 async def _report(person: Person) -> None:

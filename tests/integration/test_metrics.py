@@ -94,6 +94,13 @@ def test_a_killed_job_shows_as_a_takeover_and_holds_nothing_any_more(scraped: Sc
     assert after("session_reconnections_total") == 1
 
 
+def test_a_killed_job_leaves_no_file_behind(scraped: Scraped) -> None:
+    """What it had counted was added to that of others that ended."""
+    assert "counter_ended.db" in scraped.files
+    assert "histogram_ended.db" in scraped.files
+    assert not [name for name in scraped.files if name.endswith(f"_{scraped.pid}.db")]
+
+
 def test_no_scrape_holds_an_id_a_name_or_a_word(scraped: Scraped) -> None:
     """Who talked, in which session, and about what, is in no label, name or help text."""
     for scrape in (scraped.idle, scraped.reloaded, scraped.killed):

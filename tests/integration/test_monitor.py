@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from session_store.doctor import Finding
+    from tests.integration.scrape import Scraped
 
 
 @asynccontextmanager
@@ -337,6 +338,17 @@ async def test_a_worker_s_memory_has_that_of_its_processes() -> None:
 
     assert with_child > alone > 0
     assert meter.figures["worker"] > 0
+
+
+def test_a_real_worker_tells_prometheus(scraped: Scraped) -> None:
+    """Its main process looks from its start on, as the user that is shipped for it."""
+    value = scraped.killed.value
+
+    assert value("rejoin_worker_memory_bytes") > 50 * 1024 * 1024
+    assert value("rejoin_redis_memory_bytes") > 0
+    assert value("rejoin_redis_memory_max_bytes") == 0
+    assert value("rejoin_stale_sessions") == 0
+    assert value("rejoin_sweep_lag_seconds") >= 0
 
 
 @pytest.fixture

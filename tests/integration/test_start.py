@@ -97,13 +97,26 @@ def test_a_missing_setting_is_named(part: str, tmp_path: Path, key_file: Path) -
     assert "many" not in said
 
 
-def test_a_worker_without_redis_says_what_to_do(tmp_path: Path, key_file: Path) -> None:
-    """The worker does not start without Redis; whoever supervises it starts it again."""
-    code, said = start(
-        "agent", tmp_path, REJOIN_KEY_FILE=str(key_file), REJOIN_REDIS_URL="redis://127.0.0.1:1"
-    )
+@PARTS
+def test_a_wrong_setting_of_the_logs_is_named(part: str, tmp_path: Path, key_file: Path) -> None:
+    """The same for how it is to log."""
+    code, said = start(part, tmp_path, REJOIN_KEY_FILE=str(key_file), REJOIN_LOG_LEVEL="loud")
     assert code != 0
-    assert "Redis at 127.0.0.1:1 does not answer; start it, or correct REJOIN_REDIS_URL" in said
+    assert f"{part}: REJOIN_LOG_LEVEL: " in said
+    assert "loud" not in said
+    assert "Traceback" not in said
+
+
+@PARTS
+def test_who_may_not_log_in_is_told_so(
+    part: str, tmp_path: Path, key_file: Path, redis_url: str
+) -> None:
+    """A login that Redis refuses will not mend itself, so nothing starts."""
+    wrong = redis_url.replace("redis://", "redis://nobody:guessed@")
+    code, said = start(part, tmp_path, REJOIN_KEY_FILE=str(key_file), REJOIN_REDIS_URL=wrong)
+    assert code != 0
+    assert "user or password" in said
+    assert "guessed" not in said
     assert "Traceback" not in said
 
 

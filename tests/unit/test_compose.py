@@ -1,4 +1,4 @@
-"""``docker-compose.yml``: what it opens, what it closes, and that settings get where they belong."""
+"""``docker-compose.yml``: what it opens, what it closes, and where settings go."""
 
 from __future__ import annotations
 
@@ -78,11 +78,28 @@ def test_nobody_is_let_in_but_through_the_doors() -> None:
 
 def test_redis_is_reached_by_those_who_need_it() -> None:
     """The network of Redis leads nowhere else, and LiveKit and the web are not in it."""
-    assert COMPOSE["networks"]["store"] == {"internal": True}
+    assert COMPOSE["networks"]["store"]["internal"] is True
     inside = {name for name, each in SERVICES.items() if "store" in each.get("networks", [])}
     redis = {name for name in SERVICES if name.startswith(("redis", "sentinel"))}
     assert inside == redis | {"agent", "gateway", "session-store"}
-    assert all(SERVICES[name]["networks"] == ["store"] for name in redis)
+    assert all(set(SERVICES[name]["networks"]) == {"store"} for name in redis)
+
+
+def test_every_redis_has_an_address_of_its_own() -> None:
+    """Sentinels know addresses: each is fixed, told to its owner, and out of what Docker gives."""
+    servers = [name for name in SERVICES if name.startswith(("redis", "sentinel"))]
+    networks = {name: SERVICES[name]["networks"]["store"] for name in servers}
+    addresses = {name: network["ipv4_address"] for name, network in networks.items()}
+    assert len(set(addresses.values())) == len(servers)
+    assert all(int(address.rpartition(".")[2]) < 128 for address in addresses.values())
+    assert COMPOSE["networks"]["store"]["ipam"]["config"][0]["ip_range"].endswith(".128/25")
+    for name in servers:
+        settings = SERVICES[name]["environment"]
+        assert settings["REDIS_PRIMARY"] == addresses["redis"]
+        if name.startswith("redis"):
+            assert settings["REDIS_ADDRESS"] == addresses[name]
+            sentinels = [each for each in servers if each.startswith("sentinel")]
+            assert settings["REDIS_SENTINELS"].split() == [addresses[each] for each in sentinels]
 
 
 def test_every_image_is_pinned_and_can_be_replaced() -> None:
@@ -92,7 +109,8 @@ def test_every_image_is_pinned_and_can_be_replaced() -> None:
             name
         )
     arguments = SERVICES["agent"]["build"]["args"]
-    dockerfile = dict(re.findall(r"^ARG (\w+)=(.+)$", (ROOT / "Dockerfile").read_text(), re.M))
+    text = (ROOT / "Dockerfile").read_text()
+    dockerfile = dict(re.findall(r"^ARG (\w+)=(.+)$", text, re.MULTILINE))
     assert {name: f"${{{name}:-{image}}}" for name, image in dockerfile.items()} == arguments
 
 
@@ -116,8 +134,8 @@ def test_settings_of_env_reach_agent_and_gateway() -> None:
 
 def test_the_example_tells_the_stacks_defaults() -> None:
     """What .env.example says of a setting of the stack alone is what happens without it."""
-    example = (ROOT / ".env.example").read_text()
-    stack = dict(re.findall(r"^#([A-Z_]+)=(.*)$", example.partition("# --- Stack")[2], re.M))
+    _, _, section = (ROOT / ".env.example").read_text().partition("# --- Stack")
+    stack = dict(re.findall(r"^#([A-Z_]+)=(.*)$", section, re.MULTILINE))
     assert stack.pop("COMPOSE_PROFILES") == ""
     assert stack == {name: interpolated()[name] for name in stack}
     assert len(stack) > 20

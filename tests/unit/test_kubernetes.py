@@ -20,6 +20,7 @@ OBJECTS: Final[list[dict[str, Any]]] = [
     each for file in FILES for each in yaml.safe_load_all(file.read_text())
 ]
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+WORKLOADS: Final = ("agent", "gateway", "redis")
 METRICS_PORTS: Final = {"agent": 9464, "gateway": 9465}
 AFTER_DRAIN_S: Final = 20
 """What ``AGENT_DRAIN_S`` asks of whoever stops a worker, besides itself."""
@@ -33,13 +34,14 @@ def named(kind: str, name: str) -> dict[str, Any]:
 
 def template(name: str) -> dict[str, Any]:
     """Return what the pods of a workload are made of."""
-    return named("StatefulSet" if name == "redis" else "Deployment", f"rejoin-{name}")["spec"][
-        "template"
-    ]
+    workload = named("StatefulSet" if name == "redis" else "Deployment", f"rejoin-{name}")
+    pods: dict[str, Any] = workload["spec"]["template"]
+    return pods
 
 
 def container(name: str) -> dict[str, Any]:
     """Return the one container of a workload."""
+    found: dict[str, Any]
     [found] = template(name)["spec"]["containers"]
     return found
 
@@ -78,7 +80,7 @@ def test_the_settings_are_accepted_but_for_the_examples() -> None:
 
 
 def test_a_worker_is_given_the_time_that_it_takes_to_end() -> None:
-    """Kubernetes waits longer than the worker drains, and so does docker compose."""
+    """Kubernetes waits longer than the worker drains."""
     drain_s = int(environment("agent")["AGENT_DRAIN_S"])
     assert template("agent")["spec"]["terminationGracePeriodSeconds"] >= drain_s + AFTER_DRAIN_S
 
@@ -113,7 +115,7 @@ def test_the_pods_run_what_compose_runs() -> None:
         assert environment("agent")[setting].startswith(f"{data['mountPath']}/")
 
 
-@pytest.mark.parametrize("name", ["agent", "gateway", "redis"])
+@pytest.mark.parametrize("name", WORKLOADS)
 def test_a_pod_may_do_no_more_than_it_must(name: str) -> None:
     """It meets the restricted pod security standard, and its root file system cannot be written."""
     pod = template(name)["spec"]
@@ -131,24 +133,16 @@ def test_a_pod_may_do_no_more_than_it_must(name: str) -> None:
 
 
 def test_whoever_selects_pods_finds_some() -> None:
-    """Each selector is that of a workload's pods."""
-    pods = [template(name)["metadata"]["labels"] for name in ("agent", "gateway", "redis")]
-    selected = 0
+    """Each selector is that of a workload's pods, and each rule opens a port of theirs."""
+    pods = [template(name)["metadata"]["labels"] for name in WORKLOADS]
+    ports = {port["name"] for name in WORKLOADS for port in container(name)["ports"]}
     for each in OBJECTS:
         spec = each.get("spec", {})
-        selector = spec.get("selector", spec.get("podSelector"))
-        if selector is not None:
-            labels = selector.get("matchLabels", selector)
-            assert any(labels.items() <= pod.items() for pod in pods), each["metadata"]
-            selected += 1
-        ports = [port["port"] for rule in spec.get("ingress", ()) for port in rule["ports"]]
-        names = {port["name"] for name in ("agent", "gateway", "redis") for port in _ports(name)}
-        assert set(ports) <= names, each["metadata"]
-    assert selected
-
-
-def _ports(name: str) -> list[dict[str, Any]]:
-    return list(container(name)["ports"])
+        selector = spec.get("selector", spec.get("podSelector", {}))
+        labels = selector.get("matchLabels", selector)
+        assert any(labels.items() <= pod.items() for pod in pods), each["metadata"]
+        opened = {port["port"] for rule in spec.get("ingress", ()) for port in rule["ports"]}
+        assert opened <= ports, each["metadata"]
 
 
 def test_applying_the_folder_sets_no_example_and_needs_no_namespace() -> None:

@@ -331,8 +331,8 @@ def test_livekit_s_handler_is_taken_over() -> None:
     """Its JSON has our shape and our discretion; its text for people stays."""
     stream = Lines()
     root = logging.getLogger()
-    root.handlers[:] = [logging.StreamHandler(stream)]
-    root.setLevel(logging.INFO)
+    configure(LogSettings(log_format="json"), stream=io.StringIO())
+    root.addHandler(logging.StreamHandler(stream))
     adopt(LogSettings(log_format="json"))
     adopt(LogSettings(log_format="json"))
     logging.getLogger("livekit.agents").info("x", extra={"identity": "maria"})

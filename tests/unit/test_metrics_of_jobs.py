@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from session_store.metrics.ended import ProcessFiles, writer_lives
+from session_store.metrics.ended import ProcessFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,10 +68,10 @@ def folder(tmp_path: Path) -> Folder:
 
 
 @contextmanager
-def job(folder: Folder) -> Iterator[subprocess.Popen[str]]:
+def job(folder: Folder, does: str = JOB) -> Iterator[subprocess.Popen[str]]:
     """Run a process that has counted one conversation, and still has it; kill it at the end."""
     with subprocess.Popen(
-        [sys.executable, "-c", JOB],
+        [sys.executable, "-c", does],
         cwd=ROOT,
         env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder.path)},
         stdin=subprocess.PIPE,
@@ -115,12 +114,13 @@ def test_a_job_that_was_killed_and_not_awaited_yet_holds_nothing(folder: Folder)
         assert not left.exists()
 
 
-def test_another_process_under_an_old_id_is_not_the_writer() -> None:
-    """A file that is older than the process with its id is a dead one's."""
-    now = time.time()
-    assert writer_lives(os.getpid(), now)
-    assert not writer_lives(os.getpid(), now - 30 * 24 * 3600)
-    assert not writer_lives(NOBODY, now)
+def test_another_process_under_an_old_id_is_not_the_writer(folder: Folder) -> None:
+    """Whoever this worker has not started cannot be one of its jobs."""
+    mine, stranger, nobody = (folder.leave(pid) for pid in (os.getpid(), os.getppid(), NOBODY))
+    assert folder.value("joins_total") == 3
+    assert mine.exists()
+    assert not stranger.exists()
+    assert not nobody.exists()
 
 
 def test_no_scrape_sees_a_value_twice_or_misses_one(folder: Folder) -> None:
@@ -166,6 +166,23 @@ def test_a_file_that_is_not_whole_breaks_nothing(
     assert folder.value("joins_total") == 1
     assert not dead.exists()
     assert [record.message for record in caplog.records] == ["a damaged file of metrics is dropped"]
+
+
+def test_a_job_goes_on_when_its_file_cannot_grow(folder: Folder) -> None:
+    """The disk is full, say: what it counted before goes on being counted, the rest is not."""
+    cannot_grow = """
+import resource
+from session_store.backends.scripts import names_of_scripts
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, 2**16))
+for _ in range(2):
+    for name in names_of_scripts():
+        meter.redis_called(name, 0.02)
+meter.turn_saved(0.02)
+"""
+    counting, then = JOB.split('print("counted"')
+    with job(folder, f'{counting}{cannot_grow}print("counted"{then}'):
+        assert folder.value("rejoin_turn_saved_seconds_count") == 2
+        assert folder.value("active_sessions") == 1
 
 
 def test_files_of_others_are_left_alone(folder: Folder) -> None:

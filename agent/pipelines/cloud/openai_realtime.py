@@ -5,6 +5,7 @@ import sys
 from typing import Final
 
 import aiohttp
+from livekit.agents.llm.remote_chat_context import RemoteChatContext
 from livekit.agents.types import NOT_GIVEN, APIConnectOptions
 from livekit.plugins import openai
 from livekit.plugins.openai import realtime
@@ -41,10 +42,11 @@ class _Model(openai.realtime.RealtimeModel):
 
 
 class _Session(realtime.RealtimeSession):
-    """Connects again for ever, later each time that it does not hold."""
+    """Connects again for ever, later each time that it does not hold, with the conversation."""
 
     _last_s = -float("inf")
     _pause_s = 0.0
+    _kept: RemoteChatContext | None = None
 
     def _is_fatal_error(self, error: object | None) -> bool:  # noqa: ARG002 (LiveKit's signature)
         # A key that is refused, or a bill that is not paid, may be good again in a minute.
@@ -54,6 +56,14 @@ class _Session(realtime.RealtimeSession):
         loop = asyncio.get_running_loop()
         held = loop.time() - self._last_s > LONGEST_PAUSE_S + self._opts.conn_options.timeout
         self._pause_s = 0.0 if held else min(2 * self._pause_s + 0.5, LONGEST_PAUSE_S)
+        if self._kept is not None and not held and self._knows_more(self._kept):
+            # LiveKit says again what the provider has confirmed, and the last connection ended
+            # before it could confirm anything.
+            self._remote_chat_ctx = self._kept
+        self._kept = self._remote_chat_ctx
         await asyncio.sleep(self._pause_s)
         self._last_s = loop.time()
         return await super()._create_ws_conn()
+
+    def _knows_more(self, kept: RemoteChatContext) -> bool:
+        return len(kept.to_chat_ctx().items) > len(self.chat_ctx.items)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from livekit import rtc
 from livekit.agents import AgentSession
+from livekit.agents.utils import http_context
 from livekit.agents.voice.io import AudioInput, AudioOutput, AudioOutputCapabilities
 
 from agent import pipelines
@@ -92,16 +94,25 @@ class Call:
         settings: StoreSettings,
         models: PipelineSettings,
         userdata: MutableMapping[str, Any],
+        *,
+        one_voice: bool,
     ) -> None:
         self.pipeline = pipelines.build(models, userdata, "en")
         self.stage = Stage(store, settings)
-        self.stage.agent_session = AgentSession(**self.pipeline.session_options())
-        self.stage.spare_voice = self.pipeline.spare_voice
+        options = self.pipeline.session_options()
+        if one_voice:
+            options["tts"] = self.pipeline.fronted[0]
+            self.pipeline = replace(self.pipeline, fronted=(), tts=options["tts"])
+        else:
+            self.stage.spare_voice = self.pipeline.spare_voice
+        self.stage.agent_session = AgentSession(**options)
         self.microphone = Microphone()
         self.loudspeaker = Loudspeaker()
 
     async def begin(self) -> Call:
         """Do as the worker's entry point does."""
+        # Plugins find it here as in a job; it is closed in ``end``, which another task runs.
+        self._http = await http_context.open().__aenter__()
         await self.stage.join()
         conversation, agent_session = self.conversation, self.stage.agent_session
         self.pipeline.set_language(conversation.content.language)
@@ -137,15 +148,15 @@ class Call:
         assert loaded is not None
         return list(loaded.turns)
 
-    async def until_said(self, words: str, within_s: float = 20.0) -> None:
+    async def until_said(self, words: str, within_s: float = 60.0) -> None:
         """Wait until the agent is recorded to have said this."""
         await self.stage.until(lambda: ("assistant", words) in self.turns(), within_s)
 
-    async def until_noticed(self, words: str, within_s: float = 20.0) -> None:
+    async def until_noticed(self, words: str, within_s: float = 60.0) -> None:
         """Wait until this is the newest notice."""
         await self.stage.until(lambda: self.notices()[-1:] == [words], within_s)
 
-    async def until_heard(self, more_than: int, within_s: float = 20.0) -> None:
+    async def until_heard(self, more_than: int, within_s: float = 60.0) -> None:
         """Wait until the agent was heard more often than this."""
         await self.stage.until(lambda: self.loudspeaker.played > more_than, within_s)
 
@@ -165,6 +176,7 @@ class Call:
             client = getattr(model, "_client", None)
             if client is not None:
                 await client.close()
+        await self._http.close()
 
     async def die(self, raw: Any) -> None:
         """End as SIGKILL does; the lease has run out afterwards."""

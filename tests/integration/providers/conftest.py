@@ -48,8 +48,9 @@ async def call(
     """Begin calls, one after another, with models as these settings name them."""
     calls: list[Call] = []
 
-    async def begin(**models: Any) -> Call:
-        calls.append(Call(store, settings, PipelineSettings.model_validate(models), userdata))
+    async def begin(*, one_voice: bool = False, **models: Any) -> Call:
+        chosen = PipelineSettings.model_validate(models)
+        calls.append(Call(store, settings, chosen, userdata, one_voice=one_voice))
         return await calls[-1].begin()
 
     yield begin

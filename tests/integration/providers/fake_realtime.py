@@ -26,6 +26,7 @@ class FakeRealtime(FakeProvider):
 
     def __init__(self) -> None:
         super().__init__()
+        self.numbers = itertools.count(1)
         self.sessions: list[RealtimeSession] = []
         """The provider's sessions, oldest first."""
         self.fails_with = ""
@@ -73,7 +74,7 @@ class RealtimeSession:
         self.settings: dict[str, Any] = {}
         """What was asked of the session so far."""
         self._provider = provider
-        self._numbers = itertools.count(1)
+        self._numbers = provider.numbers
 
     def said(self) -> list[tuple[str, str]]:
         """Return who said what in the conversation."""

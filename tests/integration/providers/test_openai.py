@@ -23,17 +23,21 @@ NO_THOUGHT = "I cannot think just now: whoever runs me has to look at it. What y
 TOO_MANY = "One moment, please: too much is asked of me just now. I will answer as soon as I can."
 NO_ANSWER = "I cannot think just now. I keep trying, and will answer as soon as I can."
 DEAF = "I cannot hear you just now. You can type to me."
+SILENT = "I cannot speak just now. You can read what I say."
 OTHER_VOICE = "My usual voice does not answer, so you hear another one."
 HELLO = words_of_welcome(Visit(1, "en", None))
 
 
 @pytest_asyncio.fixture
-async def begin(call: Callable[..., Any], provider: FakeOpenAI) -> Callable[[], Any]:
+async def begin(call: Callable[..., Any], provider: FakeOpenAI) -> Callable[..., Any]:
     """Begin calls that ask the provider for everything; return when they have greeted."""
 
-    async def begin_one() -> Call:
+    async def begin_one(**how: bool) -> Call:
         begun: Call = await call(
-            agent_pipeline="openai", openai_base_url=provider.url, openai_api_key="sk-test"
+            agent_pipeline="openai",
+            openai_base_url=provider.url,
+            openai_api_key="sk-test",
+            **how,
         )
         if begun.conversation.is_new:
             await begun.until_said(HELLO)
@@ -255,3 +259,16 @@ async def test_with_no_provider_at_all_it_is_still_spoken(
     await call.until_heard(heard)
     await provider.start()
     await call.until_said("I heard: my cat is called Tom.")
+
+
+@pytest.mark.usefixtures("brief_pauses")
+async def test_without_any_voice_the_agent_answers_in_writing(
+    begin: Callable[..., Any], provider: FakeOpenAI
+) -> None:
+    """Somebody else's agent may have no second voice; its answers are not lost for that."""
+    call: Call = await begin(one_voice=True)
+    provider.refuses = {SPEECH: 500}
+    await call.type("my cat is called Tom")
+    await call.until_noticed(SILENT)
+    await call.until_said("I heard: my cat is called Tom.")
+    assert call.stage.job.shutdowns == []

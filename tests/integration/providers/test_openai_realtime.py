@@ -167,3 +167,7 @@ async def test_a_refused_key_ends_no_agent(
     await call.until_noticed("")
     await call.type("my cat is called Tom")
     await call.until_said("I heard: my cat is called Tom.")
+    assert provider.sessions[-1].said()[:2] == [
+        ("assistant", HELLO),
+        ("user", "my cat is called Tom"),
+    ]
