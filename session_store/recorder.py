@@ -338,7 +338,7 @@ class Recorder:
         before = self._told
         self._told = (self.waiting, self._waiting.bytes) if waits else (0, 0)
         turns, size = (now - then for now, then in zip(self._told, before, strict=True))
-        if turns:
+        if turns or size:
             self._store.meter.unsaved_changed(turns, size)
 
     def _answer_all(self, *, is_saved: bool) -> None:

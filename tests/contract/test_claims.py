@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from session_store import LeaseLost
+from session_store import EventType, LeaseLost
 from session_store.backends.base import AgentPresence, JoinOutcome, OpenMode, SettleOutcome
+from session_store.keys import ParticipantKeys
 from tests.contract.people import (
     JOE,
     MARIA,
@@ -142,6 +143,22 @@ async def test_a_takeover_tells_how_long_nothing_was_heard_of_the_job_before(
     await backend.release(second.lease)
     third = await join(backend, load="a")
     assert [event.silent_ms for event in third.found.events] == [0]
+
+
+async def test_a_time_that_an_earlier_version_left_is_not_told(redis_world: RedisWorld) -> None:
+    """A worker that notes no end of the lease it breaks leaves the one of a break before."""
+    backend = redis_world.backend
+    job = await join(backend, load="a")
+    await redis_world.pass_time(4)
+    assert await claim(backend, job) is WANTED
+    second = await join(backend, load="a")
+    await redis_world.pass_time(1000)
+    key = ParticipantKeys.of(MARIA).session(second.id)
+    fence = await redis_world.raw.hget(key, "fence")
+    broken = {"owner": "", "lease_until": "0", "lost": fence}
+    await redis_world.raw.hset(key, mapping=broken)
+    (takeover,) = (await join(backend, load="a")).found.events
+    assert (takeover.type, takeover.silent_ms) == (EventType.TAKEOVER, 0)
 
 
 async def test_a_successor_that_has_come_is_left_alone(backend: Backend, world: World) -> None:

@@ -4,7 +4,7 @@
 local function read_life(key)
   return read_fields(key, 'dkid', 'state', 'owner', 'fence', 'lease_until', 'window_until',
     'agent_by', 'last_seen', 'arrived_at', 'talk_ms', 'reconnect_count', 'keep_ms', 'seq', 'load',
-    'outcome', 'arrival', 'counted', 'gave_up', 'lost', 'lost_until', 'let_in', 'left_at')
+    'outcome', 'arrival', 'counted', 'taken_at', 'gave_up', 'lost', 'lost_until', 'let_in', 'left_at')
 end
 
 -- window_of(reconnect_count, {first, early, regular}): the resume window by number of returns.

@@ -34,7 +34,9 @@ if s.owner ~= owner then
     if was_broken or (s.owner or '') ~= '' then
       -- Since the last renewal, which is the last that is known of the holder.
       local lost_until = number(was_broken and s.lost_until or s.lease_until)
-      local silent_ms = lost_until > 0 and now - (lost_until - lease_ms) or 0
+      -- Workers of the version before note no `lost_until`: then it is of an earlier holder.
+      local is_known = lost_until > number(s.taken_at)
+      local silent_ms = is_known and now - (lost_until - lease_ms) or 0
       tell(events, 'takeover', now, ARGV[1], found.id, 0, silent_ms)
     else
       tell(events, 'handoff', now, ARGV[1], found.id)
