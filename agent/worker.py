@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 LAST_REPLAY_S = 2.0
 """How long the worker's end waits for the store."""
 
+PROCESS_READY_S = 30.0
+"""How long a job's process may take to start. On a busy machine LiveKit's 10 s end each of them
+when it is nearly there, and the next ones make the machine busier."""
+
 settings = AgentSettings()
 
 
@@ -68,6 +72,7 @@ server = Worker(
     setup_fnc=prewarm,
     load_fnc=load,
     num_idle_processes=settings.agent_idle_processes,
+    initialize_process_timeout=PROCESS_READY_S,
     drain_timeout=settings.agent_drain_s,
 )
 

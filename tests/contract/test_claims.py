@@ -152,7 +152,7 @@ async def test_a_time_that_an_earlier_version_left_is_not_told(redis_world: Redi
     await redis_world.pass_time(4)
     assert await claim(backend, job) is WANTED
     second = await join(backend, load="a")
-    await redis_world.pass_time(1000)
+    await redis_world.pass_time(100)
     key = ParticipantKeys.of(MARIA).session(second.id)
     fence = await redis_world.raw.hget(key, "fence")
     broken = {"owner": "", "lease_until": "0", "lost": fence}
