@@ -160,7 +160,11 @@ FAMILIES: Final[Sequence[Family]] = (
         {"operation": names_of_scripts()},
         buckets=_CALL_S,
     ),
-    GaugeFamily("rejoin_redis_memory_bytes", "Memory that Redis uses.", of_all="livemax"),
+    GaugeFamily(
+        "rejoin_redis_memory_bytes",
+        "Memory that Redis uses; the fullest primary's.",
+        of_all="livemax",
+    ),
     GaugeFamily("rejoin_redis_memory_max_bytes", "Its bound; 0 for none.", of_all="livemax"),
     GaugeFamily(
         "rejoin_stale_sessions", "Sessions long due that nobody looks at.", of_all="livemax"

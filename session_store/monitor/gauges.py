@@ -15,6 +15,8 @@ from session_store.monitor.deadlines import overdue_now
 from session_store.tasks import stop
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from session_store.meter import Meter
     from session_store.store import SessionStore
 
@@ -64,8 +66,14 @@ class Gauges:
         self._meter.sweep_lag(overdue.oldest_s)
         nodes = backend.transport.topology.nodes()
         all_facts = await asyncio.gather(*(server.info_of(node, WITHIN_S) for node in nodes))
-        bounds = [facts.number("maxmemory") for facts in all_facts]
         self._meter.redis_memory(
-            sum(facts.number("used_memory") for facts in all_facts),
-            sum(bounds) if all(bounds) else 0,
+            *fullest((each.number("used_memory"), each.number("maxmemory")) for each in all_facts)
         )
+
+
+def fullest(primaries: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Choose, of bytes used and their bound (0 for none), those of the fullest primary.
+
+    Where one is full, those whose keys are there cannot be saved, however empty the others are.
+    """
+    return max(primaries, key=lambda each: (each[0] / each[1] if each[1] else -1.0, each[0]))

@@ -17,6 +17,7 @@ from session_store.doctor import Verdict
 from session_store.livekit.memory import MemoryGauge, resident_bytes
 from session_store.meter import Meter
 from session_store.monitor import Gauges, Report, checks, look
+from session_store.monitor.gauges import fullest
 from session_store.monitor.servers import Replica, ServerNow
 from session_store.sweeper import Sweeper
 from tests.integration.keeping import pass_time, talk
@@ -286,6 +287,12 @@ class Heard(Meter):
         """See ``Meter``."""
         self.figures["worker"] = size
         self.complete.set()
+
+
+def test_the_fullest_primary_is_told() -> None:
+    """Whose keys are there cannot be saved, however empty the others are."""
+    assert fullest([(5, 10), (9, 10), (100, 0)]) == (9, 10)
+    assert fullest([(5, 0), (7, 0)]) == (7, 0)
 
 
 async def test_prometheus_is_told_the_same(store: SessionStore, raw: Any) -> None:
