@@ -63,7 +63,12 @@ class LeftBegun:
 
 
 def begin(
-    store: SessionStore, participant: str, session_id: str | None, attempt: str
+    store: SessionStore,
+    participant: str,
+    session_id: str | None,
+    attempt: str,
+    *,
+    begun_ms: int | None = None,
 ) -> tuple[Beginning, Joined]:
     """Begin a conversation of which nothing is known. Asks the store for nothing.
 
@@ -72,6 +77,8 @@ def begin(
         participant: the pseudonym.
         session_id: the session that it is to be, where somebody has chosen one.
         attempt: as for ``join``; the same one then.
+        begun_ms: when somebody let the participant in (Unix milliseconds), if that was earlier:
+            what is erased after that stays erased.
 
     Raises:
         SessionGone: that id was not made for this participant.
@@ -104,7 +111,13 @@ def begin(
         version=0,
         content=UNTITLED,
     )
-    beginning = Beginning(participant, chosen, session_id is not None, now_ms, wrapped)
+    beginning = Beginning(
+        participant,
+        chosen,
+        exact=session_id is not None,
+        begun_ms=min(begun_ms or now_ms, now_ms),
+        wrapped=wrapped,
+    )
     return beginning, Joined(session, (), outcome=JoinOutcome.CREATED, lease=lease)
 
 

@@ -29,6 +29,9 @@ class JobMetadata(BaseModel):
     participant: str
     """The pseudonym, which is also the LiveKit identity."""
     session_id: str
+    let_in_ms: int = 0
+    """When it let them in without the store (Unix milliseconds): then there may be no such session
+    yet. 0: the store has opened it."""
 
     @classmethod
     def parse(cls, metadata: str) -> Self | None:
@@ -50,6 +53,8 @@ class Owner(NamedTuple):
     """The session that the gateway opened, where there is a gateway."""
     metadata: dict[str, JsonValue]
     """What the token says about the participant."""
+    let_in_ms: int = 0
+    """See ``JobMetadata.let_in_ms``."""
 
 
 def metadata_of(participant: rtc.RemoteParticipant) -> dict[str, JsonValue]:

@@ -13,6 +13,8 @@ from livekit.agents.voice.room_io import RoomOptions
 from session_store.detached import begin
 from session_store.errors import (
     LeaseHeld,
+    SessionEnded,
+    SessionGone,
     SessionStoreError,
     StoreRefused,
     StoreUnavailable,
@@ -163,6 +165,7 @@ async def _await_owner(ctx: JobContext, store: SessionStore) -> tuple[Owner, str
         participant=gateway.participant if gateway else store.pseudonym(participant.identity),
         session_id=gateway.session_id if gateway else None,
         metadata=metadata_of(participant),
+        let_in_ms=gateway.let_in_ms if gateway else 0,
     )
     return owner, load_id_of(participant)
 
@@ -212,12 +215,22 @@ async def _enter(
             if loop.time() - begun > 2 * settings.lease_s:
                 raise
             await asyncio.sleep(min(held.wait_ms / 1000 + 0.01, settings.lease_s))
-        except (StoreUnavailable, StoreRefused) as error:
-            if loop.time() - begun > AWAY_AFTER_S:
+        except (StoreUnavailable, StoreRefused, SessionGone, SessionEnded) as error:
+            # Whom the gateway let in without the store has a session when this job has made it.
+            is_made_late = isinstance(error, SessionGone | SessionEnded)
+            if is_made_late and not owner.let_in_ms:
+                raise
+            if is_made_late or loop.time() - begun > AWAY_AFTER_S:
                 if await is_another_here(ctx.room):
                     raise LeaseHeld(owner.session_id or "", 0) from None
                 logger.warning("beginning without the store", extra={"reason": reason_of(error)})
-                beginning, joined = begin(store, owner.participant, owner.session_id, attempt)
+                beginning, joined = begin(
+                    store,
+                    owner.participant,
+                    owner.session_id,
+                    attempt,
+                    begun_ms=owner.let_in_ms or None,
+                )
                 return Entry(owner, load_id, attempt, joined, begun, beginning, place)
             await asyncio.sleep(FIRST_RETRY_S)
         else:

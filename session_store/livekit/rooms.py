@@ -51,10 +51,21 @@ class Dispatch(NamedTuple):
     metadata: str
 
     @classmethod
-    def for_session(cls, participant: str, session_id: str, agent_name: str) -> Self:
-        """Return the dispatch of a session that the gateway opened: its room has its id."""
-        metadata = json.dumps({"participant": participant, "session_id": session_id})
-        return cls(session_id, agent_name, metadata)
+    def for_session(
+        cls, participant: str, session_id: str, agent_name: str, *, let_in_ms: int = 0
+    ) -> Self:
+        """Return the dispatch of a session that the gateway opened: its room has its id.
+
+        Args:
+            participant: the pseudonym.
+            session_id: the session.
+            agent_name: of the agent to send.
+            let_in_ms: Unix milliseconds, where the store could not be asked to open it.
+        """
+        metadata: dict[str, str | int] = {"participant": participant, "session_id": session_id}
+        if let_in_ms:
+            metadata["let_in_ms"] = let_in_ms
+        return cls(session_id, agent_name, json.dumps(metadata))
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,24 @@ async def test_a_conversation_that_begins_without_redis_is_saved_later(stand: St
         assert found.acknowledged >= 4
 
 
+async def test_somebody_new_is_talked_to_while_redis_is_full(stand: Stand) -> None:
+    """Nothing can be written of them, not even that they came, until there is room; then all is."""
+    async with stand.person() as person:
+        at = time.monotonic()
+        with stand.redis.client() as client:
+            client.config_set("maxmemory", "1")
+            try:
+                await person.come()
+                assert person.answers[0]["saved"] is False
+                person.type("my name is Maria")
+                await hears(person, "Nice to meet you, Maria. I will remember your name.", at)
+            finally:
+                client.config_set("maxmemory", "0")
+        await until(lambda: len(person.saved) == len(person.turns), "all is saved", within_s=60)
+        assert (await person.ask("what is my name?"))["text"] == "Your name is Maria."
+        await all_is_well(stand, person)
+
+
 async def test_who_comes_back_without_redis_finds_the_history_merged(stand: Stand) -> None:
     """What was said before, and while Redis was away, is one record in the end."""
     async with stand.person() as person:
