@@ -30,7 +30,10 @@ COPY requirements/dev.txt requirements/
 COPY pyproject.toml README.md LICENSE ./
 COPY session_store/ session_store/
 RUN /opt/uv/bin/uv pip install --quiet --python /opt/rejoin --no-deps \
-        --build-constraints requirements/dev.txt .
+        --build-constraints requirements/dev.txt . \
+    # It says when it was made.
+    && rm /opt/rejoin/lib/python*/site-packages/rejoin-*.dist-info/uv_cache.json \
+    && sed -i /uv_cache.json/d /opt/rejoin/lib/python*/site-packages/rejoin-*.dist-info/RECORD
 COPY agent/ /srv/rejoin/agent/
 COPY gateway/ /srv/rejoin/gateway/
 COPY deploy/healthy.py /srv/rejoin/deploy/
@@ -50,7 +53,10 @@ COPY --from=packages /var/lib/rejoin/ /var/lib/rejoin/
 ENV PATH=/opt/rejoin/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    HOME=/tmp
+    HOME=/tmp \
+    AGENT_HTTP_HOST=0.0.0.0 \
+    AGENT_READY_FILE=/tmp/ready \
+    GATEWAY_HOST=0.0.0.0
 WORKDIR /srv/rejoin
 USER 10001:10001
 # Of the agent; the gateway's is in docker-compose.yml.

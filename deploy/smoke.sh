@@ -208,7 +208,7 @@ docker start "$first" >/dev/null
 await_healthy agent 2 120
 
 step 'stop the agent that holds the conversation now'
-docker restart --time 60 "$second" >/dev/null
+docker restart -t 60 "$second" >/dev/null
 ask 'ask what is my name' Zebulon
 third=$(holder)
 check "$(name_of "$third") has taken over" test "$second" != "$third"
@@ -221,7 +221,7 @@ ask 'ask what is my name' Zebulon
 
 step 'restart Redis'
 redis=$(container_of redis)
-docker restart --time 30 "$redis" >/dev/null
+docker restart -t 30 "$redis" >/dev/null
 await_healthy redis 1 60
 ask 'ask what is my name' Zebulon
 ask leave left

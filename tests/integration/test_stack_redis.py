@@ -135,10 +135,10 @@ def test_every_user_has_the_password_that_was_set(stack_redis: StackRedis) -> No
             ("default", ""),
             ("rejoin", "guessed"),
         )
-        for user, password in strangers:
+        for name, password in strangers:
             with (
                 pytest.raises(redis.AuthenticationError),
-                redis.Redis(port=stack_redis.port, username=user, password=password) as client,
+                redis.Redis(port=stack_redis.port, username=name, password=password) as client,
             ):
                 client.ping()
 

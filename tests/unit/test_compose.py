@@ -25,11 +25,14 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 RUNNING = {name: each for name, each in SERVICES.items() if each["restart"] != "no"}
 PROFILES = ("", "tls", "monitoring", "ha", "tls,monitoring,ha")
 GIVEN = {
+    "AGENT_HTTP_HOST",
     "AGENT_METRICS_DIR",
+    "AGENT_READY_FILE",
+    "GATEWAY_HOST",
     "GATEWAY_PAGE",
     "REJOIN_KEY_FILE",
 }
-"""Settings that have one value in the image, or another form there."""
+"""Settings that have one value in the image, or another form in the stack."""
 
 
 def interpolated() -> dict[str, str]:

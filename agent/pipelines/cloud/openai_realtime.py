@@ -2,15 +2,17 @@
 
 import asyncio
 import sys
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
+from livekit.agents import APIConnectionError
 from livekit.agents.llm.remote_chat_context import RemoteChatContext
 from livekit.agents.types import NOT_GIVEN, APIConnectOptions
 from livekit.plugins import openai
 from livekit.plugins.openai import realtime
 
 from agent.pipeline_settings import PipelineSettings
+from session_store.tasks import happens_within
 
 MODEL: Final = "gpt-realtime"
 VOICE: Final = "marin"
@@ -44,13 +46,21 @@ class _Model(openai.realtime.RealtimeModel):
 class _Session(realtime.RealtimeSession):
     """Connects again for ever, later each time that it does not hold, with the conversation."""
 
-    _last_s = -float("inf")
-    _pause_s = 0.0
-    _kept: RemoteChatContext | None = None
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._has_ended = asyncio.Event()
+        self._last_s = -float("inf")
+        self._pause_s = 0.0
+        self._kept: RemoteChatContext | None = None
+        super().__init__(*arguments, **named)
 
     def _is_fatal_error(self, error: object | None) -> bool:  # noqa: ARG002 (LiveKit's signature)
         # A key that is refused, or a bill that is not paid, may be good again in a minute.
         return False
+
+    async def aclose(self) -> None:
+        """End the session, also while it waits for the next attempt."""
+        self._has_ended.set()
+        await super().aclose()
 
     async def _create_ws_conn(self) -> aiohttp.ClientWebSocketResponse:
         loop = asyncio.get_running_loop()
@@ -61,7 +71,8 @@ class _Session(realtime.RealtimeSession):
             # before it could confirm anything.
             self._remote_chat_ctx = self._kept
         self._kept = self._remote_chat_ctx
-        await asyncio.sleep(self._pause_s)
+        if await happens_within(self._has_ended, self._pause_s):
+            raise APIConnectionError("the session has ended")
         self._last_s = loop.time()
         return await super()._create_ws_conn()
 

@@ -106,13 +106,14 @@ class Call:
         else:
             self.stage.spare_voice = self.pipeline.spare_voice
         self.stage.agent_session = AgentSession(**options)
+        self._http_context = http_context.open()
         self.microphone = Microphone()
         self.loudspeaker = Loudspeaker()
 
     async def begin(self) -> Call:
         """Do as the worker's entry point does."""
         # Plugins find it here as in a job; it is closed in ``end``, which another task runs.
-        self._http = await http_context.open().__aenter__()
+        self._http = await self._http_context.__aenter__()
         await self.stage.join()
         conversation, agent_session = self.conversation, self.stage.agent_session
         self.pipeline.set_language(conversation.content.language)
@@ -130,6 +131,10 @@ class Call:
     def conversation(self) -> Any:
         """What is tested."""
         return self.stage.conversation
+
+    def hears(self) -> bool:
+        """Tell whether the agent listens to the microphone."""
+        return self.stage.agent_session.input.audio_enabled
 
     def notices(self) -> list[str]:
         """Return what the page was shown of the agent's state, in order."""
@@ -177,6 +182,7 @@ class Call:
             if client is not None:
                 await client.close()
         await self._http.close()
+        await self._http_context.__aexit__(None, None, None)
 
     async def die(self, raw: Any) -> None:
         """End as SIGKILL does; the lease has run out afterwards."""

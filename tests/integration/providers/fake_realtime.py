@@ -124,7 +124,7 @@ class RealtimeSession:
         await self.send("conversation.item.added", previous_item_id=previous, item=item)
 
     async def _respond(self, asked: dict[str, Any]) -> None:
-        response = {
+        response: dict[str, Any] = {
             "id": f"resp_{next(self._numbers)}",
             "object": "realtime.response",
             "metadata": asked.get("metadata"),
@@ -138,7 +138,7 @@ class RealtimeSession:
                 response={**response, "status": "failed", "status_details": details},
             )
             return
-        item = {
+        item: dict[str, Any] = {
             "id": f"said_{next(self._numbers)}",
             "type": "message",
             "role": "assistant",

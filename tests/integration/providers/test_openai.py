@@ -11,11 +11,13 @@ import pytest_asyncio
 
 from session_store.livekit.greeting import Visit, words_of_welcome
 from session_store.livekit.owed_answer import LONGEST_PAUSE_S, _pauses
+from session_store.meter import Meter
 from tests.integration.providers.fake_openai import CHAT, SPEECH, TRANSCRIPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from session_store import SessionStore
     from tests.integration.providers.call import Call
     from tests.integration.providers.fake_openai import FakeOpenAI
 
@@ -272,3 +274,22 @@ async def test_without_any_voice_the_agent_answers_in_writing(
     await call.until_noticed(SILENT)
     await call.until_said("I heard: my cat is called Tom.")
     assert call.stage.job.shutdowns == []
+
+
+async def test_each_failed_attempt_is_counted(
+    begin: Callable[..., Any], provider: FakeOpenAI, store: SessionStore
+) -> None:
+    """By what failed and why, with nothing of the conversation."""
+    counted: list[tuple[str, str]] = []
+
+    class Counting(Meter):
+        def provider_failed(self, part: str, kind: str) -> None:
+            counted.append((part, kind))
+
+    store.meter = Counting()
+    call: Call = await begin()
+    provider.refuses = {CHAT: 429, SPEECH: 401}
+    await call.type("my cat is called Tom")
+    await call.until_noticed(TOO_MANY)
+    await call.stage.until(lambda: ("tts", "auth") in counted)
+    assert set(counted) == {("llm", "rate_limit"), ("tts", "auth")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -119,14 +120,14 @@ async def test_who_talks_through_an_outage_is_answered_after_it(
     await provider.go_away()
     await call.until_noticed(NO_ANSWER)
     await call.until_heard(heard)
-    assert not call.stage.agent_session.input.audio_enabled
+    assert not call.hears()
     await call.type("what have I said?")
     assert [turn.turn.text for turn in await call.saved()][-1] == "what have I said?"
     await provider.start()
     await call.until_said("You said: my cat is called Tom.")
     await call.until_noticed("")
     assert call.notices() == [NO_ANSWER, ""]
-    assert call.stage.agent_session.input.audio_enabled
+    assert call.hears()
     assert call.stage.job.shutdowns == []
 
 
@@ -171,3 +172,16 @@ async def test_a_refused_key_ends_no_agent(
         ("assistant", HELLO),
         ("user", "my cat is called Tom"),
     ]
+
+
+async def test_a_job_may_end_while_its_provider_is_away(
+    begin: Callable[[], Any], provider: FakeRealtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not wait for the next attempt."""
+    call: Call = await begin()
+    monkeypatch.setattr(openai_realtime, "LONGEST_PAUSE_S", 300.0)
+    provider.refuses = {REALTIME: 503}
+    await provider.drop()
+    await call.stage.until(lambda: provider.count(REALTIME) > 3)
+    async with asyncio.timeout(20):
+        await call.stage.agent_session.aclose()

@@ -39,8 +39,9 @@ async def stand(
 ) -> AsyncIterator[Stand]:
     """Run a worker that asks it, as an operator starts one."""
     folder = tmp_path_factory.mktemp("worker")
-    models = {"AGENT_PIPELINE": "openai", "OPENAI_BASE_URL": provider.url}
-    async with running(folder, workers=0, **models) as stand:
+    async with running(
+        folder, workers=0, AGENT_PIPELINE="openai", OPENAI_BASE_URL=provider.url
+    ) as stand:
         worker = await stand.add_worker(ready=False)
         await until(worker.has_idle_process, "the worker is ready", within_s=WITHIN_S)
         yield stand
