@@ -50,6 +50,14 @@ need() {
 	fi
 }
 
+# The same for what goes into a URL and into files of Redis, as it is.
+need_plain() {
+	case $(value_of "$1") in
+	*[!A-Za-z0-9._~-]*) fail "$1 has characters that break a URL; take letters, digits and . _ ~ - or remove its line, and run this again" ;;
+	esac
+	need "$1" 24 for_url 33
+}
+
 livekit_key() { printf 'rejoin-%s' "$(hex 6)"; }
 
 if [ ! -e "$file" ]; then
@@ -60,10 +68,10 @@ chmod 600 "$file"
 
 need LIVEKIT_API_KEY 8 livekit_key
 need LIVEKIT_API_SECRET 32 for_url 33
-need REDIS_PASSWORD 24 for_url 33
-need REDIS_OPERATOR_PASSWORD 24 for_url 33
-need REDIS_REPLICA_PASSWORD 24 for_url 33
-need REDIS_SENTINEL_PASSWORD 24 for_url 33
+need_plain REDIS_PASSWORD
+need_plain REDIS_OPERATOR_PASSWORD
+need_plain REDIS_REPLICA_PASSWORD
+need_plain REDIS_SENTINEL_PASSWORD
 need GRAFANA_PASSWORD 12 for_url 18
 
 # A lost key is lost data, so keys that belong together are made together, or not at all.

@@ -21,8 +21,10 @@ _OF_A_WORKER: Final = {
     "job_mib": "memory of each conversation, MiB",
     "warm_process_s": "a process kept warm for the next one, s",
     "begin_s": "a conversation begins, s",
-    "quiet_minute_s": "a minute of silence, s",
+    "mute_minute_s": "a minute without a microphone, s",
+    "quiet_minute_s": "a minute of silence, the microphone open, s",
     "spoken_minute_s": "a minute of talk, s",
+    "typed_turn_s": "a question typed and answered aloud, s",
     "main_minute_s": "a minute of the main process, for each conversation, s",
     "idle_minute_s": "a minute without a conversation, all processes, s",
 }

@@ -3,9 +3,11 @@
 #
 #   REDIS_SENTINEL_PASSWORD   its own login at Redis, and everybody's at the sentinels
 #   REDIS_PRIMARY             address of the primary, at the very first start
+#   REDIS_DATA, REDIS_SENTINEL_PORT   /data and 26379
 set -eu
 umask 077
-config=/data/sentinel.conf
+data=${REDIS_DATA:-/data}
+config=$data/sentinel.conf
 
 case ${REDIS_SENTINEL_PASSWORD:-} in
 '' | change-me*)
@@ -16,16 +18,25 @@ esac
 
 if [ ! -f "$config" ]; then
 	cat >"$config" <<END
-port 26379
-dir /data
+port ${REDIS_SENTINEL_PORT:-26379}
+dir $data
 sentinel monitor rejoin $REDIS_PRIMARY 6379 2
 sentinel auth-user rejoin sentinel
-sentinel auth-pass rejoin $REDIS_SENTINEL_PASSWORD
 sentinel down-after-milliseconds rejoin 4000
 sentinel failover-timeout rejoin 10000
 sentinel parallel-syncs rejoin 1
+END
+fi
+
+# It may have been written with other passwords. Sentinel notes its own in `user default` as well.
+{
+	sed -e '/^requirepass /d' -e '/^user default /d' \
+		-e '/^sentinel auth-pass /d' -e '/^sentinel sentinel-pass /d' "$config"
+	cat <<END
+sentinel auth-pass rejoin $REDIS_SENTINEL_PASSWORD
 requirepass $REDIS_SENTINEL_PASSWORD
 sentinel sentinel-pass $REDIS_SENTINEL_PASSWORD
 END
-fi
+} >"$config.new"
+mv "$config.new" "$config"
 exec redis-server "$config" --sentinel

@@ -3,15 +3,16 @@
 #
 #   REDIS_PASSWORD, REDIS_OPERATOR_PASSWORD, REDIS_REPLICA_PASSWORD, REDIS_SENTINEL_PASSWORD
 #   REDIS_ADDRESS         this server's own
-#   REDIS_PRIMARY         address of whom to follow when no sentinel knows better; its own: nobody
+#   REDIS_PRIMARY         address of whom to follow when it is new and no sentinel answers; its own: nobody
 #   REDIS_SENTINELS       addresses of those who know better, separated by blanks
 #   REDIS_SCHEME          with redis+sentinel it asks them; with rediss it speaks TLS, and nothing else
 #   REDIS_MAXMEMORY, REDIS_MIN_REPLICAS
-#   REDIS_DATA, REDIS_PORT   /data and 6379
+#   REDIS_DATA, REDIS_PORT, REDIS_SENTINEL_PORT, REDIS_SENTINELS_WITHIN_S   /data, 6379, 26379, 30
 set -eu
 umask 077
 here=$(dirname "$0")
 made=${TMPDIR:-/tmp}
+data=${REDIS_DATA:-/data}
 
 refuse() {
 	echo "redis: $1" >&2
@@ -37,33 +38,50 @@ sed -e "/^user rejoin /s/#0\{64\}/#$(digest_of "$REDIS_PASSWORD")/" \
 	-e "/^user sentinel /s/#0\{64\}/#$(digest_of "$REDIS_SENTINEL_PASSWORD")/" \
 	"$here/users.acl" >"$made/users.acl"
 
-# After a failover the one that starts again must not take itself for the primary.
-primary_by() {
-	REDISCLI_AUTH=$REDIS_SENTINEL_PASSWORD timeout 2 redis-cli -h "$1" -p 26379 \
-		sentinel get-master-addr-by-name rejoin 2>/dev/null | head -n 1 | grep -x '[0-9.]*'
+# Prints what a sentinel knows: the number of the last failover (epoch), and the primary's address.
+known_to() {
+	printf '%s\n' 'sentinel get-master-addr-by-name rejoin' 'sentinel master rejoin' |
+		REDISCLI_AUTH=$REDIS_SENTINEL_PASSWORD timeout 2 redis-cli -h "$1" -p "${REDIS_SENTINEL_PORT:-26379}" 2>/dev/null |
+		awk 'NR == 1 { primary = $0 } name == "config-epoch" { print $0, primary } { name = $0 }'
 }
-primary=$REDIS_PRIMARY
+
+# Most have to answer, and the last failover counts: one that was away then still names the old primary.
+primary_by_sentinels() {
+	known=$(for sentinel in $REDIS_SENTINELS; do known_to "$sentinel"; done)
+	# shellcheck disable=SC2086  # they are separated by blanks
+	set -- $REDIS_SENTINELS
+	[ "$(printf '%s\n' "$known" | grep -c .)" -gt "$(($# / 2))" ] || return 1
+	printf '%s\n' "$known" | sort -n | tail -n 1 | cut -d ' ' -f 2 | grep -x '[0-9.]*'
+}
+
 case $REDIS_SCHEME in
+rediss+*) refuse 'TLS is for one Redis; with sentinels set REDIS_SCHEME=redis+sentinel' ;;
 *sentinel)
-	for sentinel in $REDIS_SENTINELS; do
-		if answer=$(primary_by "$sentinel"); then
-			primary=$answer
+	# Who has data and guesses wrong makes the others throw theirs away.
+	deadline=$(($(date +%s) + ${REDIS_SENTINELS_WITHIN_S:-30}))
+	until primary=$(primary_by_sentinels); do
+		if [ -z "$(ls -A "$data")" ]; then
+			primary=$REDIS_PRIMARY
 			break
 		fi
+		[ "$(date +%s)" -lt "$deadline" ] || refuse 'too few sentinels say who the primary is'
+		sleep 1
 	done
 	;;
+*) primary=$REDIS_PRIMARY ;;
 esac
 
 port=${REDIS_PORT:-6379}
-set -- "$here/redis.conf" \
-	--dir "${REDIS_DATA:-/data}" \
+# A copy, since a failover has it rewritten.
+cat "$here/redis.conf" >"$made/redis.conf"
+set -- "$made/redis.conf" \
+	--dir "$data" \
 	--port "$port" \
 	--aclfile "$made/users.acl" \
 	--maxmemory "$REDIS_MAXMEMORY" \
 	--min-replicas-to-write "$REDIS_MIN_REPLICAS" \
 	--masteruser replica
 case $REDIS_SCHEME in
-rediss+*) refuse 'TLS is for one Redis; with sentinels set REDIS_SCHEME=redis+sentinel' ;;
 rediss)
 	[ -r /tls/redis.key ] || refuse "/tls/redis.key cannot be read; see TLS in deploy/README.md"
 	set -- "$@" --port 0 --tls-port "$port" --tls-auth-clients no --tls-replication yes \

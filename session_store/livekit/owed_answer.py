@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 30.0
+MOST_CUTS: Final = 1
+"""An answer that breaks off in its middle is begun again once: nobody wants to hear half of it
+again and again."""
 _SPREAD: Final = 0.25
 """Many conversations wait for the same provider: they must not ask it in one moment."""
 
@@ -58,6 +61,10 @@ class OwedAnswer:
         self._is_present = is_present
         self._on_answering = on_answering
         self._replies: set[str] = set()
+        self._cut: set[str] = set()
+        """Replies that the model's failure has cut off."""
+        self._cuts = 0
+        """How many in a row."""
         self._is_owed = False
         self._trying: asyncio.Task[None] | None = None
         self._tasks = KeptTasks(logger)
@@ -70,6 +77,12 @@ class OwedAnswer:
         self._agent_session.off("agent_state_changed", self._on_agent_state)
         self._is_owed = False
         await self._tasks.aclose()
+
+    def note_failure(self) -> None:
+        """The model has failed for good in what is being said now, perhaps in its middle."""
+        speech = self._agent_session.current_speech
+        if speech is not None and speech.id in self._replies:
+            self._cut.add(speech.id)
 
     def _on_speech_created(self, event: SpeechCreatedEvent) -> None:
         if event.source == "generate_reply":
@@ -84,7 +97,13 @@ class OwedAnswer:
 
     def _on_reply_done(self, reply: SpeechHandle) -> None:
         self._replies.discard(reply.id)
-        if not self._has_failed(reply):
+        is_cut = reply.id in self._cut and _has_words(reply)
+        self._cut.discard(reply.id)
+        self._cuts = self._cuts + 1 if is_cut else 0
+        if self._cuts > MOST_CUTS:
+            self._cuts, self._is_owed = 0, False
+            self._on_answering()  # Nothing is tried any more.
+        elif not is_cut and not self._has_failed(reply):
             self._is_owed = False
         elif not reply.interrupted and (passes := self._passes()) is not None:
             self._is_owed = True
@@ -106,12 +125,11 @@ class OwedAnswer:
 
     def _has_failed(self, reply: SpeechHandle) -> bool:
         """Tell whether a reply came to no words of the agent's, for a failure."""
-        items = reply.chat_items
-        if items and isinstance(items[-1], llm.ChatMessage) and items[-1].role == "assistant":
+        if _has_words(reply):
             return False
         if reply.exception() is not None:
             return True
-        return not items and self._fails_in_silence()
+        return not reply.chat_items and self._fails_in_silence()
 
     def _may_try(self) -> bool:
         session = self._agent_session
@@ -124,6 +142,11 @@ class OwedAnswer:
         while context.items and not _wants_answer(context.items[-1]):
             context.items.pop()
         return context
+
+
+def _has_words(reply: SpeechHandle) -> bool:
+    items = reply.chat_items
+    return bool(items) and isinstance(items[-1], llm.ChatMessage) and items[-1].role == "assistant"
 
 
 def _wants_answer(item: llm.ChatItem) -> bool:

@@ -22,7 +22,15 @@ from session_store.tasks import KeptTasks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from livekit.agents import AgentSession, ErrorEvent, UserInputTranscribedEvent, llm, stt, tts
+    from livekit.agents import (
+        AgentSession,
+        ConversationItemAddedEvent,
+        ErrorEvent,
+        UserInputTranscribedEvent,
+        llm,
+        stt,
+        tts,
+    )
 
     from session_store.livekit.provider_failures import ProviderFailure
     from session_store.meter import Meter, ProviderPart
@@ -32,7 +40,7 @@ logger = logging.getLogger(__name__)
 TOLD_AT: Final = 2
 """A failure that is being retried is told at this attempt: the first retry often succeeds."""
 TOLD_AGAIN_S: Final = 30.0
-"""Who goes on talking all the same is told once more after so long."""
+"""Who goes on talking all the same is told once more after so long; who waits in silence, not."""
 SETTLED_S: Final = 1.0
 """A connection that holds for so long is no failure any more."""
 QUIET_S: Final = 20.0
@@ -85,6 +93,8 @@ class ProviderOutages:
         self._deafened = False
         self._shown = ""
         self._told_s = -float("inf")
+        self._more_was_said = False
+        """By the participant, since they were told."""
         self._tasks = KeptTasks(logger)
         self._owed = OwedAnswer(
             agent_session,
@@ -95,6 +105,7 @@ class ProviderOutages:
         )
         agent_session.on("error", self._on_error)
         agent_session.on("user_input_transcribed", self._on_heard)
+        agent_session.on("conversation_item_added", self._on_item_added)
 
     def watch(self, *models: stt.STT[Any] | tts.TTS[Any]) -> None:
         """Hear of models behind a fallback, whose failures the agent session does not hear of."""
@@ -110,6 +121,7 @@ class ProviderOutages:
         """Stop listening."""
         self._agent_session.off("error", self._on_error)
         self._agent_session.off("user_input_transcribed", self._on_heard)
+        self._agent_session.off("conversation_item_added", self._on_item_added)
         await self._owed.aclose()
         await self._tasks.aclose()
 
@@ -152,6 +164,8 @@ class ProviderOutages:
             extra={"part": part, "kind": failure.kind, "is_retried": not is_last},
         )
         self._failed[part] = self._failed.get(part, 0) + 1
+        if is_last and part in _THINKING:
+            self._owed.note_failure()
         if not (is_last or self._is_worth_telling(failure)):
             return False
         is_new = part not in self._out
@@ -160,8 +174,9 @@ class ProviderOutages:
             self._out[part] = failure
         self._show_worst()
         now_s = asyncio.get_running_loop().time()
-        if is_new or (is_last and now_s - self._told_s > TOLD_AGAIN_S):
-            self._told_s = now_s
+        is_late = is_last and now_s - self._told_s > TOLD_AGAIN_S
+        if is_new or (is_late and self._more_was_said):
+            self._told_s, self._more_was_said = now_s, False
             if part != "tts":
                 self._tasks.spawn(self._speak(self._words(failure)))
         if part == "stt":
@@ -212,6 +227,9 @@ class ProviderOutages:
         await asyncio.sleep(for_s)
         if self._failed.get(part, 0) == failed:
             self._end(part)
+
+    def _on_item_added(self, event: ConversationItemAddedEvent) -> None:
+        self._more_was_said |= getattr(event.item, "role", "") == "user"
 
     def _on_heard(self, _: UserInputTranscribedEvent) -> None:
         self._end("stt")

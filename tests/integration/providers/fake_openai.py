@@ -13,12 +13,14 @@ from aiohttp import web
 from tests.integration.providers.fake import FakeProvider
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterator
 
 CHAT: Final = "/v1/chat/completions"
 TRANSCRIPTIONS: Final = "/v1/audio/transcriptions"
 SPEECH: Final = "/v1/audio/speech"
 RATE: Final = 24_000
+HALF: Final = "This is the first half of what I have to say about it. The second half begins with"
 
 
 def tone(seconds: float) -> bytes:
@@ -41,6 +43,8 @@ class FakeOpenAI(FakeProvider):
         """What was asked to be spoken."""
         self.languages: list[str] = []
         """In which language each recording was said to be."""
+        self.cuts: list[asyncio.Event] = []
+        """When the next answers break off, each in its middle."""
 
     def routes(self) -> list[web.RouteDef]:
         """See ``FakeProvider``."""
@@ -64,7 +68,13 @@ class FakeOpenAI(FakeProvider):
         self.requests.append(body)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        for delta, reason in _deltas(body["messages"]):
+        cut = self.cuts.pop(0) if self.cuts else None
+        for delta, reason in _deltas(body["messages"], HALF if cut else None):
+            if cut and reason is not None:
+                await cut.wait()
+                if request.transport is not None:
+                    request.transport.abort()
+                return response
             chunk = {
                 "id": "chatcmpl-1",
                 "object": "chat.completion.chunk",
@@ -88,8 +98,10 @@ class FakeOpenAI(FakeProvider):
         return web.Response(body=sound, content_type="audio/pcm")
 
 
-def _deltas(messages: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str | None]]:
-    """Yield an answer as OpenAI streams it."""
+def _deltas(
+    messages: list[dict[str, Any]], answer: str | None = None
+) -> Iterator[tuple[dict[str, Any], str | None]]:
+    """Yield an answer as OpenAI streams it: this one, or what wants to be said."""
     last = messages[-1]
     if last["role"] == "user" and _text(last["content"]) == "speak Spanish, please":
         function = {"name": "set_language", "arguments": '{"language": "es"}'}
@@ -97,7 +109,7 @@ def _deltas(messages: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], st
         yield {"role": "assistant", "tool_calls": [call]}, None
         yield {}, "tool_calls"
         return
-    for word in re.findall(r"\s*\S+", _answer(messages)):
+    for word in re.findall(r"\s*\S+", answer or _answer(messages)):
         yield {"role": "assistant", "content": word}, None
     yield {}, "stop"
 

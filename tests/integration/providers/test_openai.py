@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from session_store.livekit import provider_outages
 from session_store.livekit.greeting import Visit, words_of_welcome
 from session_store.livekit.owed_answer import LONGEST_PAUSE_S, _pauses
 from session_store.meter import Meter
-from tests.integration.providers.fake_openai import CHAT, SPEECH, TRANSCRIPTIONS
+from tests.integration.providers.fake_openai import CHAT, HALF, SPEECH, TRANSCRIPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,6 +196,65 @@ async def test_an_agent_outlives_a_provider_that_is_away(
     provider.mend()
     await call.until_said("I heard: question 5.")
     assert provider.said_by("user") == [f"question {number}" for number in range(6)]
+
+
+@pytest.mark.usefixtures("brief_pauses")
+async def test_an_answer_that_breaks_off_is_given_again(
+    begin: Callable[[], Any], provider: FakeOpenAI
+) -> None:
+    """What was said of it stays in the record, and the whole of it follows."""
+    call: Call = await begin()
+    cut = asyncio.Event()
+    provider.cuts = [cut]
+    typed = asyncio.create_task(call.type("my cat is called Tom"))
+    await call.stage.until(lambda: call.stage.agent_session.agent_state == "speaking")
+    cut.set()
+    await call.until_said("I heard: my cat is called Tom.")
+    await call.until_noticed("")
+    await typed
+    assert call.notices() == [NO_ANSWER, ""]
+    half, whole = [text for role, text in call.turns() if role == "assistant"][1:]
+    assert half.startswith("This is the first half")
+    assert whole == "I heard: my cat is called Tom."
+
+
+@pytest.mark.usefixtures("brief_pauses")
+async def test_an_answer_that_breaks_off_each_time_is_left_at_that(
+    begin: Callable[[], Any], provider: FakeOpenAI
+) -> None:
+    """It is begun again once; nothing is promised that is not tried."""
+    call: Call = await begin()
+    provider.cuts = cuts = [asyncio.Event(), asyncio.Event()]
+    typed = asyncio.create_task(call.type("my cat is called Tom"))
+    first = HALF.partition(". ")[0] + "."
+    for number, cut in enumerate(cuts, 1):
+        await call.stage.until(lambda number=number: provider.spoken.count(first) == number, 30)
+        await call.stage.until(lambda: call.stage.agent_session.agent_state == "speaking")
+        cut.set()
+    await call.stage.until(lambda: call.notices() == [NO_ANSWER, ""] * 2, 30)
+    await typed
+    halves = [text for role, text in call.turns() if role == "assistant" and text in HALF]
+    assert len(halves) == provider.count(CHAT) == 2
+    await call.type("what have I said?")
+    await call.until_said("You said: my cat is called Tom.")
+    assert call.stage.job.shutdowns == []
+
+
+@pytest.mark.usefixtures("brief_pauses")
+async def test_who_waits_in_silence_is_told_once(
+    begin: Callable[[], Any], provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often the agent tries again by itself; who says more is told again."""
+    monkeypatch.setattr(provider_outages, "TOLD_AGAIN_S", 0.2)
+    call: Call = await begin()
+    provider.refuses = {CHAT: 500}
+    await call.type("my cat is called Tom")
+    await call.stage.until(lambda: provider.spoken.count(NO_ANSWER) == 1, 30)
+    before = provider.count(CHAT)
+    await call.stage.until(lambda: provider.count(CHAT) >= before + 12, 60)
+    assert provider.spoken.count(NO_ANSWER) == 1
+    await call.type("are you there?")
+    await call.stage.until(lambda: provider.spoken.count(NO_ANSWER) == 2, 30)
 
 
 async def test_a_page_that_comes_back_is_told_too(
