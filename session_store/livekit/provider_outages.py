@@ -13,6 +13,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from livekit.agents import APIError
+
 from session_store.livekit.aside import say_aside
 from session_store.livekit.owed_answer import OwedAnswer
 from session_store.livekit.provider_failures import failure_of
@@ -136,7 +138,9 @@ class ProviderOutages:
             event.error.recoverable = True
         if failure.part == "tts":
             self._other_voice_speaks = False
-        if self._note(failure, is_last=is_last):
+        # LiveKit begins hearing anew after its own errors; after any other it is over.
+        is_over = failure.part == "stt" and not isinstance(event.error.error, APIError)
+        if self._note(failure, is_last=is_last, is_over=is_over):
             if failure.part == "tts":
                 self._mute()
             elif failure.part == "realtime" and failure.kind in _DISCONNECTED:
@@ -155,7 +159,7 @@ class ProviderOutages:
             self._note(failure, is_last=not error.recoverable)
             self._await_recovery(failure.part, model)
 
-    def _note(self, failure: ProviderFailure, *, is_last: bool) -> bool:
+    def _note(self, failure: ProviderFailure, *, is_last: bool, is_over: bool = False) -> bool:
         """Count a failure; tell of it if it is a real one, and answer whether it is."""
         part = failure.part
         self._meter.provider_failed(part, failure.kind)
@@ -179,7 +183,7 @@ class ProviderOutages:
             self._told_s, self._more_was_said = now_s, False
             if part != "tts":
                 self._tasks.spawn(self._speak(self._words(failure)))
-        if part == "stt":
+        if part == "stt" and not is_over:
             self._tasks.spawn(self._over_when_quiet(part, QUIET_S))
         return True
 

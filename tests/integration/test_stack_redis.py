@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -38,21 +39,36 @@ SETTINGS: Final = {
 }
 
 
+WATCHED: Final = {
+    "REDIS_SCHEME": "redis+sentinel",
+    "REDIS_SENTINELS": "127.0.0.1 127.0.0.2 127.0.0.3",
+    "REDIS_SENTINELS_WITHIN_S": "0",
+}
+"""A Redis with three sentinels, for which it does not wait."""
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Make what a container has: data, temporary files, programs."""
+    programs = folder / "bin"
+    programs.mkdir(parents=True)
+    server = redis_server.find_or_install()
+    (programs / "redis-server").symlink_to(server)
+    (programs / "redis-cli").symlink_to(server.with_name("redis-cli"))
+    (folder / "data").mkdir()
+    return {
+        "PATH": f"{programs}:{os.defpath}",
+        "TMPDIR": str(folder),
+        "REDIS_DATA": str(folder / "data"),
+    }
+
+
 class StackRedis:
-    """A Redis that runs where a container would be: its data, its temporary files, its programs."""
+    """A Redis that runs where a container would be."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
-        programs = folder / "bin"
-        programs.mkdir(parents=True)
-        (programs / "redis-server").symlink_to(redis_server.find_or_install())
-        (folder / "data").mkdir()
-        self._environment = {
-            "PATH": f"{programs}:{os.defpath}",
-            "TMPDIR": str(folder),
-            "REDIS_DATA": str(folder / "data"),
-            "REDIS_PORT": str(self.port),
-        }
+        self.data = folder / "data"
+        self._environment = {**environment(folder), "REDIS_PORT": str(self.port)}
 
     def start(self, **settings: str) -> subprocess.Popen[str]:
         """Run the script."""
@@ -65,9 +81,9 @@ class StackRedis:
         )
 
     @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[str]]:
+    def running(self, **settings: str) -> Iterator[subprocess.Popen[str]]:
         """Start it, wait until it answers, and kill it at the end."""
-        process = self.start()
+        process = self.start(**settings)
         try:
             wait_until(lambda: bool(self.client("rejoin").ping()), "the stack's Redis answers")
             yield process
@@ -83,6 +99,47 @@ class StackRedis:
         """Return the store's settings."""
         url = f"redis://{user}:{SETTINGS[PASSWORDS[user]]}@127.0.0.1:{self.port}/0"
         return StoreSettings.model_validate({"redis_url": url, "key_file": key_file})
+
+
+@contextmanager
+def sentinel(folder: Path, address: str, port: int, *knows: str) -> Iterator[redis.Redis]:
+    """Run the script of a sentinel, which has kept ``knows`` under an older password."""
+    settings = {
+        **environment(folder),
+        "REDIS_SENTINEL_PORT": str(port),
+        "REDIS_SENTINEL_PASSWORD": SETTINGS["REDIS_SENTINEL_PASSWORD"],
+        "REDIS_PRIMARY": SETTINGS["REDIS_PRIMARY"],
+    }
+    old = (
+        "sentinel auth-pass rejoin older",
+        "sentinel sentinel-pass older",
+        "requirepass older",
+        f"user default on #{hashlib.sha256(b'older').hexdigest()} ~* &* +@all",
+    )
+    kept = (f"port {port}", f"bind {address}", f"dir {folder / 'data'}", *knows, *old)
+    (folder / "data" / "sentinel.conf").write_text("\n".join(kept) + "\n")
+    process = subprocess.Popen(
+        ["sh", DEPLOYED / "sentinel.sh"],  # noqa: S607
+        env=settings,
+        stdout=subprocess.DEVNULL,
+    )
+    client = redis.Redis(address, port, password=settings["REDIS_SENTINEL_PASSWORD"])
+    try:
+        wait_until(lambda: bool(client.ping()), "the stack's sentinel answers")
+        yield client
+    finally:
+        client.close()
+        process.kill()
+        process.wait()
+
+
+def knows(primary: str, epoch: int) -> tuple[str, ...]:
+    """Return what a sentinel keeps of the primary that the failover of this number made."""
+    return (
+        f"sentinel monitor rejoin {primary} 6379 2",
+        "sentinel auth-user rejoin sentinel",
+        f"sentinel config-epoch rejoin {epoch}",
+    )
 
 
 @pytest.fixture
@@ -148,3 +205,68 @@ def test_it_does_not_start_with_an_example(stack_redis: StackRedis, password: st
     """A password that is missing or known to all ends the start, and it is said what to do."""
     output, _ = stack_redis.start(REDIS_PASSWORD=password).communicate(timeout=10)
     assert output == "redis: REDIS_PASSWORD is not set; run make secrets\n"
+
+
+def test_who_has_data_does_not_guess_who_is_the_primary(stack_redis: StackRedis) -> None:
+    """While no sentinel answers it ends, to be started again: the others may have newer data."""
+    (stack_redis.data / "appendonly.aof").touch()
+    process = stack_redis.start(**WATCHED, REDIS_SENTINEL_PORT=str(free_port()))
+    output, _ = process.communicate(timeout=20)
+    assert (process.returncode, output) == (1, "redis: too few sentinels say who the primary is\n")
+
+
+def test_one_sentinel_of_three_is_not_believed(stack_redis: StackRedis, tmp_path: Path) -> None:
+    """It may be the one that missed the failover."""
+    (stack_redis.data / "appendonly.aof").touch()
+    port = free_port()
+    with sentinel(tmp_path / "1", "127.0.0.1", port, *knows("10.123.117.11", 0)):
+        process = stack_redis.start(**WATCHED, REDIS_SENTINEL_PORT=str(port))
+        output, _ = process.communicate(timeout=20)
+    assert (process.returncode, output) == (1, "redis: too few sentinels say who the primary is\n")
+
+
+def test_the_old_primary_follows_the_new_one(stack_redis: StackRedis, tmp_path: Path) -> None:
+    """Of what the sentinels say the last failover counts, also where one does not know of it."""
+    (stack_redis.data / "appendonly.aof").touch()
+    port = free_port()
+    with ExitStack() as sentinels:
+        for address, known in (
+            ("127.0.0.1", knows("10.123.117.11", 2)),
+            ("127.0.0.3", knows("10.123.117.12", 10)),
+        ):
+            sentinels.enter_context(sentinel(tmp_path / address, address, port, *known))
+        with (
+            stack_redis.running(**WATCHED, REDIS_SENTINEL_PORT=str(port)),
+            stack_redis.client("sentinel") as client,
+        ):
+            assert client.execute_command("ROLE")[:2] == [b"slave", b"10.123.117.12"]
+
+
+def test_a_new_one_starts_before_the_sentinels(stack_redis: StackRedis) -> None:
+    """With an empty folder nothing can be lost, and the primary is the one that was named."""
+    with (
+        stack_redis.running(**WATCHED, REDIS_SENTINEL_PORT=str(free_port())),
+        stack_redis.client("sentinel") as client,
+    ):
+        assert client.execute_command("ROLE")[0] == b"master"
+
+
+def test_a_failover_changes_no_file_of_the_deployment(stack_redis: StackRedis) -> None:
+    """What a sentinel has Redis write down goes into a copy."""
+    before = (DEPLOYED / "redis.conf").read_bytes()
+    with stack_redis.running(), stack_redis.client("sentinel") as client:
+        client.slaveof("10.123.117.12", 6379)
+        client.config_rewrite()
+    assert (DEPLOYED / "redis.conf").read_bytes() == before
+
+
+def test_a_sentinel_takes_new_passwords_and_keeps_what_it_knows(tmp_path: Path) -> None:
+    """Whoever changes them in .env reaches sentinels that have been started before."""
+    with sentinel(tmp_path / "s", "127.0.0.1", free_port(), *knows("10.123.117.12", 3)) as client:
+        state = client.sentinel_master("rejoin")
+        assert (state["ip"], state["config-epoch"]) == ("10.123.117.12", 3)
+        client.execute_command("SENTINEL", "FLUSHCONFIG")
+    kept = (tmp_path / "s" / "data" / "sentinel.conf").read_text()
+    assert "older" not in kept
+    assert hashlib.sha256(b"older").hexdigest() not in kept
+    assert kept.count(SETTINGS["REDIS_SENTINEL_PASSWORD"]) == 3

@@ -105,6 +105,21 @@ def test_every_redis_has_an_address_of_its_own() -> None:
             assert settings["REDIS_SENTINELS"].split() == [addresses[each] for each in sentinels]
 
 
+def test_redis_and_the_sentinels_wait_for_nobody() -> None:
+    """A Redis asks the sentinels who the primary is, so they start without one, in any order."""
+    servers = [name for name in SERVICES if name.startswith(("redis", "sentinel"))]
+    assert not [name for name in servers if "depends_on" in SERVICES[name]]
+
+
+def test_caddy_alone_is_believed_who_the_caller_is() -> None:
+    """Its address is fixed, out of what Docker gives to others, and the one that the gateway trusts."""
+    address = SERVICES["caddy"]["networks"]["media"]["ipv4_address"]
+    fixed = re.sub(r"\$\{MEDIA_SUBNET:-([^}]*)\}", r"\1", address)
+    assert interpolated()["FORWARDED_ALLOW_IPS"] == fixed
+    assert int(fixed.rpartition(".")[2]) < 128
+    assert COMPOSE["networks"]["media"]["ipam"]["config"][0]["ip_range"].endswith(".128/25")
+
+
 def test_every_image_is_pinned_and_can_be_replaced() -> None:
     """A default names one version, and .env may name another image."""
     for name, service in SERVICES.items():

@@ -102,6 +102,17 @@ def test_a_weak_secret_is_told_and_left_alone(env_file: Path) -> None:
     assert values(env_file)["REDIS_PASSWORD"] == "hunter2"
 
 
+@pytest.mark.parametrize("name", ["REDIS_PASSWORD", "REDIS_OPERATOR_PASSWORD"])
+def test_a_password_that_breaks_a_url_is_told_and_left_alone(env_file: Path, name: str) -> None:
+    """However long it is: it would reach Redis in another form than the programs."""
+    env_file.write_text(f"{name}=a-long-password-of-my-own@home\n")
+    refused = run(env_file)
+    assert refused.returncode == 1
+    assert f"{name} has characters that break a URL" in refused.stderr
+    assert "home" not in refused.stderr
+    assert values(env_file)[name] == "a-long-password-of-my-own@home"
+
+
 def test_half_of_the_keys_is_no_reason_for_new_ones(env_file: Path) -> None:
     """Where a key's id is missing, nothing is made in its place."""
     env_file.write_text("REJOIN_ENCRYPTION_KEYS=k:AAAA\n")

@@ -1,8 +1,10 @@
 """LiveKit Inference: every model behind the LiveKit key. Models are named `provider/model`."""
 
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
-from livekit.agents import inference
+import aiohttp
+from livekit.agents import APIConnectionError, inference
 from livekit.agents.types import NOT_GIVEN
 
 from agent.pipeline_settings import PipelineSettings
@@ -13,9 +15,31 @@ LLM_MODEL: Final = "openai/gpt-4.1-mini"
 TTS_MODEL: Final = "cartesia/sonic-3"
 
 
+class HearsAgain(inference.STT):
+    """LiveKit's, whose streams are begun again after every lost connection.
+
+    An agent session begins those anew that end with an ``APIError``, and hears nothing more after
+    any other; a connection that is reset in its handshake comes out as aiohttp's own.
+    """
+
+    def stream(self, **options: Any) -> inference.stt.SpeechStream:
+        """See ``inference.STT.stream``."""
+        stream = super().stream(**options)
+        # Its task, which calls this, begins in the next tick.
+        setattr(stream, "_run", partial(_run, stream._run))  # noqa: B010, SLF001 (there is no other way in)
+        return stream
+
+
+async def _run(run: Any) -> None:
+    try:
+        await run()
+    except (aiohttp.ClientError, OSError) as error:
+        raise APIConnectionError("the connection to LiveKit Inference was lost") from error
+
+
 def hearing(settings: PipelineSettings, language: str) -> Hearing:
     """Return speech to text."""
-    stt = inference.STT(settings.agent_stt_model or STT_MODEL, language=language)
+    stt = HearsAgain(settings.agent_stt_model or STT_MODEL, language=language)
     return Hearing(stt, lambda code: stt.update_options(language=code))
 
 

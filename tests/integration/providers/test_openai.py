@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -228,7 +229,7 @@ async def test_an_answer_that_breaks_off_each_time_is_left_at_that(
     typed = asyncio.create_task(call.type("my cat is called Tom"))
     first = HALF.partition(". ")[0] + "."
     for number, cut in enumerate(cuts, 1):
-        await call.stage.until(lambda number=number: provider.spoken.count(first) == number, 30)
+        await call.stage.until(partial(lambda n: provider.spoken.count(first) == n, number), 30)
         await call.stage.until(lambda: call.stage.agent_session.agent_state == "speaking")
         cut.set()
     await call.stage.until(lambda: call.notices() == [NO_ANSWER, ""] * 2, 30)
