@@ -53,7 +53,7 @@ def environment(folder: Path) -> dict[str, str]:
     programs.mkdir(parents=True)
     server = redis_server.find_or_install()
     (programs / "redis-server").symlink_to(server)
-    (programs / "redis-cli").symlink_to(server.with_name("redis-cli"))
+    (programs / "redis-cli").symlink_to(server.with_name(server.name.replace("server", "cli")))
     (folder / "data").mkdir()
     return {
         "PATH": f"{programs}:{os.defpath}",

@@ -112,7 +112,7 @@ def test_redis_and_the_sentinels_wait_for_nobody() -> None:
 
 
 def test_caddy_alone_is_believed_who_the_caller_is() -> None:
-    """Its address is fixed, out of what Docker gives to others, and the one that the gateway trusts."""
+    """Its address is fixed, and out of what Docker gives to others."""
     address = SERVICES["caddy"]["networks"]["media"]["ipv4_address"]
     fixed = re.sub(r"\$\{MEDIA_SUBNET:-([^}]*)\}", r"\1", address)
     assert interpolated()["FORWARDED_ALLOW_IPS"] == fixed
