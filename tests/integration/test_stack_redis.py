@@ -7,10 +7,12 @@ import os
 import subprocess
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from dev import redis_server
 from session_store import SessionStore, StoreSettings
@@ -39,6 +41,7 @@ SETTINGS: Final = {
 }
 
 
+AT_ONCE: Final = Retry(NoBackoff(), 0)
 WATCHED: Final = {
     "REDIS_SCHEME": "redis+sentinel",
     "REDIS_SENTINELS": "127.0.0.1 127.0.0.2 127.0.0.3",
@@ -195,7 +198,9 @@ def test_every_user_has_the_password_that_was_set(stack_redis: StackRedis) -> No
         for name, password in strangers:
             with (
                 pytest.raises(redis.AuthenticationError),
-                redis.Redis(port=stack_redis.port, username=name, password=password) as client,
+                redis.Redis(
+                    port=stack_redis.port, username=name, password=password, retry=AT_ONCE
+                ) as client,
             ):
                 client.ping()
 
@@ -263,9 +268,9 @@ def test_a_failover_changes_no_file_of_the_deployment(stack_redis: StackRedis) -
 def test_a_sentinel_takes_new_passwords_and_keeps_what_it_knows(tmp_path: Path) -> None:
     """Whoever changes them in .env reaches sentinels that have been started before."""
     with sentinel(tmp_path / "s", "127.0.0.1", free_port(), *knows("10.123.117.12", 3)) as client:
-        state = client.sentinel_master("rejoin")
+        state: Any = client.sentinel_master("rejoin")
         assert (state["ip"], state["config-epoch"]) == ("10.123.117.12", 3)
-        client.execute_command("SENTINEL", "FLUSHCONFIG")
+        client.sentinel_flushconfig()
     kept = (tmp_path / "s" / "data" / "sentinel.conf").read_text()
     assert "older" not in kept
     assert hashlib.sha256(b"older").hexdigest() not in kept
