@@ -15,6 +15,7 @@ from tests.chaos.programs import until
 from tests.e2e.page import WAIT_MS, TalkPage
 from tests.e2e.place import NOTICED_S
 from tests.integration.test_store import age
+from tests.servers.users import TESTER, as_user
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -345,6 +346,6 @@ async def gone_for(come: Come, place: Place, gone_s: float) -> TalkPage:
     job = await job_of(place, tab)
     await tab.press("end")
     await until(lambda: not job.runs, "the job has ended", within_s=WAIT_MS / 1000)
-    async with Redis.from_url(f"redis://{place.stand.redis.name}/0") as raw:
+    async with Redis.from_url(as_user(f"redis://{place.stand.redis.name}/0", TESTER)) as raw:
         await age(raw, place.stand.store, await tab.identity(), session.id, gone_s)
     return tab
