@@ -232,7 +232,11 @@ async def test_half_a_sentence_is_shown_once_as_it_is_kept(come: Come, place: Pl
     tab = await introduced(come)
     await tab.is_listening()
     await asyncio.sleep(SCREEN_S)
-    await tab.type("what did we talk about?")
+    # It takes long to say back, so that it is seen on a busy machine too.
+    await tab.type(
+        "Remember that my cat likes to sleep on the warm stones behind the house until the evening "
+        "comes and the neighbours call their children home for supper"
+    )
     draft = tab.page.locator("[data-testid=turn][data-role=assistant][data-draft=true]")
     await draft.first.wait_for(timeout=WAIT_MS)
     (await job_of(place, tab)).kill()

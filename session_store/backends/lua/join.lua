@@ -35,8 +35,8 @@ if s.owner ~= owner then
       -- Since the last renewal, which is the last that is known of the holder.
       local lost_until = number(was_broken and s.lost_until or s.lease_until)
       -- Workers of the version before note no `lost_until`: then it is of an earlier holder.
-      local is_known = lost_until > number(s.taken_at)
-      local silent_ms = is_known and now - (lost_until - lease_ms) or 0
+      local is_known = not was_broken or lost_until > number(s.taken_at)
+      local silent_ms = is_known and lost_until > 0 and now - (lost_until - lease_ms) or 0
       tell(events, 'takeover', now, ARGV[1], found.id, 0, silent_ms)
     else
       tell(events, 'handoff', now, ARGV[1], found.id)
