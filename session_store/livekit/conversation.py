@@ -24,6 +24,7 @@ from session_store.errors import (
 from session_store.journal import ErasureJournal
 from session_store.livekit.attendance import Attendance
 from session_store.livekit.chat import active_agent, chat_context, unanswered
+from session_store.livekit.first_sound import keep_voice
 from session_store.livekit.greeting import Visit, answer, speak
 from session_store.livekit.joins import JOINED_AS, failed_as
 from session_store.livekit.keeping import Keeping
@@ -256,6 +257,7 @@ class Conversation:
         """
         if self._over:
             return
+        keep_voice(self._agent_session)
         arrived = self._attendance.start()
         self._log("listening", present=arrived is not None)
         self._measured.listening()
