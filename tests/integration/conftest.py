@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.scrape import Scraped
+    from tests.integration.stage import Stage
 
 
 @pytest.fixture(scope="session")
@@ -99,3 +100,22 @@ async def make_store(
 def store(make_store: Callable[..., SessionStore]) -> SessionStore:
     """Return a store with default settings."""
     return make_store()
+
+
+@pytest.fixture
+async def stage(
+    store: SessionStore, settings: StoreSettings
+) -> AsyncIterator[Callable[..., Stage]]:
+    """Set up jobs for the same participant, one after another, with settings changed at will."""
+    # Not at the top: whoever needs no agent need not wait for LiveKit's import.
+    from tests.integration.stage import Stage  # noqa: PLC0415
+
+    stages: list[Stage] = []
+
+    def set_up(**changed: Any) -> Stage:
+        stages.append(Stage(store, settings.model_copy(update=changed)))
+        return stages[-1]
+
+    yield set_up
+    for each in stages:
+        await each.end()

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_asyncio
 from livekit.agents import llm
 
 from session_store import AgentPresence, LeaseHeld, SessionState, StoreUnavailable
@@ -19,26 +18,10 @@ from tests.integration.test_store import age
 from tests.servers.process import QUICK, Server, running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
     from session_store import Loaded, SessionStore, StoreSettings
-
-
-@pytest_asyncio.fixture
-async def stage(
-    store: SessionStore, settings: StoreSettings
-) -> AsyncIterator[Callable[..., Stage]]:
-    """Set up jobs for the same participant, one after another, with settings changed at will."""
-    stages: list[Stage] = []
-
-    def set_up(**changed: Any) -> Stage:
-        stages.append(Stage(store, settings.model_copy(update=changed)))
-        return stages[-1]
-
-    yield set_up
-    for each in stages:
-        await each.end()
 
 
 async def stored(stage: Stage) -> Loaded:

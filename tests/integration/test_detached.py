@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_asyncio
 from livekit.agents import llm
 
 from session_store import StoreUnavailable, Turn, TurnKind, detached
@@ -22,28 +21,12 @@ from tests.integration.test_recorder import away, back
 from tests.integration.test_store import age
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
-    from session_store import SessionStore, StoreSettings
+    from session_store import SessionStore
 
 UNKNOWN = "Hello! I cannot reach my memory just now, but we can talk."
-
-
-@pytest_asyncio.fixture
-async def stage(
-    store: SessionStore, settings: StoreSettings
-) -> AsyncIterator[Callable[..., Stage]]:
-    """Set up jobs for the same participant, one after another, with settings changed at will."""
-    stages: list[Stage] = []
-
-    def set_up(**changed: Any) -> Stage:
-        stages.append(Stage(store, settings.model_copy(update=changed)))
-        return stages[-1]
-
-    yield set_up
-    for each in stages:
-        await each.end()
 
 
 async def texts(stage: Stage, session_id: str | None = None) -> list[str]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_asyncio
 
 from tests.counted import Counted
-from tests.integration.stage import Stage
 from tests.integration.test_recorder import away, back
 from tests.integration.test_store import age
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
-    from session_store import SessionStore, StoreSettings
+    from session_store import SessionStore
+    from tests.integration.stage import Stage
 
 KINDS = ("new", "return", "takeover")
 LOST = "rejoin_turns_lost_total"
@@ -29,22 +28,6 @@ def counted(store: SessionStore) -> Counted:
     counted = Counted()
     store.measure(counted.sink)
     return counted
-
-
-@pytest_asyncio.fixture
-async def stage(
-    store: SessionStore, settings: StoreSettings
-) -> AsyncIterator[Callable[..., Stage]]:
-    """Set up jobs for the same participant, one after another, with settings changed at will."""
-    stages: list[Stage] = []
-
-    def set_up(**changed: Any) -> Stage:
-        stages.append(Stage(store, settings.model_copy(update=changed)))
-        return stages[-1]
-
-    yield set_up
-    for each in stages:
-        await each.end()
 
 
 @pytest.fixture
