@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from session_store import SessionStore, StoreRefused, StoreUnavailable
 from session_store.doctor import quick
-from session_store.errors import StoreFull, StoreReadOnly, WrongKey
+from session_store.errors import MAY_PASS, WrongKey
 from session_store.tasks import Outage
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def check_at_start(settings: StoreSettings) -> None:
     async with aclosing(SessionStore.from_settings(settings)) as store:
         try:
             await store.check()
-        except (StoreUnavailable, StoreFull, StoreReadOnly) as error:
+        except MAY_PASS as error:
             logger.warning("%s; starting, and trying again", error)
 
 

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from gateway.app import create_app
 from gateway.request_ids import NameOfRequest
 from gateway.settings import GatewaySettings
-from session_store import SessionStore, SessionStoreError, StoreSettings, StoreUnavailable
-from session_store.errors import StoreFull, StoreReadOnly
+from session_store import SessionStore, SessionStoreError, StoreSettings
+from session_store.errors import MAY_PASS
 from session_store.logs import LogSettings, configure
 from session_store.meter import NO_METER, Meter
 from session_store.settings import explain
@@ -27,7 +27,7 @@ async def _check_keys(settings: StoreSettings) -> None:
     store = SessionStore.from_settings(settings)
     try:
         await store.check()
-    except (StoreUnavailable, StoreFull, StoreReadOnly) as error:
+    except MAY_PASS as error:
         logger.warning("%s; serving, and trying again with each request", error)
     finally:
         await store.aclose()

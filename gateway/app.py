@@ -16,9 +16,9 @@ from gateway.measured import Measured
 from gateway.request_ids import RequestIds
 from gateway.rooms import Rooms
 from gateway.security import Guard, response_headers
-from session_store import SessionStore, StoreSettings, StoreUnavailable
+from session_store import SessionStore, StoreSettings
 from session_store.doctor import quick
-from session_store.errors import StoreFull, StoreReadOnly
+from session_store.errors import MAY_PASS
 from session_store.meter import NO_METER
 from session_store.watching import watched
 
@@ -88,7 +88,7 @@ def create_app(
             )
             try:
                 await parts.check_keys()
-            except (StoreUnavailable, StoreFull, StoreReadOnly) as error:
+            except MAY_PASS as error:
                 logger.warning("starting without Redis", extra={"reason": str(error)})
             for finding in await quick(store):
                 logger.warning("%s: %s; %s", finding.check, finding.says, finding.change)

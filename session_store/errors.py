@@ -5,6 +5,8 @@ Attributes hold ids and numbers, never content. Each message says what to do.
 
 from __future__ import annotations
 
+from typing import Final
+
 
 class SessionStoreError(Exception):
     """Root of every error that this library raises on purpose."""
@@ -57,6 +59,10 @@ class StoreReadOnly(StoreRefused):
 
 class StoreFull(StoreRefused):
     """Redis has reached ``maxmemory`` and evicts nothing, as it should."""
+
+
+MAY_PASS: Final = (StoreUnavailable, StoreFull, StoreReadOnly)
+"""What a program may start in spite of: conversations can be held, and are saved later."""
 
 
 class RecorderFull(SessionStoreError):
