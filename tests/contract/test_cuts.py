@@ -16,7 +16,7 @@ from tests.contract.proxy import Cut, Proxy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from session_store.backends.base import Backend
+    from session_store.backends.contract import Backend
     from session_store.events import Event
     from tests.contract.cases import Case
     from tests.contract.worlds import RedisWorld

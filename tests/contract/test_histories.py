@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import SessionStore, StoreSettings
-from session_store.backends.redis import RedisBackend
-from session_store.crypto import Keyring
+from session_store.backends.redis.backend import RedisBackend
+from session_store.sealing.crypto import Keyring
 from tests.contract.histories import History, Outcome
 from tests.contract.proxy import Proxy
 from tests.contract.workload import Vandal, Writers, read_finals

@@ -23,8 +23,8 @@ from session_store import (
     Turn,
     WriteConflict,
 )
-from session_store.crypto import tag_of
 from session_store.errors import CircuitOpen, StoreLoading
+from session_store.sealing.crypto import tag_of
 from tests.contract.histories import Final, History, Op, Outcome
 from tests.contract.proxy import Cut
 

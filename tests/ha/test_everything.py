@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from session_store.backends.base import Backend
-from session_store.backends.redis import RedisBackend
+from session_store.backends.contract import Backend
+from session_store.backends.redis.backend import RedisBackend
 from tests.ha.everything import use_everything
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from session_store import SessionStore
-from session_store.backends.redis import RedisBackend
+from session_store.backends.redis.backend import RedisBackend
 from session_store.doctor import Verdict
 from session_store.monitor import Report, look
 from tests.integration.keeping import talk

@@ -23,12 +23,12 @@ import pytest
 import redis
 
 from session_store import SessionStore, StoreSettings, Turn
-from session_store.audit import AuditLog
 from session_store.cli import app
+from session_store.cli.connect import environment
 from session_store.cli.exits import Exit
-from session_store.cli.opened import environment
 from session_store.keys import AUDIT, ParticipantKeys
-from session_store.spool import Spool
+from session_store.upkeep.audit import AuditLog
+from session_store.writing.spool import Spool
 from tests.integration.conftest import write_key_file
 from tests.servers.process import Login, standalone
 

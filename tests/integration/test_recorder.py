@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from session_store import LeaseKeeper, LeaseLost, Recorder, SessionGone, SessionStoreError, Turn
-from session_store.content_writer import ContentWriter
 from session_store.errors import CircuitOpen
+from session_store.writing.content_writer import ContentWriter
 from tests.integration.test_store import age, commands
 from tests.servers.process import QUICK, Server, running
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from session_store import SealBroken, UnknownKey
-from session_store.audit import AuditLog
 from session_store.errors import UnknownSchema
 from session_store.keys import ParticipantKeys
-from session_store.seal_audit import SealAudit, SealFailure
+from session_store.upkeep.audit import AuditLog
+from session_store.upkeep.seal_audit import SealAudit, SealFailure
 from tests.integration.conftest import write_key_file
 from tests.integration.keeping import dump, keep_drafts, talk, talk_and_go, turn
 

@@ -20,7 +20,7 @@ from opentelemetry.trace import StatusCode
 
 from dev.ports import next_free
 from session_store import Joined, LeaseHeld, SessionStore, StoreUnavailable, Turn
-from session_store.livekit.spans import LOOKS_EVERY_S, LiveKitTracer
+from session_store.livekit.telemetry.spans import LOOKS_EVERY_S, LiveKitTracer
 from session_store.tracing import trace_with
 from tests.chaos.programs import until
 from tests.chaos.stand import running

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from session_store.livekit import provider_outages
-from session_store.livekit.greeting import Visit, words_of_welcome
-from session_store.livekit.owed_answer import LONGEST_PAUSE_S, _pauses
+from session_store.livekit.job.greeting import Visit, words_of_welcome
+from session_store.livekit.providers import outages
+from session_store.livekit.providers.answer_retry import LONGEST_PAUSE_S, _pauses
 from session_store.meter import Meter
 from tests.integration.providers.fake_openai import CHAT, HALF, SPEECH, TRANSCRIPTIONS
 
@@ -246,7 +246,7 @@ async def test_who_waits_in_silence_is_told_once(
     begin: Callable[[], Any], provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often the agent tries again by itself; who says more is told again."""
-    monkeypatch.setattr(provider_outages, "TOLD_AGAIN_S", 0.2)
+    monkeypatch.setattr(outages, "TOLD_AGAIN_S", 0.2)
     call: Call = await begin()
     provider.refuses = {CHAT: 500}
     await call.type("my cat is called Tom")
