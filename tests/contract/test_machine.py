@@ -28,11 +28,11 @@ from tests.contract.worlds import MemoryWorld, RedisWorld
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from dev.rig.servers.process import Server
     from session_store.backends.contract import Backend, StoredSession
     from session_store.events import Event
     from tests.contract.model import Lease, Session, Told
     from tests.contract.worlds import World
-    from tests.servers.process import Server
 
 LONG = bool(os.environ.get("REJOIN_LONG"))
 STEP_S = 100

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from dev.rig.servers.cluster import ClusterSet
+    from dev.rig.servers.process import Server
+    from dev.rig.servers.sentinels import SentinelSet
+    from dev.rig.servers.tls import TLSRedis
     from session_store import StoreSettings
-    from tests.servers.cluster import ClusterSet
-    from tests.servers.process import Server
-    from tests.servers.sentinels import SentinelSet
-    from tests.servers.tls import TLSRedis
 
     Settings = Callable[..., StoreSettings]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.servers.users import OPERATOR, as_user
 from session_store import SessionStore, Turn
 from session_store.backends.redis import listen
 from session_store.cli import app
@@ -18,16 +19,15 @@ from session_store.cli.exits import Exit
 from session_store.events import Event, EventsMissed
 from session_store.keys import ParticipantKeys
 from session_store.upkeep.analytics import Analytics, last_days
-from tests.servers.users import OPERATOR, as_user
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from dev.rig.servers.cluster import ClusterSet
+    from dev.rig.servers.process import Server
+    from dev.rig.servers.sentinels import SentinelSet
     from session_store import StoreSettings
-    from tests.servers.cluster import ClusterSet
-    from tests.servers.process import Server
-    from tests.servers.sentinels import SentinelSet
 
     Settings = Callable[..., StoreSettings]
 

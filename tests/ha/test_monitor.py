@@ -14,9 +14,9 @@ from tests.integration.keeping import talk
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dev.rig.servers.cluster import ClusterSet
+    from dev.rig.servers.sentinels import SentinelSet
     from session_store import StoreSettings
-    from tests.servers.cluster import ClusterSet
-    from tests.servers.sentinels import SentinelSet
 
     Settings = Callable[..., StoreSettings]
 

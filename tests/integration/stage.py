@@ -17,7 +17,7 @@ from livekit import rtc
 from livekit.agents import Agent, AgentSession
 from livekit.agents.voice.room_io import RoomOptions
 
-from agent.pipelines.demo.llm import RuleLLM
+from demo_models.llm import RuleLLM
 from session_store.livekit import Conversation, words_of_welcome
 from session_store.livekit.job.conversation import Entry
 from session_store.livekit.job.liveness import Liveness

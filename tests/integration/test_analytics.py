@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from dev.rig.servers.process import standalone
 from session_store import SessionStore, Turn
 from session_store.backends.redis.backend import RedisBackend
 from session_store.errors import StoreUnavailable
@@ -21,7 +22,6 @@ from session_store.upkeep.analytics import (
     last_days,
     session_counts,
 )
-from tests.servers.process import standalone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence

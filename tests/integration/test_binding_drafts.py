@@ -12,7 +12,7 @@ from livekit.agents import Agent, AgentSession, stt
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN
 from livekit.agents.voice.room_io import RoomOptions
 
-from agent.pipelines.demo.tts import EspeakTTS
+from demo_models.tts import EspeakTTS
 from session_store.livekit.job.drafts import Drafts
 from session_store.livekit.job.page_channel import RecordChannel
 from session_store.livekit.job.transcript import Transcript

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from livekit.agents import llm
 
+from dev.rig.servers.process import QUICK, Server, running
 from session_store import AgentPresence, LeaseHeld, SessionState, StoreUnavailable
 from session_store.livekit.job.chat_items import unanswered
 from session_store.writing.spool import Spool, SpoolReport
 from tests.integration.stage import Stage
 from tests.integration.test_recorder import away, back
 from tests.integration.test_store import age
-from tests.servers.process import QUICK, Server, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable

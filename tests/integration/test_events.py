@@ -11,13 +11,13 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings, Turn
 from session_store.backends.redis import listen
 from session_store.backends.transport.topology import topology_of
 from session_store.errors import LoginRefused, PermissionMissing
 from session_store.events import Event, EventsMissed, EventType
 from session_store.keys import EVENTS, ParticipantKeys
-from tests.servers.process import standalone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-    from tests.servers.process import Server
+    from dev.rig.servers.process import Server
 
 WAIT_S = 20
 ALLOWED = {"v", "type", "at", "participant", "session_id", "seq", "turns", "visit_ms"}

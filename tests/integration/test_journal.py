@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.servers.process import QUICK, Server, running
 from session_store import InvalidValue, Keyring, SessionStore
 from session_store.keys import ParticipantKeys
 from session_store.upkeep import privacy
 from session_store.upkeep.audit import AuditLog
 from session_store.upkeep.journal import ErasureJournal, JournalFailed, Noted, replay
 from tests.integration.keeping import dump, left_in, talk_and_go, turn
-from tests.servers.process import QUICK, Server, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable

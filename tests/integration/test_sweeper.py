@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.servers.process import standalone
 from session_store import SessionState
 from session_store.backends.contract import DueSession
 from session_store.errors import StoreUnavailable
@@ -17,7 +18,6 @@ from session_store.keys import EVENTS, SHARDS, SWEEPERS, ParticipantKeys
 from session_store.upkeep import sweeper
 from session_store.upkeep.sweeper import Shares, Sweeper, SweepReport
 from tests.integration.keeping import pass_time, talk, talk_and_go
-from tests.servers.process import standalone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence

@@ -9,9 +9,9 @@ import pytest_asyncio
 
 from agent import pipelines
 from agent.pipeline_settings import PipelineSettings
+from dev.rig.providers.fake_openai import FakeOpenAI
 from session_store.livekit.providers import answer_retry
 from tests.integration.providers.call import Call
-from tests.integration.providers.fake_openai import FakeOpenAI
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
