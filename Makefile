@@ -40,6 +40,10 @@ smoke: ## Bring the stack up with docker compose, talk, kill agents, look, remov
 test: setup ## Run all tests, in a real browser too
 	@$(PYTHON) -m dev.checks test $(ARGS)
 
+.PHONY: test-fast
+test-fast: setup ## Run the unit tests, and the contract in memory: within a minute, at each save
+	@$(PYTHON) -m dev.checks test-fast
+
 .PHONY: test-unit
 test-unit: setup ## Run the tests that need no server and no browser
 	@$(PYTHON) -m dev.checks test-unit $(ARGS)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _numbers = itertools.count()
+_APART = 37
 
 
 def why_not() -> str | None:
@@ -85,7 +86,7 @@ class Island:
         _ip("-n", self.name, "link", "set", "lo", "up")
         # Names of interfaces have at most 15 characters. 198.18/15 is for tests of networks.
         short = f"rj{os.getpid() % 100_000}x{number}"
-        third = (os.getpid() + number) % 256
+        third = _free_network()
         self.redis = Cable(self.name, f"{short}r", f"198.18.{third}")
         self.livekit = Cable(self.name, f"{short}l", f"198.19.{third}")
 
@@ -109,6 +110,17 @@ def island() -> Iterator[Island]:
         yield made
     finally:
         made.remove()
+
+
+def _free_network() -> int:
+    """Return the third number of a pair of networks that nobody on this machine has.
+
+    Runs that start beside each other have neighbouring process ids, so they begin far apart.
+    """
+    used = subprocess.run([_program(), "-br", "addr"], check=True, capture_output=True).stdout
+    first = os.getpid() * _APART
+    numbers = (number % 256 for number in range(first, first + 256))
+    return next(number for number in numbers if f" 198.18.{number}.".encode() not in used)
 
 
 def _ip(*arguments: str) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from livekit import api
 
-from dev.ports import next_free
 from dev.rig.key_file import write_key_file
 from dev.rig.livekit import LiveKitServer
 from dev.rig.notes import Kind
 from dev.rig.person import Person
+from dev.rig.ports import free_port
 from dev.rig.programs import Program, until
 from dev.rig.rooms import RoomWatch, agents_in
 from dev.rig.servers.process import Server
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from dev.rig.network import Island
     from session_store import Loaded, RecordedTurn
 
-_GATEWAY_PORT: Final = 8500 + os.getpid() % 500
-"""Runs side by side begin apart."""
 _AGENT: Final = "rejoin"
 _TRIES: Final = 20
 _KEEPS = (
@@ -67,7 +64,7 @@ class Stand:
         page = folder / "page"
         page.mkdir()
         (page / "index.html").write_text("no page is needed here")
-        port = next_free(_GATEWAY_PORT)
+        port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         """Of the gateway."""
         self._settings = {

@@ -9,10 +9,10 @@ import pytest_asyncio
 from playwright.async_api import async_playwright
 
 from dev import chromium
-from dev.ports import next_free
 from dev.rig.browser.demo import RESUME_WINDOW_S, Demo, running_demo
 from dev.rig.browser.launch import launched
 from dev.rig.browser.page import TalkPage
+from dev.rig.ports import free_port
 from dev.rig.servers.process import standalone
 from dev.rig.servers.users import LOOKS_AT_ALL, TESTER, WORKER, as_user, guarded_by_users
 from tests.e2e.place import Place, prepared
@@ -44,7 +44,7 @@ def whole_redis(redis_server: Server) -> str:
 @pytest.fixture(scope="session")
 def metrics_port() -> int:
     """Return where the demo's worker shows its metrics."""
-    return next_free(9700)
+    return free_port()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.sentinel import MasterNotFoundError
 
-from dev.rig.servers.process import QUICK, Login, Server, free_port, running
+from dev.rig.ports import free_port
+from dev.rig.servers.process import QUICK, Login, Server, running
 from dev.rig.servers.sentinels import SERVICE
 from dev.rig.servers.tls import Authority
 from session_store.backends.transport.topology import topology_of

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from dev.ports import next_free
 from dev.rig.notes import Kind
+from dev.rig.ports import free_port
 from dev.rig.stand import running
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Scraped:
 
 async def scrape_a_run(folder: Path) -> Scraped:
     """Run a worker and a gateway with two people, and read their metrics three times."""
-    worker, gateway = str(next_free(9500)), str(next_free(9600))
+    worker, gateway = str(free_port()), str(free_port())
     async with (
         running(
             folder,

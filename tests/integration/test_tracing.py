@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from dev.ports import next_free
+from dev.rig.ports import free_port
 from dev.rig.programs import until
 from dev.rig.stand import running
 from session_store import Joined, LeaseHeld, SessionStore, StoreUnavailable, Turn
@@ -182,7 +182,7 @@ async def collector() -> AsyncIterator[tuple[str, list[Any]]]:
     app.router.add_post("/v1/traces", take)
     runner = web.AppRunner(app)
     await runner.setup()
-    port = next_free(9800)
+    port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     try:
         yield f"http://127.0.0.1:{port}", taken

@@ -22,8 +22,6 @@ REALTIME: Final = "/v1/realtime"
 class FakeRealtime(FakeProvider):
     """It answers with what it heard or read; a test says what it hears."""
 
-    first_port = 9400
-
     def __init__(self) -> None:
         super().__init__()
         self.numbers = itertools.count(1)
