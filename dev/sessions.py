@@ -13,8 +13,14 @@ import psutil
 
 def members(leaders: Iterable[int]) -> list[psutil.Process]:
     """Return the living processes of the sessions with these leaders."""
+    # The session first: to look at every process of the machine costs a hundred times as much.
     wanted = frozenset(leaders)
-    return [process for process in psutil.process_iter() if _session(process.pid) in wanted]
+    found = []
+    for pid in psutil.pids():
+        if _session(pid) in wanted:
+            with suppress(psutil.NoSuchProcess):
+                found.append(psutil.Process(pid))
+    return found
 
 
 def kill(leaders: Iterable[int]) -> None:

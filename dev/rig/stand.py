@@ -120,8 +120,13 @@ class Stand:
         await self.livekit.aclose(grace_s=0)
         await asyncio.to_thread(self.redis.stop)
 
-    async def mend(self, *, workers: int) -> None:
-        """Bring back what was killed or stopped, end further workers, and empty all rooms."""
+    async def mend(self, *, workers: int, run: bool = True) -> None:
+        """Bring back what was killed or stopped, end further workers, and empty all rooms.
+
+        Args:
+            workers: how many to keep, of those that came first.
+            run: whether they run then; else they are killed.
+        """
         await asyncio.to_thread(self.redis.revive)
         for program in (self.livekit, self.gateway):
             program.resume()
@@ -136,9 +141,11 @@ class Stand:
         del self.workers[workers:]
         for worker in self.workers:
             worker.resume()
-            if not worker.runs:
+            if not run:
+                worker.kill()
+            elif not worker.runs:
                 worker.start()
-        for worker in self.workers:
+        for worker in self.workers if run else ():
             await worker.ready()
             await until(worker.has_idle_process, f"{worker} is ready for the next job")
 
@@ -147,14 +154,16 @@ class Stand:
         *,
         module: Sequence[str] = ("agent",),
         island: Island | None = None,
+        starts: bool = True,
         ready: bool = True,
         **settings: str,
     ) -> Worker:
-        """Start one more worker, and wait until it takes jobs.
+        """Add one more worker, and wait until it takes jobs.
 
         Args:
             module: what ``python -m`` runs, instead of the agent.
             island: the network that it lives in, if not this machine's.
+            starts: whether it starts now; else ``mend`` starts it.
             ready: whether to wait.
             settings: of its environment, such as ``AGENT_MAX_JOBS="1"``.
         """
@@ -172,8 +181,9 @@ class Stand:
             island=island,
         )
         self.workers.append(worker)
-        worker.start()
-        if ready:
+        if starts:
+            worker.start()
+        if starts and ready:
             await worker.ready()
         return worker
 

@@ -131,12 +131,13 @@ async def test_a_conversation_that_ends_without_redis_is_brought_in_from_the_spo
         assert audit(person, recorded)[1:] == (0, 0)
 
 
-async def test_a_worker_that_starts_without_redis_takes_conversations(stand: Stand) -> None:
+async def test_a_worker_that_starts_without_redis_takes_conversations(
+    without_workers: Stand,
+) -> None:
     """Nobody waits for it until Redis is back; the conversation is saved then."""
+    stand = without_workers
     async with stand.person() as person:
         stand.redis.kill()
-        for worker in stand.workers:
-            worker.kill()
         started = await stand.add_worker()
         at = time.monotonic()
         await person.come()
@@ -148,8 +149,9 @@ async def test_a_worker_that_starts_without_redis_takes_conversations(stand: Sta
         await all_is_well(stand, person)
 
 
-async def test_a_worker_with_other_keys_ends_when_redis_is_back(stand: Stand) -> None:
+async def test_a_worker_with_other_keys_ends_when_redis_is_back(without_workers: Stand) -> None:
     """Whom it would talk to, nobody would find again."""
+    stand = without_workers
     stand.redis.kill()
     keys = write_key_file(stand.folder / "other-keys.json")
     started = await stand.add_worker(REJOIN_KEY_FILE=str(keys))
