@@ -15,6 +15,7 @@ import numpy as np
 from livekit import rtc
 
 from dev.rig.microphone import Microphone
+from dev.rig.net import NET_S
 from dev.rig.notes import Kind, Note, Notes
 from session_store.tasks import stop
 
@@ -175,12 +176,12 @@ class Person:
         assert self._microphone is not None
         await self._microphone.say(text)
 
-    async def ask(self, text: str, *, within_s: float = 30.0) -> dict[str, Any]:
+    async def ask(self, text: str, *, within_s: float = NET_S) -> dict[str, Any]:
         """Type a message, and return the answer's turn as soon as it is saved."""
         asked = self.type(text)
         return await self.answer(asked, within_s=within_s)
 
-    async def answer(self, asked: str, *, within_s: float = 30.0) -> dict[str, Any]:
+    async def answer(self, asked: str, *, within_s: float = NET_S) -> dict[str, Any]:
         """Return the first whole turn of the agent's behind a typed message, when it is saved.
 
         Raises:
@@ -203,7 +204,7 @@ class Person:
             await asyncio.sleep(0.02)
 
     async def first_words(
-        self, after: float, *, not_from: str | None = None, within_s: float = 60.0
+        self, after: float, *, not_from: str | None = None, within_s: float = NET_S
     ) -> Note:
         """Return the first words of an agent after a moment: as it speaks, or in the record.
 

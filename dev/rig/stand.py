@@ -12,6 +12,7 @@ from livekit import api
 
 from dev.rig.key_file import write_key_file
 from dev.rig.livekit import LiveKitServer
+from dev.rig.net import NET_S
 from dev.rig.notes import Kind
 from dev.rig.person import Person
 from dev.rig.ports import free_port
@@ -254,7 +255,7 @@ class Stand:
         self.livekit.start()
         await self.livekit.ready()
 
-    async def until_alone_with_one_agent(self, person: Person, *, within_s: float = 30) -> str:
+    async def until_alone_with_one_agent(self, person: Person, *, within_s: float = NET_S) -> str:
         """Return the agent's identity as soon as LiveKit and the person see the same single one."""
         seen: list[str] = []
 

@@ -41,7 +41,7 @@ async def test_a_worker_without_redis_goes_on(stand: Stand, wires: Wires, *, sil
             await asyncio.sleep(20 if LONG else 9)
             assert asked not in person.saved
             wires.to_redis.heal()
-            await person.answer(asked, within_s=30)
+            await person.answer(asked)
             await all_is_well(stand, person)
             assert (room.most, room.ever()) == (1, {agent})
         assert person.notes.of(Kind.AGENT_CAME, after=at) == []

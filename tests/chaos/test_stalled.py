@@ -38,7 +38,7 @@ async def test_a_job_that_stalls_and_wakes_leaves_in_silence(stand: Stand) -> No
         job = stand.job_of(person)
         at = job.pause()
         asked = person.type("what is my name?")
-        hello = await person.notes.first(Kind.HELLO, after=at, within_s=30)
+        hello = await person.notes.first(Kind.HELLO, after=at)
         assert hello.fields.get("back")
         assert (await person.answer(asked))["text"] == "Your name is Maria."
         await asyncio.sleep(max(0.0, at + 10 - time.monotonic()))

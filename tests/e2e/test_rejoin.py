@@ -37,6 +37,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 LONG = bool(os.environ.get("REJOIN_LONG"))
 SCREEN_S = 1.0
 """Longer than anything that happens at once takes to be on the screen."""
+SPEAKS_WITHIN_MS = 5_000
+"""An answer that is not spoken by then was given in writing alone."""
 
 
 @pytest.fixture
@@ -243,7 +245,7 @@ async def in_mid_sentence(come: Come) -> tuple[TalkPage, Locator]:
         draft = tab.page.locator("[data-testid=turn][data-role=assistant][data-draft=true]")
         await tab.type("Remember that my cat sleeps on the warm stones until the evening comes")
         with suppress(PlaywrightTimeoutError):
-            await draft.first.wait_for(timeout=WAIT_MS / 6)
+            await draft.first.wait_for(timeout=SPEAKS_WITHIN_MS)
             return tab, draft
     raise AssertionError("no answer was seen as it was spoken")
 

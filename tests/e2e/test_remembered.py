@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from dev.rig.browser.launch import launched
 from dev.rig.browser.page import WAIT_MS, TalkPage
+from dev.rig.net import NET_S
 from session_store import SessionState
 from session_store.keys import ParticipantKeys
 from tests.e2e.forms import found_in
@@ -187,7 +188,7 @@ async def break_first_turn(whole_redis: str, participant: str, session_id: str) 
 
 async def window_closes(store: SessionStore, participant: str, session_id: str) -> None:
     """Wait until the agent has seen the participant leave, and the resume window has passed."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(NET_S):
         while True:
             loaded = await store.load(participant, session_id)
             until = loaded.session.resume_until if loaded else None

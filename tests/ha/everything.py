@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.rig.net import NET_S
 from session_store import (
     AgentPresence,
     InvalidValue,
@@ -188,7 +189,7 @@ async def _let_end(settings: StoreSettings, person: str) -> None:
         await store.leave(joined.lease)
         await store.release(joined.lease)
         sweeper = Sweeper(store)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(NET_S):
             while not (await sweeper.sweep()).ended:
                 await asyncio.sleep(0.01)
         assert await store.backend.sweepers("tests", 1000)
@@ -217,7 +218,7 @@ async def _hear(stream: AsyncGenerator[Event | EventsMissed, None], people: Sequ
     awaited = [(EventType.SESSION_CREATED, who) for who in people]
     awaited += [(EventType.ERASED, people[-1])]
     heard: list[tuple[EventType, str]] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(NET_S):
         while not set(awaited) <= set(heard):
             event = await anext(stream)
             assert isinstance(event, Event)

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dev import livekit_server
 from dev.await_ready import await_all
+from dev.rig.net import NET_S
 from dev.rig.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-START_S = 20
 
 
 class LiveKit(NamedTuple):
@@ -39,7 +38,7 @@ def running_livekit(folder: Path) -> Iterator[LiveKit]:
         subprocess.Popen(command, stdout=log, stderr=log) as server,
     ):
         try:
-            await_all({"LiveKit": f"http://127.0.0.1:{port}/"}, timeout_s=START_S)
+            await_all({"LiveKit": f"http://127.0.0.1:{port}/"}, timeout_s=NET_S)
             yield LiveKit(f"ws://127.0.0.1:{port}", api_key.key, api_key.secret)
         finally:
             server.kill()

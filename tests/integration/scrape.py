@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from dev.rig.net import NET_S
 from dev.rig.notes import Kind
 from dev.rig.ports import free_port
 from dev.rig.stand import running
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 SPOKEN: Final = ("my name is Zerubbabel", "remember that my parrot is called Quetzalcoatl")
 """Words that no scrape may hold."""
 QUALITY: Final = b'{"v": 1, "round_trip": 0.042, "loss": 0.015}'
-_WITHIN_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ async def scrape_a_run(folder: Path) -> Scraped:
             return Scrape(*texts)
 
         async def until(seen: Callable[[Scrape], bool]) -> Scrape:
-            deadline = time.monotonic() + _WITHIN_S
+            deadline = time.monotonic() + NET_S
             while not seen(last := await scrape()):
                 assert time.monotonic() < deadline, last.worker
                 await asyncio.sleep(0.1)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from dev.rig.net import NET_S
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, Turn
 from session_store.backends.redis.backend import RedisBackend
@@ -227,7 +228,7 @@ async def test_counts_wait_while_the_store_is_away(monkeypatch: pytest.MonkeyPat
     for _ in range(3):
         hook.on_event(event(EventType.TURN_APPENDED, turns=2))
         tries = side.tries
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(NET_S):
             while side.tries == tries:
                 await asyncio.sleep(0.005)
     side.is_broken = False
@@ -243,7 +244,7 @@ async def test_closing_never_waits_for_a_store_that_is_away() -> None:
     side = BrokenSide()
     hook = Analytics(side)
     hook.on_event(event(EventType.SESSION_CREATED))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(NET_S):
         await hook.aclose()
         await hook.aclose()
 
@@ -282,7 +283,7 @@ async def test_a_redis_that_comes_back_gets_the_counts(
         hook.on_event(event(EventType.TURN_APPENDED, turns=5))
         assert not await hook.flush()
         await asyncio.to_thread(server.revive)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(NET_S):
             while not await hook.flush():
                 await asyncio.sleep(0.02)
         assert (await hook.day(DAY)).turns == 5

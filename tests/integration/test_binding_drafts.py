@@ -13,6 +13,7 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN
 from livekit.agents.voice.room_io import RoomOptions
 
 from demo_models.tts import EspeakTTS
+from dev.rig.net import NET_S
 from session_store.livekit.job.drafts import Drafts
 from session_store.livekit.job.page_channel import RecordChannel
 from session_store.livekit.job.transcript import Transcript
@@ -117,7 +118,7 @@ class Talk:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(NET_S):
             while not condition():
                 await asyncio.sleep(0.01)
 
@@ -249,7 +250,7 @@ async def test_the_users_words_are_kept_as_they_are_understood(
     ) as talk:
 
         async def until_kept(words: str) -> None:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(NET_S):
                 while (await talk.being_said()).get("user") != words:
                     await asyncio.sleep(0.02)
 

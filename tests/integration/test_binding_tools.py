@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest_asyncio
 from livekit.agents import Agent, AgentSession, RunContext, ToolError, function_tool, llm
 
+from dev.rig.net import NET_S
 from session_store import TurnKind
 from session_store.livekit.job.chat_items import chat_context, item_of, unanswered
 from session_store.livekit.job.page_channel import RecordChannel
@@ -127,7 +128,7 @@ class Desk:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(NET_S):
             while not condition():
                 await asyncio.sleep(0.01)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from livekit.agents import llm
 
+from dev.rig.net import NET_S
 from dev.rig.servers.process import QUICK, Server, running
 from session_store import AgentPresence, LeaseHeld, SessionState, StoreUnavailable
 from session_store.livekit.job.chat_items import unanswered
@@ -514,7 +515,7 @@ async def test_whoever_waits_for_the_end_hears_of_it(stage: Callable[[], Stage])
     await asyncio.sleep(0)
     assert not ended.done()
     await first.end()
-    await asyncio.wait_for(ended, 5)
+    await asyncio.wait_for(ended, NET_S)
     assert first.conversation._keeping.recorder.waiting == 0
 
 

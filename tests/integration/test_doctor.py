@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from dev.rig.key_file import write_key_file
+from dev.rig.net import NET_S
 from dev.rig.servers.cluster import cluster
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings
@@ -164,7 +165,7 @@ async def test_replicas_are_compared_with_what_is_asked(
     alone = by_check(await examine(replicated))["replicas"]
     follow = ("--replicaof", "127.0.0.1", str(healthy.port))
     with standalone(tmp_path / "r", *follow), healthy.client() as client:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(NET_S):
             while client.info("replication")["connected_slaves"] < 1:
                 await asyncio.sleep(0.02)
         followed = by_check(await examine(replicated))["replicas"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.net import NET_S
 from dev.rig.servers.process import standalone, wait_until
 from dev.rig.servers.users import LOOKS_AT_ALL, OPERATOR, WORKER, as_user, guarded_by_users
 from session_store import SessionStore, StoreSettings
@@ -303,7 +304,7 @@ async def test_prometheus_is_told_the_same(store: SessionStore, raw: Any) -> Non
     await raw.config_set("maxmemory", 10**9)
     meter = Heard()
     try:
-        async with aclosing(Gauges(store, meter)) as gauges, asyncio.timeout(10):
+        async with aclosing(Gauges(store, meter)) as gauges, asyncio.timeout(NET_S):
             gauges.start()
             await meter.complete.wait()
     finally:
@@ -337,7 +338,7 @@ async def test_a_worker_s_memory_has_that_of_its_processes() -> None:
     try:
         with_child = resident_bytes()
         meter = Heard()
-        async with aclosing(MemoryGauge(meter)) as gauge, asyncio.timeout(10):
+        async with aclosing(MemoryGauge(meter)) as gauge, asyncio.timeout(NET_S):
             gauge.start()
             await meter.complete.wait()
     finally:

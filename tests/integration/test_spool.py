@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.net import NET_S
 from session_store import Recorder, Turn
 from session_store.writing.content_writer import ContentWriter
 from session_store.writing.spool import Spool, SpoolReport
@@ -292,7 +293,7 @@ async def test_the_main_process_of_the_worker_replays(
     spool.write(joined.lease.ref, [store.seal(joined.lease, turn(1))])
     # Not by its event, which also begins the watch, as long as the worker lives.
     worker.begin()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(NET_S):
         while list(folder.glob("*.spool")):  # noqa: ASYNC240 (a test's own folder)
             await asyncio.sleep(0.01)
     spool.write(joined.lease.ref, [store.seal(joined.lease, turn(2))])

@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dev import redis_server
+from dev.rig.net import NET_S
 from dev.rig.ports import free_port
 from dev.rig.servers.process import wait_until
 from session_store import SessionStore, StoreSettings
@@ -209,7 +210,7 @@ def test_every_user_has_the_password_that_was_set(stack_redis: StackRedis) -> No
 @pytest.mark.parametrize("password", ["", "change-me"])
 def test_it_does_not_start_with_an_example(stack_redis: StackRedis, password: str) -> None:
     """A password that is missing or known to all ends the start, and it is said what to do."""
-    output, _ = stack_redis.start(REDIS_PASSWORD=password).communicate(timeout=10)
+    output, _ = stack_redis.start(REDIS_PASSWORD=password).communicate(timeout=NET_S)
     assert output == "redis: REDIS_PASSWORD is not set; run make secrets\n"
 
 
@@ -217,7 +218,7 @@ def test_who_has_data_does_not_guess_who_is_the_primary(stack_redis: StackRedis)
     """While no sentinel answers it ends, to be started again: the others may have newer data."""
     (stack_redis.data / "appendonly.aof").touch()
     process = stack_redis.start(**WATCHED, REDIS_SENTINEL_PORT=str(free_port()))
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=NET_S)
     assert (process.returncode, output) == (1, "redis: too few sentinels say who the primary is\n")
 
 
@@ -227,7 +228,7 @@ def test_one_sentinel_of_three_is_not_believed(stack_redis: StackRedis, tmp_path
     port = free_port()
     with sentinel(tmp_path / "1", "127.0.0.1", port, *knows("10.123.117.11", 0)):
         process = stack_redis.start(**WATCHED, REDIS_SENTINEL_PORT=str(port))
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=NET_S)
     assert (process.returncode, output) == (1, "redis: too few sentinels say who the primary is\n")
 
 

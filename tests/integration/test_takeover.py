@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from livekit import api, rtc
 
+from dev.rig.net import NET_S
 from session_store import AgentPresence, SessionState, SessionStore
 from session_store.backends.contract import DueSession
 from session_store.livekit.rooms.rooms import (
@@ -135,7 +136,7 @@ async def test_an_agent_answers_while_it_lives(livekit: LiveKit, rooms: LiveKitR
 
 async def until_answers(rooms: LiveKitRooms, room: str, agent: str) -> None:
     """Wait until an agent answers."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(NET_S):
         while not await rooms.any_answers(room, [agent]):
             pass
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.net import NET_S
 from session_store import LeaseHeld, LeaseLost, StoreSettings
 from session_store.backends.transport import wire
 from session_store.backends.transport.transport import Transport
@@ -168,7 +169,7 @@ async def test_a_redis_that_is_away_costs_nothing(settings: StoreSettings) -> No
                 await transport.execute("k", "PING")
         assert asked == before
         is_there = True
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(NET_S):
             while True:
                 with contextlib.suppress(CircuitOpen):
                     if await transport.execute("k", "PING") == b"PONG":
@@ -221,7 +222,7 @@ async def test_a_silent_redis_is_given_up_in_time(settings: StoreSettings) -> No
             )
         )
         calls = [transport.execute("k", "PING") for _ in range(20)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(NET_S):
             replies = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(reply) for reply in replies} == {StoreUnavailable}
         await transport.aclose()
@@ -385,7 +386,7 @@ def test_a_store_works_in_a_second_event_loop(settings: StoreSettings) -> None:
     transport = Transport.from_settings(settings)
 
     async def use(*, last: bool) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(NET_S):
             pong: bytes = await transport.execute("k", "PING")
             for way in () if last else transport._ways.values():
                 await way.aclose()
@@ -404,7 +405,7 @@ async def test_a_refusal_ends_the_probing(settings: StoreSettings) -> None:
     def answer(_: bytes) -> bytes | None:
         return b"-NOAUTH Authentication required.\r\n" if is_there else None
 
-    async with server(answer) as port, asyncio.timeout(10):
+    async with server(answer) as port, asyncio.timeout(NET_S):
         transport = Transport.from_settings(
             StoreSettings.model_validate(
                 {
@@ -459,7 +460,7 @@ async def test_nobody_is_stuck_behind_a_stalled_connection(settings: StoreSettin
             await transport.execute("k", "PING")
         return refused.value
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(NET_S):
         told = await asyncio.gather(*(call(delay_s) for delay_s in (0, 0.02, 0.05, 0.1)))
     assert len(told) == 4
     await transport.aclose()

@@ -12,6 +12,8 @@ from livekit import rtc
 from session_store.livekit.job import presence
 from session_store.livekit.job.presence import Attendance
 
+pytestmark = pytest.mark.virtual_time
+
 
 class Room(rtc.EventEmitter[Any]):
     """A room that one person enters and leaves at will."""

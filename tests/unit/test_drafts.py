@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from session_store.store import Joined, Lease
 
 
+pytestmark = pytest.mark.virtual_time
+
+
 class Store(SessionStore):
     """A store in memory that counts drafts, and is away when a test wants it."""
 

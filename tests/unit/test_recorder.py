@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dev.rig.net import NET_S
 from session_store import Keyring, LeaseKeeper, Recorder, SessionStore, StoreSettings, Turn
 from session_store.backends.contract import LeaseRef
 from session_store.backends.memory.backend import MemoryBackend
@@ -220,7 +221,7 @@ async def test_an_answer_that_never_comes_is_no() -> None:
     await asyncio.sleep(0.01)
     asked[1].cancel()
     await recorder.aclose()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(NET_S):
         assert await asked[0] is False
     assert not await recorder.saved(1)
     assert [each.seq for each in recorder.unsaved()] == [1]
@@ -518,7 +519,7 @@ async def test_a_lease_that_cannot_be_renewed_is_logged_once(
     lease = LeaseRef("p", "the-session", "owner", "1", "key")
     keeper = LeaseKeeper(renewals, lease, every_s=0.001, on_lost=lost.append)
     keeper.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(NET_S):
         while len(renewals.left) > 1:
             await asyncio.sleep(0.001)
     await asyncio.sleep(0.01)

@@ -14,13 +14,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dev import redis_server
+from dev.rig.net import NET_S
 from dev.rig.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-START_S = 20.0
+START_S = NET_S
 _STOP_S = 5.0
 _POLL_S = 0.01
 

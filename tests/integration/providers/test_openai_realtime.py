@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from agent.pipelines.cloud import openai_realtime
+from dev.rig.net import NET_S
 from tests.integration.providers.fake_realtime import REALTIME, FakeRealtime
 from tests.integration.providers.test_openai import HELLO, NO_ANSWER, NO_THOUGHT, TOO_MANY
 
@@ -183,5 +184,5 @@ async def test_a_job_may_end_while_its_provider_is_away(
     provider.refuses = {REALTIME: 503}
     await provider.drop()
     await call.stage.until(lambda: provider.count(REALTIME) > 3)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(NET_S):
         await call.stage.agent_session.aclose()
