@@ -26,7 +26,7 @@ SLOTS: Final = 4
 SLOWEST: Final = 10
 _POLL_S: Final = 0.1
 _COMPUTES: Final = ("nice", "-n", "10")
-"""Lanes that compute take what those leave that talk, whose clocks run."""
+"""Lanes that compute leave the processor to lanes that talk: those have clocks."""
 
 
 @dataclass(frozen=True)

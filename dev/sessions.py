@@ -40,7 +40,7 @@ def stop(leaders: Iterable[int], *, grace_s: float) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether a process runs: a dead one that nobody has collected yet does not."""
+    """Return whether a process runs: a dead one that was not collected yet does not."""
     try:
         return str(psutil.Process(pid).status()) != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

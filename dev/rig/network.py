@@ -1,7 +1,7 @@
 """A network of its own for a worker, in which LiveKit and Redis can be cut off separately.
 
 A network namespace with two cables to this machine: over the one it reaches Redis, over the other
-LiveKit (signals and media). To pull a cable is silent: nobody is told that a connection is gone.
+LiveKit (signals and media). To pull a cable is silent: neither end learns of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _APART = 37
 
 
 def why_not() -> str | None:
-    """Return why this machine lets nobody make a network; ``None`` if it does."""
+    """Return why this machine permits no network of its own; ``None`` if it does."""
     if shutil.which("ip") is None:
         return "there is no ip command (iproute2)"
     if os.geteuid() != 0:
@@ -63,7 +63,7 @@ class Cable:
     def move(self) -> None:
         """Give the island another address, as a change of network does.
 
-        What came from the old one is answered to nobody.
+        What came from the old one gets no answer.
         """
         device = f"{self._name}i"
         for verb in ("del", "add"):
@@ -113,7 +113,7 @@ def island() -> Iterator[Island]:
 
 
 def _free_network() -> int:
-    """Return the third number of a pair of networks that nobody on this machine has.
+    """Return the third number of a pair of networks that are free on this machine.
 
     Runs that start beside each other have neighbouring process ids, so they begin far apart.
     """

@@ -54,14 +54,14 @@ class NoToken(Exception):
 
 
 class Person:
-    """Somebody with a page open. Use it as a context manager: it leaves at the end."""
+    """A participant with a page open. Use it as a context manager: it leaves at the end."""
 
     def __init__(self, gateway: str, *, speaks: bool = True, listens: bool = False) -> None:
-        """Think of somebody new; ``come`` lets them in.
+        """Make a new participant; ``come`` lets them in.
 
         Args:
             gateway: address of the gateway.
-            speaks: publishes a microphone. LiveKit announces who publishes nothing up to 3 s late.
+            speaks: publishes a microphone. Without one, LiveKit announces a person up to 3 s late.
             listens: receives sound, and notes when an agent begins to be heard.
         """
         self.notes = Notes()
@@ -210,7 +210,7 @@ class Person:
 
         Args:
             after: the moment.
-            not_from: an agent that is dead, whose last words may be on their way still.
+            not_from: a dead agent; its last words may still be on their way.
             within_s: a net.
         """
 
@@ -269,7 +269,7 @@ class Person:
         self._lose_agent()
         room = rtc.Room()
         self._listen(room)
-        # It subscribes to sound in any case: an agent waits with its words for somebody to hear.
+        # It subscribes to sound in any case: an agent waits with its words for a listener.
         await room.connect(answer["server_url"], answer["participant_token"])
         self._room = room
         self.notes.add(Kind.CONNECTED)

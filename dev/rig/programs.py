@@ -25,7 +25,7 @@ READY_S = 2 * NET_S
 """A worker is ready after about 4 s, on a busy machine after 70."""
 _POLL_S = 0.02
 _OWN = ("LIVEKIT_", "REJOIN_", "AGENT_", "GATEWAY_", "DEMO_")
-"""Settings of whoever runs the tests do not count."""
+"""Settings of the developer's own do not count."""
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

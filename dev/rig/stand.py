@@ -115,7 +115,7 @@ class Stand:
         self._at_the_end.push_async_callback(self.store.aclose)
 
     async def aclose(self) -> None:
-        """End everything: first who uses, then what is used."""
+        """End everything: first the users of a server, then the server."""
         await asyncio.gather(*(worker.aclose(grace_s=0) for worker in self.workers))
         await self.gateway.aclose()
         await self.livekit.aclose(grace_s=0)
@@ -189,7 +189,7 @@ class Stand:
         return worker
 
     def person(self, *, speaks: bool = True, listens: bool = False) -> Person:
-        """Return somebody new, who has not come yet; see ``Person``."""
+        """Return a new person, still to come; see ``Person``."""
         return Person(self.address, speaks=speaks, listens=listens)
 
     @asynccontextmanager
@@ -202,10 +202,10 @@ class Stand:
                 if (await self._job_logged_by(person)).worker is worker:
                     yield person
                     return
-        raise AssertionError(f"LiveKit sends nobody to {worker}")
+        raise AssertionError(f"LiveKit sends no person to {worker}")
 
     def watch(self, person: Person) -> RoomWatch:
-        """Watch who is in the room of a person's session."""
+        """Watch the agents in the room of a person's session."""
         return RoomWatch(self.api, person.session_id)
 
     async def agents_with(self, person: Person) -> list[str]:
@@ -222,7 +222,7 @@ class Stand:
         for job in jobs:
             if job is not None:
                 return job
-        raise AssertionError("nobody has this conversation")
+        raise AssertionError("no living process has this conversation")
 
     async def _job_logged_by(self, person: Person) -> Job:
         """Return the same, as soon as it is in a log: the page may hear of it first."""

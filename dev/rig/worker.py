@@ -118,7 +118,7 @@ class Worker(Program):
         return Job(self, living[-1]) if living else None
 
     def has_idle_process(self) -> bool:
-        """Tell whether a process that has had no job yet waits for the next one."""
+        """Return whether a process that has had no job yet waits for the next one."""
         records = self.records()[self._starts_at_line :]
         ready = {record["pid"] for record in records if record.get("message") == _READY}
         busy = {record.get("pid") for record in records if "job_id" in record}

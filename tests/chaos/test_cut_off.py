@@ -88,7 +88,7 @@ async def test_a_worker_without_signals_leaves_nobody_alone(
 
 
 async def test_a_restart_of_livekit_is_no_visit(stand: Stand) -> None:
-    """Everybody is back by themselves: nobody is greeted, nothing counted, one agent there."""
+    """Everyone reconnects alone: no greeting, nothing counted as a visit, one agent in the room."""
     async with stand.person() as person:
         await person.come()
         await person.ask("my name is Maria")

@@ -30,7 +30,7 @@ async def hears(person: Person, text: str, after: float) -> None:
 
 
 async def test_a_conversation_that_begins_without_redis_is_saved_later(stand: Stand) -> None:
-    """Somebody is let in and answered; all turns arrive once when Redis is back."""
+    """A new participant is admitted and answered; each turn arrives once when Redis is back."""
     async with stand.person() as person:
         stand.redis.kill()
         at = time.monotonic()
@@ -134,7 +134,7 @@ async def test_a_conversation_that_ends_without_redis_is_brought_in_from_the_spo
 async def test_a_worker_that_starts_without_redis_takes_conversations(
     without_workers: Stand,
 ) -> None:
-    """Nobody waits for it until Redis is back; the conversation is saved then."""
+    """The conversation does not wait for Redis; it is saved when Redis is back."""
     stand = without_workers
     async with stand.person() as person:
         stand.redis.kill()
@@ -150,7 +150,7 @@ async def test_a_worker_that_starts_without_redis_takes_conversations(
 
 
 async def test_a_worker_with_other_keys_ends_when_redis_is_back(without_workers: Stand) -> None:
-    """Whom it would talk to, nobody would find again."""
+    """Its conversations could never be found again under the shared keys."""
     stand = without_workers
     stand.redis.kill()
     keys = write_key_file(stand.folder / "other-keys.json")

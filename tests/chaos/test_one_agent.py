@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def is_served(stand: Stand, person: Person) -> None:
-    """Assert that somebody who waited gets one agent, and keeps it."""
+    """Assert that a person who waited gets one agent, and keeps it."""
     await person.notes.first(Kind.SAVED, within_s=90)
     async with stand.watch(person) as room:
         await all_is_well(stand, person)
@@ -30,7 +30,7 @@ async def is_served(stand: Stand, person: Person) -> None:
 
 
 async def test_who_comes_to_a_full_worker_gets_an_agent_later(without_workers: Stand) -> None:
-    """Nobody takes the dispatch; as soon as a worker has room, one agent comes."""
+    """The dispatch finds no worker; as soon as a worker has room, one agent comes."""
     stand = without_workers
     full = await stand.add_worker(AGENT_MAX_JOBS="1")
     async with stand.person() as first, stand.person() as second:
@@ -47,7 +47,7 @@ async def test_who_comes_to_a_full_worker_gets_an_agent_later(without_workers: S
 
 
 async def test_who_comes_before_any_worker_gets_an_agent_later(without_workers: Stand) -> None:
-    """A worker that starts later finds who has waited."""
+    """A worker that starts later finds the participant who has waited."""
     stand = without_workers
     async with stand.person() as person:
         await person.come()
@@ -62,7 +62,7 @@ async def test_who_comes_before_any_worker_gets_an_agent_later(without_workers: 
 async def test_who_comes_while_the_only_worker_drains_gets_an_agent_later(
     without_workers: Stand,
 ) -> None:
-    """A draining worker takes nobody new, and keeps who it has; the next worker takes the rest."""
+    """A draining worker keeps its conversations and takes no new ones; the next one does."""
     stand = without_workers
     draining = await stand.add_worker()
     async with stand.person() as first, stand.person() as second:

@@ -37,7 +37,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def whole_redis(redis_server: Server) -> str:
-    """Return the address of the demo's Redis for somebody who may look at everything."""
+    """Return the address of the demo's Redis, with a login that may read everything."""
     return as_user(f"redis://{redis_server.name}/0", TESTER)
 
 
@@ -84,7 +84,7 @@ async def browser(playwright: Playwright) -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def visit(browser: Browser, demo: Demo) -> AsyncIterator[Callable[[], Awaitable[TalkPage]]]:
-    """Open the page as somebody who was never there; whatever goes wrong in it fails the test."""
+    """Open the page as a new participant; whatever goes wrong in it fails the test."""
     opened: list[TalkPage] = []
 
     async def open_as_new() -> TalkPage:
@@ -110,7 +110,7 @@ async def place(
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def come(place: Place) -> AsyncIterator[Callable[..., Awaitable[TalkPage]]]:
-    """Visit that place as somebody new; what the page does not catch fails the test."""
+    """Visit that place as a new participant; what the page does not catch fails the test."""
     opened: list[TalkPage] = []
 
     async def visit(*, like: TalkPage | None = None) -> TalkPage:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def lives(process: psutil.Process) -> bool:
-    """Tell whether a process does anything still; where nobody reaps them, dead ones stay."""
+    """Return whether a process still does anything; dead ones that no parent reaps stay."""
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 

@@ -111,7 +111,7 @@ async def test_a_page_that_was_closed_for_a_while_goes_on(visit: Visit, demo: De
 
 
 async def test_after_the_resume_window_a_new_session_begins(visit: Visit, demo: Demo) -> None:
-    """Who comes too late is greeted as new, and the old conversation is not mixed in."""
+    """A participant who comes too late is greeted as new; the old conversation is not mixed in."""
     tab = await introduced(visit)
     async with demo.store() as store:
         participant = store.pseudonym(await tab.identity())
@@ -238,7 +238,7 @@ async def test_what_is_typed_before_the_agent_is_ready_is_answered_once(visit: V
 
 
 async def test_a_language_stays(visit: Visit) -> None:
-    """Who asked for German is welcomed in German."""
+    """A participant who asked for German is welcomed in German."""
     tab = await introduced(visit)
     await tab.type("speak German")
     await tab.says("Deutsch")

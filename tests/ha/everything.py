@@ -124,7 +124,7 @@ async def _talk(store: SessionStore, joined: Joined, first: int, last: int) -> N
 
 
 async def _crash(store: SessionStore, who: str, session_id: str) -> None:
-    """A job dies and is replaced; its successor dies when nobody is there any more."""
+    """A job dies and is replaced; its successor dies after the participant has left."""
     owner = store.owner_of("worker", "job")
     await store.join(who, session_id=session_id, attempt=owner)
     assert await store.claim_orphan(who, session_id) is AgentPresence.PRESENT
@@ -176,7 +176,7 @@ async def _manage(store: SessionStore, person: str) -> None:
 
 
 async def _let_end(settings: StoreSettings, person: str) -> None:
-    """A sweeper finds what is due: the resume window of somebody who left has passed."""
+    """A sweeper finds what is due: the resume window of a departed participant has passed."""
     hasty = settings.model_copy(update={"resume_window_first_s": 0.01, "max_turns": 2})
     store = SessionStore.from_settings(hasty)
     try:

@@ -68,7 +68,7 @@ class Heard:
         return sum(isinstance(item, EventsMissed) for item in self.items)
 
     def created(self) -> list[str]:
-        """Whose sessions were heard to begin."""
+        """The participants whose sessions were heard to begin."""
         return [
             item.participant
             for item in self.items

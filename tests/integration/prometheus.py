@@ -64,7 +64,7 @@ class Prometheus:
         return [rule for group in self.get("rules")["groups"] for rule in group["rules"]]
 
     def knows(self, job: str) -> bool:
-        """Tell whether it has read a job's metrics often enough, and judged its rules since."""
+        """Return whether it has read a job's metrics often enough, and judged its rules since."""
         try:
             read = self.query(f'min(count_over_time(up{{job="{job}"}}[1m])) >= {_TWICE}')
             rules = self.rules()

@@ -57,7 +57,7 @@ class Scraped:
     """What a run came to."""
 
     idle: Scrape
-    """Nobody has come yet."""
+    """Before the first participant."""
     reloaded: Scrape
     """Two people talk; one of them has loaded the page again."""
     killed: Scrape

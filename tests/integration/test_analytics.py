@@ -162,7 +162,7 @@ async def test_takeovers_and_handoffs_are_told_apart(
 
 
 async def test_people_are_those_who_were_there(store: SessionStore) -> None:
-    """Weeks are unions: who came on two days counts once; who was only erased, not at all."""
+    """Weeks are unions: two visits of a participant count once; an erased one, not at all."""
     hook = Analytics(store.backend.side)
     days = last_days(7, DAY)
     for n, day in enumerate(days):

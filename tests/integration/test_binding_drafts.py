@@ -79,7 +79,7 @@ class _Listening(stt.RecognizeStream):
 
 
 class Talk:
-    """A job in a real room that records what is said in it, and somebody who listens."""
+    """A job in a real room that records what is said in it, and a participant who listens."""
 
     def __init__(self, store: SessionStore, joined: Joined, agent_session: Any) -> None:
         page: Any = Room()
@@ -123,7 +123,7 @@ class Talk:
                 await asyncio.sleep(0.01)
 
     def recorded(self) -> list[tuple[str | None, str, bool]]:
-        """Return who said what, and whether it was cut short."""
+        """Return roles and texts, and whether each was cut short."""
         turns = [each.turn for each in self.transcript.turns]
         return [(turn.role, turn.text, turn.interrupted) for turn in turns]
 

@@ -50,7 +50,7 @@ def test_at_most_six_lines_are_added(name: str) -> None:
 
 @asynccontextmanager
 async def at_work(name: str, folder: Path) -> AsyncIterator[tuple[Stand, Person]]:
-    """Run an example as a worker, and let somebody come to it."""
+    """Run an example as a worker, and let a person come to it."""
     async with running(folder, workers=0, LIVEKIT_AGENT_NAME="assistant") as stand:
         command = ("livekit.agents", "start", "--dev", str(EXAMPLES / f"{name}.py"))
         worker = await stand.add_worker(module=command, ready=False)
@@ -59,7 +59,7 @@ async def at_work(name: str, folder: Path) -> AsyncIterator[tuple[Stand, Person]
         )
         async with stand.person() as person:
             await person.come()
-            # Whoever spoke first would interrupt the greeting.
+            # A person who spoke first would interrupt the greeting.
             # On a busy machine the first job waits long for its process.
             await person.notes.first(Kind.SAVED, within_s=180)
             yield stand, person
@@ -74,7 +74,7 @@ async def die(stand: Stand, person: Person) -> None:
 
 
 async def test_the_starter_remembers(tmp_path: Path) -> None:
-    """After a kill the successor knows what was said, and greets nobody."""
+    """After a kill the successor knows what was said, and does not greet."""
     async with at_work("starter", tmp_path) as (stand, person):
         await person.ask("my cat is called Tom", within_s=60)
         await die(stand, person)

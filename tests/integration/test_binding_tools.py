@@ -123,7 +123,7 @@ class Desk:
         return [turn.text for turn in turns if turn.role == "assistant"]
 
     def has_answered(self) -> bool:
-        """Tell whether the agent has said what came of its calls."""
+        """Return whether the agent has said what came of its calls."""
         return any("It says" in words for words in self.said())
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -242,7 +242,7 @@ async def test_a_tool_that_reports_and_goes_on_has_both_in_the_record(
 async def test_a_tool_that_had_reported_has_an_unknown_outcome_after_a_death(
     desk: Callable[..., Any], store: SessionStore, raw: Any
 ) -> None:
-    """The model does not wait for a tool that nobody runs any more."""
+    """The model does not wait for a tool that no job runs any more."""
     first: Desk = await desk(calls_once("look_around"))
     first.ask("where is it?")
     await first.until(first.has_answered)

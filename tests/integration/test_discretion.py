@@ -117,7 +117,7 @@ async def test_what_a_tool_was_given_is_not_logged(log: io.StringIO) -> None:
 
 
 async def test_a_task_that_nobody_awaited_is_named_alone(log: io.StringIO) -> None:
-    """Asyncio quotes the error of a task whose end nobody saw."""
+    """Asyncio quotes the error of a task that was never awaited."""
 
     async def fail() -> None:
         raise ValueError(SAID)

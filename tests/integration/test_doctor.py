@@ -232,7 +232,7 @@ async def test_keys_are_looked_at(
 async def test_a_key_that_was_taken_out_too_early_is_named(
     make_store: Callable[..., SessionStore], well: StoreSettings, tmp_path: Path
 ) -> None:
-    """As long as it wraps somebody's data key, the doctor and each start say so."""
+    """As long as it wraps a participant's data key, the doctor and each start say so."""
     assert well.key_file is not None
     kept = json.loads(well.key_file.read_text())
     lost = {**kept, "keys": {**kept["keys"], "k-lost": kept["keys"][kept["primary"]]}}

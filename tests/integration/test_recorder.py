@@ -122,7 +122,7 @@ async def test_turns_that_a_failover_lost_are_sent_again(store: SessionStore, ra
 
 
 async def test_a_recorder_stops_when_its_lease_is_lost(store: SessionStore, raw: Any) -> None:
-    """After a takeover nothing more is written, and who must know is told once."""
+    """After a takeover nothing more is written, and the conversation is told once."""
     who = store.pseudonym("maria")
     joined, heard = await store.join(who), Heard()
     recorder = Recorder(store, joined.lease, on_saved=heard.on_saved, on_lost=heard.on_lost)

@@ -1,4 +1,4 @@
-"""What a dead job left, brought into a real Redis by whoever finds it."""
+"""What a dead job left, brought into a real Redis by the process that finds it."""
 
 from __future__ import annotations
 

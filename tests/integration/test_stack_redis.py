@@ -187,7 +187,7 @@ async def test_the_doctor_finds_nothing_wrong(stack_redis: StackRedis, key_file:
 
 
 def test_every_user_has_the_password_that_was_set(stack_redis: StackRedis) -> None:
-    """All four can log in, and nobody with another password or none."""
+    """All four can log in, and no other password works, nor an empty one."""
     with stack_redis.running():
         for user in PASSWORDS:
             with stack_redis.client(user) as client:
@@ -268,7 +268,7 @@ def test_a_failover_changes_no_file_of_the_deployment(stack_redis: StackRedis) -
 
 
 def test_a_sentinel_takes_new_passwords_and_keeps_what_it_knows(tmp_path: Path) -> None:
-    """Whoever changes them in .env reaches sentinels that have been started before."""
+    """An operator who changes them in .env reaches sentinels that were started before."""
     with sentinel(tmp_path / "s", "127.0.0.1", free_port(), *knows("10.123.117.12", 3)) as client:
         state: Any = client.sentinel_master("rejoin")
         assert (state["ip"], state["config-epoch"]) == ("10.123.117.12", 3)

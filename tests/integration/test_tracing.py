@@ -95,7 +95,7 @@ async def test_an_operation_is_a_child_of_what_asked_for_it(
 
 
 async def test_no_word_of_a_person_is_in_a_span(traced: SessionStore, spans: Spans) -> None:
-    """Neither what was said nor who said it, in names, attributes or events."""
+    """No words and no names of participants, in names, attributes or events."""
     participant = traced.pseudonym("maria@example.org")
     joined = await traced.join(participant)
     await say(traced, joined, "my parrot is Leonardo")
@@ -111,7 +111,7 @@ async def test_no_word_of_a_person_is_in_a_span(traced: SessionStore, spans: Spa
 async def test_a_refusal_is_an_outcome_and_no_answer_is_an_error(
     traced: SessionStore, make_store: Callable[..., SessionStore], spans: Spans
 ) -> None:
-    """Who is told that another holds the lease has had an answer; of an error its type is told."""
+    """A lease that is held is an answer, too; of an error its type is told."""
     maria = traced.pseudonym("maria")
     await traced.join(maria)
     with pytest.raises(LeaseHeld):

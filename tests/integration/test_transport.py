@@ -142,7 +142,7 @@ async def test_a_connection_that_redis_closed_is_replaced(store: SessionStore, r
 
 
 async def test_a_redis_that_is_away_costs_nothing(settings: StoreSettings) -> None:
-    """After the first call that found nobody, others fail without asking; then it is back."""
+    """After the first call that found no server, others fail without asking; then it is back."""
     asked = 0
     is_there = False
 
@@ -278,7 +278,7 @@ async def test_a_caller_that_gave_up_disturbs_nobody(transport: Transport) -> No
 
 
 async def test_closing_answers_those_who_wait(settings: StoreSettings) -> None:
-    """Nobody waits for ever on a store that was closed."""
+    """No call waits for ever on a store that was closed."""
     transport = Transport.from_settings(settings)
     await transport.execute("k", "PING")
     waiting = asyncio.create_task(transport.execute("k", "BLPOP", "nothing", "0"))
@@ -341,7 +341,7 @@ async def test_a_missing_permission_is_named(make_store: Any, raw: Any, redis_po
 
 
 async def test_a_turn_that_no_replica_has_is_not_saved(make_store: Any, raw: Any) -> None:
-    """With ``replicated`` and nobody who replicates, an append is unknown, also when repeated."""
+    """With ``replicated`` and no replica, an append is unknown, also when repeated."""
     store = make_store(durability="replicated", replica_timeout_s=0.05)
     plain = make_store()
     joined = await store.join(store.pseudonym("maria"))
@@ -516,7 +516,7 @@ async def test_a_login_that_redis_quotes_is_cut(settings: StoreSettings) -> None
 
 
 async def test_a_refusal_needs_no_replica(make_store: Any) -> None:
-    """With ``replicated`` and nobody who replicates, a stale writer still hears that it is one."""
+    """With ``replicated`` and no replica, a stale writer still hears that it is one."""
     store = make_store(durability="replicated", replica_timeout_s=0.05)
     joined = await store.join(store.pseudonym("maria"))
     sealed = store.seal(joined.lease, turn(1))

@@ -1,4 +1,4 @@
-"""Who has left, and who only seems to."""
+"""Which participants have left, and which only seem to."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_whoever_stays_away_has_left() -> None:
-    """A departure counts once nobody has come back."""
+    """A departure counts once the participant has stayed away."""
     watched = Watched()
     watched.room.go()
     assert watched.attendance.present

@@ -65,7 +65,7 @@ def test_a_target_of_an_unknown_kind_is_refused() -> None:
 
 
 def test_who_is_not_ready_in_time_is_named() -> None:
-    """The error says who was waited for, how long, and what was wrong."""
+    """The error names the part, how long it was waited for, and what was wrong."""
     port = free_port()
     with pytest.raises(DevError, match=r"LiveKit did not become ready in 0 s: .*refused"):
         await_all({"LiveKit": f"tcp:127.0.0.1:{port}"}, timeout_s=0.2)

@@ -66,5 +66,5 @@ def test_a_worker_that_livekit_does_not_know_is_not(address: str, tmp_path: Path
 
 
 def test_a_service_that_does_not_answer_is_not() -> None:
-    """Nobody listens."""
+    """There is no listener."""
     assert ask(f"http://127.0.0.1:{free_port()}/") == (1, "Connection refused\n")

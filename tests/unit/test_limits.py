@@ -31,7 +31,7 @@ def test_a_burst_is_let_through_and_then_one_by_one() -> None:
 
 
 def test_callers_have_buckets_of_their_own() -> None:
-    """Who asks too often takes nothing from others."""
+    """A caller that asks too often takes nothing from others."""
     buckets = Buckets(1, 1, clock=Clock())
     assert [buckets.take("a"), buckets.take("a"), buckets.take("b")] == [0, 60, 0]
 
@@ -43,7 +43,7 @@ def test_zero_bounds_nothing() -> None:
 
 
 def test_only_those_are_remembered_who_asked_lately() -> None:
-    """However many callers come, memory holds those whose bucket is not full."""
+    """However many callers come, memory holds only buckets that are not full."""
     clock = Clock()
     buckets = Buckets(60, 5, clock=clock)
     for number in range(30_000):

@@ -107,14 +107,14 @@ def test_the_keeper_notes_what_the_store_does(trouble: str) -> None:
 
 
 def test_turns_are_given_at_once_and_then_one_by_one() -> None:
-    """A burst of the size of a second's turns passes; who comes later is told how long to wait."""
+    """A burst of a second's turns passes; later callers are told how long to wait."""
     clock = Clock()
     cap = RateCap(4.0, now=clock)
     assert [cap.take() for _ in range(7)] == [0, 0, 0, 0, 0.25, 0.5, 0.75]
 
 
 def test_turns_that_were_promised_count() -> None:
-    """Each gets a turn of its own: nobody who asks later is earlier, and rest brings turns back."""
+    """Each gets a turn of its own: no later caller is earlier, and rest brings turns back."""
     clock = Clock()
     cap = RateCap(2.0, now=clock)
     assert [cap.take() for _ in range(4)] == [0, 0, 0.5, 1.0]

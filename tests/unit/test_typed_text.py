@@ -94,7 +94,7 @@ async def test_a_message_that_comes_twice_is_answered_once(desk: Desk) -> None:
 
 
 async def test_a_message_that_is_too_long_is_refused(desk: Desk) -> None:
-    """Who sent it is told what to do, and nothing is recorded."""
+    """The sender is told what to do, and nothing is recorded."""
     await desk.type("x" * (MAX_TYPED_CHARS + 1), "long")
     (message_id, reason) = desk.refused[0]
     assert message_id == "long"

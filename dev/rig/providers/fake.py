@@ -63,7 +63,7 @@ class FakeProvider:
             await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
 
     async def go_away(self) -> None:
-        """Listen no more, and drop all connections: who asks is refused by the machine."""
+        """Listen no more, and drop all connections: the machine refuses new ones."""
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()

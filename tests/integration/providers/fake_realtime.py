@@ -75,7 +75,7 @@ class RealtimeSession:
         self._numbers = provider.numbers
 
     def said(self) -> list[tuple[str, str]]:
-        """Return who said what in the conversation."""
+        """Return roles and texts of the conversation."""
         return [(each["role"], _text(each)) for each in self.items if each["type"] == "message"]
 
     async def send(self, type_: str, **fields: Any) -> None:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("brief_pauses")
 
 @pytest_asyncio.fixture
 async def provider(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeRealtime]:
-    """Run the provider; who cannot connect tries again soon."""
+    """Run the provider; an agent that cannot connect tries again soon."""
     monkeypatch.setattr(openai_realtime, "LONGEST_PAUSE_S", 0.3)
     async with FakeRealtime() as server:
         yield server

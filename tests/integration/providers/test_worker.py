@@ -89,7 +89,7 @@ async def test_who_talks_through_an_outage_keeps_agent_and_answer(
         assert person.agent == agent
         said = [each.turn.text for each in await stand.recorded(person)]
         assert NO_ANSWER not in said
-        # Nobody was shown it as words of the conversation, either.
+        # The page did not show it as words of the conversation, either.
         assert not person.notes.of(Kind.WORDS, where=lambda note: "cannot" in note.fields["text"])
 
 
