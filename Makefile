@@ -56,6 +56,10 @@ test-e2e: setup ## Run the tests of the whole demo in a real browser
 chaos: setup ## Run the chaos tests in their long form: kills, stalls and cuts, each several times
 	@REJOIN_LONG=1 $(PYTHON) -m pytest tests/chaos $(ARGS)
 
+.PHONY: soak
+soak: setup ## Run the other tests that have a long form: an hour of random operations, long absences
+	@REJOIN_LONG=1 $(PYTHON) -m pytest tests/contract tests/e2e $(ARGS)
+
 .PHONY: lint
 lint: setup ## Check style, types and the direction of imports
 	@$(PYTHON) -m dev.checks lint
