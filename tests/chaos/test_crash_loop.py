@@ -35,7 +35,7 @@ async def test_a_crash_loop_ends_and_says_so(without_workers: Stand) -> None:
         def gave_up(note: Note) -> bool:
             return note.fields.get("rj.agent") == "gave_up"
 
-        await person.notes.first(Kind.TOLD, after=at, where=gave_up, within_s=60)
+        await person.notes.first(Kind.TOLD, after=at, where=gave_up)
         joined = [
             record
             for worker in poisoned

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 async def is_served(stand: Stand, person: Person) -> None:
     """Assert that a person who waited gets one agent, and keeps it."""
-    await person.notes.first(Kind.SAVED, within_s=90)
+    await person.notes.first(Kind.SAVED)
     async with stand.watch(person) as room:
         await all_is_well(stand, person)
         await asyncio.sleep(3)
