@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from session_store.backends.choice import backend_of
-from session_store.backends.contract import (
+from session_store.backends.values import (
     DRAFT_ROLES,
     AgentPresence,
     Candidate,
@@ -60,7 +60,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from session_store.backends.contract import Backend, Erased, Found
+    from session_store.backends.contract import Backend
+    from session_store.backends.values import Erased, Found
     from session_store.events import EventHook, EventsMissed
     from session_store.meter import Meter
     from session_store.models import Draft, RecordedTurn, Session, Turn

@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from session_store.backends.contract import SettleOutcome
+from session_store.backends.values import SettleOutcome
 from session_store.errors import SessionStoreError, StoreUnavailable
 from session_store.keys import SHARDS
 from session_store.tasks import Loop, happens_within
@@ -25,7 +25,7 @@ from session_store.tasks import Loop, happens_within
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from session_store.backends.contract import DueSession, Settled
+    from session_store.backends.values import DueSession, Settled
     from session_store.store import SessionStore
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from session_store.backends.contract import JoinOutcome, LeaseRef
+from session_store.backends.values import JoinOutcome, LeaseRef
 from session_store.errors import SealBroken, SessionEnded, SessionGone
 from session_store.models import Session, SessionContent, SessionState
 from session_store.sealing.crypto import NO_TAG, WrappedKey, tag_of

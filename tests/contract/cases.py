@@ -8,14 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from session_store.backends.contract import Candidate, OpenMode, SealedDraft
+from session_store.backends.values import Candidate, OpenMode, SealedDraft
 from session_store.sealing.crypto import WrappedKey
 from tests.contract.people import MARIA, Job, join, open_session, sealed, sealed_turns, shard_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from session_store.backends.contract import AgentPresence, Backend
+    from session_store.backends.contract import Backend
+    from session_store.backends.values import AgentPresence
     from tests.contract.worlds import World
 
 

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 from typing import TYPE_CHECKING
 
-from session_store.backends.contract import (
+from session_store.backends.values import (
     Candidate,
     DueSession,
     JoinAttempt,
@@ -26,13 +26,8 @@ from session_store.sealing.crypto import NO_TAG, WrappedKey, tag_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from session_store.backends.contract import (
-        AgentPresence,
-        Backend,
-        Found,
-        JoinOutcome,
-        StoredSession,
-    )
+    from session_store.backends.contract import Backend
+    from session_store.backends.values import AgentPresence, Found, JoinOutcome, StoredSession
     from tests.contract.worlds import World
 
 _numbers = itertools.count(1)

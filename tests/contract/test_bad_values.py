@@ -17,7 +17,7 @@ from session_store import (
     SessionGone,
     Turn,
 )
-from session_store.backends.contract import OpenMode, SealedDraft
+from session_store.backends.values import OpenMode, SealedDraft
 from tests.contract.people import MARIA, join, nothing_changes, open_session, pseudonym, sealed
 
 if TYPE_CHECKING:

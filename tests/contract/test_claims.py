@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import EventType, LeaseLost
-from session_store.backends.contract import AgentPresence, JoinOutcome, OpenMode, SettleOutcome
+from session_store.backends.values import AgentPresence, JoinOutcome, OpenMode, SettleOutcome
 from session_store.keys import ParticipantKeys
 from tests.contract.people import (
     JOE,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import LeaseLost, SessionGone, SessionStoreError
-from session_store.backends.contract import OpenMode, SealedDraft, Settled, SettleOutcome
+from session_store.backends.values import OpenMode, SealedDraft, Settled, SettleOutcome
 from tests.contract.people import (
     JOE,
     MARIA,

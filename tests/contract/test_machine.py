@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from session_store import SessionStoreError, StoreSettings
-from session_store.backends.contract import DRAFT_ROLES, LateTurn, LeaseRef, OpenMode, SealedDraft
+from session_store.backends.values import DRAFT_ROLES, LateTurn, LeaseRef, OpenMode, SealedDraft
 from session_store.sealing.crypto import NO_TAG, tag_of
 from tests.contract import model
 from tests.contract.model import Model, Refused
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from dev.rig.servers.process import Server
-    from session_store.backends.contract import Backend, StoredSession
+    from session_store.backends.contract import Backend
+    from session_store.backends.values import StoredSession
     from session_store.events import Event
     from tests.contract.model import Lease, Session, Told
     from tests.contract.worlds import World

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import LeaseHeld, LeaseLost
-from session_store.backends.contract import OpenMode
+from session_store.backends.values import OpenMode
 from tests.contract.people import (
     MARIA,
     candidate,

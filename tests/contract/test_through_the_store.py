@@ -16,7 +16,7 @@ from session_store import (
     StoreSettings,
     Turn,
 )
-from session_store.backends.contract import AgentPresence, JoinOutcome
+from session_store.backends.values import AgentPresence, JoinOutcome
 from session_store.events import Event, EventType
 from session_store.store import Replayed
 from tests.contract.people import listening

@@ -11,7 +11,7 @@ import pytest
 
 from dev.rig.servers.process import standalone
 from session_store import SessionState
-from session_store.backends.contract import DueSession
+from session_store.backends.values import DueSession
 from session_store.errors import StoreUnavailable
 from session_store.events import Event, EventType
 from session_store.keys import EVENTS, SHARDS, SWEEPERS, ParticipantKeys

@@ -16,7 +16,7 @@ import pytest
 from livekit import api, rtc
 
 from session_store import AgentPresence, SessionState, SessionStore
-from session_store.backends.contract import DueSession
+from session_store.backends.values import DueSession
 from session_store.livekit.rooms.rooms import (
     AGENT,
     GAVE_UP,

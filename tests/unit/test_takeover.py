@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from session_store import AgentPresence, EventType, Keyring, SessionStore, StoreSettings
-from session_store.backends.contract import DueSession
 from session_store.backends.memory.backend import MemoryBackend
+from session_store.backends.values import DueSession
 from session_store.errors import StoreUnavailable
 from session_store.keys import LATE_PART
 from session_store.livekit.rooms.rooms import GAVE_UP, Dispatch, LiveKitFailed, Occupants

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from session_store.backends.contract import (
+from session_store.backends.memory.people import PeopleInMemory
+from session_store.backends.values import (
     AgentPresence,
     Arrived,
     DueSession,
@@ -23,7 +24,6 @@ from session_store.backends.contract import (
     SettleOutcome,
     StoredPage,
 )
-from session_store.backends.memory.people import PeopleInMemory
 from session_store.errors import (
     InvalidValue,
     LeaseHeld,
@@ -38,7 +38,9 @@ from session_store.sealing.crypto import tag_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from session_store.backends.contract import (
+    from session_store.backends.memory.operation import Operation
+    from session_store.backends.memory.records import SessionRecord
+    from session_store.backends.values import (
         Candidate,
         JoinAttempt,
         LateTurn,
@@ -46,8 +48,6 @@ if TYPE_CHECKING:
         SealedDraft,
         StoredSession,
     )
-    from session_store.backends.memory.operation import Operation
-    from session_store.backends.memory.records import SessionRecord
     from session_store.events import Event
 
 

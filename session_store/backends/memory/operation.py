@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from session_store.backends.contract import (
+from session_store.backends.memory.records import Person, SessionRecord
+from session_store.backends.values import (
     AgentPresence,
     DueSession,
     JoinOutcome,
     OpenMode,
     SettleOutcome,
 )
-from session_store.backends.memory.records import Person, SessionRecord
 from session_store.errors import LeaseLost, SessionEnded, SessionGone, StoreRefused
 from session_store.events import Event, EventType
 from session_store.keys import ParticipantKeys
@@ -19,8 +19,8 @@ from session_store.keys import ParticipantKeys
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from session_store.backends.contract import Candidate, JoinAttempt, LeaseRef, StoredSession
     from session_store.backends.memory.records import Memory, Rules
+    from session_store.backends.values import Candidate, JoinAttempt, LeaseRef, StoredSession
 
 
 class Operation:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
-from session_store.backends.contract import LateTurn, SealedDraft, StoredSession
+from session_store.backends.values import LateTurn, SealedDraft, StoredSession
 from session_store.keys import (
     COMEBACK,
     CRASH_WINDOW,
@@ -24,7 +24,7 @@ from session_store.sealing.crypto import tag_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from session_store.backends.contract import Consent, DueSession
+    from session_store.backends.values import Consent, DueSession
     from session_store.sealing.crypto import WrappedKey
     from session_store.settings import StoreSettings
 

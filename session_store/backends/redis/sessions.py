@@ -6,16 +6,6 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
-from session_store.backends.contract import (
-    AgentPresence,
-    Arrived,
-    Erased,
-    Found,
-    JoinOutcome,
-    Left,
-    OpenMode,
-    StoredPage,
-)
 from session_store.backends.redis.calls import (
     CALM_LOOKS,
     MAX_LOOKS,
@@ -25,6 +15,16 @@ from session_store.backends.redis.calls import (
     restless,
 )
 from session_store.backends.redis.replies import events_in, session_in, words
+from session_store.backends.values import (
+    AgentPresence,
+    Arrived,
+    Erased,
+    Found,
+    JoinOutcome,
+    Left,
+    OpenMode,
+    StoredPage,
+)
 from session_store.errors import InvalidValue, LeaseHeld, SessionEnded, SessionGone, StoreRefused
 from session_store.events import EVENT_VERSION, EventType
 from session_store.keys import ParticipantKeys
@@ -32,7 +32,8 @@ from session_store.keys import ParticipantKeys
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from session_store.backends.contract import (
+    from session_store.backends.transport.call import Argument
+    from session_store.backends.values import (
         Candidate,
         JoinAttempt,
         LateTurn,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
         SealedDraft,
         StoredSession,
     )
-    from session_store.backends.transport.call import Argument
     from session_store.events import Event
 
 

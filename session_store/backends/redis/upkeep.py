@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from session_store.backends.contract import Consent, DueSession, Settled, SettleOutcome
 from session_store.backends.redis.calls import MAX_LOOKS, RedisCalls, restless
 from session_store.backends.redis.replies import events_in, pairs, participant_in, words
+from session_store.backends.values import Consent, DueSession, Settled, SettleOutcome
 from session_store.errors import SessionStoreError
 from session_store.keys import (
     KEY_CHECK,
@@ -20,7 +20,7 @@ from session_store.keys import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from session_store.backends.contract import StoredParticipant
+    from session_store.backends.values import StoredParticipant
     from session_store.sealing.crypto import WrappedKey
 
 

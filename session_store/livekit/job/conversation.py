@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from livekit.agents import llm
 from livekit.agents.voice.room_io import RoomOptions, TextInputOptions
 
-from session_store.backends.contract import JoinOutcome
+from session_store.backends.values import JoinOutcome
 from session_store.errors import (
     LeaseLost,
     RecorderFull,

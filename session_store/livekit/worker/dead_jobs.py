@@ -11,14 +11,14 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_store.backends.contract import AgentPresence
+from session_store.backends.values import AgentPresence
 from session_store.errors import StoreRefused, StoreUnavailable
 from session_store.keys import CRASH_WINDOW
 from session_store.livekit.rooms.rooms import LiveKitFailed
 from session_store.tasks import Outage
 
 if TYPE_CHECKING:
-    from session_store.backends.contract import DueSession
+    from session_store.backends.values import DueSession
     from session_store.livekit.rooms.rooms import Dispatch, LiveKitRooms
     from session_store.livekit.worker.dispatcher import Sender
     from session_store.livekit.worker.room_finder import Finder, Found

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from session_store.backends.contract import AgentPresence
+from session_store.backends.values import AgentPresence
 from session_store.livekit.rooms.rooms import GAVE_UP
 from session_store.meter import NO_METER
 
 if TYPE_CHECKING:
-    from session_store.backends.contract import DueSession
+    from session_store.backends.values import DueSession
     from session_store.livekit.rooms.rooms import LiveKitRooms
     from session_store.livekit.worker.rate import RateCap
     from session_store.livekit.worker.room_finder import Found

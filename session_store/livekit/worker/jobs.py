@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from session_store.backends.contract import DueSession
+from session_store.backends.values import DueSession
 from session_store.livekit.job.participant import JobMetadata
 from session_store.livekit.rooms.rooms import Dispatch
 from session_store.livekit.worker.dead_jobs import DeadJob

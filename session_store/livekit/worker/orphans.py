@@ -12,7 +12,7 @@ from session_store.tasks import KeptTasks
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from session_store.backends.contract import DueSession
+    from session_store.backends.values import DueSession
     from session_store.livekit.worker.takeover import Takeover
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from session_store.backends.contract import DueSession
+from session_store.backends.values import DueSession
 from session_store.errors import InvalidValue
 from session_store.livekit.rooms.rooms import Dispatch, Occupants
 

@@ -11,13 +11,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from session_store.backends.contract import AgentPresence, SettleOutcome
+from session_store.backends.values import AgentPresence, SettleOutcome
 from session_store.errors import SessionStoreError
 from session_store.livekit.rooms.rooms import LiveKitFailed
 from session_store.tasks import reason_of
 
 if TYPE_CHECKING:
-    from session_store.backends.contract import DueSession
+    from session_store.backends.values import DueSession
     from session_store.livekit.rooms.rooms import LiveKitRooms
     from session_store.livekit.worker.contact import Contact
     from session_store.livekit.worker.dispatcher import Sender
