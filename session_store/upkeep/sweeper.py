@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from session_store.backends.contract import SettleOutcome
 from session_store.errors import SessionStoreError, StoreUnavailable
 from session_store.keys import SHARDS
-from session_store.tasks import happens_within, stop
+from session_store.tasks import Loop, happens_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -104,23 +104,20 @@ class Sweeper:
         }
         self._shares = Shares(self._me)
         self._ending = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop(self._run, name="sweeper")
         self._trouble = ""
         self._failing: set[DueSession] = set()
 
     def start(self) -> None:
         """Begin to sweep, in a task of its own. A second start is a no-op."""
-        if self._task is None:
+        if not self._loop.is_running:
             self._ending.clear()
-            self._task = asyncio.create_task(self._run())
+            self._loop.start()
 
     async def aclose(self) -> None:
         """Stop sweeping; the other sweepers take over within a few rounds."""
         self._ending.set()
-        if self._task is not None:
-            await asyncio.wait([self._task], timeout=END_WITHIN_S)
-            await stop(self._task)
-            self._task = None
+        await self._loop.aclose(within_s=END_WITHIN_S)
 
     async def sweep(self, shards: Sequence[int] | None = None) -> SweepReport:
         """Do what is due in these shards, or in all, now.

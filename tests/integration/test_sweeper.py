@@ -374,9 +374,7 @@ async def test_the_others_take_the_shards_of_one_that_died(
     taken = sweepers[0].shards
     assert 0 < len(taken) < SHARDS
 
-    task = sweepers[0].sweeper._task
-    assert task is not None
-    task.cancel()
+    await sweepers[0].sweeper._loop.aclose()
     await until(lambda: share_all(*sweepers[1:]))
 
     people = (stores[0].pseudonym(f"person {number}") for number in range(1000))
