@@ -18,9 +18,9 @@ from agent.settings import AgentSettings
 from session_store import SessionStore, SessionStoreError, StoreSettings
 from session_store.livekit import persist, watch_over
 from session_store.logs import LogSettings, adopt, guard
-from session_store.spool import Spool, keep_replaying
 from session_store.tasks import KeptTasks
-from session_store.watching import watched
+from session_store.upkeep.observers import watched
+from session_store.writing.spool import Spool, keep_replaying
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Final
 from playwright.async_api import async_playwright
 
 from dev import web
-from tests.e2e.browser import launched
-from tests.e2e.demo import running_demo
-from tests.e2e.page import TalkPage
+from dev.rig.browser.demo import running_demo
+from dev.rig.browser.launch import launched
+from dev.rig.browser.page import TalkPage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

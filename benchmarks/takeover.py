@@ -27,14 +27,14 @@ from livekit import api
 
 from benchmarks.resume import percentile
 from dev import livekit_server
-from tests.chaos.audit import NOTHING, Audit, audit
-from tests.chaos.programs import until
-from tests.chaos.stand import running
-from tests.chaos.timeline import STEPS, Killed, Steps, Timeline, lease_until
+from dev.rig.audit import NOTHING, Audit, audit
+from dev.rig.programs import until
+from dev.rig.stand import running
+from dev.rig.timeline import STEPS, Killed, Steps, Timeline, lease_until
 
 if TYPE_CHECKING:
-    from tests.chaos.person import Person
-    from tests.chaos.stand import Stand
+    from dev.rig.person import Person
+    from dev.rig.stand import Stand
 
 RESULT: Final = Path(__file__).parent / "results" / "takeover.json"
 AIM_S: Final = {"job_kill": 1.5, "worker_kill": 5.0}

@@ -16,9 +16,9 @@ from livekit.agents.utils import shortuuid
 from livekit.plugins import silero
 
 from agent.pipelines.base import vad_turns
-from agent.pipelines.demo.recognizer import Recognizer
-from agent.pipelines.demo.stt import JsgfSTT
-from agent.pipelines.demo.tts import EspeakTTS
+from demo_models.recognizer import Recognizer
+from demo_models.stt import JsgfSTT
+from demo_models.tts import EspeakTTS
 
 if TYPE_CHECKING:
     from livekit.agents import AgentServer

@@ -20,7 +20,7 @@ from session_store import SessionStore, StoreSettings
 from session_store.doctor import quick
 from session_store.errors import MAY_PASS
 from session_store.meter import NO_METER
-from session_store.watching import watched
+from session_store.upkeep.observers import watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -2,7 +2,7 @@
 
 LiveKit gives a room its agent when the room is made; so the gateway makes the room, and
 dispatches by itself, once, where the store says that nobody else does. What comes after that is
-the workers' business: see ``session_store.livekit.watch``.
+the workers' business: see ``session_store.livekit.worker.watch``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Self
 
 from gateway.errors import LiveKitUnavailable
 from session_store import SessionStoreError
-from session_store.livekit.rooms import Dispatch, LiveKitFailed, LiveKitRooms
-from session_store.page import LOAD_ID
+from session_store.livekit.rooms.rooms import Dispatch, LiveKitFailed, LiveKitRooms
+from session_store.page_turns import LOAD_ID
 from session_store.tasks import KeptTasks
 
 if TYPE_CHECKING:

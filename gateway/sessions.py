@@ -28,7 +28,7 @@ from session_store import (
     UnknownKey,
 )
 from session_store.errors import UnknownSchema
-from session_store.page import shown_after
+from session_store.page_turns import shown_after
 
 if TYPE_CHECKING:
     from gateway.app import Parts

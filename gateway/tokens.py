@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from livekit import api
 
-from session_store.page import LOAD_ID
+from session_store.page_turns import LOAD_ID
 
 if TYPE_CHECKING:
     from gateway.settings import GatewaySettings

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from session_store.events import Event
-    from session_store.seal_audit import SealFailure
     from session_store.store import Replayed
+    from session_store.upkeep.seal_audit import SealFailure
 
 JoinEnd = Literal[
     "created",

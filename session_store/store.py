@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
-from session_store.backends.base import (
+from session_store.backends.choice import backend_of
+from session_store.backends.contract import (
     DRAFT_ROLES,
     AgentPresence,
     Candidate,
@@ -26,8 +27,6 @@ from session_store.backends.base import (
     SealedDraft,
     StoredSession,
 )
-from session_store.backends.choice import backend_of
-from session_store.crypto import NO_TAG, Keyring, tag_of
 from session_store.errors import (
     InvalidValue,
     LeaseLost,
@@ -44,7 +43,8 @@ from session_store.event_stream import read_events
 from session_store.events import Event, EventType
 from session_store.meter import NO_METER
 from session_store.models import MAX_TURN_BYTES, SessionContent, Witness
-from session_store.reading import (
+from session_store.sealing.crypto import NO_TAG, Keyring, tag_of
+from session_store.sealing.opening import (
     check_witness,
     content_of,
     drafts_of,
@@ -52,21 +52,21 @@ from session_store.reading import (
     time_of,
     turns_of,
 )
-from session_store.schema import write_content
-from session_store.seal_audit import SealFailure
-from session_store.turn_codec import encode_turn
+from session_store.sealing.schema import write_content
+from session_store.sealing.turn_codec import encode_turn
+from session_store.upkeep.seal_audit import SealFailure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from session_store.backends.base import Backend, Erased, Found
-    from session_store.crypto import DataKey, WrappedKey
+    from session_store.backends.contract import Backend, Erased, Found
     from session_store.events import EventHook, EventsMissed
     from session_store.meter import Meter
     from session_store.models import Draft, RecordedTurn, Session, Turn
-    from session_store.seal_audit import SealHook
+    from session_store.sealing.crypto import DataKey, WrappedKey
     from session_store.settings import StoreSettings
+    from session_store.upkeep.seal_audit import SealHook
 
     _Read = tuple[Session, tuple[RecordedTurn, ...], tuple[Draft, ...]]
 
@@ -119,7 +119,7 @@ class Lease:
     """Version of ``content``."""
     content: SessionContent = field(repr=False)
     granted: bool = True
-    """False while the store is away since before the join: see ``session_store.detached``."""
+    """False while the store is away since before the join: see ``writing.offline_start``."""
     draft_number: int = 0
     """Number of the newest draft that was sealed under this lease or before it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from session_store.backends.redis import RedisBackend
+from session_store.backends.redis.backend import RedisBackend
 from session_store.backends.transport.traced import Span, Tracer
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ __all__ = ["Pipeline", "build", "prewarm"]
 
 _MODULES: Final = MappingProxyType(
     {
-        "demo": "agent.pipelines.demo.pipeline",
+        "demo": "agent.pipelines.demo",
         "livekit": "agent.pipelines.cloud.livekit",
         "openai": "agent.pipelines.cloud.openai",
         "openai-realtime": "agent.pipelines.cloud.openai_realtime",

@@ -14,15 +14,15 @@ from session_store.cli import (
     auditing,
     checking,
     counting,
-    keeping,
     listing,
+    maintenance_commands,
     monitoring,
+    participant_commands,
     showing,
-    tending,
     watching,
 )
+from session_store.cli.connect import ENV_FILE, environment
 from session_store.cli.exits import EXPLAINED, Exit, told, usage
-from session_store.cli.opened import ENV_FILE, environment
 from session_store.cli.output import note, say
 
 app = typer.Typer(
@@ -36,7 +36,16 @@ app = typer.Typer(
     add_completion=False,
     invoke_without_command=True,
 )
-for part in (checking, monitoring, listing, showing, watching, counting, keeping, tending):
+for part in (
+    checking,
+    monitoring,
+    listing,
+    showing,
+    watching,
+    counting,
+    participant_commands,
+    maintenance_commands,
+):
     part.add_to(app)
 app.add_typer(auditing.app)
 

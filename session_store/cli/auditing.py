@@ -8,16 +8,16 @@ from typing import Annotated, Final
 
 import typer
 
-from session_store.backends.base import AuditEntry
-from session_store.backends.redis import RedisBackend
+from session_store.backends.contract import AuditEntry
+from session_store.backends.redis.backend import RedisBackend
 from session_store.cli import options
+from session_store.cli.connect import audit_of, environment, opened_store
 from session_store.cli.exits import Exit
-from session_store.cli.opened import audit_of, environment, opened_store
 from session_store.cli.options import Identity, IdentityStdin, Json, Participant
 from session_store.cli.output import Column, document, note, say, table, when
 from session_store.cli.running import run
-from session_store.cli.who import Who, looking_at, named
-from session_store.reading import time_of
+from session_store.cli.target import Who, looking_at, named
+from session_store.sealing.opening import time_of
 
 _PAGE: Final = 1000
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 import typer
 
 from session_store import doctor
+from session_store.cli.connect import environment
 from session_store.cli.exits import Exit
-from session_store.cli.opened import environment
 from session_store.cli.options import Json
 from session_store.cli.output import Column, as_dict, document, say, table
 from session_store.cli.running import run

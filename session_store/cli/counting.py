@@ -7,13 +7,13 @@ from typing import Annotated, Final
 
 import typer
 
-from session_store.analytics import Analytics, DayCounts, last_days
 from session_store.cli import options
+from session_store.cli.connect import environment, opened_backend
 from session_store.cli.exits import Exit, usage
-from session_store.cli.opened import environment, opened_backend
 from session_store.cli.options import Json
 from session_store.cli.output import Column, as_dict, document, pairs, say, span, table
 from session_store.cli.running import run
+from session_store.upkeep.analytics import Analytics, DayCounts, last_days
 
 MAX_DAYS: Final = 400
 """Counts are kept for that long."""

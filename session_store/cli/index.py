@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from session_store.backends.base import DueSession
+from session_store.backends.contract import DueSession
 from session_store.keys import SHARDS, due_of
 
 if TYPE_CHECKING:

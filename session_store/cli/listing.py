@@ -6,16 +6,15 @@ from typing import Any, Final
 
 import typer
 
-from session_store.analytics import SessionCounts
-from session_store.backends.base import StoredSession
-from session_store.backends.redis import RedisBackend
+from session_store.backends.contract import StoredSession
+from session_store.backends.redis.backend import RedisBackend
 from session_store.cli import index
+from session_store.cli.connect import environment
 from session_store.cli.exits import Exit
-from session_store.cli.opened import environment
 from session_store.cli.options import Identity, IdentityStdin, Json, Limit, Offset, Participant
 from session_store.cli.output import Column, ago, as_dict, document, note, span, table
 from session_store.cli.running import run
-from session_store.cli.who import Who, looking_at, named
+from session_store.cli.target import Who, looking_at, named
 from session_store.errors import (
     LoginRefused,
     PermissionMissing,
@@ -23,7 +22,8 @@ from session_store.errors import (
     StoreReadOnly,
     StoreUnavailable,
 )
-from session_store.reading import time_of
+from session_store.sealing.opening import time_of
+from session_store.upkeep.analytics import SessionCounts
 
 _BROKEN: Final = "broken"
 _OF_THE_STORE: Final = (StoreUnavailable, LoginRefused, PermissionMissing, StoreReadOnly, StoreFull)

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from session_store.cli.checking import print_findings
-from session_store.cli.opened import environment, unreached_backend
+from session_store.cli.connect import environment, unreached_backend
 from session_store.cli.output import as_dict, document, line, say, when
 from session_store.cli.running import run, run_until_stopped
 from session_store.doctor import Verdict

@@ -6,12 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from session_store.analytics import SessionCounts
-from session_store.audit import AuditAction
-from session_store.backends.base import StoredSession
+from session_store.backends.contract import StoredSession
 from session_store.cli import options
+from session_store.cli.connect import audit_of, environment, opened_store
 from session_store.cli.exits import Exit, not_found
-from session_store.cli.opened import audit_of, environment, opened_store
 from session_store.cli.options import (
     Identity,
     IdentityStdin,
@@ -22,9 +20,11 @@ from session_store.cli.options import (
 )
 from session_store.cli.output import as_dict, document, pairs, say, span, when
 from session_store.cli.running import run
-from session_store.cli.who import Who, looking_at, named, owner_of
-from session_store.reading import time_of
+from session_store.cli.target import Who, looking_at, named, owner_of
+from session_store.sealing.opening import time_of
 from session_store.store import Loaded
+from session_store.upkeep.analytics import SessionCounts
+from session_store.upkeep.audit import AuditAction
 
 
 def add_to(app: typer.Typer) -> None:

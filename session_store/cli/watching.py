@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
+from session_store.cli.connect import environment
 from session_store.cli.exits import Exit
-from session_store.cli.opened import environment
 from session_store.cli.options import Identity, IdentityStdin, Participant
 from session_store.cli.output import event_line, line, note, say
 from session_store.cli.running import run_until_stopped
-from session_store.cli.who import Who, looking_at, named
+from session_store.cli.target import Who, looking_at, named
 from session_store.event_stream import read_events
 from session_store.events import Event
 

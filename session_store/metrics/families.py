@@ -10,7 +10,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from session_store import meter
-from session_store.backends.scripts import names_of_scripts
+from session_store.backends.redis.scripts import names_of_scripts
 from session_store.store import Replayed
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
         StatusClass,
     )
     from session_store.metrics.families import Family, Part
-    from session_store.seal_audit import SealFailure
     from session_store.store import Replayed
+    from session_store.upkeep.seal_audit import SealFailure
 
 logger = logging.getLogger(__name__)
 

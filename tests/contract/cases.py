@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from session_store.backends.base import Candidate, OpenMode, SealedDraft
-from session_store.crypto import WrappedKey
+from session_store.backends.contract import Candidate, OpenMode, SealedDraft
+from session_store.sealing.crypto import WrappedKey
 from tests.contract.people import MARIA, Job, join, open_session, sealed, sealed_turns, shard_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from session_store.backends.base import AgentPresence, Backend
+    from session_store.backends.contract import AgentPresence, Backend
     from tests.contract.worlds import World
 
 

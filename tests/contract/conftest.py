@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
+from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings
-from session_store.crypto import Keyring
+from session_store.sealing.crypto import Keyring
 from tests.contract.worlds import MemoryWorld, RedisWorld, World
-from tests.servers.process import standalone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from session_store.backends.base import Backend
-    from tests.servers.process import Server
+    from dev.rig.servers.process import Server
+    from session_store.backends.contract import Backend
 
 
 @pytest.fixture(scope="session")

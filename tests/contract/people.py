@@ -11,7 +11,7 @@ import hashlib
 import itertools
 from typing import TYPE_CHECKING
 
-from session_store.backends.base import (
+from session_store.backends.contract import (
     Candidate,
     DueSession,
     JoinAttempt,
@@ -19,14 +19,14 @@ from session_store.backends.base import (
     LeaseRef,
     OpenMode,
 )
-from session_store.crypto import NO_TAG, WrappedKey, tag_of
 from session_store.events import Event
 from session_store.keys import ParticipantKeys
+from session_store.sealing.crypto import NO_TAG, WrappedKey, tag_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from session_store.backends.base import (
+    from session_store.backends.contract import (
         AgentPresence,
         Backend,
         Found,

@@ -17,14 +17,14 @@ from session_store import (
     SessionGone,
     Turn,
 )
-from session_store.backends.base import OpenMode, SealedDraft
+from session_store.backends.contract import OpenMode, SealedDraft
 from tests.contract.people import MARIA, join, nothing_changes, open_session, pseudonym, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from session_store import SessionStore
-    from session_store.backends.base import Backend
+    from session_store.backends.contract import Backend
     from session_store.store import Joined
     from tests.contract.worlds import World
 

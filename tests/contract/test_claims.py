@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import EventType, LeaseLost
-from session_store.backends.base import AgentPresence, JoinOutcome, OpenMode, SettleOutcome
+from session_store.backends.contract import AgentPresence, JoinOutcome, OpenMode, SettleOutcome
 from session_store.keys import ParticipantKeys
 from tests.contract.people import (
     JOE,
@@ -27,7 +27,7 @@ from tests.contract.people import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from session_store.backends.base import Backend
+    from session_store.backends.contract import Backend
     from session_store.events import Event
     from tests.contract.people import Job
     from tests.contract.worlds import RedisWorld, World

@@ -16,11 +16,11 @@ from tests.contract.proxy import Cut, Proxy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from session_store.backends.base import Backend
+    from dev.rig.servers.process import Server
+    from session_store.backends.contract import Backend
     from session_store.events import Event
     from tests.contract.cases import Case
     from tests.contract.worlds import RedisWorld
-    from tests.servers.process import Server
 
 TIMES = {
     b"joined_at",

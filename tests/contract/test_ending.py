@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import LeaseLost, SessionGone, SessionStoreError
-from session_store.backends.base import OpenMode, SealedDraft, Settled, SettleOutcome
+from session_store.backends.contract import OpenMode, SealedDraft, Settled, SettleOutcome
 from tests.contract.people import (
     JOE,
     MARIA,
@@ -29,7 +29,7 @@ from tests.contract.people import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from session_store.backends.base import Backend
+    from session_store.backends.contract import Backend
     from tests.contract.people import Job
     from tests.contract.worlds import World
 

@@ -18,8 +18,8 @@ from hypothesis.stateful import (
 )
 
 from session_store import SessionStoreError, StoreSettings
-from session_store.backends.base import DRAFT_ROLES, LateTurn, LeaseRef, OpenMode, SealedDraft
-from session_store.crypto import NO_TAG, tag_of
+from session_store.backends.contract import DRAFT_ROLES, LateTurn, LeaseRef, OpenMode, SealedDraft
+from session_store.sealing.crypto import NO_TAG, tag_of
 from tests.contract import model
 from tests.contract.model import Model, Refused
 from tests.contract.people import JOE, MARIA, candidate, join, nonce, open_session, sealed, shard_of
@@ -28,11 +28,11 @@ from tests.contract.worlds import MemoryWorld, RedisWorld
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from session_store.backends.base import Backend, StoredSession
+    from dev.rig.servers.process import Server
+    from session_store.backends.contract import Backend, StoredSession
     from session_store.events import Event
     from tests.contract.model import Lease, Session, Told
     from tests.contract.worlds import World
-    from tests.servers.process import Server
 
 LONG = bool(os.environ.get("REJOIN_LONG"))
 STEP_S = 100

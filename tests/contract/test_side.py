@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import LeaseHeld, LeaseLost
-from session_store.backends.base import OpenMode
+from session_store.backends.contract import OpenMode
 from tests.contract.people import (
     MARIA,
     candidate,
@@ -21,7 +21,7 @@ from tests.contract.people import (
 )
 
 if TYPE_CHECKING:
-    from session_store.backends.base import Backend
+    from session_store.backends.contract import Backend
     from session_store.events import Event
     from tests.contract.worlds import World
 

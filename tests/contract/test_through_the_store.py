@@ -16,7 +16,7 @@ from session_store import (
     StoreSettings,
     Turn,
 )
-from session_store.backends.base import AgentPresence, JoinOutcome
+from session_store.backends.contract import AgentPresence, JoinOutcome
 from session_store.events import Event, EventType
 from session_store.store import Replayed
 from tests.contract.people import listening
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from session_store.crypto import Keyring
+    from session_store.sealing.crypto import Keyring
     from session_store.store import Joined, SealedTurn
     from tests.contract.worlds import World
 

@@ -23,8 +23,8 @@ from session_store import (
     Turn,
     WriteConflict,
 )
-from session_store.crypto import tag_of
 from session_store.errors import CircuitOpen, StoreLoading
+from session_store.sealing.crypto import tag_of
 from tests.contract.histories import Final, History, Op, Outcome
 from tests.contract.proxy import Cut
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Awaitable, Callable, Sequence
 
+    from dev.rig.servers.process import Server
     from session_store import SessionContent, SessionStore
     from session_store.store import Lease, SealedTurn
     from tests.contract.proxy import Proxy
-    from tests.servers.process import Server
 
 LOST = (LeaseLost, SessionGone, WriteConflict, SequenceGap)
 MAX_WAITING = 8

@@ -13,11 +13,11 @@ import pytest
 from playwright.async_api import expect
 from redis.asyncio import Redis
 
+from dev.rig.browser.launch import launched
+from dev.rig.browser.page import WAIT_MS, TalkPage
 from session_store import SessionState
 from session_store.keys import ParticipantKeys
-from tests.e2e.browser import launched
 from tests.e2e.forms import found_in
-from tests.e2e.page import WAIT_MS, TalkPage
 from tests.e2e.speech import speech_file
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Playwright, Request, Route
 
+    from dev.rig.browser.demo import Demo
     from session_store import SessionStore
-    from tests.e2e.demo import Demo
 
     Visit = Callable[[], Awaitable[TalkPage]]
 

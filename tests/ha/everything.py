@@ -20,14 +20,14 @@ from session_store import (
     SessionStore,
     Turn,
 )
-from session_store.analytics import Analytics
-from session_store.audit import AuditLog
 from session_store.doctor import quick
 from session_store.events import Event, EventsMissed, EventType
-from session_store.privacy import consent, export, set_consent, set_retention
-from session_store.rotation import rotate_keys
 from session_store.store import Replayed
-from session_store.sweeper import Sweeper
+from session_store.upkeep.analytics import Analytics
+from session_store.upkeep.audit import AuditLog
+from session_store.upkeep.privacy import consent, export, set_consent, set_retention
+from session_store.upkeep.rotation import rotate_keys
+from session_store.upkeep.sweeper import Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence

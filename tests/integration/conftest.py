@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 from redis.asyncio import Redis
 
+from dev.rig.key_file import write_key_file
+from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings
-from tests.servers.process import standalone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -53,16 +51,6 @@ async def raw(redis_url: str) -> AsyncIterator[Any]:
     """Look into Redis past the store, as an operator or an attacker would."""
     async with Redis.from_url(redis_url) as client:
         yield client
-
-
-def write_key_file(path: Path) -> Path:
-    """Make a key file with random keys."""
-
-    def key() -> str:
-        return base64.b64encode(secrets.token_bytes(32)).decode()
-
-    path.write_text(json.dumps({"keys": {"k-1": key()}, "primary": "k-1", "pseudonym_key": key()}))
-    return path
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ from livekit import rtc
 from livekit.agents import Agent, AgentSession
 from livekit.agents.voice.room_io import RoomOptions
 
-from agent.pipelines.demo.llm import RuleLLM
-from session_store.detached import begin
+from demo_models.llm import RuleLLM
 from session_store.livekit import Conversation, words_of_welcome
-from session_store.livekit.conversation import Entry
-from session_store.livekit.liveness import Liveness
-from session_store.livekit.owner import Owner
+from session_store.livekit.job.conversation import Entry
+from session_store.livekit.job.liveness import Liveness
+from session_store.livekit.job.participant import Owner
+from session_store.writing.offline_start import begin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from livekit.agents import tts
 
     from session_store import Joined, SessionStore, StoreSettings
-    from session_store.detached import Beginning
+    from session_store.writing.offline_start import Beginning
 
 MEMORY = '<memory>{"visit": 1, "language": "en", "name": "Maria"}</memory>'
 

@@ -7,20 +7,21 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from session_store import SessionStore, Turn, analytics
-from session_store.analytics import (
+from dev.rig.servers.process import standalone
+from session_store import SessionStore, Turn
+from session_store.backends.redis.backend import RedisBackend
+from session_store.errors import StoreUnavailable
+from session_store.events import Event, EventType
+from session_store.keys import LONG_LIFETIME, ParticipantKeys, day_counts, day_people
+from session_store.sealing.crypto import DataKey, Keyring
+from session_store.upkeep import analytics
+from session_store.upkeep.analytics import (
     MAX_WAITING_DAYS,
     Analytics,
     DayCounts,
     last_days,
     session_counts,
 )
-from session_store.backends.redis import RedisBackend
-from session_store.crypto import DataKey, Keyring
-from session_store.errors import StoreUnavailable
-from session_store.events import Event, EventType
-from session_store.keys import LONG_LIFETIME, ParticipantKeys, day_counts, day_people
-from tests.servers.process import standalone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import pytest
 
     from session_store import StoreSettings
-    from session_store.backends.base import AuditEntry
+    from session_store.backends.contract import AuditEntry
 
 DAY = date(2026, 2, 28)
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from session_store import InvalidValue, SessionStore, StoreRefused, StoreUnavailable, audit
-from session_store.audit import AuditAction, AuditLog, AuditReport, Missing
-from session_store.backends.base import AuditEntry
+from dev.rig.key_file import write_key_file
+from session_store import InvalidValue, SessionStore, StoreRefused, StoreUnavailable
+from session_store.backends.contract import AuditEntry
 from session_store.keys import AUDIT
-from tests.integration.conftest import write_key_file
+from session_store.upkeep import audit
+from session_store.upkeep.audit import AuditAction, AuditLog, AuditReport, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

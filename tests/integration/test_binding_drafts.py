@@ -12,11 +12,11 @@ from livekit.agents import Agent, AgentSession, stt
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN
 from livekit.agents.voice.room_io import RoomOptions
 
-from agent.pipelines.demo.tts import EspeakTTS
-from session_store.livekit.drafts import Drafts
-from session_store.livekit.record import RecordChannel
-from session_store.livekit.transcript import Transcript
-from session_store.recorder import Recorder
+from demo_models.tts import EspeakTTS
+from session_store.livekit.job.drafts import Drafts
+from session_store.livekit.job.page_channel import RecordChannel
+from session_store.livekit.job.transcript import Transcript
+from session_store.writing.recorder import Recorder
 from tests.integration.livekit import LiveKit, running_livekit
 from tests.integration.scripted import ScriptedLLM
 from tests.integration.stage import Room

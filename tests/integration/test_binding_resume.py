@@ -12,8 +12,8 @@ from livekit.agents import Agent, AgentSession, llm
 from examples.handoff import Billing, Reception
 from examples.local import LocalLLM
 from examples.tools import Host
-from session_store.livekit.greeting import answer, speak
-from session_store.livekit.outcomes import OUTCOME_UNKNOWN
+from session_store.livekit.job.greeting import answer, speak
+from session_store.livekit.job.unknown_outcomes import OUTCOME_UNKNOWN
 from tests.integration.realtime import LocalRealtime
 from tests.integration.scripted import ScriptedLLM, call
 from tests.integration.stage import Stage

@@ -9,11 +9,11 @@ import pytest_asyncio
 from livekit.agents import Agent, AgentSession, RunContext, ToolError, function_tool, llm
 
 from session_store import TurnKind
-from session_store.livekit.chat import chat_context, item_of, unanswered
-from session_store.livekit.record import RecordChannel
-from session_store.livekit.tool_calls import ToolCalls
-from session_store.livekit.transcript import Transcript
-from session_store.recorder import Recorder
+from session_store.livekit.job.chat_items import chat_context, item_of, unanswered
+from session_store.livekit.job.page_channel import RecordChannel
+from session_store.livekit.job.tool_calls import ToolCalls
+from session_store.livekit.job.transcript import Transcript
+from session_store.writing.recorder import Recorder
 from tests.integration.scripted import ScriptedLLM, call
 from tests.integration.stage import Room
 from tests.integration.test_store import age

@@ -22,21 +22,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 import redis
 
+from dev.rig.key_file import write_key_file
+from dev.rig.servers.process import Login, standalone
 from session_store import SessionStore, StoreSettings, Turn
-from session_store.audit import AuditLog
 from session_store.cli import app
+from session_store.cli.connect import environment
 from session_store.cli.exits import Exit
-from session_store.cli.opened import environment
 from session_store.keys import AUDIT, ParticipantKeys
-from session_store.spool import Spool
-from tests.integration.conftest import write_key_file
-from tests.servers.process import Login, standalone
+from session_store.upkeep.audit import AuditLog
+from session_store.writing.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
 
-    from tests.servers.process import Server
+    from dev.rig.servers.process import Server
 
 T = TypeVar("T")
 

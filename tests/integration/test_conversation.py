@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from livekit.agents import llm
 
+from dev.rig.servers.process import QUICK, Server, running
 from session_store import AgentPresence, LeaseHeld, SessionState, StoreUnavailable
-from session_store.livekit.chat import unanswered
-from session_store.spool import Spool, SpoolReport
+from session_store.livekit.job.chat_items import unanswered
+from session_store.writing.spool import Spool, SpoolReport
 from tests.integration.stage import Stage
 from tests.integration.test_recorder import away, back
 from tests.integration.test_store import age
-from tests.servers.process import QUICK, Server, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -259,7 +259,7 @@ async def test_a_job_that_ends_in_an_outage_loses_nothing(
     stage: Callable[..., Stage], raw: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its last words and what it was asked to remember are spooled, and come in afterwards."""
-    monkeypatch.setattr("session_store.livekit.keeping.FLUSH_S", 0.2)
+    monkeypatch.setattr("session_store.livekit.job.lease_writers.FLUSH_S", 0.2)
     first = await (await stage(spool_dir=tmp_path / "spool").join()).start()
     await first.until(lambda: len(first.said()) == 1)
     await first.conversation._keeping.recorder.flush(5)
@@ -284,7 +284,7 @@ async def test_without_a_spool_a_loss_is_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The log says how many turns are lost, and which setting keeps them; not what they were."""
-    monkeypatch.setattr("session_store.livekit.keeping.FLUSH_S", 0.2)
+    monkeypatch.setattr("session_store.livekit.job.lease_writers.FLUSH_S", 0.2)
     first = await stage().join()
     await away(raw)
     say(first, "my last words")

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from livekit.agents import llm
 
-from session_store import StoreUnavailable, Turn, TurnKind, detached
-from session_store.detached import LeftBegun, begin, join_begun, merged
+from session_store import StoreUnavailable, Turn, TurnKind
 from session_store.errors import NotGranted, SessionGone
 from session_store.models import SessionContent, SessionContext
-from session_store.schema import write_content
-from session_store.spool import Spool, SpoolReport
+from session_store.sealing.schema import write_content
+from session_store.writing import offline_start
+from session_store.writing.offline_start import LeftBegun, begin, join_begun, merged
+from session_store.writing.spool import Spool, SpoolReport
 from tests.integration.stage import Stage
 from tests.integration.test_recorder import away, back
 from tests.integration.test_store import age
@@ -258,7 +259,7 @@ async def test_an_erasure_before_the_outage_is_no_reason_to_forget(
     store: SessionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody who asked to be forgotten, and came again, is somebody new."""
-    monkeypatch.setattr(detached, "CLOCKS_DIFFER_MS", 0)
+    monkeypatch.setattr(offline_start, "CLOCKS_DIFFER_MS", 0)
     await store.erase(store.pseudonym("maria"))
     await asyncio.sleep(0.01)
     Spool(tmp_path).write_begun(begun(store))

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from dev.rig.key_file import write_key_file
+from dev.rig.servers.cluster import cluster
+from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings
 from session_store.doctor import Finding, Verdict, examine, probes, quick, server
 from session_store.doctor.finding import merged, ok
-from tests.integration.conftest import write_key_file
-from tests.servers.cluster import cluster
-from tests.servers.process import standalone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.servers.process import Server
+    from dev.rig.servers.process import Server
 
 HEALTHY = ("--appendonly", "yes", "--appendfsync", "everysec")
 

@@ -33,7 +33,7 @@ def counted(store: SessionStore) -> Counted:
 @pytest.fixture
 def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder to leave turns in, of jobs that do not wait for long."""
-    monkeypatch.setattr("session_store.livekit.keeping.FLUSH_S", 0.2)
+    monkeypatch.setattr("session_store.livekit.job.lease_writers.FLUSH_S", 0.2)
     return tmp_path / "spool"
 
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.servers.process import standalone, wait_until
+from dev.rig.servers.users import LOOKS_AT_ALL, OPERATOR, WORKER, as_user, guarded_by_users
 from session_store import SessionStore, StoreSettings
-from session_store.backends.redis import RedisBackend
+from session_store.backends.redis.backend import RedisBackend
 from session_store.cli.app import run
 from session_store.doctor import Verdict
-from session_store.livekit.memory import MemoryGauge, resident_bytes
+from session_store.livekit.telemetry.worker_memory import MemoryGauge, resident_bytes
 from session_store.meter import Meter
 from session_store.monitor import Gauges, Report, checks, look
 from session_store.monitor.gauges import fullest
 from session_store.monitor.servers import Replica, ServerNow
-from session_store.sweeper import Sweeper
+from session_store.upkeep.sweeper import Sweeper
 from tests.integration.keeping import pass_time, talk
-from tests.servers.process import standalone, wait_until
-from tests.servers.users import LOOKS_AT_ALL, OPERATOR, WORKER, as_user, guarded_by_users
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

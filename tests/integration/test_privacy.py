@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.key_file import write_key_file
 from session_store import (
     InvalidValue,
     SealBroken,
@@ -15,15 +16,14 @@ from session_store import (
     SessionState,
     SessionStore,
     StoreRefused,
-    privacy,
 )
-from session_store.audit import AuditLog
-from session_store.backends.base import Erased
-from session_store.journal import ErasureJournal
+from session_store.backends.contract import Erased
 from session_store.keys import AUDIT, ParticipantKeys
-from session_store.privacy import NotErased
-from session_store.sweeper import Sweeper
-from tests.integration.conftest import write_key_file
+from session_store.upkeep import privacy
+from session_store.upkeep.audit import AuditLog
+from session_store.upkeep.journal import ErasureJournal
+from session_store.upkeep.privacy import NotErased
+from session_store.upkeep.sweeper import Sweeper
 from tests.integration.keeping import dump, keep_drafts, left_in, pass_time, talk, talk_and_go, turn
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.key_file import write_key_file
 from session_store import SealBroken, UnknownKey
-from session_store.audit import AuditLog
 from session_store.errors import UnknownSchema
 from session_store.keys import ParticipantKeys
-from session_store.seal_audit import SealAudit, SealFailure
-from tests.integration.conftest import write_key_file
+from session_store.upkeep.audit import AuditLog
+from session_store.upkeep.seal_audit import SealAudit, SealFailure
 from tests.integration.keeping import dump, keep_drafts, talk, talk_and_go, turn
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from session_store import Recorder, Turn
-from session_store.content_writer import ContentWriter
-from session_store.spool import Spool, SpoolReport
+from session_store.writing.content_writer import ContentWriter
+from session_store.writing.spool import Spool, SpoolReport
 from tests.integration.test_recorder import away, back
 from tests.integration.test_store import age
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from session_store import Joined, SessionStore
-    from session_store.content_writer import SealedContent
     from session_store.store import SealedTurn
+    from session_store.writing.content_writer import SealedContent
 
 
 def turn(number: int) -> Turn:
@@ -225,7 +225,7 @@ import asyncio, json, sys
 from dataclasses import asdict
 from pathlib import Path
 from session_store import SessionStore, StoreSettings
-from session_store.spool import Spool
+from session_store.writing.spool import Spool
 
 async def main():
     store = SessionStore.from_settings(StoreSettings())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
+from dev.rig.key_file import write_key_file
 from session_store import (
     AgentPresence,
     InvalidValue,
@@ -32,9 +33,8 @@ from session_store import (
 )
 from session_store.events import Event, EventType
 from session_store.keys import ParticipantKeys
-from session_store.page import shown_after
+from session_store.page_turns import shown_after
 from session_store.store import Replayed
-from tests.integration.conftest import write_key_file
 from tests.integration.keeping import left_in
 
 if TYPE_CHECKING:

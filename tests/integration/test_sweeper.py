@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from session_store import SessionState, sweeper
-from session_store.backends.base import DueSession
+from dev.rig.servers.process import standalone
+from session_store import SessionState
+from session_store.backends.contract import DueSession
 from session_store.errors import StoreUnavailable
 from session_store.events import Event, EventType
 from session_store.keys import EVENTS, SHARDS, SWEEPERS, ParticipantKeys
-from session_store.sweeper import Shares, Sweeper, SweepReport
+from session_store.upkeep import sweeper
+from session_store.upkeep.sweeper import Shares, Sweeper, SweepReport
 from tests.integration.keeping import pass_time, talk, talk_and_go
-from tests.servers.process import standalone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence

@@ -16,12 +16,8 @@ import pytest
 from livekit import api, rtc
 
 from session_store import AgentPresence, SessionState, SessionStore
-from session_store.backends.base import DueSession
-from session_store.livekit.contact import Contact
-from session_store.livekit.dead_jobs import DeadJob, DeadJobs
-from session_store.livekit.finding import Finder
-from session_store.livekit.rate import RateCap
-from session_store.livekit.rooms import (
+from session_store.backends.contract import DueSession
+from session_store.livekit.rooms.rooms import (
     AGENT,
     GAVE_UP,
     Dispatch,
@@ -29,9 +25,13 @@ from session_store.livekit.rooms import (
     LiveKitRooms,
     Occupants,
 )
-from session_store.livekit.sending import Sender
-from session_store.livekit.takeover import Takeover
-from session_store.sweeper import Sweeper
+from session_store.livekit.worker.contact import Contact
+from session_store.livekit.worker.dead_jobs import DeadJob, DeadJobs
+from session_store.livekit.worker.dispatcher import Sender
+from session_store.livekit.worker.rate import RateCap
+from session_store.livekit.worker.room_finder import Finder
+from session_store.livekit.worker.takeover import Takeover
+from session_store.upkeep.sweeper import Sweeper
 from tests.integration.keeping import pass_time
 from tests.integration.livekit import LiveKit, running_livekit
 from tests.integration.stand_in_agent import stand_in
@@ -53,7 +53,7 @@ def livekit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveKit]:
 @pytest.fixture(autouse=True)
 def no_worker_is_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """There are none here."""
-    monkeypatch.setattr("session_store.livekit.rooms.COMES_WITHIN_S", 0.5)
+    monkeypatch.setattr("session_store.livekit.rooms.rooms.COMES_WITHIN_S", 0.5)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from livekit import rtc
 
-from session_store.livekit import attendance
-from session_store.livekit.attendance import Attendance
+from session_store.livekit.job import presence
+from session_store.livekit.job.presence import Attendance
 
 
 class Room(rtc.EventEmitter[Any]):
@@ -48,8 +48,8 @@ class Watched:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a departure settle in 20 ms, and in 200 ms where our own connection was lost."""
-    monkeypatch.setattr(attendance, "SETTLES_S", 0.02)
-    monkeypatch.setattr(attendance, "RECONNECTS_S", 0.2)
+    monkeypatch.setattr(presence, "SETTLES_S", 0.02)
+    monkeypatch.setattr(presence, "RECONNECTS_S", 0.2)
 
 
 async def test_whoever_stays_away_has_left() -> None:

@@ -14,15 +14,15 @@ from livekit.agents.voice.io import TextOutput
 from livekit.agents.voice.room_io import RoomOptions, TextOutputOptions
 
 from session_store import Draft, Keyring, RecordedTurn, SessionStore, StoreSettings, Turn
-from session_store.backends.memory import MemoryBackend
+from session_store.backends.memory.backend import MemoryBackend
 from session_store.errors import LeaseLost, StoreUnavailable
-from session_store.livekit import drafts as drafts_module
-from session_store.livekit.drafts import Drafts, Ended, recovered
+from session_store.livekit.job import drafts as drafts_module
+from session_store.livekit.job.drafts import Drafts, Ended, recovered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from session_store.backends.base import SealedDraft
+    from session_store.backends.contract import SealedDraft
     from session_store.store import Joined, Lease
 
 

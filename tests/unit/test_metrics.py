@@ -21,8 +21,8 @@ from session_store.metrics.families import (
     HistogramFamily,
     Part,
 )
-from session_store.seal_audit import SealFailure
 from session_store.store import Replayed
+from session_store.upkeep.seal_audit import SealFailure
 from tests.counted import Counted
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from session_store.backends.base import JoinOutcome
+from session_store.backends.contract import JoinOutcome
 from session_store.errors import (
     InvalidValue,
     LeaseHeld,
@@ -19,10 +19,10 @@ from session_store.errors import (
     UnknownKey,
     UnknownSchema,
 )
-from session_store.livekit.joins import JOINED_AS, RESUMED_AS, failed_as
-from session_store.livekit.owner import Owner
-from session_store.livekit.persistence import AWAY_AFTER_S, _enter_measured
-from session_store.livekit.rooms import COMES_WITHIN_S, Dispatch, LiveKitRooms, Occupants
+from session_store.livekit.job.entry_point import AWAY_AFTER_S, _enter_measured
+from session_store.livekit.job.participant import Owner
+from session_store.livekit.rooms.rooms import COMES_WITHIN_S, Dispatch, LiveKitRooms, Occupants
+from session_store.livekit.telemetry.joins import JOINED_AS, RESUMED_AS, failed_as
 from session_store.settings import StoreSettings
 from tests.counted import Counted
 from tests.unit.test_takeover import EXPECTED_S, LEASE_S, NAME, Store, Watch, World

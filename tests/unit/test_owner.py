@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from session_store.livekit.owner import JobMetadata, load_id_of, metadata_of
+from session_store.livekit.job.participant import JobMetadata, load_id_of, metadata_of
 
 
 def participant(**fields: Any) -> Any:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import Keyring, SessionStore, StoreSettings, StoreUnavailable, Turn
-from session_store.backends.base import LeaseRef
-from session_store.backends.memory import MemoryBackend
-from session_store.spool import Spool, SpoolReport, keep_replaying
+from session_store.backends.contract import LeaseRef
+from session_store.backends.memory.backend import MemoryBackend
 from session_store.store import SealedTurn
+from session_store.writing.spool import Spool, SpoolReport, keep_replaying
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -220,8 +220,8 @@ async def test_a_file_of_a_newer_version_is_left_for_it(
 _WRITE = """
 import os, resource, secrets, signal, sys
 from pathlib import Path
-from session_store import spool
-from session_store.backends.base import LeaseRef
+from session_store.writing import spool
+from session_store.backends.contract import LeaseRef
 from session_store.store import SealedTurn
 
 def die(*_):

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from session_store import AgentPresence, EventType, Keyring, SessionStore, StoreSettings
-from session_store.backends.base import DueSession
-from session_store.backends.memory import MemoryBackend
+from session_store.backends.contract import DueSession
+from session_store.backends.memory.backend import MemoryBackend
 from session_store.errors import StoreUnavailable
 from session_store.keys import LATE_PART
-from session_store.livekit.contact import Contact
-from session_store.livekit.dead_jobs import DeadJob, DeadJobs
-from session_store.livekit.finding import Finder
-from session_store.livekit.orphans import Orphans
-from session_store.livekit.rate import RateCap
-from session_store.livekit.rooms import GAVE_UP, Dispatch, LiveKitFailed, Occupants
-from session_store.livekit.sending import Sender
-from session_store.livekit.takeover import Takeover
+from session_store.livekit.rooms.rooms import GAVE_UP, Dispatch, LiveKitFailed, Occupants
+from session_store.livekit.worker.contact import Contact
+from session_store.livekit.worker.dead_jobs import DeadJob, DeadJobs
+from session_store.livekit.worker.dispatcher import Sender
+from session_store.livekit.worker.orphans import Orphans
+from session_store.livekit.worker.rate import RateCap
+from session_store.livekit.worker.room_finder import Finder
+from session_store.livekit.worker.takeover import Takeover
 from session_store.models import Place
-from session_store.sweeper import Sweeper
 from session_store.tasks import stop
+from session_store.upkeep.sweeper import Sweeper
 from tests.counted import Counted
 from tests.unit.virtual_time import in_virtual_time, now_s
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from session_store.errors import StoreUnavailable
-from session_store.livekit.contact import Contact, ContactKeeper
-from session_store.livekit.rate import RateCap
+from session_store.livekit.worker.contact import Contact, ContactKeeper
+from session_store.livekit.worker.rate import RateCap
 from tests.unit.virtual_time import in_virtual_time, now_s
 
 

@@ -14,9 +14,9 @@ from livekit.agents.job import JobAcceptArguments, RunningJobInfo
 from livekit.protocol import agent, models
 
 import session_store.livekit
-from session_store.livekit.jobs import Jobs
-from session_store.livekit.liveness import CUT_S, Liveness
-from session_store.livekit.pings import COMING, HERE, PING
+from session_store.livekit.job.liveness import CUT_S, Liveness
+from session_store.livekit.rooms.pings import COMING, HERE, PING
+from session_store.livekit.worker.jobs import Jobs
 from tests.unit.virtual_time import in_virtual_time
 
 

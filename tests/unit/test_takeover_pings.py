@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from session_store.livekit.rooms import LiveKitFailed, LiveKitRooms
+from session_store.livekit.rooms.rooms import LiveKitFailed, LiveKitRooms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

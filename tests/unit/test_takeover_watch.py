@@ -9,11 +9,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from session_store import Keyring, SessionStore, StoreSettings
-from session_store.backends.memory import MemoryBackend
+from session_store.backends.memory.backend import MemoryBackend
 from session_store.errors import StoreReadOnly, StoreUnavailable, WrongKey
-from session_store.livekit import watch
-from session_store.sweeper import Sweeper
+from session_store.livekit.worker import watch
 from session_store.tasks import stop
+from session_store.upkeep.sweeper import Sweeper
 from tests.unit.test_takeover_liveness import running
 from tests.unit.virtual_time import in_virtual_time, now_s
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
-    from session_store.backends.scripts import Script
+    from session_store.backends.redis.scripts import Script
 
 Argument = str | bytes | int
 

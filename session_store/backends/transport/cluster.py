@@ -8,9 +8,9 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import ClusterDownError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from session_store.backends.transport.address import HostPort
 from session_store.backends.transport.discovery import Shared, majority
 from session_store.backends.transport.node import Access, Node
+from session_store.redis_address import HostPort
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ from session_store.errors import InvalidValue
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from session_store.backends.transport.address import HostPort
+    from session_store.redis_address import HostPort
     from session_store.settings import StoreSettings
 
 _RESP: Final = 2

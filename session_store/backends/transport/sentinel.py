@@ -8,9 +8,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.sentinel import MasterNotFoundError
 
-from session_store.backends.transport.address import HostPort
 from session_store.backends.transport.discovery import Shared, majority
 from session_store.backends.transport.node import Access, Node
+from session_store.redis_address import HostPort
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from session_store.backends.transport.address import Kind
 from session_store.backends.transport.cluster import Cluster
 from session_store.backends.transport.node import Access, Node
 from session_store.backends.transport.sentinel import Sentinels
 from session_store.backends.transport.standalone import Standalone
 from session_store.errors import InvalidValue
+from session_store.redis_address import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from redis.exceptions import RedisError
 
-from session_store.backends.scripts import script as script_of
+from session_store.backends.redis.scripts import script as script_of
 from session_store.backends.transport.breaker import Breaker
 from session_store.backends.transport.call import Call
 from session_store.backends.transport.measured import measured
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-    from session_store.backends.scripts import Script
+    from session_store.backends.redis.scripts import Script
     from session_store.backends.transport.call import Argument
     from session_store.backends.transport.node import Node
     from session_store.backends.transport.topology import Topology

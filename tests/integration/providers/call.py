@@ -14,7 +14,7 @@ from livekit.agents.voice.io import AudioInput, AudioOutput, AudioOutputCapabili
 
 from agent import pipelines
 from agent.assistant import Assistant
-from agent.pipelines.demo.tts import EspeakTTS
+from demo_models.tts import EspeakTTS
 from tests.integration.stage import Stage
 from tests.integration.test_store import age
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from session_store.livekit import provider_outages
-from session_store.livekit.greeting import Visit, words_of_welcome
-from session_store.livekit.owed_answer import LONGEST_PAUSE_S, _pauses
+from dev.rig.providers.fake_openai import CHAT, HALF, SPEECH, TRANSCRIPTIONS
+from session_store.livekit.job.greeting import Visit, words_of_welcome
+from session_store.livekit.providers import outages
+from session_store.livekit.providers.answer_retry import LONGEST_PAUSE_S, _pauses
 from session_store.meter import Meter
-from tests.integration.providers.fake_openai import CHAT, HALF, SPEECH, TRANSCRIPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dev.rig.providers.fake_openai import FakeOpenAI
     from session_store import SessionStore
     from tests.integration.providers.call import Call
-    from tests.integration.providers.fake_openai import FakeOpenAI
 
 NO_THOUGHT = "I cannot think just now: whoever runs me has to look at it. What you say is kept."
 TOO_MANY = "One moment, please: too much is asked of me just now. I will answer as soon as I can."
@@ -246,7 +246,7 @@ async def test_who_waits_in_silence_is_told_once(
     begin: Callable[[], Any], provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often the agent tries again by itself; who says more is told again."""
-    monkeypatch.setattr(provider_outages, "TOLD_AGAIN_S", 0.2)
+    monkeypatch.setattr(outages, "TOLD_AGAIN_S", 0.2)
     call: Call = await begin()
     provider.refuses = {CHAT: 500}
     await call.type("my cat is called Tom")

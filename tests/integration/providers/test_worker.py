@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from tests.chaos.notes import Kind
-from tests.chaos.programs import until
-from tests.chaos.stand import running
-from tests.integration.providers.fake_openai import CHAT, SPEECH, FakeOpenAI
+from dev.rig.notes import Kind
+from dev.rig.programs import until
+from dev.rig.providers.fake_openai import CHAT, SPEECH, FakeOpenAI
+from dev.rig.stand import running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.chaos.notes import Note
-    from tests.chaos.person import Person
-    from tests.chaos.stand import Stand
+    from dev.rig.notes import Note
+    from dev.rig.person import Person
+    from dev.rig.stand import Stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -1,0 +1,1 @@
+"""The backend of one process, for tests and trials."""
