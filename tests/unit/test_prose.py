@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PAGES = [path for path in tracked_files(ROOT) if path.suffix == ".md"]
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
 SHORTEST = 4
-"""Words of a phrase that nobody writes twice in a row on purpose."""
+"""Words of a phrase that stands twice in a row only by mistake."""
 
 
 def without_code(text: str) -> str:
@@ -29,9 +29,9 @@ def without_code(text: str) -> str:
 
 
 def blocks(text: str) -> Iterator[list[str]]:
-    """Yield the words of each paragraph, and of each row of a table."""
-    rows = re.sub(r"^\|", "\n\n|", without_code(text), flags=re.MULTILINE)
-    for block in re.split(r"\n\s*\n", rows):
+    """Yield the words of each paragraph, of each item of a list and of each row of a table."""
+    apart = re.sub(r"^( *(?:[-*|]|\d+\.))", r"\n\n\1", without_code(text), flags=re.MULTILINE)
+    for block in re.split(r"\n\s*\n", apart):
         yield re.findall(r"[\w`'$.:/_-]*\w[\w`'$.:/_-]*", block.lower())
 
 
