@@ -39,7 +39,7 @@ UNITS_S: Final = {
     **dict.fromkeys(("week", "weeks"), 7 * 86400.0),
 }
 FIGURE: Final = re.compile(
-    rf"(?<![\w.,/-])(?:(?P<digits>\d[\d.,]*)[ -]?|(?P<word>{'|'.join(NUMBERS)})[ -])"
+    rf"(?<![\w.,/-])(?:(?P<digits>\d[\d.,]*)[\s-]?|(?P<word>{'|'.join(NUMBERS)})[\s-])"
     rf"(?P<unit>{'|'.join(sorted(UNITS_S, key=len, reverse=True))})\b(?!-)"
     r"(?:\*\*)?(?:<!-- =(?P<mark>[^>]+?) -->)?",
     re.IGNORECASE,

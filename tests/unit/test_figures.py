@@ -42,7 +42,7 @@ def test_each_mark_stands_behind_a_time(page: str) -> None:
     ("text", "seconds"),
     [
         ("after 15 s,", [15.0]),
-        ("0.5 s or 50 ms", [0.5, 0.05]),
+        ("0.5\ns or 50 ms", [0.5, 0.05]),
         ("1,800 seconds and 20 µs", [1800.0, 2e-05]),
         ("Ten seconds, two hours, 7 days", [10.0, 7200.0, 604800.0]),
         ("`60 s` of 3 sessions in a second, s4 s", []),
