@@ -109,7 +109,7 @@ export class App {
       onDropped: (drop) => this.#dropped(drop),
       onTrouble: (troubled) => this.#troubled(troubled),
       onMended: () => this.#mended(),
-      onRecord: (record, from) => this.#record(record, from),
+      onRecord: (record, from, sentAt) => this.#record(record, from, sentAt),
       onDraft: (draft) => this.#draft(draft),
       onAgents: (agents) => this.#agentsChanged(agents),
       onAgentGaveUp: () => this.#agentGaveUp(),
@@ -445,8 +445,9 @@ export class App {
   /**
    * @param {import('./wire.js').AgentRecord} record
    * @param {string} from
+   * @param {number} sentAt Unix seconds, by the agent's clock
    */
-  #record(record, from) {
+  #record(record, from, sentAt) {
     if (!isLive(this.model.state)) return; // A straggler of a conversation that was left or erased.
     switch (record.type) {
       case 'hello': {
@@ -456,7 +457,7 @@ export class App {
         this.#showAgent();
         // It says so at each hello; to a page that knows it, that is no news.
         if (record.back && from !== this.model.conversation.agent) this.#sayItIsBack();
-        this.#dispatch({ type: 'hello', from, language: record.language, lastSeq: record.lastSeq, saved: record.saved });
+        this.#dispatch({ ...record, from, sentAt });
         this.#outbox.open();
         const { conversation } = this.model;
         if (isBehind(conversation, record.lastSeq) || isAsking(conversation) || conversation.withoutStore) {
@@ -466,10 +467,10 @@ export class App {
       }
       case 'turn':
         if (record.turn.role === 'assistant' && !this.#isKnown(record.turn)) this.#markGreeting(record.turn.text);
-        this.#dispatch({ type: 'turn', turn: record.turn });
+        this.#dispatch({ ...record, nowMs: performance.now() });
         break;
       case 'saved':
-        this.#dispatch({ type: 'saved', turns: record.turns });
+        this.#dispatch(record);
         break;
       case 'refused':
         this.#set({ refusal: record.message });
@@ -488,7 +489,7 @@ export class App {
   #draft(draft) {
     if (!isLive(this.model.state)) return;
     if (draft.role === 'assistant') this.#markGreeting(draft.text);
-    this.#dispatch({ type: 'draft', ...draft, createdAt: Date.now() / 1000 });
+    this.#dispatch({ type: 'draft', ...draft, createdAt: Date.now() / 1000, nowMs: performance.now() });
   }
 
   #sayItIsBack() {

@@ -33,7 +33,8 @@ const AGENT_STATES = ['initializing', 'idle', 'listening', 'thinking', 'speaking
  * @property {(drop: Drop) => void} onDropped
  * @property {(troubled: boolean) => void} onTrouble packets do not flow; false when they do again
  * @property {() => void} onMended LiveKit reconnected; the agent may have missed something, and so may we
- * @property {(record: import('./wire.js').AgentRecord, from: string) => void} onRecord in order of arrival
+ * @property {(record: import('./wire.js').AgentRecord, from: string, sentAt: number) => void} onRecord in order of
+ *   arrival; `sentAt`: Unix seconds, by the clock of the agent
  * @property {(draft: { segment: string, stream: number, role: import('./wire.js').Role, text: string, open: boolean }) => void} onDraft
  * @property {(agents: { identity: string, state: AgentState | null }[]) => void} onAgents
  * @property {() => void} onAgentGaveUp those who watch over this room will send no further agent for a while
@@ -345,7 +346,7 @@ export class Connection {
     this.#records = this.#records.then(async () => {
       const record = parseRecord((await text) ?? '');
       if (record === null || !mayBeAgent(room, identity)) return;
-      this.#hooks.onRecord(record, identity);
+      this.#hooks.onRecord(record, identity, reader.info.timestamp / 1000);
     });
   }
 
