@@ -7,7 +7,7 @@
  * `drafts` is what is being said right now, and goes when the record of that speech comes.
  */
 import { settleFates, takenOver, unsent } from './takeover.js';
-import { isObject, isPresent, isText, parseTurn } from './wire.js';
+import { isObject, isPresent, isText, parseTurn } from './protocol.js';
 
 export const MAX_TURNS = 100;
 const MAX_SETTLED = 50;
@@ -15,8 +15,8 @@ const MAX_SETTLED = 50;
 export const WAIT_FOR_DRAFT_MS = 2000;
 const FATES = ['asked', 'resend', 'lost'];
 
-/** @typedef {import('./wire.js').WireTurn} WireTurn */
-/** @typedef {import('./wire.js').Role} Role */
+/** @typedef {import('./protocol.js').RecordedTurn} RecordedTurn */
+/** @typedef {import('./protocol.js').Role} Role */
 /** @typedef {import('./outbox.js').Typed} Typed */
 
 /**
@@ -32,7 +32,7 @@ const FATES = ['asked', 'resend', 'lost'];
 /**
  * A turn that may take over the place on the screen (`key`) of the draft or typed message it came from.
  *
- * @typedef {WireTurn & { key: string, typed?: boolean, fate?: Fate }} Turn
+ * @typedef {RecordedTurn & { key: string, typed?: boolean, fate?: Fate }} Turn
  */
 
 /**
@@ -94,11 +94,11 @@ export const EMPTY = Object.freeze({
 });
 
 /**
- * @typedef {{ type: 'admitted', admission: import('./wire.js').Admission }
+ * @typedef {{ type: 'admitted', admission: import('./protocol.js').Admission }
  *   | { type: 'hello', from: string, language: string | null, lastSeq: number, saved: boolean, sentAt: number }
  *   | { type: 'synced' }
  *   | { type: 'disturbed' }
- *   | { type: 'turn', turn: WireTurn, nowMs: number }
+ *   | { type: 'turn', turn: RecordedTurn, nowMs: number }
  *   | { type: 'saved', turns: { id: string, seq: number }[] }
  *   | { type: 'draft', segment: string, stream: number, role: Role, text: string, open: boolean, createdAt: number, nowMs: number }
  *   | { type: 'typed', message: Typed }
@@ -164,7 +164,7 @@ export const isBehind = (state, lastSeq) => lastSeq > state.syncedSeq;
 
 /**
  * @param {Conversation} state
- * @param {import('./wire.js').Admission} admission
+ * @param {import('./protocol.js').Admission} admission
  * @returns {Conversation}
  */
 function admit(state, admission) {
@@ -204,7 +204,7 @@ const sameAgent = (state) => ({
  * A turn whose number means nothing stands at the end, and stays there when it is told again.
  *
  * @param {Conversation} state
- * @param {WireTurn} turn
+ * @param {RecordedTurn} turn
  * @param {number} nowMs
  * @returns {Conversation}
  */
@@ -229,7 +229,7 @@ function advanced(state, saved) {
 
 /**
  * @param {Conversation} state
- * @param {WireTurn} turn
+ * @param {RecordedTurn} turn
  * @param {number | null} nowMs when it came from the agent, so that finished drafts of its role are of this speech
  *   or of an earlier one; null: the gateway told it
  * @returns {Conversation}
@@ -274,7 +274,7 @@ function withTurn(state, turn, nowMs) {
  * speech may have begun.
  *
  * @param {Draft} draft
- * @param {WireTurn} turn
+ * @param {RecordedTurn} turn
  * @param {boolean} live
  */
 function isDraftOf(draft, turn, live) {
