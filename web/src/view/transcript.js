@@ -69,7 +69,7 @@ export function createTranscript() {
     }
   };
 
-  /** @param {import('../app.js').Model} model */
+  /** @param {import('../model.js').Model} model */
   return function render({ conversation, saveStatus, state, setAside }) {
     const isHidden = state === 'Idle' && setAside === null;
     if (conversation === shown && saveStatus === marks && isHidden === wasHidden) return;
