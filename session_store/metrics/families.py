@@ -74,11 +74,11 @@ FAMILIES: Final[Sequence[Family]] = (
     # --- conversations
     CounterFamily(
         "session_connections_total",
-        "Participants who came: to a new session, or back to one.",
+        "Participants who joined a new session, or returned to one.",
         BOTH,
         {"kind": ("new", "return")},
     ),
-    CounterFamily("session_reconnections_total", "Rejoins that were counted."),
+    CounterFamily("session_reconnections_total", "Returns that were counted."),
     GaugeFamily("active_sessions", "Conversations that jobs hold now."),
     HistogramFamily(
         "session_duration_seconds",
@@ -88,12 +88,12 @@ FAMILIES: Final[Sequence[Family]] = (
     ),
     CounterFamily(
         "rejoin_joins_total",
-        "What became of the joins of jobs.",
+        "Joins of jobs, by outcome.",
         labels={"outcome": _of(meter.JoinEnd)},
     ),
     HistogramFamily(
         "rejoin_resume_seconds",
-        "From the participant being there to the agent listening.",
+        "From the participant's arrival in the room to the agent listening.",
         labels={"kind": _of(meter.Resumption)},
         buckets=_RESUME_S,
     ),
@@ -109,7 +109,7 @@ FAMILIES: Final[Sequence[Family]] = (
     CounterFamily("rejoin_turns_spooled_total", "Turns that a job left in the spool."),
     CounterFamily(
         "rejoin_turns_replayed_total",
-        "Turns that a job had left, and what became of them.",
+        "Turns replayed from the spool, by outcome.",
         labels={"outcome": tuple(Replayed)},
     ),
     CounterFamily("rejoin_turns_lost_total", "Turns that could be kept nowhere."),
@@ -122,14 +122,18 @@ FAMILIES: Final[Sequence[Family]] = (
     ),
     CounterFamily(
         "rejoin_seal_failures_total",
-        "Reads of something that does not open.",
+        "Reads of a record that does not open.",
         BOTH,
         {"kind": ("SealBroken", "UnknownKey", "UnknownSchema")},
     ),
     # --- takeover
     CounterFamily("rejoin_leases_lost_total", "Leases of dead or cut-off holders, broken."),
-    CounterFamily("rejoin_takeovers_total", "Conversations gone on with after a lost lease."),
-    CounterFamily("rejoin_handoffs_total", "Conversations gone on with after a lease given back."),
+    CounterFamily(
+        "rejoin_takeovers_total", "Conversations that a job continued after a lost lease."
+    ),
+    CounterFamily(
+        "rejoin_handoffs_total", "Conversations that a job continued after a released lease."
+    ),
     HistogramFamily(
         "rejoin_takeover_seconds",
         "From the lost holder's last renewal of its lease to the successor's lease.",
@@ -137,11 +141,13 @@ FAMILIES: Final[Sequence[Family]] = (
     ),
     CounterFamily(
         "rejoin_dispatches_total",
-        "Agents that were sent.",
+        "Agents that were dispatched.",
         BOTH,
         {"reason": _of(meter.DispatchReason)},
     ),
-    CounterFamily("rejoin_dispatch_retries_total", "Agents sent again, since nobody came.", BOTH),
+    CounterFamily(
+        "rejoin_dispatch_retries_total", "Agents dispatched again, because none joined.", BOTH
+    ),
     CounterFamily("rejoin_gave_up_total", "Conversations given up: agents died again and again."),
     # --- Redis
     CounterFamily(
@@ -162,12 +168,12 @@ FAMILIES: Final[Sequence[Family]] = (
     ),
     GaugeFamily(
         "rejoin_redis_memory_bytes",
-        "Memory that Redis uses; the fullest primary's.",
+        "Memory that Redis uses, on the fullest primary.",
         of_all="livemax",
     ),
     GaugeFamily("rejoin_redis_memory_max_bytes", "Its bound; 0 for none.", of_all="livemax"),
     GaugeFamily(
-        "rejoin_stale_sessions", "Sessions long due that nobody looks at.", of_all="livemax"
+        "rejoin_stale_sessions", "Sessions long due that no sweeper handles.", of_all="livemax"
     ),
     GaugeFamily("rejoin_sweep_lag_seconds", "Age of the oldest deadline.", of_all="livemax"),
     # --- pages, providers, processes
@@ -197,7 +203,7 @@ FAMILIES: Final[Sequence[Family]] = (
     ),
     HistogramFamily(
         "rejoin_gateway_token_seconds",
-        "One answer to a wish for a token.",
+        "One answer to a request for a token.",
         GATEWAY,
         buckets=_TOKEN_S,
     ),
