@@ -87,7 +87,7 @@ async def opened_store(settings: StoreSettings) -> AsyncIterator[tuple[RedisBack
 
 def audit_of(store: SessionStore) -> AuditLog:
     """Audit as the user of this machine who runs the program."""
-    return AuditLog(store, actor=_actor())
+    return AuditLog(store.side, store.keyring, actor=_actor())
 
 
 def _actor() -> str:

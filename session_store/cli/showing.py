@@ -22,9 +22,9 @@ from session_store.cli.output import as_dict, document, pairs, say, span, when
 from session_store.cli.running import run
 from session_store.cli.target import Who, looking_at, named, owner_of
 from session_store.sealing.opening import time_of
-from session_store.store import Loaded
 from session_store.upkeep.analytics import SessionCounts
 from session_store.upkeep.audit import AuditAction
+from session_store.values import Loaded
 
 
 def add_to(app: typer.Typer) -> None:
