@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from session_store.livekit.job.participant import Owner
     from session_store.models import Place, RecordedTurn, SessionContent
     from session_store.settings import StoreSettings
-    from session_store.store import Arrival, Joined, SessionStore
+    from session_store.store import SessionStore
+    from session_store.values import Arrival, Joined
     from session_store.writing.offline_start import Beginning
 
     SomeAgent = TypeVar("SomeAgent", bound=Agent)
@@ -124,7 +125,7 @@ class Conversation:
         self._over = False
         self._ending: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
-        self._audit = AuditLog(store, actor="agent")
+        self._audit = AuditLog(store.side, store.keyring, actor="agent")
         self._journal = (
             ErasureJournal(settings.erasure_journal) if settings.erasure_journal else None
         )

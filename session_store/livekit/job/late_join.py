@@ -11,7 +11,8 @@ from session_store.tasks import Outage
 from session_store.writing.offline_start import join_begun
 
 if TYPE_CHECKING:
-    from session_store.store import Joined, SessionStore
+    from session_store.store import SessionStore
+    from session_store.values import Joined
     from session_store.writing.offline_start import Beginning
 
 logger = logging.getLogger(__name__)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from session_store.livekit.job.page_channel import RecordChannel
     from session_store.models import RecordedTurn
     from session_store.settings import StoreSettings
-    from session_store.store import Arrival, Joined, SealedTurn, SessionStore
+    from session_store.store import SessionStore
+    from session_store.values import Arrival, Joined, SealedTurn
     from session_store.writing.offline_start import Beginning
 
 logger = logging.getLogger(__name__)
