@@ -40,7 +40,7 @@ EVERY_S: Final = 0.25
 """How often drafts are written at most. So much of what was spoken may be missing after a kill."""
 
 
-class Ended(NamedTuple):
+class SettledDraft(NamedTuple):
     """What becomes of a draft whose turn is over."""
 
     settles: int = 0
@@ -85,10 +85,10 @@ class Drafts:
             options, text_output=dataclasses.replace(text_output, next_in_chain=chained)
         )
 
-    def ended(self, message: llm.ChatMessage) -> Ended:
+    def settle(self, message: llm.ChatMessage) -> SettledDraft:
         """Note that what was being said has become this message, which is being recorded."""
         if message.role not in self._speeches:
-            return Ended()
+            return SettledDraft()
         speech = self._speeches[message.role]
         follows = _Speech(message.role)
         if message.role == "user":
@@ -101,7 +101,7 @@ class Drafts:
         self._speeches[message.role] = follows
         if follows.words:
             self._note(follows)
-        return Ended(speech.number, speech.id) if speech.number else Ended()
+        return SettledDraft(speech.number, speech.id) if speech.number else SettledDraft()
 
     def agent_said(self, words: str) -> None:
         """Note words of the agent's; the text output calls it."""

@@ -29,7 +29,7 @@ TOPIC: Final = "rj.record"
 VERSION: Final = 1
 
 
-class RecordChannel:
+class PageChannel:
     """Sends the record to one participant of a room, in order. No method blocks."""
 
     def __init__(self, room: rtc.Room, owner: str) -> None:

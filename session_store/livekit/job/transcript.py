@@ -10,7 +10,7 @@ from livekit.agents import llm
 
 from session_store.errors import InvalidValue, RecorderFull
 from session_store.livekit.job.chat_items import active_agent, item_id_of, turn_of
-from session_store.livekit.job.drafts import Ended, recovered
+from session_store.livekit.job.drafts import SettledDraft, recovered
 from session_store.livekit.job.unknown_outcomes import STILL_RUNS, unknown_outcomes
 from session_store.models import RecordedTurn
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from session_store.livekit.job.drafts import Drafts
-    from session_store.livekit.job.page_channel import RecordChannel
+    from session_store.livekit.job.page_channel import PageChannel
     from session_store.models import Draft, Turn
     from session_store.store import Lease, SealedTurn
     from session_store.writing.recorder import Recorder
 
 logger = logging.getLogger(__name__)
 
-_NOTHING_ENDED: Final = Ended()
+_NOTHING_ENDED: Final = SettledDraft()
 
 
 class Transcript:
@@ -34,7 +34,7 @@ class Transcript:
     def __init__(
         self,
         recorder: Recorder,
-        channel: RecordChannel,
+        channel: PageChannel,
         lease: Lease,
         earlier: Iterable[RecordedTurn],
         drafts: Drafts | None = None,
@@ -93,7 +93,7 @@ class Transcript:
         A realtime model adds it to the conversation once more, under an id of its own.
         """
         self._typed = message
-        ended = _NOTHING_ENDED if self._drafts is None else Ended(self._drafts.typed())
+        ended = _NOTHING_ENDED if self._drafts is None else SettledDraft(self._drafts.typed())
         return self._record_item(message, ended, still_runs=False)
 
     def record_if_new(self, item: Any, *, still_runs: bool = False) -> bool:
@@ -110,7 +110,7 @@ class Transcript:
             return False
         ended = _NOTHING_ENDED
         if self._drafts is not None and isinstance(item, llm.ChatMessage):
-            ended = self._drafts.ended(item)
+            ended = self._drafts.settle(item)
         return self._try(partial(self._record_item, item, ended, still_runs=still_runs))
 
     def adopt(self, earlier: Iterable[RecordedTurn], waiting: Iterable[SealedTurn] = ()) -> None:
@@ -153,7 +153,7 @@ class Transcript:
             pass  # It was logged when the first one found no room.
         return False
 
-    def _record_item(self, item: llm.ChatItem, ended: Ended, *, still_runs: bool) -> bool:
+    def _record_item(self, item: llm.ChatItem, ended: SettledDraft, *, still_runs: bool) -> bool:
         if isinstance(item, llm.AgentConfigUpdate):
             return False
         if isinstance(item, llm.AgentHandoff):

@@ -33,7 +33,7 @@ _SPREAD: Final = 0.25
 """Many conversations wait for the same provider: they must not ask it in one moment."""
 
 
-class OwedAnswer:
+class AnswerRetry:
     """Watches the replies of an agent session, and asks for a failed one again."""
 
     def __init__(
