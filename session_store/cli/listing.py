@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import typer
 
-from session_store.backends.contract import StoredSession
 from session_store.backends.redis.backend import RedisBackend
+from session_store.backends.values import StoredSession
 from session_store.cli import index
 from session_store.cli.connect import environment
 from session_store.cli.exits import Exit

@@ -89,7 +89,7 @@ class Stage:
         self.settings = settings
         self.participant = store.pseudonym(who)
         self.job = Job()
-        self.attempt = secrets.token_hex(16)
+        self.lease_owner = secrets.token_hex(16)
         self.agent_session: AgentSession[Any] = AgentSession(llm=RuleLLM())
         self.spare_voice: tts.TTS[Any] | None = None
         self.conversation: Conversation
@@ -97,13 +97,13 @@ class Stage:
     async def join(self, load_id: str = "load-1", session_id: str | None = None) -> Stage:
         """Take the lease, with the participant in the room."""
         joined = await self.store.join(
-            self.participant, session_id=session_id, load_id=load_id, attempt=self.attempt
+            self.participant, session_id=session_id, load_id=load_id, owner=self.lease_owner
         )
         return self._converse(load_id, joined)
 
     def begin(self, load_id: str = "load-1", session_id: str | None = None) -> Stage:
         """Begin without the store, which is away."""
-        beginning, joined = begin(self.store, self.participant, session_id, self.attempt)
+        beginning, joined = begin(self.store, self.participant, session_id, self.lease_owner)
         return self._converse(load_id, joined, beginning)
 
     def _converse(self, load_id: str, joined: Joined, beginning: Beginning | None = None) -> Stage:
@@ -123,7 +123,7 @@ class Stage:
         now = asyncio.get_running_loop().time()
         self.conversation = Conversation(
             setup,
-            Entry(who, load_id, self.attempt, joined, now, beginning),
+            Entry(who, load_id, self.lease_owner, joined, now, beginning),
             Liveness(self.job.room, lambda: None),  # type: ignore[arg-type]
         )
         return self

@@ -19,7 +19,7 @@ class Entry:
     participant: JobParticipant
     load_id: str
     """Of the participant's arrival for which the job joined."""
-    attempt: str
+    lease_owner: str
     """The nonce under which the job joined, or will join later."""
     joined: Joined
     waited_from: float

@@ -146,7 +146,7 @@ async def _wait_for_participant(setup: Setup) -> tuple[JobParticipant, str]:
         pseudonym=metadata.participant if metadata else setup.store.pseudonym(seen.identity),
         session_id=metadata.session_id if metadata else None,
         metadata=metadata_of(seen),
-        let_in_ms=metadata.let_in_ms if metadata else 0,
+        admitted_at_ms=metadata.admitted_at_ms if metadata else 0,
     )
     return participant, load_id_of(seen)
 

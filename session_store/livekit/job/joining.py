@@ -34,7 +34,7 @@ AWAY_AFTER_S: Final = 0.5
 
 
 async def join_or_begin(
-    setup: Setup, participant: JobParticipant, load_id: str, attempt: str
+    setup: Setup, participant: JobParticipant, load_id: str, lease_owner: str
 ) -> Entry:
     """Join; if another job's lease still runs, wait for its end.
 
@@ -44,23 +44,23 @@ async def join_or_begin(
         setup: of the conversation.
         participant: whose conversation it is.
         load_id: of the participant's arrival.
-        attempt: the nonce for the lease.
+        lease_owner: the nonce for the lease.
 
     Raises:
         LeaseHeld: another job has this conversation, and keeps it.
         SessionGone, SessionEnded, SealBroken, UnknownKey: as for ``SessionStore.join``.
     """
-    return await _Joining(setup, participant, load_id, attempt).run()
+    return await _Joining(setup, participant, load_id, lease_owner).run()
 
 
 class _Joining:
     def __init__(
-        self, setup: Setup, participant: JobParticipant, load_id: str, attempt: str
+        self, setup: Setup, participant: JobParticipant, load_id: str, lease_owner: str
     ) -> None:
         self._setup = setup
         self._participant = participant
         self._load_id = load_id
-        self._attempt = attempt
+        self._lease_owner = lease_owner
         self._begun = asyncio.get_running_loop().time()
 
     async def run(self) -> Entry:
@@ -84,7 +84,7 @@ class _Joining:
             session_id=session_id,
             exact=session_id is not None,
             load_id=self._load_id,
-            attempt=self._attempt,
+            owner=self._lease_owner,
         )
 
     def _may_begin(self, error: SessionStoreError) -> bool:
@@ -95,7 +95,7 @@ class _Joining:
         """
         if isinstance(error, SessionGone | SessionEnded):
             # A gateway that could not reach the store leaves it to this job to make the session.
-            if not self._participant.let_in_ms:
+            if not self._participant.admitted_at_ms:
                 raise error
             return True
         return asyncio.get_running_loop().time() - self._begun > AWAY_AFTER_S
@@ -109,8 +109,8 @@ class _Joining:
             self._setup.store,
             participant.pseudonym,
             participant.session_id,
-            self._attempt,
-            begun_ms=participant.let_in_ms or None,
+            self._lease_owner,
+            begun_ms=participant.admitted_at_ms or None,
         )
         return self._entry(joined, beginning)
 
@@ -118,7 +118,7 @@ class _Joining:
         return Entry(
             self._participant,
             self._load_id,
-            self._attempt,
+            self._lease_owner,
             joined,
             self._begun,
             beginning,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from session_store.errors import LeaseHeld, SessionStoreError, StoreRefused, Sto
 from session_store.livekit.job.lease_wait import LeaseWait
 from session_store.livekit.job.resume_agent import recall
 from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
-from session_store.tasks import Outage, stop
+from session_store.tasks import KeptTasks, Outage
 from session_store.writing.offline_start import join_begun
 
 if TYPE_CHECKING:
@@ -43,15 +42,15 @@ class LateJoin:
         self._parts = parts
         self._on_joined = on_joined
         self._on_lost = on_lost
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = KeptTasks(logger)
 
     def start(self, beginning: Beginning) -> None:
         """Begin to ask for the lease."""
-        self._task = asyncio.create_task(self._run(beginning), name="late-join")
+        self._tasks.spawn(self._run(beginning))
 
     async def aclose(self) -> None:
         """Stop asking."""
-        await stop(self._task)
+        await self._tasks.aclose()
 
     async def _run(self, beginning: Beginning) -> None:
         setup = self._parts.setup
@@ -81,7 +80,7 @@ class LateJoin:
         while True:
             try:
                 joined = await join_begun(
-                    setup.store, beginning, load_id=entry.load_id, attempt=entry.attempt
+                    setup.store, beginning, load_id=entry.load_id, owner=entry.lease_owner
                 )
             except LeaseHeld as held:
                 await wait.pause(held)

@@ -26,8 +26,8 @@ class JobParticipant(NamedTuple):
     """The session that the gateway opened; ``None`` if there is no gateway."""
     metadata: dict[str, JsonValue]
     """What its token says about it."""
-    let_in_ms: int = 0
-    """See ``JobMetadata.let_in_ms``."""
+    admitted_at_ms: int = 0
+    """See ``JobMetadata.admitted_at_ms``."""
 
 
 def metadata_of(participant: rtc.RemoteParticipant) -> dict[str, JsonValue]:

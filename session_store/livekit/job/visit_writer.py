@@ -6,14 +6,13 @@ dropped. While the store is unreachable or refuses, the writer retries.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from session_store.errors import LeaseLost, SessionGone, SessionStoreError
-from session_store.tasks import Outage, stop
+from session_store.tasks import Loop, Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +25,7 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class _Coming:
     load_id: str
-    attempt: str = field(default_factory=lambda: secrets.token_hex(8))
+    idempotency_key: str = field(default_factory=lambda: secrets.token_hex(8))
     """Names this arrival: it is counted once, however often it is written."""
 
 
@@ -45,7 +44,7 @@ class VisitWriter:
         self._lease = lease
         self._on_arrived = on_arrived
         self._newest: _Coming | _Leaving | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop(self._write, name="visits")
 
     def came(self, load_id: str) -> None:
         """Note an arrival; ``on_arrived`` is called once it is written."""
@@ -57,12 +56,11 @@ class VisitWriter:
 
     async def aclose(self) -> None:
         """Stop writing."""
-        await stop(self._task)
+        await self._loop.aclose()
 
     def _note(self, newest: _Coming | _Leaving) -> None:
         self._newest = newest
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._write(), name="visits")
+        self._loop.start()
 
     async def _write(self) -> None:
         outage = Outage(logger, "visits", self._lease.session_id)
@@ -84,7 +82,7 @@ class VisitWriter:
             self._log("the participant left", resume_until=until.isoformat())
             return
         arrival = await self._store.arrive(
-            self._lease, load_id=visit.load_id, attempt=visit.attempt
+            self._lease, load_id=visit.load_id, idempotency_key=visit.idempotency_key
         )
         self._log("the participant came", counted=arrival.counted)
         self._on_arrived(arrival)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 
 class Dispatch(NamedTuple):
@@ -17,7 +17,7 @@ class Dispatch(NamedTuple):
 
     @classmethod
     def for_session(
-        cls, participant: str, session_id: str, agent_name: str, *, let_in_ms: int = 0
+        cls, participant: str, session_id: str, agent_name: str, *, admitted_at_ms: int = 0
     ) -> Self:
         """Return the dispatch of a session that the gateway opened: its room has its id.
 
@@ -25,11 +25,11 @@ class Dispatch(NamedTuple):
             participant: the pseudonym.
             session_id: the session.
             agent_name: name of the agent to send.
-            let_in_ms: see ``JobMetadata.let_in_ms``.
+            admitted_at_ms: see ``JobMetadata.admitted_at_ms``.
         """
         metadata: dict[str, str | int] = {"participant": participant, "session_id": session_id}
-        if let_in_ms:
-            metadata["let_in_ms"] = let_in_ms
+        if admitted_at_ms:
+            metadata["let_in_ms"] = admitted_at_ms
         return cls(session_id, agent_name, json.dumps(metadata))
 
 
@@ -44,7 +44,7 @@ class JobMetadata(BaseModel):
     participant: str
     """The pseudonym, which is also the LiveKit identity."""
     session_id: str
-    let_in_ms: int = 0
+    admitted_at_ms: int = Field(default=0, alias="let_in_ms")
     """When the gateway admitted the participant without the store, in Unix milliseconds. The
     session may not exist yet then. 0: the store has opened it."""
 

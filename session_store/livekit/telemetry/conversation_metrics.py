@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from session_store.backends.contract import JoinOutcome
+from session_store.backends.values import JoinOutcome
 from session_store.errors import (
     LeaseHeld,
     SealBroken,

@@ -11,7 +11,7 @@ import logging
 import secrets
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_store.backends.contract import AgentPresence, DueSession
+from session_store.backends.values import AgentPresence, SessionRef
 from session_store.errors import StoreRefused, StoreUnavailable
 from session_store.keys import CRASH_WINDOW
 from session_store.livekit.rooms.api_calls import LiveKitFailed
@@ -48,7 +48,7 @@ class DeadJob(NamedTuple):
     dispatch: Dispatch
     """What had sent it."""
     dispatch_id: str
-    session: DueSession | None
+    session: SessionRef | None
     """The session of its conversation; ``None`` if the dispatch does not name one."""
 
     @classmethod
@@ -61,7 +61,7 @@ class DeadJob(NamedTuple):
             agent=info.accept_arguments.identity,
             dispatch=Dispatch(job.room.name, job.agent_name, job.metadata),
             dispatch_id=job.dispatch_id,
-            session=DueSession(ours.participant, ours.session_id) if ours else None,
+            session=SessionRef(ours.participant, ours.session_id) if ours else None,
         )
 
 
@@ -101,13 +101,13 @@ class DeadJobs:
         """
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        attempt = secrets.token_hex(8)
+        idempotency_key = secrets.token_hex(8)
         outage = Outage(logger, "a successor", dead.session.session_id if dead.session else "")
         while True:
             try:
                 is_away = loop.time() - begun > STORE_AWAY_S
                 if not (is_away and await self._replace_without_store(dead)):
-                    await self._replace(dead, attempt)
+                    await self._replace(dead, idempotency_key)
             except (LiveKitFailed, StoreUnavailable, StoreRefused) as error:
                 if loop.time() - begun > REMEMBERED_S:
                     raise
@@ -115,34 +115,37 @@ class DeadJobs:
             else:
                 return
 
-    async def _replace(self, dead: DeadJob, attempt: str) -> None:
+    async def _replace(self, dead: DeadJob, idempotency_key: str) -> None:
         for session in await self._sessions_of(dead):
             session_room = await self._find_in_turn(dead, session)
             if session_room is None:
                 continue
             presence = await self._store.claim_orphan(
-                *session, owner=dead.owner, absent=not session_room.is_awaited, attempt=attempt
+                *session,
+                owner=dead.owner,
+                absent=not session_room.is_awaited,
+                idempotency_key=idempotency_key,
             )
             if presence is AgentPresence.EXPECTED and await self._was_expected(dead, session_room):
                 presence = AgentPresence.WANTED
             await self._dispatcher.act_on(presence, session, session_room, "job_died")
 
-    async def _sessions_of(self, dead: DeadJob) -> list[DueSession]:
+    async def _sessions_of(self, dead: DeadJob) -> list[SessionRef]:
         if dead.session is not None:
             return [dead.session]
         return await self._finder.kept_in(dead.dispatch, dead.owner)
 
-    async def _find_in_turn(self, dead: DeadJob, session: DueSession) -> SessionRoom | None:
+    async def _find_in_turn(self, dead: DeadJob, session: SessionRef) -> SessionRoom | None:
         """Look at the room; where an agent may be sent only later, wait and look again."""
         session_room = await self._find_alone(dead, session)
         if session_room and session_room.is_awaited:
-            wait_s = self._dispatcher.rate_limit.take()
+            wait_s = self._dispatcher.rate_limit.reserve()
             if wait_s:
                 await asyncio.sleep(wait_s)
                 return await self._find_alone(dead, session)
         return session_room
 
-    async def _find_alone(self, dead: DeadJob, session: DueSession) -> SessionRoom | None:
+    async def _find_alone(self, dead: DeadJob, session: SessionRef) -> SessionRoom | None:
         """Look at a dead job's room; ``None`` if another agent than its ghost lives there."""
         session_room = await self._finder.at(dead.dispatch, session)
         return await self._finder.without_agent(session_room, ghost=dead.agent)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from session_store.backends.contract import AgentPresence
+from session_store.backends.values import AgentPresence
 from session_store.livekit.rooms.rooms import GAVE_UP
 from session_store.meter import NO_METER
 
 if TYPE_CHECKING:
-    from session_store.backends.contract import DueSession
+    from session_store.backends.values import SessionRef
     from session_store.livekit.rooms.rooms import LiveKitRooms
-    from session_store.livekit.worker.rate import RateCap
     from session_store.livekit.worker.room_finder import SessionRoom
     from session_store.meter import DispatchReason, Meter
+    from session_store.tasks import RateLimit
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Dispatcher:
         self,
         rooms: LiveKitRooms,
         *,
-        rate_limit: RateCap,
+        rate_limit: RateLimit,
         expected_s: float,
         meter: Meter = NO_METER,
     ) -> None:
@@ -46,7 +46,7 @@ class Dispatcher:
     async def act_on(
         self,
         presence: AgentPresence,
-        session: DueSession,
+        session: SessionRef,
         session_room: SessionRoom,
         reason: DispatchReason,
     ) -> None:

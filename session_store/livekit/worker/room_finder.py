@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from session_store.backends.contract import DueSession
+from session_store.backends.values import SessionRef
 from session_store.errors import InvalidValue
 from session_store.livekit.rooms.dispatch import Dispatch
 
@@ -43,13 +43,13 @@ class RoomFinder:
         self._rooms = rooms
         self._agent_name = agent_name
 
-    async def at(self, dispatch: Dispatch, session: DueSession) -> SessionRoom:
+    async def at(self, dispatch: Dispatch, session: SessionRef) -> SessionRoom:
         """Look at the room of a dispatch, for the participant of a session."""
         occupants = await self._rooms.look(dispatch.room, dispatch.agent_name)
         is_awaited = self._is_one_of(occupants.people, session.participant)
         return SessionRoom(dispatch, occupants, is_awaited)
 
-    async def find(self, session: DueSession) -> SessionRoom:
+    async def find(self, session: SessionRef) -> SessionRoom:
         """Find where the participant waits: in the gateway's room, or where the last job was."""
         session_room = await self.at(Dispatch.for_session(*session, self._agent_name), session)
         if session_room.is_awaited:
@@ -82,7 +82,7 @@ class RoomFinder:
         agents = others if ghost is None else (ghost, *others)
         return session_room._replace(occupants=replace(occupants, agents=agents))
 
-    async def kept_in(self, dispatch: Dispatch, owner: str) -> list[DueSession]:
+    async def kept_in(self, dispatch: Dispatch, owner: str) -> list[SessionRef]:
         """Find the sessions that a job had in a room, by the participants who are still there.
 
         Args:
@@ -99,7 +99,7 @@ class RoomFinder:
                     if place is not None
                     else await self._is_held(participant, session.id, owner)
                 ):
-                    sessions.append(DueSession(participant, session.id))
+                    sessions.append(SessionRef(participant, session.id))
         return sessions
 
     async def _is_held(self, participant: str, session_id: str, owner: str) -> bool:

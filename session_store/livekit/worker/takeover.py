@@ -12,7 +12,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from session_store.backends.contract import AgentPresence, SettleOutcome
+from session_store.backends.values import AgentPresence, SettleOutcome
 from session_store.errors import SessionStoreError
 from session_store.keys import LATE_PART
 from session_store.livekit.rooms.api_calls import LiveKitFailed
@@ -21,7 +21,7 @@ from session_store.tasks import KeptTasks, reason_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from session_store.backends.contract import DueSession
+    from session_store.backends.values import SessionRef
     from session_store.livekit.worker.contact import Contact
     from session_store.livekit.worker.dispatcher import Dispatcher
     from session_store.livekit.worker.room_finder import RoomFinder, SessionRoom
@@ -61,7 +61,7 @@ class Takeover:
         self._contact = contact
         self._caution_s = caution_s
 
-    async def relieve(self, session: DueSession, *, lease_ran_out: bool = True) -> None:
+    async def relieve(self, session: SessionRef, *, lease_ran_out: bool = True) -> None:
         """Replace the agent of a session, if it is lost. The next sweep retries a failure.
 
         Args:
@@ -78,7 +78,7 @@ class Takeover:
                 extra={"session_id": session.session_id, "reason": reason},
             )
 
-    async def be_ready(self, session: DueSession, *, within_s: float) -> None:
+    async def be_ready(self, session: SessionRef, *, within_s: float) -> None:
         """Ping an agent whose lease runs out ``within_s``; claim its session as soon as it has.
 
         ``relieve`` handles what fails here, or cannot be decided.
@@ -91,7 +91,7 @@ class Takeover:
             extra = {"session_id": session.session_id, "error": str(error)}
             logger.debug("a claim could not be prepared", extra=extra)
 
-    async def _claim_when_lost(self, session: DueSession, within_s: float) -> None:
+    async def _claim_when_lost(self, session: SessionRef, within_s: float) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s + CLAIM_EVERY_S
         session_room = await self._find_alone(session)
@@ -106,10 +106,10 @@ class Takeover:
                 return
             await asyncio.sleep(CLAIM_EVERY_S)
 
-    async def _relieve(self, session: DueSession, *, lease_ran_out: bool) -> None:
+    async def _relieve(self, session: SessionRef, *, lease_ran_out: bool) -> None:
         session_room = await self._find_orphan(session, lease_ran_out=lease_ran_out)
         if session_room and session_room.is_awaited:
-            wait_s = self._dispatcher.rate_limit.take()
+            wait_s = self._dispatcher.rate_limit.reserve()
             if wait_s:
                 await asyncio.sleep(wait_s)
                 session_room = await self._find_orphan(session, lease_ran_out=lease_ran_out)
@@ -120,7 +120,7 @@ class Takeover:
         reason: DispatchReason = "lease_lost" if lease_ran_out else "overdue"
         await self._dispatcher.act_on(presence, session, session_room, reason)
 
-    async def _find_orphan(self, session: DueSession, *, lease_ran_out: bool) -> SessionRoom | None:
+    async def _find_orphan(self, session: SessionRef, *, lease_ran_out: bool) -> SessionRoom | None:
         """Find the room of a session that lacks its agent; ``None`` if that is not certain."""
         if lease_ran_out and self._contact.lasts_s < self._caution_s:
             await self._wait_for_contact()
@@ -131,7 +131,7 @@ class Takeover:
             return None
         return session_room
 
-    async def _find_alone(self, session: DueSession) -> SessionRoom | None:
+    async def _find_alone(self, session: SessionRef) -> SessionRoom | None:
         """Find where the session's agent belongs; ``None`` if a living one is there."""
         session_room = await self._finder.without_agent(await self._finder.find(session))
         if session_room is None:
@@ -145,7 +145,7 @@ class Takeover:
             await asyncio.sleep(missing_s)
             missing_s = self._caution_s - self._contact.lasts_s
 
-    async def _is_orphaned(self, session: DueSession) -> bool:
+    async def _is_orphaned(self, session: SessionRef) -> bool:
         """Ask the store again: the holder may have renewed its lease meanwhile."""
         settled = await self._store.backend.settle(*session)
         self._store.tell(settled.events)
@@ -161,18 +161,18 @@ class TakeoverTasks:
     def __init__(self, takeover: Takeover, lease_s: float) -> None:
         self._takeover = takeover
         self._lease_s = lease_s
-        self._handled: set[DueSession] = set()
+        self._handled: set[SessionRef] = set()
         self._tasks = KeptTasks(logger)
 
-    def relieve_orphan(self, session: DueSession) -> None:
+    def relieve_orphan(self, session: SessionRef) -> None:
         """Handle a session whose lease ran out."""
         self._begin(session, partial(self._takeover.relieve, lease_ran_out=True))
 
-    def relieve_overdue(self, session: DueSession) -> None:
+    def relieve_overdue(self, session: SessionRef) -> None:
         """Handle a session of which no job holds a lease."""
         self._begin(session, partial(self._takeover.relieve, lease_ran_out=False))
 
-    def be_ready_for(self, session: DueSession) -> None:
+    def be_ready_for(self, session: SessionRef) -> None:
         """Handle a session whose lease is about to run out."""
         within_s = self._lease_s * LATE_PART
         self._begin(session, partial(self._takeover.be_ready, within_s=within_s))
@@ -182,7 +182,7 @@ class TakeoverTasks:
         await self._tasks.aclose()
 
     def _begin(
-        self, session: DueSession, handle: Callable[[DueSession], Coroutine[Any, Any, None]]
+        self, session: SessionRef, handle: Callable[[SessionRef], Coroutine[Any, Any, None]]
     ) -> None:
         if session not in self._handled:
             self._handled.add(session)

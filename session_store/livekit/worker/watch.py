@@ -15,7 +15,6 @@ from session_store.livekit.telemetry.worker_memory import MemoryGauge
 from session_store.livekit.worker.contact import ContactKeeper
 from session_store.livekit.worker.dead_jobs import DeadJob, DeadJobs, RunningJobs
 from session_store.livekit.worker.dispatcher import Dispatcher
-from session_store.livekit.worker.rate import RateCap
 from session_store.livekit.worker.room_finder import RoomFinder
 from session_store.livekit.worker.spool_replay import replay_spool
 from session_store.livekit.worker.takeover import Takeover, TakeoverTasks
@@ -23,7 +22,7 @@ from session_store.meter import NO_METER
 from session_store.monitor import Gauges
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
-from session_store.tasks import KeptTasks, Outage
+from session_store.tasks import KeptTasks, Outage, RateLimit
 from session_store.upkeep.observers import watched
 from session_store.upkeep.sweeper import Sweeper
 
@@ -120,7 +119,7 @@ class _Watcher:
         finder = RoomFinder(store, rooms, agent_name=agent_name)
         dispatcher = Dispatcher(
             rooms,
-            rate_limit=RateCap(settings.takeovers_per_s),
+            rate_limit=RateLimit(settings.takeovers_per_s),
             expected_s=settings.agent_expected_s,
             meter=meter,
         )
