@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from session_store.errors import MetricsFailed
 from session_store.meter import NO_METER, Meter
+from session_store.tasks import repeat
 
 if TYPE_CHECKING:
     from agent.settings import AgentSettings
     from session_store.metrics.endpoint import Endpoint
+    from session_store.metrics.process_files import ProcessFiles
 
 logger = logging.getLogger(__name__)
 
@@ -66,13 +68,15 @@ class WorkerMetrics:
         if self._endpoint is None:
             return
         files = self._endpoint.show_worker(Path(os.environ[_FOLDER]))
-        while True:
-            await asyncio.sleep(FOLD_EVERY_S)
-            try:
-                await asyncio.to_thread(files.fold)
-            except OSError as error:
-                extra = {"folder": os.environ[_FOLDER], "reason": error.strerror}
-                logger.warning("metrics of ended jobs cannot be folded", extra=extra)
+        await repeat(FOLD_EVERY_S, partial(_fold, files), name="fold metrics")
+
+
+async def _fold(files: ProcessFiles) -> None:
+    try:
+        await asyncio.to_thread(files.fold)
+    except OSError as error:
+        extra = {"folder": os.environ[_FOLDER], "reason": error.strerror}
+        logger.warning("metrics of ended jobs cannot be folded", extra=extra)
 
 
 worker_metrics: Final = WorkerMetrics()

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from gateway import errors, health, sessions
-from gateway.limits import Buckets
+from gateway.limits import CallerLimits
 from gateway.parts import Parts
 from gateway.request_ids import RequestIds
 from gateway.request_metrics import RequestMetrics
@@ -61,8 +61,8 @@ def create_app(
                 settings,
                 store,
                 rooms,
-                asks=Buckets(settings.gateway_asks_per_minute, BURST),
-                asks_by_address=Buckets(
+                limits_by_participant=CallerLimits(settings.gateway_asks_per_minute, BURST),
+                limits_by_address=CallerLimits(
                     settings.gateway_asks_per_minute_address,
                     settings.gateway_asks_per_minute_address,
                 ),

@@ -31,7 +31,7 @@ from session_store.errors import UnknownSchema
 from session_store.page_turns import shown_after
 
 if TYPE_CHECKING:
-    from gateway.limits import Buckets
+    from gateway.limits import CallerLimits
     from gateway.parts import Parts
     from session_store import Opened, SessionStore
 
@@ -99,9 +99,11 @@ class TokenAnswer(BaseModel):
 async def token(wanted: TokenRequest, request: Request) -> TokenAnswer:
     """Open the page's session, make its room, and see to it that an agent comes."""
     parts: Parts = request.app.state.parts
-    _refuse_flood(parts.asks_by_address, caller_at(request.client.host if request.client else None))
+    _refuse_flood(
+        parts.limits_by_address, caller_at(request.client.host if request.client else None)
+    )
     participant = participant_of(wanted.participant_identity, parts.store)
-    _refuse_flood(parts.asks, participant)
+    _refuse_flood(parts.limits_by_participant, participant)
     if wanted.unless_elsewhere:
         await _refuse_elsewhere(parts, participant, wanted)
     try:
@@ -132,8 +134,8 @@ async def token(wanted: TokenRequest, request: Request) -> TokenAnswer:
     )
 
 
-def _refuse_flood(buckets: Buckets, caller: str) -> None:
-    wait_s = buckets.take(caller)
+def _refuse_flood(limits: CallerLimits, caller: str) -> None:
+    wait_s = limits.take(caller)
     if wait_s:
         raise TooManyRequests(wait_s)
 
