@@ -3,7 +3,7 @@
 ``SessionStore`` is the entry point; ``session_store.livekit`` binds it to a LiveKit agent.
 """
 
-from session_store.backends.contract import AgentPresence, Erased, JoinOutcome, SealedDraft
+from session_store.backends.values import AgentPresence, Erased, JoinOutcome, SealedDraft
 from session_store.errors import (
     CircuitOpen,
     InvalidValue,

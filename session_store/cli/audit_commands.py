@@ -8,8 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
-from session_store.backends.contract import AuditEntry
 from session_store.backends.redis.backend import RedisBackend
+from session_store.backends.values import AuditEntry
 from session_store.cli import options
 from session_store.cli.command import command
 from session_store.cli.connect import audit_of, connected_store, environment

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
-from session_store.backends.contract import StoredSession
 from session_store.backends.redis.backend import RedisBackend
+from session_store.backends.values import StoredSession
 from session_store.cli import session_index
 from session_store.cli.command import command
 from session_store.cli.connect import environment

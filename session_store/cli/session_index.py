@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from session_store.backends.contract import DueSession
+from session_store.backends.values import SessionRef
 from session_store.keys import SHARDS, due_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _SCAN_COUNT: Final = 1000
 
 async def page(
     transport: Transport, *, offset: int, limit: int
-) -> tuple[int, Sequence[DueSession]]:
+) -> tuple[int, Sequence[SessionRef]]:
     """Count all sessions, and return a page of them.
 
     They are in the order of their shards. It means nothing, but it stays the same.
@@ -54,6 +54,6 @@ async def find_participant(transport: Transport, session_id: str) -> str | None:
     return None
 
 
-def _due(member: bytes) -> DueSession:
+def _due(member: bytes) -> SessionRef:
     participant, _, session_id = member.decode("utf-8", "replace").partition(":")
-    return DueSession(participant, session_id)
+    return SessionRef(participant, session_id)

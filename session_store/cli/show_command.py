@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from session_store.backends.contract import StoredSession
+from session_store.backends.values import StoredSession
 from session_store.cli import options
 from session_store.cli.command import command
 from session_store.cli.connect import audit_of, connected_store, environment

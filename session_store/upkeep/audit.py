@@ -26,7 +26,7 @@ from session_store.keys import MAX_AUDIT_ENTRIES
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from session_store.backends.contract import AuditEntry
+    from session_store.backends.values import AuditEntry
     from session_store.sealing.crypto import Keyring
     from session_store.store import SessionStore
 

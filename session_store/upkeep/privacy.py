@@ -23,7 +23,7 @@ from session_store.upkeep.audit import AuditAction, AuditLog
 from session_store.upkeep.journal import created_at
 
 if TYPE_CHECKING:
-    from session_store.backends.contract import Consent, Erased
+    from session_store.backends.values import Consent, Erased
     from session_store.models import Session
     from session_store.store import SessionStore
     from session_store.upkeep.journal import ErasureJournal

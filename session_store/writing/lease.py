@@ -16,7 +16,7 @@ from session_store.tasks import Loop, reason_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from session_store.backends.contract import LeaseRef
+    from session_store.backends.values import LeaseRef
     from session_store.store import Lease
 
 logger = logging.getLogger(__name__)

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from session_store.backends.contract import LeaseRef
+from session_store.backends.values import LeaseRef
 from session_store.errors import (
     InvalidValue,
     SequenceGap,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pytest
 
     from session_store import StoreSettings
-    from session_store.backends.contract import AuditEntry
+    from session_store.backends.values import AuditEntry
 
 DAY = date(2026, 2, 28)
 

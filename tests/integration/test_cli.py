@@ -912,7 +912,7 @@ def test_sweep_runs_until_it_is_stopped(cli: Cli, talk: Talk) -> None:
     key = ParticipantKeys.of(talk.participant)
     with redis.Redis.from_url(cli.settings.redis_url.get_secret_value()) as raw:
         raw.hset(key.session(talk.session_id), "window_until", "1")
-        raw.zadd(key.due, {key.due_member(talk.session_id): 1})
+        raw.zadd(key.due, {f"{talk.participant}:{talk.session_id}": 1})
     with start("sweep", "--json") as sweeping:
         try:
             event = json.loads(line_of(sweeping))

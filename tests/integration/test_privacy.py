@@ -17,7 +17,7 @@ from session_store import (
     SessionStore,
     StoreRefused,
 )
-from session_store.backends.contract import Erased
+from session_store.backends.values import Erased
 from session_store.keys import AUDIT, ParticipantKeys
 from session_store.upkeep import privacy
 from session_store.upkeep.audit import AuditLog

@@ -22,7 +22,7 @@ from session_store.livekit.job.drafts import Drafts, Ended, recovered
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from session_store.backends.contract import SealedDraft
+    from session_store.backends.values import SealedDraft
     from session_store.store import Joined, Lease
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from session_store.backends.contract import JoinOutcome
+from session_store.backends.values import JoinOutcome
 from session_store.errors import (
     InvalidValue,
     LeaseHeld,

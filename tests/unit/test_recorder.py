@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from session_store import Keyring, LeaseKeeper, Recorder, SessionStore, StoreSettings, Turn
-from session_store.backends.contract import LeaseRef
 from session_store.backends.memory.backend import MemoryBackend
+from session_store.backends.values import LeaseRef
 from session_store.errors import (
     LeaseLost,
     RecorderFull,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import Keyring, SessionStore, StoreSettings, StoreUnavailable, Turn
-from session_store.backends.contract import LeaseRef
 from session_store.backends.memory.backend import MemoryBackend
+from session_store.backends.values import LeaseRef
 from session_store.store import SealedTurn
 from session_store.writing.spool import Spool, SpoolReport, keep_replaying
 
@@ -221,7 +221,7 @@ _WRITE = """
 import os, resource, secrets, signal, sys
 from pathlib import Path
 from session_store.writing import spool
-from session_store.backends.contract import LeaseRef
+from session_store.backends.values import LeaseRef
 from session_store.store import SealedTurn
 
 def die(*_):

@@ -10,20 +10,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from session_store.backends.contract import (
+from session_store.backends.memory.people import PeopleInMemory
+from session_store.backends.values import (
     AgentPresence,
     Arrived,
-    DueSession,
     Erased,
     Found,
     JoinOutcome,
     Left,
     OpenMode,
+    SessionRef,
     Settled,
     SettleOutcome,
     StoredPage,
 )
-from session_store.backends.memory.people import PeopleInMemory
 from session_store.errors import (
     InvalidValue,
     LeaseHeld,
@@ -38,7 +38,9 @@ from session_store.sealing.crypto import tag_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from session_store.backends.contract import (
+    from session_store.backends.memory.operation import Operation
+    from session_store.backends.memory.records import SessionRecord
+    from session_store.backends.values import (
         Candidate,
         JoinAttempt,
         LateTurn,
@@ -46,8 +48,6 @@ if TYPE_CHECKING:
         SealedDraft,
         StoredSession,
     )
-    from session_store.backends.memory.operation import Operation
-    from session_store.backends.memory.records import SessionRecord
     from session_store.events import Event
 
 
@@ -90,17 +90,17 @@ class MemoryBackend(PeopleInMemory):
             op.take_lease(record, attempt)
         return self._found(op, record, created=created), JoinOutcome(record.outcome)
 
-    async def arrive(self, lease: LeaseRef, attempt: str, load: str) -> Arrived:
+    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> Arrived:
         """See ``Backend.arrive``."""
         op = self._begin(lease.participant)
         record = op.held(lease)
-        if record.arrival != attempt:
+        if record.arrival != idempotency_key:
             record.counted = record.state == "away" or load not in ("", record.load)
             if record.counted:
                 op.count_return(record)
             record.state = "live"
             op.see(record)
-            record.arrival = attempt
+            record.arrival = idempotency_key
             record.agent_by = record.let_in = 0
             record.load = load or record.load
             op.look_by(record, op.now)
@@ -250,14 +250,20 @@ class MemoryBackend(PeopleInMemory):
         return AgentPresence.GONE if record is None else op.claim_dispatch(record, claim=claim)
 
     async def claim_orphan(
-        self, participant: str, session_id: str, *, owner: str, attempt: str, absent: bool = False
+        self,
+        participant: str,
+        session_id: str,
+        *,
+        owner: str,
+        idempotency_key: str,
+        absent: bool = False,
     ) -> tuple[AgentPresence, Sequence[Event]]:
         """See ``Backend.claim_orphan``."""
         op = self._begin(participant)
         record = op.session(session_id)
         if record is None:
             return AgentPresence.GONE, ()
-        answer = op.claim_orphan(record, owner, attempt, absent=absent)
+        answer = op.claim_orphan(record, owner, idempotency_key, absent=absent)
         return answer, self._told(op)
 
     async def give_back_claim(
@@ -334,10 +340,10 @@ class MemoryBackend(PeopleInMemory):
         op.tell(EventType.ERASED)
         return Erased(len(sessions), 0, self._told(op))
 
-    async def due(self, shards: Sequence[int], limit: int) -> Sequence[DueSession]:
+    async def due(self, shards: Sequence[int], limit: int) -> Sequence[SessionRef]:
         """See ``Backend.due``."""
         now = self._clock()
-        by_prefix: dict[str, list[tuple[int, DueSession]]] = {
+        by_prefix: dict[str, list[tuple[int, SessionRef]]] = {
             shard_prefix(shard): [] for shard in shards
         }
         for name, deadline in self.memory.due.items():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self
 
-from session_store.backends.contract import Consent, StoredParticipant
 from session_store.backends.memory.operation import Operation
 from session_store.backends.memory.records import Memory, Rules
 from session_store.backends.memory.side import MemorySide
+from session_store.backends.values import Consent, StoredParticipant
 from session_store.keys import ParticipantKeys, shard_prefix
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
-from session_store.backends.contract import LateTurn, SealedDraft, StoredSession
+from session_store.backends.values import LateTurn, SealedDraft, StoredSession
 from session_store.keys import (
     COMEBACK,
     CRASH_WINDOW,
@@ -24,7 +24,7 @@ from session_store.sealing.crypto import tag_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from session_store.backends.contract import Consent, DueSession
+    from session_store.backends.values import Consent, SessionRef
     from session_store.sealing.crypto import WrappedKey
     from session_store.settings import StoreSettings
 
@@ -102,7 +102,7 @@ class SessionRecord:
     ended_at: int = 0
     talk_ms: int = 0
     claim: str = ""
-    """The attempt that made the claim of ``agent_by``."""
+    """The idempotency key of the claim of ``agent_by``."""
     replaced: int = -1
     """Fence of the newest holder for whom a successor was claimed."""
     deaths: list[int] = field(default_factory=list)
@@ -293,7 +293,7 @@ class Memory:
     """All that is held."""
 
     people: dict[str, Person] = field(default_factory=dict)
-    due: dict[DueSession, int] = field(default_factory=dict)
+    due: dict[SessionRef, int] = field(default_factory=dict)
     """A lower bound of each session's next deadline."""
     checks: dict[str, bytes] = field(default_factory=dict)
     sweepers: dict[str, int] = field(default_factory=dict)

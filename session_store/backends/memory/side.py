@@ -7,7 +7,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from session_store.backends.contract import AuditEntry
+from session_store.backends.values import AuditEntry
 from session_store.keys import LONG_LIFETIME, MAX_AUDIT_ENTRIES
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from session_store.errors import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from session_store.backends.contract import LeaseRef
     from session_store.backends.transport.call import Argument
     from session_store.backends.transport.transport import Transport
+    from session_store.backends.values import LeaseRef
     from session_store.settings import StoreSettings
 
 MAX_LOOKS: Final = 25

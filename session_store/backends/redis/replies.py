@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from session_store.backends.contract import (
+from session_store.backends.values import (
     DRAFT_ROLES,
     STATES,
     Consent,

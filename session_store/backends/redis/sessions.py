@@ -6,16 +6,6 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
-from session_store.backends.contract import (
-    AgentPresence,
-    Arrived,
-    Erased,
-    Found,
-    JoinOutcome,
-    Left,
-    OpenMode,
-    StoredPage,
-)
 from session_store.backends.redis.calls import (
     CALM_LOOKS,
     MAX_LOOKS,
@@ -25,6 +15,16 @@ from session_store.backends.redis.calls import (
     restless,
 )
 from session_store.backends.redis.replies import events_in, session_in, words
+from session_store.backends.values import (
+    AgentPresence,
+    Arrived,
+    Erased,
+    Found,
+    JoinOutcome,
+    Left,
+    OpenMode,
+    StoredPage,
+)
 from session_store.errors import InvalidValue, LeaseHeld, SessionEnded, SessionGone, StoreRefused
 from session_store.events import EVENT_VERSION, EventType
 from session_store.keys import ParticipantKeys
@@ -32,7 +32,8 @@ from session_store.keys import ParticipantKeys
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from session_store.backends.contract import (
+    from session_store.backends.transport.call import Argument
+    from session_store.backends.values import (
         Candidate,
         JoinAttempt,
         LateTurn,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
         SealedDraft,
         StoredSession,
     )
-    from session_store.backends.transport.call import Argument
     from session_store.events import Event
 
 
@@ -71,14 +71,21 @@ class RedisSessions(RedisCalls):
         reply = await self._find("join", participant, wanted, candidate, args)
         return _found(reply), JoinOutcome(reply[3].decode())
 
-    async def arrive(self, lease: LeaseRef, attempt: str, load: str) -> Arrived:
+    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> Arrived:
         """See ``Backend.arrive``."""
         keys = ParticipantKeys.of(lease.participant)
         reply = await self._write(
             "arrive",
             lease,
             _all_of(keys, lease.session_id),
-            (lease.participant, lease.session_id, *proof(lease), attempt, load, self._retention_ms),
+            (
+                lease.participant,
+                lease.session_id,
+                *proof(lease),
+                idempotency_key,
+                load,
+                self._retention_ms,
+            ),
         )
         return Arrived(reply[1] == b"1", int(reply[2]), events_in(reply[3]))
 
@@ -210,7 +217,13 @@ class RedisSessions(RedisCalls):
         return AgentPresence(reply[0].decode())
 
     async def claim_orphan(
-        self, participant: str, session_id: str, *, owner: str, attempt: str, absent: bool = False
+        self,
+        participant: str,
+        session_id: str,
+        *,
+        owner: str,
+        idempotency_key: str,
+        absent: bool = False,
     ) -> tuple[AgentPresence, Sequence[Event]]:
         """See ``Backend.claim_orphan``."""
         keys = ParticipantKeys.of(participant)
@@ -218,7 +231,7 @@ class RedisSessions(RedisCalls):
             participant,
             session_id,
             owner,
-            attempt,
+            idempotency_key,
             self._expect_ms,
             int(absent),
             self._lease_ms,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from session_store.backends.contract import AuditEntry
 from session_store.backends.redis.listen import listen
+from session_store.backends.values import AuditEntry
 from session_store.keys import AUDIT, LONG_LIFETIME, MAX_AUDIT_ENTRIES, day_counts, day_people
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from session_store.backends.contract import Consent, DueSession, Settled, SettleOutcome
 from session_store.backends.redis.calls import MAX_LOOKS, RedisCalls, restless
 from session_store.backends.redis.replies import events_in, pairs, participant_in, words
+from session_store.backends.values import Consent, SessionRef, Settled, SettleOutcome
 from session_store.errors import SessionStoreError
 from session_store.keys import (
     KEY_CHECK,
@@ -20,7 +20,7 @@ from session_store.keys import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from session_store.backends.contract import StoredParticipant
+    from session_store.backends.values import StoredParticipant
     from session_store.sealing.crypto import WrappedKey
 
 
@@ -60,7 +60,7 @@ class RedisKeeping(RedisCalls):
             ids = words(reply[1:])
         raise restless(participant)
 
-    async def due(self, shards: Sequence[int], limit: int) -> Sequence[DueSession]:
+    async def due(self, shards: Sequence[int], limit: int) -> Sequence[SessionRef]:
         """See ``Backend.due``."""
         if not shards:
             return []
@@ -75,7 +75,7 @@ class RedisKeeping(RedisCalls):
             for members in found
             for member in members
         ]
-        return [DueSession(participant, session_id) for participant, _, session_id in members]
+        return [SessionRef(participant, session_id) for participant, _, session_id in members]
 
     async def settle(self, participant: str, session_id: str) -> Settled:
         """See ``Backend.settle``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from session_store.backends.contract import JoinOutcome
+from session_store.backends.values import JoinOutcome
 from session_store.errors import (
     LeaseHeld,
     SealBroken,
