@@ -1,4 +1,4 @@
-"""The gateway's application: its parts, and where each address leads."""
+"""The gateway's application: its parts, its routes and its middleware."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BURST: Final = 20
-"""Requests of one participant at once: a page that reloads, and is mended, and mended again."""
+"""Requests of one participant at once: a page may reload and reconnect several times in a row."""
 
 
 def create_app(
@@ -40,9 +40,9 @@ def create_app(
     """Build the application.
 
     Args:
-        settings: of the gateway.
+        settings: settings of the gateway.
         store_settings: how to reach the store.
-        meter: hears how often and how long; by default nobody does.
+        meter: counts and times requests and dispatches. By default nothing is counted.
 
     Raises:
         KeyringMissing: no encryption key is configured.
@@ -51,7 +51,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        """Open what must be closed, and check the keys: wrong ones end the start."""
+        """Open what must be closed later, and check the keys. Wrong keys end the start."""
         async with (
             aclosing(store),
             watched(store, actor="gateway", meter=meter),
