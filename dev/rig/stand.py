@@ -155,19 +155,27 @@ class Stand:
         *,
         module: Sequence[str] = ("agent",),
         island: Island | None = None,
-        starts: bool = True,
         ready: bool = True,
         **settings: str,
     ) -> Worker:
-        """Add one more worker, and wait until it takes jobs.
+        """Start one more worker, and wait until it takes jobs.
 
         Args:
             module: what ``python -m`` runs, instead of the agent.
             island: the network that it lives in, if not this machine's.
-            starts: whether it starts now; else ``mend`` starts it.
             ready: whether to wait.
             settings: of its environment, such as ``AGENT_MAX_JOBS="1"``.
         """
+        worker = self.new_worker(module=module, island=island, **settings)
+        worker.start()
+        if ready:
+            await worker.ready()
+        return worker
+
+    def new_worker(
+        self, *, module: Sequence[str] = ("agent",), island: Island | None = None, **settings: str
+    ) -> Worker:
+        """Add one more worker, which ``mend`` starts; see ``add_worker``."""
         if island is not None:
             settings = {
                 "LIVEKIT_URL": self.livekit.url_at(island.livekit.address),
@@ -182,10 +190,6 @@ class Stand:
             island=island,
         )
         self.workers.append(worker)
-        if starts:
-            worker.start()
-        if starts and ready:
-            await worker.ready()
         return worker
 
     def person(self, *, speaks: bool = True, listens: bool = False) -> Person:

@@ -66,9 +66,8 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
         )
         to_redis = await stack.enter_async_context(Wire(stand.redis.port))
         to_livekit = await stack.enter_async_context(Wire(stand.livekit.port))
-        await stand.add_worker(starts=False)
-        worker = await stand.add_worker(
-            starts=False,
+        stand.new_worker()
+        worker = stand.new_worker(
             REJOIN_REDIS_URL=stand.redis_url_at("127.0.0.1", to_redis.port),
             LIVEKIT_URL=stand.livekit.url_at("127.0.0.1", to_livekit.port),
         )
