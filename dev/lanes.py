@@ -25,7 +25,6 @@ from xml.etree import ElementTree as ET
 
 from dev.commands import DevError
 from dev.paths import ROOT
-from dev.rig.ports import BLOCK_VARIABLE
 
 TESTS: Final = ROOT / "tests"
 SLOTS: Final = 2 * max(2, os.cpu_count() or 1)
@@ -101,7 +100,6 @@ class _Run:
             self._process = subprocess.Popen(
                 command(lane, report=self._report),
                 cwd=ROOT,
-                env={**os.environ, BLOCK_VARIABLE: str(os.getpid() + number)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
