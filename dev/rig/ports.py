@@ -39,7 +39,7 @@ def _candidates() -> "itertools.count[int]":
 def _block() -> int:
     """Take the first block that no other process has; where all are taken, share one."""
     ours = os.getpid() % _BLOCKS
-    for number in (*range(ours, _BLOCKS), *range(ours)):
+    for number in itertools.chain(range(ours, _BLOCKS), range(ours)):
         lock = Path(tempfile.gettempdir(), f"rejoin-test-ports-{number}.lock")
         # An error means that it is another user's.
         with suppress(OSError), ExitStack() as attempt:
