@@ -8,7 +8,6 @@ import json
 import os
 import pty
 import re
-import secrets
 import select
 import signal
 import subprocess
@@ -23,6 +22,7 @@ import pytest
 import redis
 
 from dev.rig.key_file import write_key_file
+from dev.rig.net import NET_S
 from dev.rig.servers.process import Login, standalone
 from session_store import SessionStore, StoreSettings, Turn
 from session_store.cli import app
@@ -803,18 +803,21 @@ def test_each_trouble_has_its_own_line_and_code(
 
 def test_a_redis_that_is_loading_is_not_ready(tmp_path: Path) -> None:
     """While Redis reads its data the program says that it is not ready, rather than empty."""
-    with standalone(tmp_path / "loading") as server:
+    with standalone(tmp_path / "loading", "--rdbcompression", "no") as server:
         with server.client() as client:
-            client.mset({f"k{n}": secrets.token_hex(32_000) for n in range(400)})
+            client.mset({f"k{n}": "x" * 2**20 for n in range(100)})
             client.save()
         server.kill()
-        # A key takes 20 ms, and between each 2 MiB Redis says that it is loading.
-        server._process = server._start("--key-load-delay", "20000")
-        deadline = time.monotonic() + 20
+        # A key takes 300 ms, and between each 2 MiB Redis says that it is loading. All together
+        # take longer than the program needs to start on a busy machine.
+        server._process = server._start("--key-load-delay", "300000")
+        deadline = time.monotonic() + NET_S
         while True:
             ran = program("list", REJOIN_REDIS_URL=f"redis://{server.name}/0")
             if "not ready" in ran.stderr or time.monotonic() > deadline:
                 break
+        # It would not stop in order before it has read everything.
+        server.kill()
 
     assert (ran.returncode, ran.stdout) == (Exit.UNREACHABLE, "")
     assert "not ready" in ran.stderr
