@@ -50,7 +50,7 @@ test-e2e: setup ## Run the tests of the whole demo in a real browser
 
 .PHONY: chaos
 chaos: setup ## Run the chaos tests in their long form: kills, stalls and cuts, each several times
-	@REJOIN_LONG=1 $(PYTHON) -m pytest tests/chaos $(ARGS)
+	@REJOIN_LONG=1 $(PYTHON) -m pytest tests/chaos tests/e2e/test_spoken_words.py $(ARGS)
 
 .PHONY: lint
 lint: setup ## Check style, types and the direction of imports

@@ -6,7 +6,6 @@ export const MAX_CHARACTERS = 4000;
 /** The most that the field holds. The browser cuts a longer paste. */
 const MAX_FIELD_LENGTH = 10_000;
 const COUNT_FROM = 3600;
-const MAX_HEIGHT_PX = 168;
 
 /** @param {import('../app.js').App} app */
 export function createComposer(app) {
@@ -24,7 +23,7 @@ export function createComposer(app) {
     field.setAttribute('aria-invalid', String(tooLong));
     send.setAttribute('aria-disabled', String(tooLong || field.value.trim() === ''));
     field.style.setProperty('height', 'auto');
-    field.style.setProperty('height', `${Math.min(field.scrollHeight, MAX_HEIGHT_PX)}px`);
+    field.style.setProperty('height', `${field.scrollHeight}px`);
   };
 
   field.addEventListener('input', update);
