@@ -35,6 +35,7 @@ RUN /opt/uv/bin/uv pip install --quiet --python /opt/rejoin --no-deps \
     && rm /opt/rejoin/lib/python*/site-packages/rejoin-*.dist-info/uv_cache.json \
     && sed -i /uv_cache.json/d /opt/rejoin/lib/python*/site-packages/rejoin-*.dist-info/RECORD
 COPY agent/ /srv/rejoin/agent/
+COPY demo_models/ /srv/rejoin/demo_models/
 COPY gateway/ /srv/rejoin/gateway/
 COPY deploy/healthy.py /srv/rejoin/deploy/
 COPY deploy/smoke/talk.py /srv/rejoin/deploy/smoke/

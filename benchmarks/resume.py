@@ -14,19 +14,21 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from playwright.async_api import async_playwright
 
-from dev import web
-from tests.e2e.browser import launched
-from tests.e2e.demo import running_demo
-from tests.e2e.page import TalkPage
+from benchmarks import against
+from dev import commands, web
+from dev.paths import ROOT
+from dev.rig.browser.demo import running_demo
+from dev.rig.browser.launch import launched
+from dev.rig.browser.page import TalkPage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-RESULT: Final = Path(__file__).parent / "results" / "resume.json"
+RESULT: Final = ROOT / "benchmarks" / "results" / "resume.json"
 MARKS: Final = {
     "reload_to_screen_ms": "rejoin:screen",
     "reload_to_connected_ms": "rejoin:connected",
@@ -79,11 +81,24 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
-def main() -> None:
-    """Measure, print and write."""
+def figures(result: Mapping[str, Any]) -> against.Figures:
+    """Return what is compared between versions."""
+    return {name: against.Figure(result[name]["p50"]) for name in MARKS}
+
+
+def main() -> int:
+    """Measure, print and write; or compare. Return 1 if this version is slower."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reloads", type=int, default=20)
-    reloads: int = parser.parse_args().reloads
+    against.add_options(parser, turns=4)
+    options = parser.parse_args()
+    reloads: int = options.reloads
+    if options.against is not None:
+        command = ["benchmarks.resume", f"--reloads={reloads}"]
+        result_file = RESULT.relative_to(ROOT)
+        return not against.compare(
+            command, result_file, figures, older=options.against, turns=options.turns
+        )
     web.build()
     with tempfile.TemporaryDirectory() as folder, running_demo(Path(folder)) as demo:
         times = asyncio.run(measure(demo.page, reloads))
@@ -97,7 +112,8 @@ def main() -> None:
     result = {**summary, "reloads": reloads, "cores": os.cpu_count()}
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    commands.main(main)

@@ -25,18 +25,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from livekit import api
 
+from benchmarks import against
 from benchmarks.resume import percentile
-from dev import livekit_server
-from tests.chaos.audit import NOTHING, Audit, audit
-from tests.chaos.programs import until
-from tests.chaos.stand import running
-from tests.chaos.timeline import STEPS, Killed, Steps, Timeline, lease_until
+from dev import commands, livekit_server
+from dev.paths import ROOT
+from dev.rig.audit import NOTHING, Audit, audit
+from dev.rig.programs import until
+from dev.rig.stand import running
+from dev.rig.timeline import STEPS, Killed, Steps, Timeline, lease_until
 
 if TYPE_CHECKING:
-    from tests.chaos.person import Person
-    from tests.chaos.stand import Stand
+    from collections.abc import Mapping
 
-RESULT: Final = Path(__file__).parent / "results" / "takeover.json"
+    from dev.rig.person import Person
+    from dev.rig.stand import Stand
+
+RESULT: Final = ROOT / "benchmarks" / "results" / "takeover.json"
 AIM_S: Final = {"job_kill": 1.5, "worker_kill": 5.0}
 """For the 95th percentile."""
 CAUTION_S: Final = 7.0
@@ -192,15 +196,27 @@ def result(all_series: list[Series]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Measure, print and write."""
+def figures(result: Mapping[str, Any]) -> against.Figures:
+    """Return what is compared between versions."""
+    return {name: against.Figure(series["p50_s"]) for name, series in result["series"].items()}
+
+
+def main() -> int:
+    """Measure, print and write; or compare. Return 1 if this version is slower."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--kills", type=int, default=20, help="of each kind; half without a microphone"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
     parser.add_argument("--only", help="one series, and nothing is written")
+    against.add_options(parser, turns=3)
     options = parser.parse_args()
+    if options.against is not None:
+        command = ["benchmarks.takeover", f"--kills={options.kills}", f"--seed={options.seed}"]
+        result_file = RESULT.relative_to(ROOT)
+        return not against.compare(
+            command, result_file, figures, older=options.against, turns=options.turns
+        )
     all_series = [
         Series("job_kill", whole_worker=False, speaks=True),
         Series("worker_kill", whole_worker=True, speaks=True),
@@ -212,12 +228,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(measure(Path(folder), all_series, options.kills, options.seed))
     report(all_series)
-    figures = result(all_series)
-    print(json.dumps({name: figures[name] for name in list(figures)[:8]}, indent=2))
+    measured = result(all_series)
+    print(json.dumps({name: measured[name] for name in list(measured)[:8]}, indent=2))
     if not options.only:
         RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(json.dumps(figures, indent=2) + "\n")
+        RESULT.write_text(json.dumps(measured, indent=2) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    commands.main(main)

@@ -3,10 +3,7 @@
 ``SessionStore`` is the entry point; ``session_store.livekit`` binds it to a LiveKit agent.
 """
 
-from session_store.analytics import Analytics, DayCounts
-from session_store.audit import AuditLog
-from session_store.backends.base import AgentPresence, Erased, JoinOutcome, SealedDraft
-from session_store.crypto import Keyring
+from session_store.backends.values import AgentPresence, Erased, JoinOutcome, SealedDraft
 from session_store.errors import (
     CircuitOpen,
     InvalidValue,
@@ -35,8 +32,6 @@ from session_store.errors import (
     WrongKey,
 )
 from session_store.events import Event, EventHook, EventsMissed, EventType
-from session_store.journal import ErasureJournal
-from session_store.lease import LeaseKeeper
 from session_store.meter import Meter
 from session_store.models import (
     Draft,
@@ -48,11 +43,16 @@ from session_store.models import (
     Turn,
     TurnKind,
 )
-from session_store.recorder import Recorder
-from session_store.rotation import rotate_keys
+from session_store.sealing.crypto import Keyring
 from session_store.settings import StoreSettings
-from session_store.spool import Spool
-from session_store.store import (
+from session_store.store import SessionStore
+from session_store.upkeep.analytics import Analytics, DayCounts
+from session_store.upkeep.audit import AuditLog
+from session_store.upkeep.journal import ErasureJournal
+from session_store.upkeep.observers import watched
+from session_store.upkeep.rotation import rotate_keys
+from session_store.upkeep.sweeper import Sweeper
+from session_store.values import (
     Arrival,
     Joined,
     Lease,
@@ -61,10 +61,10 @@ from session_store.store import (
     Replayed,
     SealedTurn,
     SessionPage,
-    SessionStore,
 )
-from session_store.sweeper import Sweeper
-from session_store.watching import watched
+from session_store.writing.lease import LeaseKeeper
+from session_store.writing.recorder import Recorder
+from session_store.writing.spool import Spool
 
 __all__ = [
     "AgentPresence",

@@ -10,7 +10,7 @@ from session_store.events import Event, EventsMissed
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from session_store.backends.base import SideChannel
+    from session_store.backends.contract import SideChannel
 
 _MISSED = EventsMissed()
 

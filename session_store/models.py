@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 SCHEMA_VERSION = 2
 """Version of what is sealed from now on; part of every record's associated data. All older ones
-are read too: see ``session_store.schema``."""
+are read too: see ``session_store.sealing.schema``."""
 
 MAX_TURN_BYTES = 256 * 1024
 """Largest sealed turn, and draft. Longer ones are refused before anything is written."""

@@ -9,7 +9,6 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from session_store.backends.transport.address import Address
 from session_store.keys import (
     DEFAULT_LEASE,
     DEFAULT_MAX_SESSIONS,
@@ -18,6 +17,7 @@ from session_store.keys import (
     DEFAULT_RESUME_WINDOWS,
     DEFAULT_RETENTION,
 )
+from session_store.redis_address import Address
 
 
 def not_an_example(value: str) -> str:

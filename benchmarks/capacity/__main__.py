@@ -28,7 +28,7 @@ from benchmarks.capacity.report import as_markdown, put_into
 from benchmarks.capacity.talk import TURN_EVERY_S
 from dev import livekit_server
 from dev.paths import ROOT
-from tests.chaos.stand import running
+from dev.rig.stand import running
 
 if TYPE_CHECKING:
     from benchmarks.capacity.plan import Plan

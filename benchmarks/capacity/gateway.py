@@ -15,7 +15,7 @@ from benchmarks.store.stage import at_most
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.chaos.stand import Stand
+    from dev.rig.stand import Stand
 
 _AT_ONCE = 8
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from benchmarks.capacity.talk import QUESTION
-from tests.integration.providers.fake_openai import FakeOpenAI, tone
+from dev.rig.providers.fake_openai import FakeOpenAI, tone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,8 +23,8 @@ from session_store import SessionStore, StoreSettings, Turn
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from dev.rig.stand import Stand
     from session_store import Lease
-    from tests.chaos.stand import Stand
 
 _CONNECTIONS: Final = 16
 _VISITS_PER_CALL: Final = 4

@@ -6,14 +6,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from tests.chaos.notes import Kind
-from tests.chaos.programs import until
+from dev.rig.notes import Kind
+from dev.rig.programs import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from tests.chaos.person import Person
+    from dev.rig.person import Person
 
 TURN_EVERY_S: Final = 6.0
 """So often somebody asks: a second of speech, one until the agent begins, two of its answer, and

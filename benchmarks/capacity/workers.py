@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from benchmarks.capacity.plan import Plan
     from benchmarks.capacity.processes import Spent
-    from tests.chaos.person import Person
-    from tests.chaos.stand import Stand
-    from tests.chaos.worker import Worker
+    from dev.rig.person import Person
+    from dev.rig.stand import Stand
+    from dev.rig.worker import Worker
 
 _SETTLE_S = 4.0
 """Until the worker's own start is over."""

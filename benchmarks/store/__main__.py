@@ -16,8 +16,9 @@ import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks import against
 from benchmarks.store import chart, growth, report, server, speed, weight
 from benchmarks.store.measured import Measured
 from benchmarks.store.plan import FULL, QUICK
@@ -26,7 +27,7 @@ from dev import commands
 from dev.keys import ensure_key_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.store.plan import Plan
 
@@ -71,8 +72,34 @@ def write(measured: Measured, where: report.Circumstances, folder: Path) -> None
     chart.draw(measured, folder / "store.png")
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Measure, print and write.
+def figures(result: Mapping[str, Any]) -> against.Figures:
+    """Return what is compared between versions: the store's own figures, by measure."""
+    measured = result["measured"]
+    rates, times = against.Figures(), against.Figures()
+    for name, series in measured.items():
+        if name.endswith("_per_s"):
+            mine = series.get("ours") or series["turns_0"]
+            rates[name] = against.Figure(mine["median"], is_rate=True)
+        elif name == "join_c1_us":
+            for kind, join in series.items():
+                if kind.startswith("turns_"):
+                    times[f"{name} {kind}"] = against.Figure(join["median"])
+        elif name.endswith("_us") and "median" in series.get("ours", {}):
+            times[name] = against.Figure(series["ours"]["median"])
+    return times | rates
+
+
+def _compare(older: Path, turns: int, *, quick: bool) -> bool:
+    """Compare this version with an older one."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["benchmarks.store", *(["--quick"] if quick else []), "--into", folder]
+        return against.compare(
+            command, Path(folder, "store.json"), figures, older=older, turns=turns
+        )
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Measure, print and write; or compare. Return 1 if this version is slower.
 
     Raises:
         DevError: there is no Redis on this machine.
@@ -82,7 +109,10 @@ def main(args: Sequence[str] | None = None) -> None:
         "--quick", action="store_true", help="a look at whether it works; written only with --into"
     )
     parser.add_argument("--into", type=Path, metavar="FOLDER", help="write the files there")
+    against.add_options(parser, turns=3)
     chosen = parser.parse_args(args)
+    if chosen.against is not None:
+        return not _compare(chosen.against, chosen.turns, quick=chosen.quick)
     plan: Plan = QUICK if chosen.quick else FULL
     with tempfile.TemporaryDirectory() as folder, server.running_redis() as databases:
         key_file = Path(folder, "keys.json")
@@ -107,6 +137,7 @@ def main(args: Sequence[str] | None = None) -> None:
     if into is not None:
         write(measured, where, into)
         print(f"wrote store.md, store.json and store.png into {into}")
+    return 0
 
 
 if __name__ == "__main__":

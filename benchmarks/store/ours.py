@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.store.contestants import Append, Read
-    from session_store.backends.redis import RedisBackend
+    from session_store.backends.redis.backend import RedisBackend
 
 
 class Idle(NamedTuple):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from session_store.backends.memory import MemoryBackend
-from session_store.backends.redis import RedisBackend
-from session_store.backends.transport.address import Kind
+from session_store.backends.memory.backend import MemoryBackend
+from session_store.backends.redis.backend import RedisBackend
+from session_store.redis_address import Kind
 
 if TYPE_CHECKING:
-    from session_store.backends.base import Backend
+    from session_store.backends.contract import Backend
     from session_store.settings import StoreSettings
 
 

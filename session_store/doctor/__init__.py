@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError
 
-from session_store.backends.redis import RedisBackend
-from session_store.backends.transport.address import Kind
+from session_store.backends.redis.backend import RedisBackend
 from session_store.backends.transport.refusals import error_of
 from session_store.doctor import local, probes, server
 from session_store.doctor.finding import Finding, Verdict, fail, merged, ok, warn
 from session_store.errors import SessionStoreError
+from session_store.redis_address import Kind
 
 if TYPE_CHECKING:
     from session_store.backends.transport.node import Node
-    from session_store.crypto import Keyring
+    from session_store.sealing.crypto import Keyring
     from session_store.settings import StoreSettings
     from session_store.store import SessionStore
 

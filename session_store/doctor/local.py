@@ -6,9 +6,9 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
-from session_store.crypto import Keyring
 from session_store.doctor.finding import Finding, fail, ok, warn
 from session_store.errors import KeyringError
+from session_store.sealing.crypto import Keyring
 
 if TYPE_CHECKING:
     from pathlib import Path

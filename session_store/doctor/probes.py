@@ -18,9 +18,9 @@ from session_store.keys import EVENTS, SHARDS, kek_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from session_store.backends.redis import RedisBackend
+    from session_store.backends.redis.backend import RedisBackend
     from session_store.backends.transport.node import Node
-    from session_store.crypto import Keyring
+    from session_store.sealing.crypto import Keyring
     from session_store.settings import StoreSettings
 
 PINGS: Final = 100

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import ResponseError
 
-from session_store.backends.transport.address import Kind
 from session_store.doctor.finding import Finding, fail, ok, warn
+from session_store.redis_address import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ and beside it, once in a worker, ``watch_over(server, settings, agent_name=...)`
 dies gets another.
 
 What is named here is loaded when it is first used: the gateway has to do with LiveKit's rooms
-(``session_store.livekit.rooms``), and must not load livekit-agents for that.
+(``session_store.livekit.rooms.rooms``), and must not load livekit-agents for that.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from session_store.livekit.conversation import Conversation
-    from session_store.livekit.greeting import Visit, words_of_welcome
-    from session_store.livekit.persistence import NobodyCame, persist
-    from session_store.livekit.watch import watch_over
+    from session_store.livekit.job.conversation import Conversation
+    from session_store.livekit.job.entry_point import NobodyCame, persist
+    from session_store.livekit.job.greeting import Visit, words_of_welcome
+    from session_store.livekit.worker.watch import watch_over
 
 __all__ = ["Conversation", "NobodyCame", "Visit", "persist", "watch_over", "words_of_welcome"]
 
 _WHERE: Final = {
-    "Conversation": "conversation",
-    "NobodyCame": "persistence",
-    "Visit": "greeting",
-    "persist": "persistence",
-    "watch_over": "watch",
-    "words_of_welcome": "greeting",
+    "Conversation": "job.conversation",
+    "NobodyCame": "job.entry_point",
+    "Visit": "job.greeting",
+    "persist": "job.entry_point",
+    "watch_over": "worker.watch",
+    "words_of_welcome": "job.greeting",
 }
 
 

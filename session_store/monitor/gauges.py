@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError
 
-from session_store.backends.redis import RedisBackend
+from session_store.backends.redis.backend import RedisBackend
 from session_store.doctor import server
 from session_store.errors import SessionStoreError
 from session_store.monitor.deadlines import overdue_now

@@ -19,7 +19,7 @@ from session_store.monitor.servers import ServerNow, server_now
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from session_store.backends.redis import RedisBackend
+    from session_store.backends.redis.backend import RedisBackend
     from session_store.backends.transport.node import Node
     from session_store.settings import StoreSettings
 

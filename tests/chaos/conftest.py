@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 import pytest_asyncio
 
-from tests.chaos.network import Island, island, why_not
-from tests.chaos.stand import Stand, running
+from dev.rig.network import Island, island, why_not
+from dev.rig.stand import Stand, running
 from tests.chaos.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.chaos.worker import Worker
+    from dev.rig.worker import Worker
 
 LONG = os.environ.get("REJOIN_LONG") == "1"
 ROUNDS = 4 if LONG else 1

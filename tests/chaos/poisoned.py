@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from livekit.agents.__main__ import main
 
 from agent import worker
-from agent.pipelines.demo.llm import RuleStream
+from demo_models.llm import RuleStream
 from tests.chaos.poison import POISON
 
 if TYPE_CHECKING:

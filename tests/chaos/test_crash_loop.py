@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chaos.notes import Kind, Note
-from tests.chaos.person import NoToken
+from dev.rig.notes import Kind, Note
+from dev.rig.person import NoToken
 from tests.chaos.poison import POISON
 from tests.chaos.verdict import all_is_well
 
 if TYPE_CHECKING:
-    from tests.chaos.stand import Stand
+    from dev.rig.stand import Stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.rig.notes import Kind
 from tests.chaos.conftest import LONG, only_long
-from tests.chaos.notes import Kind
 from tests.chaos.verdict import all_is_well
 
 if TYPE_CHECKING:
+    from dev.rig.network import Island
+    from dev.rig.stand import Stand
     from tests.chaos.conftest import Wires
-    from tests.chaos.network import Island
-    from tests.chaos.stand import Stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

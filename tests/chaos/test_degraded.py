@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 from livekit import api
 
-from tests.chaos.audit import audit
-from tests.chaos.notes import Kind
-from tests.chaos.programs import until
+from dev.rig.audit import audit
+from dev.rig.key_file import write_key_file
+from dev.rig.notes import Kind
+from dev.rig.programs import until
 from tests.chaos.verdict import all_is_well
-from tests.integration.conftest import write_key_file
 
 if TYPE_CHECKING:
-    from tests.chaos.person import Person
-    from tests.chaos.stand import Stand
+    from dev.rig.person import Person
+    from dev.rig.stand import Stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

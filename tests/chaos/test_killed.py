@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.rig.notes import Kind, Note
+from dev.rig.programs import until
 from tests.chaos.conftest import LONG
-from tests.chaos.notes import Kind, Note
-from tests.chaos.programs import until
 from tests.chaos.verdict import all_is_well
 
 if TYPE_CHECKING:
-    from tests.chaos.person import Person
-    from tests.chaos.stand import Stand
+    from dev.rig.person import Person
+    from dev.rig.stand import Stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.rig.notes import Kind
 from tests.chaos.conftest import only_long
-from tests.chaos.notes import Kind
 from tests.chaos.verdict import all_is_well
 
 if TYPE_CHECKING:
-    from tests.chaos.person import Person
-    from tests.chaos.stand import Stand
+    from dev.rig.person import Person
+    from dev.rig.stand import Stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.rig.notes import Kind
+from dev.rig.programs import until
+from dev.rig.timeline import Timeline
 from session_store import EventType
 from tests.chaos.conftest import LONG
-from tests.chaos.notes import Kind
-from tests.chaos.programs import until
-from tests.chaos.timeline import Timeline
 from tests.chaos.verdict import all_is_well
 
 if TYPE_CHECKING:
-    from tests.chaos.stand import Stand
+    from dev.rig.stand import Stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.chaos.audit import Audit, audit
-from tests.chaos.programs import until
+from dev.rig.audit import Audit, audit
+from dev.rig.programs import until
 
 if TYPE_CHECKING:
-    from tests.chaos.person import Person
-    from tests.chaos.stand import Stand
+    from dev.rig.person import Person
+    from dev.rig.stand import Stand
 
 
 async def all_is_well(stand: Stand, person: Person, *, within_s: float = 30) -> Audit:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from dev.rig.servers.relay import CHUNK, Relay
 from session_store.tasks import stop
-from tests.servers.relay import CHUNK, Relay
 
 
 class Wire(Relay):

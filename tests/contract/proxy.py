@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from enum import StrEnum
 
+from dev.rig.servers.relay import CHUNK, Relay
 from session_store.tasks import stop
-from tests.servers.relay import CHUNK, Relay
 
 _GREETINGS = (b"HELLO", b"AUTH", b"SELECT", b"CLIENT", b"PING", b"CLUSTER")
 """What a connection says by itself; a cut waits for a command of the caller's."""

@@ -16,11 +16,11 @@ from tests.contract.proxy import Cut, Proxy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from session_store.backends.base import Backend
+    from dev.rig.servers.process import Server
+    from session_store.backends.contract import Backend
     from session_store.events import Event
     from tests.contract.cases import Case
     from tests.contract.worlds import RedisWorld
-    from tests.servers.process import Server
 
 TIMES = {
     b"joined_at",
@@ -209,9 +209,9 @@ async def keys_of(world: RedisWorld, case: Case) -> list[str]:
         declared.extend(key for key in keys if key not in declared)
         return await run(name, keys, args, **options)
 
-    world.backend._run = spy
+    world.backend._run = spy  # type: ignore[method-assign]
     try:
         await case.act(world.backend, prepared)
     finally:
-        world.backend._run = run
+        world.backend._run = run  # type: ignore[method-assign]
     return declared

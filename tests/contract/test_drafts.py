@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import InvalidValue, LeaseLost, Turn
-from session_store.backends.base import SealedDraft
-from session_store.crypto import NO_TAG
+from session_store.backends.values import SealedDraft
 from session_store.models import MAX_TURN_BYTES
-from session_store.store import Replayed
+from session_store.sealing.crypto import NO_TAG
+from session_store.values import Replayed
 from tests.contract.people import MARIA, join, nothing_changes, sealed, sealed_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from session_store import Joined, SessionStore
-    from session_store.backends.base import Backend
+    from session_store.backends.contract import Backend
     from tests.contract.people import Job
     from tests.contract.worlds import World
 

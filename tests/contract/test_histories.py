@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings
-from session_store.backends.redis import RedisBackend
-from session_store.crypto import Keyring
+from session_store.backends.redis.backend import RedisBackend
+from session_store.sealing.crypto import Keyring
 from tests.contract.histories import History, Outcome
 from tests.contract.proxy import Proxy
 from tests.contract.workload import Vandal, Writers, read_finals
-from tests.servers.process import standalone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.servers.process import Server
+    from dev.rig.servers.process import Server
 
 LONG = bool(os.environ.get("REJOIN_LONG"))
 SETTINGS = {

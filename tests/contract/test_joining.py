@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import LeaseHeld, SessionEnded, SessionGone, StoreRefused
-from session_store.backends.base import AgentPresence, JoinOutcome, OpenMode
+from session_store.backends.values import AgentPresence, JoinOutcome, OpenMode
 from tests.contract.people import (
     JOE,
     MARIA,
@@ -22,7 +22,7 @@ from tests.contract.people import (
 )
 
 if TYPE_CHECKING:
-    from session_store.backends.base import Backend
+    from session_store.backends.contract import Backend
     from tests.contract.worlds import World
 
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from session_store import LeaseHeld, LeaseLost, SessionGone
-from session_store.backends.base import (
+from session_store.backends.values import (
     AgentPresence,
     JoinOutcome,
     LeaseRef,
     OpenMode,
     SealedDraft,
 )
-from session_store.crypto import NO_TAG
+from session_store.sealing.crypto import NO_TAG
 from tests.contract.people import (
     JOE,
     MARIA,
@@ -31,7 +31,7 @@ from tests.contract.people import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from session_store.backends.base import Backend
+    from session_store.backends.contract import Backend
     from tests.contract.worlds import World
 
 GUARDED: dict[str, Callable[[Backend, LeaseRef], Awaitable[Any]]] = {

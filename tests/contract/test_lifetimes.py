@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from session_store.backends.base import OpenMode
+from session_store.backends.values import OpenMode
 from session_store.keys import EXPIRY_MARGIN
 from tests.contract.people import (
     MARIA,
@@ -21,7 +21,7 @@ from tests.contract.people import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from session_store.backends.base import Backend
+    from session_store.backends.contract import Backend
     from tests.contract.people import Job
     from tests.contract.worlds import World
 

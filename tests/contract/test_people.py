@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from session_store.backends.base import Consent, OpenMode, SettleOutcome
-from session_store.crypto import WrappedKey
+from session_store.backends.values import Consent, OpenMode, SettleOutcome
 from session_store.keys import SHARDS
+from session_store.sealing.crypto import WrappedKey
 from tests.contract.people import (
     JOE,
     MARIA,
@@ -21,7 +21,7 @@ from tests.contract.people import (
 )
 
 if TYPE_CHECKING:
-    from session_store.backends.base import Backend
+    from session_store.backends.contract import Backend
     from tests.contract.worlds import World
 
 HOUR_S = 3600

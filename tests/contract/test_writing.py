@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import LeaseLost, SequenceGap, SessionGone, WriteConflict
-from session_store.backends.base import LateTurn
-from session_store.crypto import NO_TAG, tag_of
+from session_store.backends.values import LateTurn
+from session_store.sealing.crypto import NO_TAG, tag_of
 from tests.contract.people import JOE, MARIA, Job, join, nothing_changes, sealed, sealed_turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from session_store.backends.base import Backend
+    from session_store.backends.contract import Backend
     from tests.contract.worlds import World
 
 

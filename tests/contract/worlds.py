@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from redis.asyncio import Redis
 
 from session_store import SessionStore, StoreSettings
-from session_store.backends.memory import MemoryBackend
-from session_store.backends.redis import RedisBackend
+from session_store.backends.memory.backend import MemoryBackend
+from session_store.backends.redis.backend import RedisBackend
 from session_store.keys import ParticipantKeys
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from session_store.backends.base import Backend
-    from session_store.crypto import Keyring
+    from session_store.backends.contract import Backend
+    from session_store.sealing.crypto import Keyring
 
 PASS_TIME = """
 -- Lets time pass for everything that is held: moves its times back.

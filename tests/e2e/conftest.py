@@ -10,19 +10,19 @@ from playwright.async_api import async_playwright
 
 from dev import chromium
 from dev.ports import next_free
-from tests.e2e.browser import launched
-from tests.e2e.demo import RESUME_WINDOW_S, Demo, running_demo
-from tests.e2e.page import TalkPage
+from dev.rig.browser.demo import RESUME_WINDOW_S, Demo, running_demo
+from dev.rig.browser.launch import launched
+from dev.rig.browser.page import TalkPage
+from dev.rig.servers.process import standalone
+from dev.rig.servers.users import LOOKS_AT_ALL, TESTER, WORKER, as_user, guarded_by_users
 from tests.e2e.place import Place, prepared
-from tests.servers.process import standalone
-from tests.servers.users import LOOKS_AT_ALL, TESTER, WORKER, as_user, guarded_by_users
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from playwright.async_api import Browser, Playwright
 
-    from tests.servers.process import Server
+    from dev.rig.servers.process import Server
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ import psutil
 
 from dev import chromium, web
 from dev.paths import ROOT
-from tests.chaos.network import island, why_not
-from tests.chaos.stand import running
-from tests.e2e.browser import TRUSTED, launched
-from tests.e2e.page import TalkPage
+from dev.rig.browser.launch import TRUSTED, launched
+from dev.rig.browser.page import TalkPage
+from dev.rig.network import island, why_not
+from dev.rig.stand import running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Browser, BrowserContext, Playwright
 
-    from tests.chaos.network import Island
-    from tests.chaos.stand import Stand
+    from dev.rig.network import Island
+    from dev.rig.stand import Stand
 
 DEPARTURE_S = 8
 """How long a room waits for its participant: the minute of the default."""

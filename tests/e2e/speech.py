@@ -5,7 +5,7 @@ from __future__ import annotations
 import wave
 from typing import TYPE_CHECKING
 
-from agent.pipelines.demo.tts import EspeakTTS
+from demo_models.tts import EspeakTTS
 
 if TYPE_CHECKING:
     from pathlib import Path

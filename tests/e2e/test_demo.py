@@ -8,8 +8,8 @@ import psutil
 import pytest
 
 from dev.ports import next_free
-from tests.e2e.demo import running_demo
-from tests.e2e.page import TalkPage
+from dev.rig.browser.demo import running_demo
+from dev.rig.browser.page import TalkPage
 
 if TYPE_CHECKING:
     from pathlib import Path

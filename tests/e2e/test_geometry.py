@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Route
 
-    from tests.e2e.page import TalkPage
+    from dev.rig.browser.page import TalkPage
     from tests.e2e.place import Place
 
     Come = Callable[..., Awaitable[TalkPage]]

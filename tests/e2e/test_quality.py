@@ -10,12 +10,12 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.e2e.page import WAIT_MS, TalkPage
+from dev.rig.browser.page import WAIT_MS, TalkPage
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
-    from tests.e2e.demo import Demo
+    from dev.rig.browser.demo import Demo
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

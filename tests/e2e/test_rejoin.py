@@ -12,21 +12,21 @@ from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 from playwright.async_api import expect
 from redis.asyncio import Redis
 
-from tests.chaos.network import why_not
-from tests.chaos.programs import until
-from tests.e2e.page import WAIT_MS, TalkPage
+from dev.rig.browser.page import WAIT_MS, TalkPage
+from dev.rig.network import why_not
+from dev.rig.programs import until
+from dev.rig.servers.users import TESTER, as_user
 from tests.e2e.place import NOTICED_S
 from tests.integration.test_store import age
-from tests.servers.users import TESTER, as_user
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from playwright.async_api import Locator
 
+    from dev.rig.network import Island
+    from dev.rig.worker import Job
     from session_store import Session
-    from tests.chaos.network import Island
-    from tests.chaos.worker import Job
     from tests.e2e.place import Place
 
     Come = Callable[..., Awaitable[TalkPage]]

@@ -13,11 +13,11 @@ import pytest
 from playwright.async_api import expect
 from redis.asyncio import Redis
 
+from dev.rig.browser.launch import launched
+from dev.rig.browser.page import WAIT_MS, TalkPage
 from session_store import SessionState
 from session_store.keys import ParticipantKeys
-from tests.e2e.browser import launched
 from tests.e2e.forms import found_in
-from tests.e2e.page import WAIT_MS, TalkPage
 from tests.e2e.speech import speech_file
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Playwright, Request, Route
 
+    from dev.rig.browser.demo import Demo
     from session_store import SessionStore
-    from tests.e2e.demo import Demo
 
     Visit = Callable[[], Awaitable[TalkPage]]
 
@@ -340,7 +340,7 @@ async def test_each_line_of_our_programs_is_json_and_names_its_conversation(
     assert len(of_jobs) > len([each for each in of_jobs if each["name"].startswith("session_")])
     assert [each for each in of_jobs if each.get("session_id") != session_id] == []
     [sent] = [each for each in records["gateway"] if each.get("session_id") == session_id]
-    assert sent["message"] == "sending an agent"
+    assert sent["message"] == "dispatching an agent"
     assert sent["request_id"]
 
 

@@ -21,8 +21,8 @@ from tests.e2e.witness import Witness
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from tests.e2e.demo import Demo
-    from tests.e2e.page import TalkPage
+    from dev.rig.browser.demo import Demo
+    from dev.rig.browser.page import TalkPage
 
 # The browser lives in one event loop, for all tests.
 pytestmark = pytest.mark.asyncio(loop_scope="session")

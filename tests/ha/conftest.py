@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.key_file import write_key_file
+from dev.rig.servers.cluster import cluster
+from dev.rig.servers.process import standalone
+from dev.rig.servers.sentinels import sentinel_set
+from dev.rig.servers.tls import tls_redis
+from dev.rig.servers.users import LOOKS_AT_ALL, guarded_by_users
 from session_store import StoreSettings
-from tests.integration.conftest import write_key_file
-from tests.servers.cluster import cluster
-from tests.servers.process import standalone
-from tests.servers.sentinels import sentinel_set
-from tests.servers.tls import tls_redis
-from tests.servers.users import LOOKS_AT_ALL, guarded_by_users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.servers.cluster import ClusterSet
-    from tests.servers.process import Server
-    from tests.servers.sentinels import SentinelSet
-    from tests.servers.tls import TLSRedis
+    from dev.rig.servers.cluster import ClusterSet
+    from dev.rig.servers.process import Server
+    from dev.rig.servers.sentinels import SentinelSet
+    from dev.rig.servers.tls import TLSRedis
 
 
 @pytest.fixture(scope="session")

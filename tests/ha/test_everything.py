@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from session_store.backends.base import Backend
-from session_store.backends.redis import RedisBackend
+from session_store.backends.contract import Backend
+from session_store.backends.redis.backend import RedisBackend
 from tests.ha.everything import use_everything
 
 if TYPE_CHECKING:
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from dev.rig.servers.cluster import ClusterSet
+    from dev.rig.servers.process import Server
+    from dev.rig.servers.sentinels import SentinelSet
+    from dev.rig.servers.tls import TLSRedis
     from session_store import StoreSettings
-    from tests.servers.cluster import ClusterSet
-    from tests.servers.process import Server
-    from tests.servers.sentinels import SentinelSet
-    from tests.servers.tls import TLSRedis
 
     Settings = Callable[..., StoreSettings]
 

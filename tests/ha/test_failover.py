@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.rig.servers.process import Server
 from session_store import SessionStore, Turn
 from session_store.errors import NotReplicated
 from session_store.events import Event
 from session_store.keys import ParticipantKeys
 from session_store.tasks import stop
 from tests.ha.conversation import AGAIN_WITHIN_S, MAX_TURNS, Conversation, patiently
-from tests.servers.process import Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from dev.rig.servers.cluster import ClusterSet
+    from dev.rig.servers.sentinels import SentinelSet
     from session_store import StoreSettings
-    from tests.servers.cluster import ClusterSet
-    from tests.servers.sentinels import SentinelSet
 
     Settings = Callable[..., StoreSettings]
     Fault = Callable[[Server], None]

@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.servers.users import OPERATOR, as_user
 from session_store import SessionStore, Turn
-from session_store.analytics import Analytics, last_days
-from session_store.backends import redis_listen
+from session_store.backends.redis import listen
 from session_store.cli import app
-from session_store.cli.exits import Exit
+from session_store.cli.exit_codes import Exit
 from session_store.events import Event, EventsMissed
 from session_store.keys import ParticipantKeys
-from tests.servers.users import OPERATOR, as_user
+from session_store.upkeep.analytics import Analytics, last_days
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from dev.rig.servers.cluster import ClusterSet
+    from dev.rig.servers.process import Server
+    from dev.rig.servers.sentinels import SentinelSet
     from session_store import StoreSettings
-    from tests.servers.cluster import ClusterSet
-    from tests.servers.process import Server
-    from tests.servers.sentinels import SentinelSet
 
     Settings = Callable[..., StoreSettings]
 
@@ -99,8 +99,8 @@ async def listening(store: SessionStore) -> AsyncIterator[Heard]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask a quiet connection sooner, so that a test need not wait."""
-    monkeypatch.setattr(redis_listen, "QUIET_S", 0.2)
-    monkeypatch.setattr(redis_listen, "ANSWER_S", 0.5)
+    monkeypatch.setattr(listen, "QUIET_S", 0.2)
+    monkeypatch.setattr(listen, "ANSWER_S", 0.5)
 
 
 async def test_a_cluster_passes_events_to_whoever_listens_anywhere(
@@ -179,7 +179,7 @@ async def test_counts_and_people_of_many_days_share_a_node(
 ) -> None:
     """Unions of days work on a Cluster, since all days lie in one slot."""
     async with opened(settings_for(clustered.url)) as store:
-        analytics = Analytics(store.backend.side)
+        analytics = Analytics(store.side)
         store.add_hook(analytics)
         today = datetime.now(UTC).date()
         before = await analytics.day(today)

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from session_store import SessionStore
-from session_store.backends.redis import RedisBackend
+from session_store.backends.redis.backend import RedisBackend
 from session_store.doctor import Verdict
 from session_store.monitor import Report, look
 from tests.integration.keeping import talk
@@ -14,9 +14,9 @@ from tests.integration.keeping import talk
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dev.rig.servers.cluster import ClusterSet
+    from dev.rig.servers.sentinels import SentinelSet
     from session_store import StoreSettings
-    from tests.servers.cluster import ClusterSet
-    from tests.servers.sentinels import SentinelSet
 
     Settings = Callable[..., StoreSettings]
 

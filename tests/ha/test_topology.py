@@ -18,28 +18,34 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.sentinel import MasterNotFoundError
 
-from session_store.backends.transport.topology import topology_of
+from dev.rig.servers.process import QUICK, Login, Server, free_port, running
+from dev.rig.servers.sentinels import SERVICE
+from dev.rig.servers.tls import Authority
+from session_store.backends.redis.backend import transport_options
+from session_store.backends.transport import transport
 from session_store.errors import InvalidValue
 from session_store.keys import SHARDS
-from tests.servers.process import QUICK, Login, Server, free_port, running
-from tests.servers.sentinels import SERVICE
-from tests.servers.tls import Authority
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from dev.rig.servers.cluster import ClusterSet
+    from dev.rig.servers.sentinels import SentinelSet
+    from dev.rig.servers.tls import TLSRedis
     from session_store import StoreSettings
     from session_store.backends.transport.node import Node
     from session_store.backends.transport.topology import Topology
-    from tests.servers.cluster import ClusterSet
-    from tests.servers.sentinels import SentinelSet
-    from tests.servers.tls import TLSRedis
 
     Settings = Callable[..., StoreSettings]
 
 NOBODY = "127.0.0.1:1"
 KEYS = [f"rj1:{{s{shard:04d}}}:due" for shard in range(SHARDS)]
+
+
+def topology_of(settings: StoreSettings) -> Topology:
+    """Return the topology that a store with these settings uses."""
+    return transport.topology_of(transport_options(settings))
 
 
 @asynccontextmanager

@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from session_store import SessionStore
-from session_store.doctor import Verdict, examine
-from session_store.errors import LoginRefused, PermissionMissing
-from tests.ha.everything import use_everything
-from tests.servers.process import Login, Server, standalone, wait_until
-from tests.servers.sentinels import sentinel_set
-from tests.servers.users import (
+from dev.rig.servers.process import Login, Server, standalone, wait_until
+from dev.rig.servers.sentinels import sentinel_set
+from dev.rig.servers.users import (
     LOOKS_AT_ALL,
     OPERATOR,
     REPLICA,
@@ -27,13 +23,17 @@ from tests.servers.users import (
     password_of,
     rules_of,
 )
+from session_store import SessionStore
+from session_store.doctor import Verdict, examine
+from session_store.errors import LoginRefused, PermissionMissing
+from tests.ha.everything import use_everything
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from dev.rig.servers.cluster import ClusterSet
     from session_store import StoreSettings
-    from tests.servers.cluster import ClusterSet
 
     Settings = Callable[..., StoreSettings]
 

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
 from redis.asyncio import Redis
 
+from dev.rig.key_file import write_key_file
+from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings
-from tests.servers.process import standalone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
+    from dev.rig.servers.process import Server
     from tests.integration.scrape import Scraped
     from tests.integration.stage import Stage
 
 
 @pytest.fixture(scope="session")
-def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Start a real Redis on a free port of loopback."""
-    folder = tmp_path_factory.mktemp("redis")
-    with standalone(folder) as server:
-        yield server.port
+    with standalone(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_port(redis_server: Server) -> int:
+    """Return its port."""
+    return redis_server.port
 
 
 @pytest.fixture(scope="session")
@@ -40,12 +43,10 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Scraped:
 
 
 @pytest.fixture
-def redis_url(redis_port: int) -> str:
+def redis_url(redis_server: Server) -> str:
     """Empty the database and return its address."""
-    with redis.Redis(port=redis_port) as client:
-        client.flushall()
-        client.config_resetstat()
-    return f"redis://127.0.0.1:{redis_port}/0"
+    redis_server.make_new()
+    return f"redis://{redis_server.name}/0"
 
 
 @pytest.fixture
@@ -53,16 +54,6 @@ async def raw(redis_url: str) -> AsyncIterator[Any]:
     """Look into Redis past the store, as an operator or an attacker would."""
     async with Redis.from_url(redis_url) as client:
         yield client
-
-
-def write_key_file(path: Path) -> Path:
-    """Make a key file with random keys."""
-
-    def key() -> str:
-        return base64.b64encode(secrets.token_bytes(32)).decode()
-
-    path.write_text(json.dumps({"keys": {"k-1": key()}, "primary": "k-1", "pseudonym_key": key()}))
-    return path
 
 
 @pytest.fixture

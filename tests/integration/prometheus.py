@@ -22,7 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from dev import livekit_server
 from dev.ports import next_free
-from tests.servers.process import wait_until
+from dev.rig.servers.process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,15 +11,15 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from dev.ports import next_free
-from tests.chaos.notes import Kind
-from tests.chaos.stand import running
+from dev.rig.notes import Kind
+from dev.rig.stand import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.chaos.person import Person
-    from tests.chaos.stand import Stand
+    from dev.rig.person import Person
+    from dev.rig.stand import Stand
 
 SPOKEN: Final = ("my name is Zerubbabel", "remember that my parrot is called Quetzalcoatl")
 """Words that no scrape may hold."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from livekit import api, rtc
 
-from session_store.livekit.liveness import Liveness
+from session_store.livekit.job.liveness import Liveness
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.paths import ROOT
-from tests.chaos.notes import Kind
-from tests.chaos.programs import signal_process, until
-from tests.chaos.stand import Stand, running
+from dev.rig.notes import Kind
+from dev.rig.programs import signal_process, until
+from dev.rig.stand import Stand, running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.chaos.person import Person
+    from dev.rig.person import Person
 
 EXAMPLES = ROOT / "examples"
 NAMES = ["starter", "tools", "handoff", "realtime"]

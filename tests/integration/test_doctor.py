@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from dev.rig.key_file import write_key_file
+from dev.rig.servers.cluster import cluster
+from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings
 from session_store.doctor import Finding, Verdict, examine, probes, quick, server
 from session_store.doctor.finding import merged, ok
-from tests.integration.conftest import write_key_file
-from tests.servers.cluster import cluster
-from tests.servers.process import standalone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.servers.process import Server
+    from dev.rig.servers.process import Server
 
 HEALTHY = ("--appendonly", "yes", "--appendfsync", "everysec")
 
@@ -34,8 +34,7 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def well(healthy: Server, key_file: Path, tmp_path: Path) -> StoreSettings:
     """Return settings with which nothing is wrong."""
-    with healthy.client() as client:
-        client.flushall()
+    healthy.make_new()
     key_file.chmod(0o600)
     return StoreSettings.model_validate(
         {

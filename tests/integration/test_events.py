@@ -11,13 +11,14 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings, Turn
-from session_store.backends import redis_listen
-from session_store.backends.transport.topology import topology_of
+from session_store.backends.redis import listen
+from session_store.backends.redis.backend import transport_options
+from session_store.backends.transport import transport
 from session_store.errors import LoginRefused, PermissionMissing
 from session_store.events import Event, EventsMissed, EventType
 from session_store.keys import EVENTS, ParticipantKeys
-from tests.servers.process import standalone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -25,10 +26,16 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-    from tests.servers.process import Server
+    from dev.rig.servers.process import Server
+    from session_store.backends.transport.topology import Topology
 
 WAIT_S = 20
 ALLOWED = {"v", "type", "at", "participant", "session_id", "seq", "turns", "visit_ms"}
+
+
+def topology_of(settings: StoreSettings) -> Topology:
+    """Return the topology that a store with these settings uses."""
+    return transport.topology_of(transport_options(settings))
 
 
 class Heard:
@@ -74,8 +81,8 @@ async def listening(store: SessionStore) -> AsyncIterator[Heard]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask a quiet connection sooner, so that a test need not wait."""
-    monkeypatch.setattr(redis_listen, "QUIET_S", 0.1)
-    monkeypatch.setattr(redis_listen, "ANSWER_S", 0.3)
+    monkeypatch.setattr(listen, "QUIET_S", 0.1)
+    monkeypatch.setattr(listen, "ANSWER_S", 0.3)
 
 
 @pytest.fixture
@@ -94,7 +101,7 @@ async def age(raw: Redis, participant: str, session_id: str, by_s: float) -> Non
         value = int(await raw.hget(key, name) or 0)
         if value:
             await raw.hset(key, name, str(round(value - by_s * 1000)))
-    await raw.zincrby(keys.due, -by_s * 1000, keys.due_member(session_id))
+    await raw.zincrby(keys.due, -by_s * 1000, f"{participant}:{session_id}")
 
 
 def turn(n: int) -> Turn:
@@ -337,7 +344,7 @@ async def test_a_listener_moves_with_the_primaries(
             return getattr(self.at, name)
 
     topology: Any = Moving()
-    stream = redis_listen.listen(topology)
+    stream = listen.listen(topology)
     async with asyncio.timeout(WAIT_S), aclosing(stream):
         assert await anext(stream) is None
         topology.at = new
@@ -350,7 +357,7 @@ async def test_a_listener_moves_with_the_primaries(
 
 async def test_a_slow_reader_costs_bounded_memory(settings: StoreSettings, raw: Any) -> None:
     """Where more wait than may, they become one gap; what comes after it is heard."""
-    stream = redis_listen.listen(topology_of(settings), limit=10)
+    stream = listen.listen(topology_of(settings), limit=10)
     async with asyncio.timeout(WAIT_S), aclosing(stream):
         assert await anext(stream) is None
         for n in range(25):
@@ -391,10 +398,10 @@ async def test_closing_in_the_middle_of_a_ping_does_not_hang(
     settings: StoreSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the stream is doing at that moment, being cancelled ends it."""
-    monkeypatch.setattr(redis_listen, "QUIET_S", 0.01)
+    monkeypatch.setattr(listen, "QUIET_S", 0.01)
     moments = random.Random(1)  # noqa: S311 (no secret)
     for _ in range(60):
-        stream = redis_listen.listen(topology_of(settings))
+        stream = listen.listen(topology_of(settings))
         await anext(stream)
         waiting = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(moments.uniform(0.008, 0.014))

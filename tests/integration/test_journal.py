@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from session_store import InvalidValue, Keyring, SessionStore, privacy
-from session_store.audit import AuditLog
-from session_store.journal import ErasureJournal, JournalFailed, Noted, replay
+from dev.rig.servers.process import QUICK, Server, running
+from session_store import InvalidValue, Keyring, SessionStore
 from session_store.keys import ParticipantKeys
+from session_store.upkeep import privacy
+from session_store.upkeep.audit import AuditLog
+from session_store.upkeep.journal import ErasureJournal, JournalFailed, Noted, replay
 from tests.integration.keeping import dump, left_in, talk_and_go, turn
-from tests.servers.process import QUICK, Server, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -301,7 +302,7 @@ async def test_a_full_disk_leaves_no_half_line(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(file, data[:100])
 
-    monkeypatch.setattr("session_store.journal.os.write", full)
+    monkeypatch.setattr("session_store.upkeep.journal.os.write", full)
     with pytest.raises(JournalFailed, match="No space left"):
         await journal.note(store.keyring, store.pseudonym("tom"))
     assert journal.path.read_bytes() == before
@@ -314,7 +315,7 @@ async def test_many_processes_write_whole_lines(journal: ErasureJournal, tmp_pat
         "import asyncio, sys\n"
         "from pathlib import Path\n"
         "from session_store import Keyring\n"
-        "from session_store.journal import ErasureJournal\n"
+        "from session_store.upkeep.journal import ErasureJournal\n"
         "async def main():\n"
         "    ring = Keyring({'a': bytes(32)}, primary='a', pseudonym_key=bytes(32))\n"
         "    for number in range(50):\n"
@@ -364,7 +365,7 @@ async def test_a_replay_is_audited(store: SessionStore, journal: ErasureJournal)
     who = store.pseudonym("maria")
     await journal.note(store.keyring, who, created=4_000_000_000_000)
     await talk_and_go(store, who)
-    log = AuditLog(store, actor="cli")
+    log = AuditLog(store.side, store.keyring, actor="cli")
     await replay(store, journal, audit=log)
     (entry,) = [entry.fields async for entry in log.entries()]
     assert entry["action"] == "replay"

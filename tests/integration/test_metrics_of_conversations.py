@@ -33,7 +33,7 @@ def counted(store: SessionStore) -> Counted:
 @pytest.fixture
 def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder to leave turns in, of jobs that do not wait for long."""
-    monkeypatch.setattr("session_store.livekit.keeping.FLUSH_S", 0.2)
+    monkeypatch.setattr("session_store.livekit.job.lease_writers.FLUSH_S", 0.2)
     return tmp_path / "spool"
 
 
@@ -97,7 +97,7 @@ async def test_what_a_job_cannot_save_is_counted_as_spooled_or_lost(
     """Either way no recorder has it any more."""
     first = await (await stage(spool_dir=spool if has_spool else None).join()).start()
     await first.until(lambda: len(first.said()) == 1)
-    assert await first.conversation._keeping.recorder.flush(5)
+    assert await first.conversation._writers.recorder.flush(5)
     await away(raw)
     await first.agent_session.generate_reply(user_input="my name is Maria")
     await first.until(lambda: (counted.value("rejoin_unsaved_turns") or 0) >= 2)

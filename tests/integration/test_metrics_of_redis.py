@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.programs import until
 from session_store import SessionStore, StoreSettings
 from session_store.errors import (
     CircuitOpen,
@@ -18,7 +19,6 @@ from session_store.errors import (
     SessionStoreError,
     StoreUnavailable,
 )
-from tests.chaos.programs import until
 from tests.counted import Counted
 from tests.integration.test_store import append, turn
 from tests.integration.test_transport import server

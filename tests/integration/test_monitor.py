@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.servers.process import standalone, wait_until
+from dev.rig.servers.users import LOOKS_AT_ALL, OPERATOR, WORKER, as_user, guarded_by_users
 from session_store import SessionStore, StoreSettings
-from session_store.backends.redis import RedisBackend
+from session_store.backends.redis.backend import RedisBackend
 from session_store.cli.app import run
 from session_store.doctor import Verdict
-from session_store.livekit.memory import MemoryGauge, resident_bytes
+from session_store.livekit.telemetry.worker_memory import MemoryGauge, resident_bytes
 from session_store.meter import Meter
 from session_store.monitor import Gauges, Report, checks, look
 from session_store.monitor.gauges import fullest
 from session_store.monitor.servers import Replica, ServerNow
-from session_store.sweeper import Sweeper
+from session_store.upkeep.sweeper import Sweeper
 from tests.integration.keeping import pass_time, talk
-from tests.servers.process import standalone, wait_until
-from tests.servers.users import LOOKS_AT_ALL, OPERATOR, WORKER, as_user, guarded_by_users
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -146,7 +146,9 @@ async def test_who_is_not_reached_is_the_only_finding(settings: StoreSettings) -
 async def test_a_full_disk_and_evictions_are_found(key_file: Path, tmp_path: Path) -> None:
     """Redis itself tells that it cannot save, and that it has deleted keys."""
     folder = tmp_path / "redis"
-    with standalone(folder, "--maxmemory-policy", "allkeys-random") as server:
+    # At the start: Redis 7 lets no client change where snapshots go.
+    options = ("--maxmemory-policy", "allkeys-random", "--dbfilename", "taken.rdb")
+    with standalone(folder, *options) as server:
         with server.client() as client:
             client.set("some", "x" * 500_000)
             client.config_set("maxmemory", client.info("memory")["used_memory"] + 100_000)
@@ -156,7 +158,6 @@ async def test_a_full_disk_and_evictions_are_found(key_file: Path, tmp_path: Pat
             client.config_set("maxmemory", 0)
             # A folder in its place: the snapshot cannot be written.
             (folder / "taken.rdb").mkdir()
-            client.config_set("dbfilename", "taken.rdb")
             client.bgsave()
             wait_until(
                 lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err",

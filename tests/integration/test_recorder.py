@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.servers.process import QUICK, Server, running
 from session_store import LeaseKeeper, LeaseLost, Recorder, SessionGone, SessionStoreError, Turn
-from session_store.content_writer import ContentWriter
 from session_store.errors import CircuitOpen
+from session_store.writing.content_writer import ContentWriter
 from tests.integration.test_store import age, commands
-from tests.servers.process import QUICK, Server, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -12,8 +12,8 @@ import pytest
 
 from session_store import UnknownKey, WrongKey
 from session_store.keys import SHARDS, ParticipantKeys, kek_of
-from session_store.rotation import RotationProgress, rotate_keys
-from session_store.sweeper import Sweeper
+from session_store.upkeep.rotation import RotationProgress, rotate_keys
+from session_store.upkeep.sweeper import Sweeper
 from tests.integration.keeping import dump, pass_time, talk, talk_and_go, turn
 
 if TYPE_CHECKING:

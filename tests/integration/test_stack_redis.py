@@ -15,10 +15,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dev import redis_server
+from dev.rig.servers.process import free_port, wait_until
 from session_store import SessionStore, StoreSettings
 from session_store.doctor import Verdict, examine
 from tests.integration.keeping import talk
-from tests.servers.process import free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

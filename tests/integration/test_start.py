@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.ports import next_free
+from dev.rig.key_file import write_key_file
 from session_store import SessionStore, StoreSettings
-from tests.integration.conftest import write_key_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

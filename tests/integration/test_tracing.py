@@ -19,11 +19,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from dev.ports import next_free
+from dev.rig.programs import until
+from dev.rig.stand import running
 from session_store import Joined, LeaseHeld, SessionStore, StoreUnavailable, Turn
-from session_store.livekit.spans import LOOKS_EVERY_S, LiveKitTracer
+from session_store.livekit.telemetry.spans import LOOKS_EVERY_S, LiveKitTracer
 from session_store.tracing import trace_with
-from tests.chaos.programs import until
-from tests.chaos.stand import running
 from tests.e2e.forms import found_in
 
 if TYPE_CHECKING:

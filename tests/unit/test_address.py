@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from session_store.backends.transport.address import Address, HostPort, Kind
+from session_store.redis_address import Address, HostPort, Kind
 from session_store.settings import StoreSettings, explain
 
 SECRET = "hush"

@@ -13,15 +13,15 @@ from livekit.agents import Agent, function_tool, llm
 from livekit.agents.llm.chat_context import CacheBreakpoint
 
 from session_store import RecordedTurn, TurnKind
-from session_store.livekit.chat import (
+from session_store.livekit.job.chat_items import (
     active_agent,
     chat_context,
     item_of,
     turn_of,
     unanswered,
 )
-from session_store.livekit.outcomes import unknown_outcomes
-from session_store.turn_codec import decode_turn, encode_turn
+from session_store.livekit.job.unknown_outcomes import unknown_outcomes
+from session_store.sealing.turn_codec import decode_turn, encode_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

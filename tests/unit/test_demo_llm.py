@@ -15,8 +15,8 @@ from livekit.agents.llm import (
     ToolContext,
 )
 
-from agent.pipelines.demo.llm import RuleLLM
-from agent.pipelines.demo.phrases import LANGUAGES, PHRASES
+from demo_models.llm import RuleLLM
+from demo_models.phrases import LANGUAGES, PHRASES
 
 EN, ES, DE, FR = (PHRASES[language] for language in LANGUAGES)
 

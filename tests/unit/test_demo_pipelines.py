@@ -9,8 +9,8 @@ from livekit.agents import AgentSession
 
 from agent import pipelines
 from agent.pipeline_settings import PipelineSettings
-from agent.pipelines.demo.recognizer import Recognizer
-from agent.pipelines.demo.tts import EspeakTTS
+from demo_models.recognizer import Recognizer
+from demo_models.tts import EspeakTTS
 
 DEMO = PipelineSettings(agent_pipeline="demo")
 

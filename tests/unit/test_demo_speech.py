@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pytest
 from livekit import rtc
 
-from agent.pipelines.demo import grammar
-from agent.pipelines.demo.recognizer import SAMPLE_RATE, Recognizer
-from agent.pipelines.demo.stt import INAUDIBLE, JsgfSTT
-from agent.pipelines.demo.tts import EspeakTTS
+from demo_models import grammar
+from demo_models.recognizer import SAMPLE_RATE, Recognizer
+from demo_models.stt import INAUDIBLE, JsgfSTT
+from demo_models.tts import EspeakTTS
 
 HEARD = [
     "My name is Maria",

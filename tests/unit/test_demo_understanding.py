@@ -4,13 +4,13 @@ import time
 
 import pytest
 
-from agent.pipelines.demo.intents import Kind
-from agent.pipelines.demo.memory import Memory, read_memory
-from agent.pipelines.demo.names import read_name
-from agent.pipelines.demo.perspective import to_listener
-from agent.pipelines.demo.phrases import LANGUAGES, PHRASES
-from agent.pipelines.demo.text import clip, read_text
-from agent.pipelines.demo.understanding import understand, understand_name
+from demo_models.intents import Kind
+from demo_models.memory import Memory, read_memory
+from demo_models.names import read_name
+from demo_models.perspective import to_listener
+from demo_models.phrases import LANGUAGES, PHRASES
+from demo_models.text import clip, read_text
+from demo_models.understanding import understand, understand_name
 
 SAID = [
     ("My name is Maria", Kind.NAME_GIVEN, "Maria"),

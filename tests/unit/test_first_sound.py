@@ -10,7 +10,7 @@ import pytest
 from livekit import rtc
 from livekit.agents.voice.room_io._output import _ParticipantAudioOutput
 
-from session_store.livekit.first_sound import keep_voice
+from session_store.livekit.job.workarounds import keep_voice
 
 
 @pytest.mark.parametrize("kept", [True, False])

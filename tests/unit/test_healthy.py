@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.servers.process import free_port
+from dev.rig.servers.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

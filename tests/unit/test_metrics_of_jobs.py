@@ -15,7 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from session_store.metrics.ended import ProcessFiles
+from session_store.metrics.process_files import ProcessFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,7 +172,7 @@ def test_a_job_goes_on_when_its_file_cannot_grow(folder: Folder) -> None:
     """The disk is full, say: what it counted before goes on being counted, the rest is not."""
     cannot_grow = """
 import resource
-from session_store.backends.scripts import names_of_scripts
+from session_store.backends.redis.scripts import names_of_scripts
 resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, 2**16))
 for _ in range(2):
     for name in names_of_scripts():

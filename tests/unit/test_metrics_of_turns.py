@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.rig.programs import until
 from session_store import Keyring, Recorder, SessionStore, Spool, StoreSettings, Turn
-from session_store.backends.memory import MemoryBackend
+from session_store.backends.memory.backend import MemoryBackend
 from session_store.errors import RecorderFull, StoreUnavailable
-from session_store.spool import keep_replaying
 from session_store.tasks import stop
-from tests.chaos.programs import until
+from session_store.writing.spool import keep_replaying
 from tests.counted import Counted
 from tests.unit.virtual_time import in_virtual_time, now_s
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from session_store import Lease, SealedTurn
-    from session_store.backends.base import LeaseRef
+    from session_store.backends.values import LeaseRef
 
 
 class Backend(MemoryBackend):

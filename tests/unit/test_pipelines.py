@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from agent import pipelines
 from agent.pipeline_settings import NO_KEY, PipelineSettings
-from agent.pipelines.demo.stt import JsgfSTT
-from agent.pipelines.demo.tts import EspeakTTS
+from demo_models.stt import JsgfSTT
+from demo_models.tts import EspeakTTS
 from session_store.settings import explain
 
 KEYS = {"openai_api_key": "sk-test", "deepgram_api_key": "dg-test"}

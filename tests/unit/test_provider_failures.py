@@ -10,8 +10,8 @@ import pytest
 from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError, llm, stt
 from livekit.agents.inference import InterruptionDetectionError
 
-from session_store.livekit.provider_failures import ProviderFailure, failure_of
-from session_store.livekit.provider_words import words_of_failure
+from session_store.livekit.providers.failures import ProviderFailure, failure_of
+from session_store.livekit.providers.words import words_of_failure
 
 
 def status(code: int, reason: str | None = None) -> APIStatusError:

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from livekit import rtc
 
-from session_store.livekit.quality import LEAST_GAP_S, MAX_BYTES, TOPIC, QualityReports
+from session_store.livekit.telemetry.page_quality import (
+    LEAST_GAP_S,
+    MAX_BYTES,
+    TOPIC,
+    QualityReports,
+)
 from session_store.meter import Meter
 from tests.unit.virtual_time import in_virtual_time
 

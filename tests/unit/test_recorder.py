@@ -13,10 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from session_store import Keyring, LeaseKeeper, Recorder, SessionStore, StoreSettings, Turn
-from session_store import recorder as recorder_module
-from session_store.backends.base import LeaseRef
-from session_store.backends.memory import MemoryBackend
-from session_store.content_writer import ContentWriter
+from session_store.backends.memory.backend import MemoryBackend
+from session_store.backends.values import LeaseRef
 from session_store.errors import (
     LeaseLost,
     RecorderFull,
@@ -26,9 +24,11 @@ from session_store.errors import (
     StoreUnavailable,
     WriteConflict,
 )
-from session_store.recorder import MAX_BATCH, MAX_BATCH_BYTES, batches
-from session_store.store import SealedTurn
 from session_store.tasks import stop
+from session_store.values import SealedTurn
+from session_store.writing import recorder as recorder_module
+from session_store.writing.content_writer import ContentWriter
+from session_store.writing.recorder import MAX_BATCH, MAX_BATCH_BYTES, batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -523,7 +523,9 @@ async def test_a_lease_that_cannot_be_renewed_is_logged_once(
             await asyncio.sleep(0.001)
     await asyncio.sleep(0.01)
     await keeper.aclose()
-    told = [vars(record) for record in caplog.records if record.name == "session_store.lease"]
+    told = [
+        vars(record) for record in caplog.records if record.name == "session_store.writing.lease"
+    ]
     assert [(each["msg"], each["session_id"]) for each in told] == [
         ("the lease cannot be renewed; trying again", "the-session"),
         ("the lease is renewed again", "the-session"),

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from session_store.livekit.pings import COMING, HERE
-from session_store.livekit.rivals import goes_first
+from session_store.livekit.job.other_agents import goes_first
+from session_store.livekit.rooms.pings import COMING, HERE
 
 
 def test_nobody_else_leaves_the_room_to_us() -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from session_store import Keyring, SealBroken, SessionContent, Turn, WrongKey, crypto, schema
-from session_store.crypto import NO_TAG, DataKey, WrappedKey, tag_of
+from session_store import Keyring, SealBroken, SessionContent, Turn, WrongKey
 from session_store.errors import UnknownSchema
 from session_store.models import SCHEMA_VERSION, SessionContext, TurnKind, Witness
+from session_store.sealing import crypto, schema
+from session_store.sealing.crypto import NO_TAG, DataKey, WrappedKey, tag_of
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib import resources
 
-FOLDER = resources.files("session_store.backends") / "lua"
+FOLDER = resources.files("session_store.backends.redis") / "lua"
 
 
 def commands_of(text: str) -> set[str]:

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from session_store import Keyring, SessionStore, StoreSettings
-from session_store.backends.memory import MemoryBackend
+from session_store.backends.memory.backend import MemoryBackend
 from session_store.errors import StoreReadOnly, StoreUnavailable, WrongKey
-from session_store.livekit import watch
-from session_store.sweeper import Sweeper
+from session_store.livekit.worker import watch
 from session_store.tasks import stop
+from session_store.upkeep.sweeper import Sweeper
 from tests.unit.test_takeover_liveness import running
 from tests.unit.virtual_time import in_virtual_time, now_s
 
@@ -52,7 +52,7 @@ def test_a_watch_begins_when_the_store_can_be_checked(caplog: pytest.LogCaptureF
     with caplog.at_level(logging.WARNING):
         in_virtual_time(scene())
     assert [each.message for each in caplog.records if each.levelname == "ERROR"] == [
-        "nobody is watched over"
+        "not watching conversations"
     ]
 
 
@@ -84,7 +84,7 @@ def test_a_look_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> 
         assert len(replaced) == 1
 
     in_virtual_time(scene())
-    assert "a look at the jobs failed" in caplog.text
+    assert "checking the jobs failed" in caplog.text
 
 
 def test_who_cannot_help_leaves_the_shards_to_others() -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from livekit.agents import llm
 
 from session_store import Keyring, Recorder, SessionStore, StoreSettings
-from session_store.backends.memory import MemoryBackend
-from session_store.livekit.transcript import Transcript
+from session_store.backends.memory.backend import MemoryBackend
+from session_store.livekit.job.transcript import Transcript
 
 if TYPE_CHECKING:
     import pytest

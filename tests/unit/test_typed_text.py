@@ -10,9 +10,9 @@ from livekit import rtc
 from livekit.agents import Agent, AgentSession, llm
 from livekit.agents.voice.room_io import TextInputEvent
 
-from agent.pipelines.demo.llm import RuleLLM
+from demo_models.llm import RuleLLM
 from session_store import InvalidValue
-from session_store.livekit.typed_text import MAX_TYPED_CHARS, MESSAGE_ID, TypedText
+from session_store.livekit.job.typed_text import MAX_TYPED_CHARS, MESSAGE_ID, TypedText
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,9 +9,9 @@ import pytest_asyncio
 
 from agent import pipelines
 from agent.pipeline_settings import PipelineSettings
-from session_store.livekit import owed_answer
+from dev.rig.providers.fake_openai import FakeOpenAI
+from session_store.livekit.providers import answer_retry
 from tests.integration.providers.call import Call
-from tests.integration.providers.fake_openai import FakeOpenAI
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -37,8 +37,8 @@ async def provider() -> AsyncIterator[FakeOpenAI]:
 @pytest.fixture
 def brief_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let failed answers be tried again soon."""
-    monkeypatch.setattr(owed_answer, "FIRST_PAUSE_S", 0.1)
-    monkeypatch.setattr(owed_answer, "LONGEST_PAUSE_S", 0.2)
+    monkeypatch.setattr(answer_retry, "FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr(answer_retry, "LONGEST_PAUSE_S", 0.2)
 
 
 @pytest_asyncio.fixture

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from aiohttp import WSMsgType, web
 
-from tests.integration.providers.fake import FakeProvider
-from tests.integration.providers.fake_openai import tone
+from dev.rig.providers.fake import FakeProvider
+from dev.rig.providers.fake_openai import tone
 
 LISTEN: Final = "/v1/listen"
 SPEAK: Final = "/v1/speak"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import WSMsgType, web
 
-from tests.integration.providers.fake import FakeProvider
-from tests.integration.providers.fake_openai import tone
+from dev.rig.providers.fake import FakeProvider
+from dev.rig.providers.fake_openai import tone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

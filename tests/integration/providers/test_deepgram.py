@@ -12,8 +12,8 @@ from tests.integration.providers.test_openai import DEAF, HELLO, OTHER_VOICE
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from dev.rig.providers.fake_openai import FakeOpenAI
     from tests.integration.providers.call import Call
-    from tests.integration.providers.fake_openai import FakeOpenAI
 
 
 @pytest_asyncio.fixture

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from session_store.livekit import provider_outages
-from session_store.livekit.greeting import Visit, words_of_welcome
-from session_store.livekit.owed_answer import LONGEST_PAUSE_S, _pauses
+from dev.rig.providers.fake_openai import CHAT, HALF, SPEECH, TRANSCRIPTIONS
+from session_store.livekit.job.greeting import Visit, words_of_welcome
+from session_store.livekit.providers import outages
+from session_store.livekit.providers.answer_retry import LONGEST_PAUSE_S, backoff
 from session_store.meter import Meter
-from tests.integration.providers.fake_openai import CHAT, HALF, SPEECH, TRANSCRIPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dev.rig.providers.fake_openai import FakeOpenAI
     from session_store import SessionStore
     from tests.integration.providers.call import Call
-    from tests.integration.providers.fake_openai import FakeOpenAI
 
 NO_THOUGHT = "I cannot think just now: whoever runs me has to look at it. What you say is kept."
 TOO_MANY = "One moment, please: too much is asked of me just now. I will answer as soon as I can."
@@ -178,7 +178,8 @@ async def test_a_quota_that_is_used_up_is_for_the_operator(
 
 def test_later_tries_come_later() -> None:
     """Each pause is about twice the one before, up to the longest."""
-    pauses = list(itertools.islice(_pauses(), 10))
+    pauses_of = backoff()
+    pauses = [pauses_of.next_s() for _ in range(10)]
     assert all(later > earlier for earlier, later in itertools.pairwise(pauses[:5]))
     assert max(pauses) <= 1.25 * LONGEST_PAUSE_S < 2 * min(pauses[5:])
 
@@ -246,7 +247,7 @@ async def test_who_waits_in_silence_is_told_once(
     begin: Callable[[], Any], provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often the agent tries again by itself; who says more is told again."""
-    monkeypatch.setattr(provider_outages, "TOLD_AGAIN_S", 0.2)
+    monkeypatch.setattr(outages, "TOLD_AGAIN_S", 0.2)
     call: Call = await begin()
     provider.refuses = {CHAT: 500}
     await call.type("my cat is called Tom")

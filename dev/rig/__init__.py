@@ -1,0 +1,1 @@
+"""What tests, benchmarks and the smoke test share: servers, programs and scripted participants."""

@@ -1,0 +1,53 @@
+"""Whether Redis holds what a participant was told to be saved: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dev.rig.person import Person
+    from session_store import RecordedTurn
+
+
+class Audit(NamedTuple):
+    """What was compared, and what was found; all are numbers of turns."""
+
+    acknowledged: int
+    """Shown to the participant, and marked saved."""
+    lost: int
+    """Of these, not in Redis, or with other words."""
+    doubled: int
+    """In Redis more often than said."""
+
+    def __add__(self, other: object) -> Audit:
+        if not isinstance(other, Audit):
+            return NotImplemented
+        return Audit(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+
+NOTHING = Audit(0, 0, 0)
+
+
+def audit(person: Person, recorded: Iterable[RecordedTurn]) -> Audit:
+    """Compare what a person was told with what Redis holds.
+
+    A scripted person never says the same words twice, so the same words are the same turn; an
+    agent says no whole sentence twice to one question.
+    """
+    turns = [each.turn for each in recorded]
+    texts = {turn.id: turn.text for turn in turns}
+    lost = [id_ for id_, turn in person.saved.items() if texts.get(id_) != turn["text"]]
+    by_id = Counter(turn.id for turn in turns)
+    said: Counter[tuple[str, str]] = Counter()
+    question = ""
+    for turn in {turn.id: turn for turn in turns}.values():
+        if turn.role == "user":
+            question = turn.id
+            said["user", turn.text] += 1
+        elif turn.role == "assistant" and not turn.interrupted:
+            said[question, turn.text] += 1
+    doubled = sum(count - 1 for counter in (by_id, said) for count in counter.values())
+    return Audit(len(person.saved), len(lost), doubled)

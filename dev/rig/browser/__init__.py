@@ -1,0 +1,1 @@
+"""A real browser, the demo in it, and its page."""

@@ -1,0 +1,1 @@
+"""The backend in the memory of one process, for tests and trials."""

@@ -1,0 +1,1 @@
+"""The Redis backend: one Lua script per operation."""

@@ -1,0 +1,1 @@
+"""Runs in a job: one process of one conversation."""

@@ -1,0 +1,242 @@
+"""Turn to LiveKit ``ChatItem`` and back, without loss.
+
+Every item of every kind comes back equal, but for what is left out: pictures that are no URL and
+the sound of audio (they are counted, and an audio's transcript becomes text), metrics and hashes
+(they are of one process), and values in ``extra`` that are neither JSON nor bytes (a log names
+them). ``docs/binding.md`` says so to those who use it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from livekit.agents import llm
+from pydantic import TypeAdapter, ValidationError
+
+from session_store.livekit.job import json_values
+from session_store.livekit.job.unknown_outcomes import is_unknown
+from session_store.models import RecordedTurn, Turn, TurnKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+logger = logging.getLogger(__name__)
+
+_KINDS: Final = {
+    "message": TurnKind.MESSAGE,
+    "function_call": TurnKind.TOOL_CALL,
+    "function_call_output": TurnKind.TOOL_OUTPUT,
+}
+_HANDOFF: Final = "agent_handoff"
+_TYPES: Final = {
+    **{kind: type_ for type_, kind in _KINDS.items()},
+    TurnKind.HANDOFF: _HANDOFF,
+}
+_OWN_FIELDS: Final = {"id", "type", "created_at"}
+_OF_A_MESSAGE: Final = {"role", "content", "interrupted", "metrics", "hash"}
+"""What a turn has fields for, and what is of one process."""
+_INSTRUCTIONS: Final = ("system", "developer")
+
+# Keys in the details of a turn that no item has as a field.
+_LEFT_OUT: Final = "left_out"
+_ITEM_ID: Final = "item_id"
+
+_ITEM: Final = TypeAdapter[llm.ChatItem](llm.ChatItem)
+_PART: Final = TypeAdapter[llm.ChatContent](llm.ChatContent)
+
+
+def turn_of(item: llm.ChatItem, *, turn_id: str | None = None) -> Turn:
+    """Turn a chat item into a turn, which is named after the item if nothing else is said.
+
+    What is no message, no tool call and no output (a handoff, a change of configuration, a type
+    that a newer LiveKit has) is of the kind ``HANDOFF``, with its type in the details.
+
+    Raises:
+        ValueError: the item cannot be a turn: its time is not finite, or its id too long.
+    """
+    kind = _KINDS.get(item.type, TurnKind.HANDOFF)
+    # What the item says of itself beyond these fields, whatever LiveKit adds to it one day.
+    own = _OWN_FIELDS | (_OF_A_MESSAGE if isinstance(item, llm.ChatMessage) else set())
+    fields = item.model_dump(exclude=own, exclude_defaults=True)
+    details, missing = json_values.written(fields)
+    if missing:
+        logger.warning(
+            "values of an item cannot be kept", extra={"item": item.id, "fields": missing}
+        )
+    if turn_id is not None and turn_id != item.id:
+        details[_ITEM_ID] = item.id
+    if not isinstance(item, llm.ChatMessage):
+        if kind is TurnKind.HANDOFF and item.type != _HANDOFF:
+            details["type"] = item.type
+        return Turn(id=turn_id or item.id, kind=kind, created_at=item.created_at, details=details)
+    parts, left_out = _write_content(item.content)
+    text = _said(item, parts)
+    if parts != [text]:
+        details["content"] = parts
+    if left_out:
+        details[_LEFT_OUT] = left_out
+    return Turn(
+        id=turn_id or item.id,
+        role=item.role,
+        text=text,
+        created_at=item.created_at,
+        interrupted=item.interrupted,
+        details=details,
+    )
+
+
+def item_of(turn: Turn) -> llm.ChatItem | None:
+    """Turn a recorded turn back into the chat item that it was.
+
+    Returns:
+        ``None`` if the installed LiveKit knows no such item: it was recorded with a newer one.
+    """
+    fields = json_values.read(turn.details)
+    fields.setdefault("type", _TYPES[turn.kind])
+    fields["id"] = item_id_of(turn)
+    fields["created_at"] = turn.created_at
+    if turn.kind is TurnKind.MESSAGE:
+        fields["role"] = turn.role
+        fields["interrupted"] = turn.interrupted
+        fields["content"] = _read_content(turn, fields.get("content", [turn.text]))
+    try:
+        return _ITEM.validate_python(fields)
+    except ValidationError:
+        logger.warning(
+            "a turn is no chat item of this version of LiveKit",
+            extra={"turn": turn.id, "type": str(fields["type"])},
+        )
+        return None
+
+
+def item_id_of(turn: Turn) -> str:
+    """Return the id that the item of a turn has in LiveKit."""
+    return str(turn.details.get(_ITEM_ID, turn.id))
+
+
+def chat_context(turns: Sequence[RecordedTurn], newest: int) -> llm.ChatContext:
+    """Build what the model is given: the newest items, in the order of time.
+
+    Without instructions, handoffs and changes of configuration, since the agent that starts has
+    its own; and no tool call comes without its output, no output without its call. None is of the
+    future, whatever the clock of the job before said: LiveKit puts new items in by their time.
+    """
+    now = time.time()
+    # An outcome that was said to be unknown may have come in late.
+    known = {
+        recorded.turn.details.get("call_id")
+        for recorded in turns
+        if recorded.turn.kind is TurnKind.TOOL_OUTPUT and not is_unknown(recorded.turn)
+    }
+    items = [
+        item
+        for turn in (recorded.turn for recorded in turns)
+        if turn.kind is not TurnKind.HANDOFF
+        and turn.role not in _INSTRUCTIONS
+        and not (is_unknown(turn) and turn.details.get("call_id") in known)
+        and (item := item_of(turn)) is not None
+        and not (isinstance(item, llm.ChatMessage) and not item.content)
+    ]
+    # As LiveKit itself orders: a call is recorded as it begins, the words before it as they end.
+    items.sort(key=lambda item: item.created_at)
+    items = _paired(items)[-newest:] if newest else []
+    while items and not isinstance(items[0], llm.ChatMessage):
+        items.pop(0)  # Providers refuse a conversation that begins with a tool.
+    for item in items:
+        item.created_at = min(item.created_at, now)
+    return llm.ChatContext(_paired(items))
+
+
+def unanswered(turns: Iterable[RecordedTurn]) -> bool:
+    """Tell whether an answer is due: to the participant's last words, or to a tool's output.
+
+    By the time at which they were said: words that a successor recovered are recorded last, though
+    they may have been answered long ago.
+    """
+    in_time = sorted((each.turn for each in turns), key=lambda turn: turn.created_at)
+    for turn in reversed(in_time):
+        if turn.role in {"user", "assistant"}:
+            return turn.role == "user"
+        if turn.kind is TurnKind.TOOL_OUTPUT and turn.details.get("reply_required", True):
+            return True
+    return False
+
+
+def active_agent(turns: Iterable[RecordedTurn]) -> str | None:
+    """Return the id of the agent that was handed to last; ``None`` if there was no handoff."""
+    active = None
+    for recorded in turns:
+        if recorded.turn.kind is TurnKind.HANDOFF:
+            active = recorded.turn.details.get("new_agent_id", active)
+    return active if isinstance(active, str) else None
+
+
+def _paired(items: list[llm.ChatItem]) -> list[llm.ChatItem]:
+    """Drop each tool call that has no output behind it, and each output without its call."""
+    begun: set[str] = set()
+    ended: set[str] = set()
+    for item in items:
+        if isinstance(item, llm.FunctionCall):
+            begun.add(item.call_id)
+        elif isinstance(item, llm.FunctionCallOutput) and item.call_id in begun:
+            ended.add(item.call_id)
+    kept: list[llm.ChatItem] = []
+    begun.clear()
+    for item in items:
+        if isinstance(item, llm.FunctionCall):
+            begun.add(item.call_id)
+            if item.call_id not in ended:
+                continue
+        elif isinstance(item, llm.FunctionCallOutput) and item.call_id not in begun:
+            continue
+        kept.append(item)
+    return kept
+
+
+def _write_content(content: Iterable[llm.ChatContent]) -> tuple[list[Any], int]:
+    """Write the parts of a message as JSON; return how many could not be kept, too."""
+    parts: list[Any] = []
+    left_out = 0
+    for part in content:
+        if isinstance(part, str):
+            parts.append(part)
+        elif isinstance(part, llm.AudioContent):
+            left_out += 1
+            if part.transcript:
+                parts.append(part.transcript)
+        elif isinstance(part, llm.ImageContent) and not _is_reference(part.image):
+            left_out += 1
+        else:
+            written = json_values.written({**part.model_dump(exclude_defaults=True)})
+            if written.left_out:
+                left_out += 1
+            else:
+                parts.append({**written.values, "type": part.type})
+    return parts, left_out
+
+
+def _is_reference(image: object) -> bool:
+    return isinstance(image, str) and not image.startswith("data:")
+
+
+def _said(item: llm.ChatMessage, parts: Iterable[Any]) -> str:
+    """Return the words of a message, without the markup that tells a voice how to speak."""
+    words: list[llm.ChatContent] = [part for part in parts if isinstance(part, str)]
+    return item.model_copy(update={"content": words}).text_content or ""
+
+
+def _read_content(turn: Turn, parts: Any) -> list[llm.ChatContent]:
+    """Read the parts of a message; those of an unknown type are left out, and named in a log."""
+    content: list[llm.ChatContent] = []
+    for part in parts:
+        try:
+            content.append(_PART.validate_python(part))
+        except ValidationError:
+            type_ = part.get("type") if isinstance(part, dict) else type(part).__name__
+            logger.warning(
+                "a part of a message is unknown to this version of LiveKit",
+                extra={"turn": turn.id, "type": str(type_)},
+            )
+    return content

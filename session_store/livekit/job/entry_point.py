@@ -1,0 +1,172 @@
+"""``persist``: one call that makes a LiveKit agent's conversation survive."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+from livekit.agents.voice.room_io import RoomOptions
+
+from session_store.errors import SessionStoreError
+from session_store.livekit.job.announce_participant import wait_for_participant
+from session_store.livekit.job.conversation import Conversation
+from session_store.livekit.job.greeting import words_of_welcome
+from session_store.livekit.job.joining import join_or_begin
+from session_store.livekit.job.liveness import Liveness
+from session_store.livekit.job.participant import JobParticipant, load_id_of, metadata_of
+from session_store.livekit.job.setup import Setup
+from session_store.livekit.rooms.dispatch import JobMetadata
+from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
+from session_store.livekit.telemetry.spans import LiveKitTracer
+from session_store.meter import NO_METER
+from session_store.settings import StoreSettings
+from session_store.store import SessionStore
+from session_store.tracing import trace_with
+from session_store.upkeep.observers import watched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from livekit.agents import AgentSession, JobContext, tts
+
+    from session_store.livekit.job.entry import Entry
+    from session_store.livekit.job.greeting import Visit
+    from session_store.meter import Meter
+
+WAIT_FOR_PARTICIPANT_S: Final = 60.0
+
+
+class NobodyCame(SessionStoreError):
+    """The job was dispatched, but its participant did not come."""
+
+
+async def persist(  # noqa: PLR0913 (most have a default)
+    ctx: JobContext,
+    agent_session: AgentSession[Any],
+    store: SessionStore | None = None,
+    settings: StoreSettings | None = None,
+    *,
+    room_options: RoomOptions | None = None,
+    words: Callable[[Visit], str] | None = words_of_welcome,
+    spare_voice: tts.TTS[Any] | None = None,
+    meter: Meter = NO_METER,
+) -> Conversation:
+    """Take the conversation of the participant whom this job is for.
+
+    Connects to the room, waits for the participant, takes the lease and loads the session in one
+    round trip. If the store is unreachable, the conversation begins without it, and joins when it
+    is back. Call it before ``agent_session.start``, and ``greet`` after it. The conversation ends
+    with the job. If this raises, it has ended the job.
+
+    Args:
+        ctx: the job. Its metadata names the participant if the gateway dispatched it. Else the job
+            is for the first participant who comes, under the identity of its token.
+        agent_session: not started yet.
+        store: where sessions are kept. By default, a store that the settings name, with daily
+            counts and an audit of broken seals. It is closed when the conversation has ended.
+        settings: how often the lease is renewed, how many turns the model is given, and where the
+            spool is. By default, the settings of the environment.
+        room_options: how to listen and speak in the room. This library decides whose text and
+            voice are heard, and what happens when they leave.
+        words: returns what to say to a participant who comes; ``None`` if the agent itself greets.
+        spare_voice: says that a provider has failed, if the agent session's own voice fails or is
+            missing (a realtime model has none). Best a local one.
+        meter: measures a store that is made by default. A given store keeps its own.
+
+    Raises:
+        NobodyCame: within 60 s, or before the room was closed.
+        LeaseHeld: another job has this conversation, and keeps it.
+        SessionGone, SessionEnded: it was erased or has ended since the dispatch.
+        SealBroken, UnknownKey: the session cannot be read.
+    """
+    settings = settings or StoreSettings()
+    async with AsyncExitStack() as at_the_end:
+        if store is None:
+            store = SessionStore.from_settings(settings)
+            at_the_end.push_async_callback(store.aclose)
+            await at_the_end.enter_async_context(watched(store, actor="agent", meter=meter))
+        trace_with(store, LiveKitTracer())
+        conversation = await _begin(
+            Setup(
+                ctx,
+                agent_session,
+                store,
+                settings,
+                room_options or RoomOptions(),
+                words,
+                spare_voice,
+            )
+        )
+        closing = at_the_end.pop_all()
+
+    async def close() -> None:
+        await conversation.ended()
+        await closing.aclose()
+
+    ctx.add_shutdown_callback(close)
+    return conversation
+
+
+async def _begin(setup: Setup) -> Conversation:
+    """Wait for the participant, and take its conversation."""
+    ctx = setup.ctx
+    await ctx.connect()
+    liveness = Liveness(ctx.room, lambda: ctx.shutdown("cut off from LiveKit"))
+    # At once: a job that waits for its participant must look alive to the watchers.
+    liveness.start()
+    try:
+        participant, load_id = await _wait_for_participant(setup)
+        entry = await _enter(setup, participant, load_id)
+    except BaseException as error:
+        liveness.stop()
+        if isinstance(error, SessionStoreError):
+            # LiveKit leaves a job whose entry point has failed in its room, mute.
+            ctx.shutdown("there is no conversation to hold")
+        raise
+    liveness.here()
+    return Conversation(setup, entry, liveness)
+
+
+async def _wait_for_participant(setup: Setup) -> tuple[JobParticipant, str]:
+    """Wait for the participant; return it, and the load id of its arrival."""
+    ctx = setup.ctx
+    metadata = JobMetadata.parse(ctx.job.metadata)
+    try:
+        async with asyncio.timeout(WAIT_FOR_PARTICIPANT_S):
+            seen = await wait_for_participant(ctx, metadata.participant if metadata else None)
+    except TimeoutError:
+        raise NobodyCame("the participant did not come to the room") from None
+    except RuntimeError:
+        # The SDK raises it if the room is closed.
+        raise NobodyCame("the room was closed before the participant came") from None
+    participant = JobParticipant(
+        identity=seen.identity,
+        pseudonym=metadata.participant if metadata else setup.store.pseudonym(seen.identity),
+        session_id=metadata.session_id if metadata else None,
+        metadata=metadata_of(seen),
+        admitted_at_ms=metadata.admitted_at_ms if metadata else 0,
+    )
+    return participant, load_id_of(seen)
+
+
+async def _enter(setup: Setup, participant: JobParticipant, load_id: str) -> Entry:
+    """Join or begin, and count how that ended."""
+    meter = setup.store.meter
+    try:
+        entry = await join_or_begin(setup, participant, load_id, _lease_owner(setup))
+    except SessionStoreError as error:
+        meter.joined(failed_as(error))
+        raise
+    is_joined = entry.beginning is None
+    meter.joined(JOINED_AS[entry.joined.outcome] if is_joined else "begun_without_store")
+    return entry
+
+
+def _lease_owner(setup: Setup) -> str:
+    """Return the nonce for the lease. By it the worker knows the lease of a job that died."""
+    ctx = setup.ctx
+    if ctx.is_fake_job():
+        return secrets.token_hex(16)
+    return setup.store.owner_of(ctx.worker_id, ctx.job.id)

@@ -1,0 +1,1 @@
+"""Runs in a job: what happens when a model provider fails."""

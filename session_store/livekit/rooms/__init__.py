@@ -1,0 +1,1 @@
+"""LiveKit's server API, for the workers and the gateway. Does not load livekit-agents."""

@@ -1,0 +1,1 @@
+"""Runs in the worker's main process: watches jobs and leases, and sends successors."""

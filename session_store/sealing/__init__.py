@@ -1,0 +1,1 @@
+"""Keys, and everything that is encrypted or opened with them."""

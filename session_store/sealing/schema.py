@@ -1,0 +1,109 @@
+"""Versions of what is sealed: text of any version becomes a model of today's.
+
+A record keeps the version that it was sealed with, its first byte: turns for ever, since the next
+turn is chained to their bytes; content until its next change. So one session may hold turns of
+several versions, and each is read by the reader of its own.
+
+Version 1 wrote turns and contents as JSON. Version 2 writes turns as ``turn_codec`` says, in fewer
+bytes; its contents are those of version 1. To make version n + 1:
+
+1. Give ``READERS`` an entry n + 1, and raise ``models.SCHEMA_VERSION``: that is written from then
+   on. Where the models change, see to it that the readers of old versions still make them: give
+   new fields a default, or fill them in the reader.
+2. Freeze some bytes of it in a test, as for the versions before. Never change a reader in what
+   it makes of the frozen bytes of its version.
+3. A process that does not know a version answers ``UnknownSchema``. Once records of other people
+   exist, first release what reads version n + 1, and then what writes it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from session_store.errors import InvalidValue
+from session_store.models import MAX_CONTENT_BYTES, SCHEMA_VERSION, SessionContent, Turn
+from session_store.sealing.turn_codec import decode_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Reader(NamedTuple):
+    """What reads the text of one version; each raises ValueError for what is no such text."""
+
+    turn: Callable[[bytes], Turn]
+    content: Callable[[bytes], SessionContent]
+
+
+def read_turn(schema: int, plain: bytes) -> Turn:
+    """Read a turn that was sealed as version ``schema``.
+
+    Raises:
+        ValueError: the text is no turn of that version.
+    """
+    return READERS[schema].turn(plain)
+
+
+def read_content(schema: int, plain: bytes) -> SessionContent:
+    """Read a content that was sealed as version ``schema``.
+
+    Raises:
+        ValueError: the text is no content of that version.
+    """
+    return READERS[schema].content(plain)
+
+
+def write_content(content: SessionContent) -> bytes:
+    """Write a content as the newest version does.
+
+    Raises:
+        InvalidValue: it is larger than 256 KiB, or could not be read again: not Unicode, or a
+            number without end.
+    """
+    try:
+        plain = content.model_dump_json(exclude_defaults=True, warnings="none").encode()
+        readable = read_content(SCHEMA_VERSION, plain) == content
+    except (ValueError, UnicodeError):
+        readable = False
+    if not readable:
+        raise InvalidValue("the content is not valid: its words must be Unicode, the rest JSON")
+    if len(plain) > MAX_CONTENT_BYTES:
+        raise InvalidValue(
+            f"the content has {len(plain)} bytes; at most {MAX_CONTENT_BYTES} are kept"
+        )
+    return plain
+
+
+def _from_json(model: type[Model], plain: bytes) -> Model:
+    try:
+        return model.model_validate_json(plain)
+    except ValidationError:
+        # Its parser nests 200 levels deep at most, the one that wrote 254.
+        return _from_deep_json(model, plain)
+
+
+def _from_deep_json(model: type[Model], plain: bytes) -> Model:
+    try:
+        return model.model_validate(json.loads(plain))
+    except RecursionError:
+        raise ValueError("the text is nested too deeply") from None
+
+
+def _turn_from_json(plain: bytes) -> Turn:
+    return _from_json(Turn, plain)
+
+
+def _content_from_json(plain: bytes) -> SessionContent:
+    return _from_json(SessionContent, plain)
+
+
+READERS: Final[Mapping[int, Reader]] = {
+    1: Reader(turn=_turn_from_json, content=_content_from_json),
+    2: Reader(turn=decode_turn, content=_content_from_json),
+}
+"""By version. Every version that was ever written is here."""

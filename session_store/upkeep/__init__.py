@@ -1,0 +1,1 @@
+"""Maintenance of stored sessions: sweeping, key rotation, erasure, audit, daily counts."""

@@ -1,0 +1,252 @@
+"""What a participant may ask for: to see everything, to be forgotten, to agree, to be kept less.
+
+Each function takes a pseudonym (``store.pseudonym(identity)``), and may be given the audit log and
+the erasure journal. ``reason`` goes into the audit log in clear: write a word, and name nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from session_store.errors import (
+    InvalidValue,
+    SealBroken,
+    SessionStoreError,
+    UnknownKey,
+    UnknownSchema,
+)
+from session_store.keys import MAX_RETENTION
+from session_store.sealing.opening import time_of
+from session_store.upkeep.audit import AuditAction, AuditLog
+from session_store.upkeep.journal import created_at
+
+if TYPE_CHECKING:
+    from session_store.backends.values import Consent, Erased
+    from session_store.models import Session
+    from session_store.store import SessionStore
+    from session_store.upkeep.journal import ErasureJournal
+
+EXPORT_FORMAT: Final = "rejoin-export"
+EXPORT_VERSION: Final = 1
+MAX_CONSENT_VERSION_CHARS: Final = 64
+MIN_RETENTION: Final = timedelta(seconds=1)
+_PAGE: Final = 100
+
+
+class NotErased(SessionStoreError):
+    """Something of a participant is still there after an erasure; erase again."""
+
+    def __init__(self, participant: str, left_over: int) -> None:
+        super().__init__(f"{left_over} keys of participant {participant} are left; erase again")
+        self.participant = participant
+        self.left_over = left_over
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentState:
+    """What a participant has agreed to."""
+
+    given: bool
+    version: str
+    """Of the text that was shown."""
+    at: datetime
+    """When, UTC."""
+
+
+async def export(
+    store: SessionStore, participant: str, *, audit: AuditLog | None = None
+) -> dict[str, Any] | None:
+    """Read everything that is kept about a participant; ``None`` where nothing is.
+
+    The answer is data that JSON can say::
+
+        format, version     "rejoin-export", 1
+        exported_at         UTC, ISO 8601, as all times
+        participant         pseudonym, created, consent, retention_s, data_key_id, wrapped_by
+        sessions            newest first: all that ``Session`` has, "turns", and "being_said" (what
+                            was said and is no turn yet, at most one of each role); a session that
+                            does not open has "unreadable" (why) instead of content and turns
+        audit               what was done about this participant: at, action, session, detail
+
+    Leases, fences and deadlines are left out: they say nothing about a person.
+    """
+    if audit is not None:
+        await audit.log(AuditAction.EXPORT, participant=participant)
+    person = await _person(store, participant)
+    sessions = [
+        said
+        for session in await _all_sessions(store, participant)
+        if (said := await _session(store, session)) is not None
+    ]
+    if person is None and not sessions:
+        return None
+    return {
+        "format": EXPORT_FORMAT,
+        "version": EXPORT_VERSION,
+        "exported_at": datetime.now(UTC).isoformat(),
+        "participant": {"pseudonym": participant} | (person or {}),
+        "sessions": sessions,
+        "audit": await _audited(store, participant),
+    }
+
+
+async def erase(
+    store: SessionStore,
+    participant: str,
+    *,
+    journal: ErasureJournal | None = None,
+    audit: AuditLog | None = None,
+    reason: str = "",
+) -> Erased:
+    """Erase everything about a participant, and prove that nothing is left.
+
+    First it is audited that an erasure begins, then noted in the journal, then done, then audited
+    with the proof. Somebody unknown is erased all the same: a backup may know them.
+
+    Raises:
+        JournalFailed: it could not be noted, so nothing was erased.
+        NotErased: something is left.
+        StoreUnavailable, StoreRefused: it is unknown whether it happened; erase again.
+    """
+    if audit is not None:
+        await audit.log(AuditAction.ERASE, participant=participant, detail=reason)
+    if journal is not None:
+        created = await created_at(store, participant) or 0
+        await journal.note(store.keyring, participant, created=created)
+    erased = await store.erase(participant)
+    if audit is not None:
+        await audit.log(
+            AuditAction.ERASED,
+            participant=participant,
+            detail=f"sessions={erased.sessions} left_over={erased.left_over}",
+        )
+    if erased.left_over:
+        raise NotErased(participant, erased.left_over)
+    return erased
+
+
+async def erase_session(  # noqa: PLR0913 (what ``erase`` takes, and the session)
+    store: SessionStore,
+    participant: str,
+    session_id: str,
+    *,
+    journal: ErasureJournal | None = None,
+    audit: AuditLog | None = None,
+    reason: str = "",
+) -> bool:
+    """Erase one session; answer whether there was one.
+
+    Raises:
+        JournalFailed, NotErased, StoreUnavailable, StoreRefused: as for ``erase``.
+    """
+    about = {"participant": participant, "session_id": session_id}
+    if audit is not None:
+        await audit.log(AuditAction.ERASE, **about, detail=reason)
+    if journal is not None:
+        await journal.note(store.keyring, participant, session_id)
+    existed = await store.delete(participant, session_id)
+    left_over = int(await store.backend.load(participant, session_id, last=0) is not None)
+    if audit is not None:
+        detail = f"sessions={int(existed)} left_over={left_over}"
+        await audit.log(AuditAction.ERASED, **about, detail=detail)
+    if left_over:
+        raise NotErased(participant, left_over)
+    return existed
+
+
+async def consent(store: SessionStore, participant: str) -> ConsentState | None:
+    """Return what a participant agreed to; ``None`` where nothing was noted."""
+    stored = await store.backend.participant(participant)
+    return None if stored is None or stored.consent is None else _consent_state(stored.consent)
+
+
+async def set_consent(
+    store: SessionStore, participant: str, *, given: bool, version: str
+) -> ConsentState | None:
+    """Note that a participant agreed, or does not any more; ``None`` for somebody unknown.
+
+    Args:
+        store: where.
+        participant: the pseudonym.
+        given: whether they agree.
+        version: which text was shown: 1 to 64 characters.
+    """
+    if not 1 <= len(version) <= MAX_CONSENT_VERSION_CHARS or not version.isprintable():
+        raise InvalidValue(
+            f"the version of a consent has 1 to {MAX_CONSENT_VERSION_CHARS} printable characters"
+        )
+    noted = await store.backend.set_consent(participant, given=given, version=version)
+    return None if noted is None else _consent_state(noted)
+
+
+async def set_retention(store: SessionStore, participant: str, retention: timedelta | None) -> bool:
+    """Set how long a participant's sessions are kept; ``None`` for the default.
+
+    Answers whether there is such a participant.
+    """
+    if retention is not None and not MIN_RETENTION <= retention <= MAX_RETENTION:
+        raise InvalidValue(f"a retention is between 1 s and {MAX_RETENTION.days} days")
+    retention_ms = None if retention is None else round(retention.total_seconds() * 1000)
+    return await store.backend.set_retention(participant, retention_ms)
+
+
+async def _person(store: SessionStore, participant: str) -> dict[str, Any] | None:
+    try:
+        stored = await store.backend.participant(participant)
+    except SealBroken as error:
+        return {"unreadable": str(error)}
+    if stored is None:
+        return None
+    agreed = None if stored.consent is None else _consent_state(stored.consent)
+    return {
+        "created": time_of(stored.created).isoformat(),
+        "consent": agreed
+        and {"given": agreed.given, "version": agreed.version, "at": agreed.at.isoformat()},
+        "retention_s": None if stored.retention_ms is None else stored.retention_ms / 1000,
+        "data_key_id": stored.wrapped.data_key_id,
+        "wrapped_by": stored.wrapped.kek_id,
+    }
+
+
+async def _all_sessions(store: SessionStore, participant: str) -> list[Session]:
+    """List all sessions, though they may change places from page to page."""
+    found: dict[str, Session] = {}
+    known = -1
+    while len(found) > known:
+        known, offset, total = len(found), 0, 1
+        while offset < total:
+            page = await store.sessions(participant, offset=offset, limit=_PAGE)
+            found |= {session.id: session for session in page.sessions}
+            offset, total = offset + _PAGE, page.total
+    return sorted(found.values(), key=lambda session: session.last_seen, reverse=True)
+
+
+async def _session(store: SessionStore, listed: Session) -> dict[str, Any] | None:
+    """Read one session with its turns; ``None`` where it was erased meanwhile."""
+    try:
+        loaded = await store.load(listed.participant, listed.id)
+    except (SealBroken, UnknownKey, UnknownSchema) as error:
+        return listed.model_dump(mode="json", exclude={"content"}) | {"unreadable": str(error)}
+    if loaded is None:
+        return None
+    turns = [
+        {"seq": recorded.seq, "late": recorded.late} | recorded.turn.model_dump(mode="json")
+        for recorded in loaded.turns
+    ]
+    being_said = [draft.turn.model_dump(mode="json") for draft in loaded.drafts]
+    return loaded.session.model_dump(mode="json") | {"turns": turns, "being_said": being_said}
+
+
+async def _audited(store: SessionStore, participant: str) -> list[dict[str, str]]:
+    """List what was done about a participant; who did it is not theirs to know."""
+    return [
+        {name: entry.fields.get(name, "") for name in ("at", "action", "session", "detail")}
+        async for entry in AuditLog(store.side, store.keyring, actor="export").entries()
+        if entry.fields.get("participant") == participant
+    ]
+
+
+def _consent_state(noted: Consent) -> ConsentState:
+    return ConsentState(noted.given, noted.version, time_of(noted.at))

@@ -1,0 +1,170 @@
+"""Write-behind of a session's content: changes count at once, and are written until they are in.
+
+Others may change the content too, without a lease: a title, say. So what waits here is the
+changes, not their outcome; they are made again on what the store has by then, and both survive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from session_store.errors import (
+    InvalidValue,
+    LeaseLost,
+    SequenceGap,
+    SessionGone,
+)
+from session_store.sealing.schema import write_content
+from session_store.tasks import LONGEST_RETRY_S, Loop, Outage, happens_within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from session_store.models import SessionContent
+    from session_store.store import SessionStore
+    from session_store.values import Lease
+    from session_store.writing.recorder import Recorder
+
+    Change: TypeAlias = Callable[[SessionContent], SessionContent]
+
+logger = logging.getLogger(__name__)
+
+
+class SealedContent(NamedTuple):
+    """Content that was not written, for a spool."""
+
+    version: int
+    """Which version it replaces; of a newer one, it must not."""
+    sealed: bytes
+    """As the version after it."""
+
+
+class ContentWriter:
+    """Keeps the content of one lease, in memory at once and in the store soon after."""
+
+    def __init__(self, store: SessionStore, lease: Lease, recorder: Recorder) -> None:
+        """Make a writer.
+
+        Args:
+            store: where the content goes.
+            lease: no other writer may change content under it.
+            recorder: of the same lease. The content is a witness of the newest turn, so that
+                turns which a failover took back must be there again before it.
+        """
+        self._store = store
+        self._lease = lease
+        self._recorder = recorder
+        self._seen = lease.content
+        """What the store had when ``_content`` was made from it."""
+        self._content = lease.content
+        self._pending: list[Change] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._loop = Loop(self._write, name="content-writer")
+        self._over = False
+
+    @property
+    def content(self) -> SessionContent:
+        """The content as it is now, whether written yet or not."""
+        return self._content
+
+    @property
+    def waiting(self) -> int:
+        """How many changes the store has not acknowledged yet."""
+        return len(self._pending)
+
+    def change(self, change: Change) -> None:
+        """Change the content. Never blocks; a change to the same is a no-op.
+
+        Args:
+            change: makes new content of old. It may be called again, on newer content.
+        """
+        changed = change(self._content)
+        if changed == self._content:
+            return
+        self._content = changed
+        self._pending.append(change)
+        if self._over:
+            return
+        self._idle.clear()
+        self._loop.start()
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until all is written; answer whether it was, within ``timeout_s``."""
+        return await happens_within(self._idle, timeout_s) and not self._pending
+
+    def unsaved(self) -> SealedContent | None:
+        """Return the content sealed for a spool; ``None`` if the store has all of it."""
+        if not self._pending:
+            return None
+        lease = self._lease
+        # Of what was seen last: a write that met a newer version, and then failed, has shown it.
+        content = _apply(self._pending, lease.content)
+        # By the time that it is written, a failover may have replaced the turn it would witness.
+        content = content.model_copy(update={"witness": None})
+        try:
+            plain = write_content(content)
+        except InvalidValue:
+            return None
+        sealed = lease.data_key.seal_content(lease.session_id, lease.version + 1, plain)
+        return SealedContent(lease.version, sealed)
+
+    def renew(self) -> None:
+        """Make the changes that wait on what the store has, after the lease was granted at last."""
+        self._seen = self._lease.content
+        self._content = _apply(self._pending, self._seen)
+
+    async def aclose(self) -> None:
+        """Stop writing. What still waits is ``unsaved``: ``flush`` first."""
+        self._over = True
+        await self._loop.aclose()
+        self._idle.set()
+
+    async def _write(self) -> None:
+        outage = Outage(logger, "content", self._lease.session_id)
+        one_by_one = False
+        while self._pending and not self._over:
+            taken = self._pending[:1] if one_by_one else self._pending[:]
+            try:
+                await self._store.update(self._lease, self._changed_by(taken))
+            except (LeaseLost, SessionGone):
+                self._over = True  # The keeper of the lease says so to those who must know.
+            except SequenceGap as gap:
+                self._over = not self._recorder.resend_after(gap.current)
+                if not await self._recorder.saved(self._lease.saved_seq, LONGEST_RETRY_S):
+                    await outage.pause(gap)
+            except InvalidValue as error:
+                one_by_one = len(taken) > 1
+                if not one_by_one:
+                    logger.warning("a change of the content is undone", extra={"error": str(error)})
+                    self._drop(taken)
+            except Exception as error:  # noqa: BLE001 (whatever it is, changes must not be lost by it)
+                await outage.pause(error, changes=self.waiting)
+            else:
+                outage.over()
+                self._drop(taken)
+        self._idle.set()
+
+    def _changed_by(self, taken: Iterable[Change]) -> Change:
+        """Make one change of many; it costs nothing where the store has what was seen of it."""
+        seen, content = self._seen, self._content
+
+        def changed(stored: SessionContent) -> SessionContent:
+            if stored is seen and taken == self._pending:
+                return content
+            return _apply(taken, stored)
+
+        return changed
+
+    def _drop(self, taken: list[Change]) -> None:
+        del self._pending[: len(taken)]
+        self._seen = self._lease.content
+        self._content = _apply(self._pending, self._seen)
+
+
+def _apply(changes: Iterable[Change], content: SessionContent) -> SessionContent:
+    for change in changes:
+        content = change(content)
+    return content

@@ -1,0 +1,350 @@
+"""Ordered write-behind of turns: the conversation never waits for the store.
+
+A turn gets its number and its seal when it is recorded, and is written as those very bytes,
+however often it takes. What is recorded in one tick of the event loop goes out in one append,
+and so does everything that gathers while an append is under way. While the store is away, turns
+wait here, up to a bound; the order is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from session_store.errors import (
+    LeaseLost,
+    RecorderFull,
+    SequenceGap,
+    SessionGone,
+    WriteConflict,
+)
+from session_store.tasks import Loop, Outage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+
+    from session_store.errors import SessionStoreError
+    from session_store.models import Turn
+    from session_store.store import SessionStore
+    from session_store.values import Lease, SealedTurn
+
+logger = logging.getLogger(__name__)
+
+MAX_BATCH: Final = 100
+MAX_BATCH_BYTES: Final = 1024 * 1024
+"""Of one append; a single turn is smaller."""
+KEPT_SENT: Final = 2 * MAX_BATCH
+"""Turns kept after they were acknowledged, to resend after a failover took them back."""
+KEPT_SENT_BYTES: Final = 4 * MAX_BATCH_BYTES
+DEFAULT_MAX_BYTES: Final = 16 * 1024 * 1024
+
+
+def batches(turns: Iterable[SealedTurn]) -> Iterator[list[SealedTurn]]:
+    """Split turns into those of one append each; a batch is read when it is asked for."""
+    batch: list[SealedTurn] = []
+    size = 0
+    for turn in turns:
+        if batch and (len(batch) == MAX_BATCH or size + len(turn.sealed) > MAX_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(turn)
+        size += len(turn.sealed)
+    if batch:
+        yield batch
+
+
+class _Queue:
+    """Sealed turns in order, and how many bytes they are."""
+
+    def __init__(self) -> None:
+        self.turns: deque[SealedTurn] = deque()
+        self.bytes = 0
+
+    def push(self, turn: SealedTurn) -> None:
+        self.turns.append(turn)
+        self.bytes += len(turn.sealed)
+
+    def push_front(self, turn: SealedTurn) -> None:
+        self.turns.appendleft(turn)
+        self.bytes += len(turn.sealed)
+
+    def pop(self) -> SealedTurn:
+        turn = self.turns.pop()
+        self.bytes -= len(turn.sealed)
+        return turn
+
+    def pop_front(self) -> SealedTurn:
+        turn = self.turns.popleft()
+        self.bytes -= len(turn.sealed)
+        return turn
+
+
+class Recorder:
+    """Writes the turns of one lease, in order, each once."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        lease: Lease,
+        *,
+        on_saved: Callable[[Sequence[SealedTurn]], None] | None = None,
+        on_lost: Callable[[SessionStoreError], None] | None = None,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> None:
+        """Make a recorder; it begins to write with the first turn.
+
+        Args:
+            store: where the turns go.
+            lease: nobody else may seal turns under it.
+            on_saved: called with turns that the store has now. Turns that a failover took back
+                come again when they are there again. Must neither block nor raise.
+            on_lost: called once, when nothing can be written any more. The same.
+            max_bytes: how much may wait; what makes it more is still taken.
+        """
+        self._store = store
+        self._lease = lease
+        self._on_saved = on_saved
+        self._on_lost = on_lost
+        self._max_bytes = max_bytes
+        self._waiting = _Queue()
+        self._sent = _Queue()
+        self._saved_seq = lease.saved_seq
+        self._asking: dict[int, list[asyncio.Future[bool]]] = {}
+        self._withdrawn: dict[int, list[asyncio.Future[bool]]] = {}
+        self._begun: dict[int, float] = {}
+        """By number, when a turn was recorded (by the loop's clock) that was not saved yet."""
+        self._begun_before: dict[int, float] = {}
+        """The same of what was withdrawn."""
+        self._told = (0, 0)
+        """Turns and bytes that wait, as the meter knows it."""
+        self._wake = asyncio.Event()
+        self._loop = Loop(self._write, name="recorder")
+        self._lost = False
+        self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many turns the store has not acknowledged yet."""
+        return len(self._waiting.turns)
+
+    def unsaved(self) -> tuple[SealedTurn, ...]:
+        """Return the turns that wait, in order, for a spool.
+
+        After a lost lease too: they can come in late. Nothing is left of an erased session.
+        """
+        return tuple(self._waiting.turns)
+
+    def record(self, turn: Turn, settles: int = 0) -> SealedTurn:
+        """Number and seal a turn, and queue it. Never blocks.
+
+        After the lease was lost (``on_lost``) it is numbered and not kept: be silent from then on.
+
+        Args:
+            turn: what was said.
+            settles: number of the newest draft of it, which goes when it is written; 0 for none.
+
+        Raises:
+            InvalidValue: the turn cannot be kept; nothing was queued.
+            RecorderFull: too much waits already. The turn has no number, and leaves no gap.
+        """
+        if self._waiting.bytes >= self._max_bytes and not self._lost:
+            self._store.meter.turns_lost(1)
+            raise RecorderFull(self._lease.session_id, self.waiting)
+        sealed = self._store.seal(self._lease, turn, settles)
+        if self._lost:
+            return sealed
+        self._begun[sealed.seq] = asyncio.get_running_loop().time()
+        self._waiting.push(sealed)
+        self._tell_meter()
+        self._begin()
+        return sealed
+
+    async def saved(self, seq: int, timeout_s: float | None = None) -> bool:
+        """Wait for the acknowledgement of a turn that was recorded.
+
+        Returns:
+            Whether the store has it. False says that it will not be written from here any more,
+            or not within ``timeout_s``.
+        """
+        if seq <= self._saved_seq:
+            return True
+        if self._lost or self._closed:
+            return False
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        asking = self._asking.setdefault(seq, [])
+        asking.append(answer)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await answer
+        except TimeoutError:
+            return False
+        finally:
+            if not answer.done() or answer.cancelled():
+                asking.remove(answer)
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until all is written; answer whether it was, within ``timeout_s``."""
+        return not self._lost and await self.saved(self._lease.last_seq, timeout_s)
+
+    def resend_after(self, current: int) -> bool:
+        """Send again what the store lacks behind turn ``current``, because a failover took it.
+
+        Returns:
+            False if that is not kept any more. Then nothing can be written from here, and
+            ``on_lost`` was called.
+        """
+        if self._lost:
+            return False
+        back = 0
+        while self._sent.turns and self._sent.turns[-1].seq > current:
+            self._waiting.push_front(self._sent.pop())
+            back += 1
+        next_seq = self._waiting.turns[0].seq if self._waiting.turns else self._lease.last_seq + 1
+        if next_seq > current + 1:
+            self._give_up(SequenceGap(self._lease.session_id, current))
+            return False
+        if back:
+            self._tell_meter()
+            self._saved_seq = min(self._saved_seq, current)
+            logger.warning(
+                "the store lost turns; sending them again",
+                extra={"session_id": self._lease.session_id, "turns": back},
+            )
+            self._begin()
+        return True
+
+    def withdraw(self) -> tuple[SealedTurn, ...]:
+        """Take back what waits, to be numbered anew; nothing of it was written before.
+
+        For a lease that was granted at last: see ``session_store.writing.offline_start``.
+        """
+        waiting, self._waiting = self._waiting, _Queue()
+        self._withdrawn, self._asking = self._asking, {}
+        self._begun_before, self._begun = self._begun, {}
+        return tuple(waiting.turns)
+
+    def renumber(
+        self, withdrawn: Iterable[SealedTurn], known: Container[str]
+    ) -> tuple[SealedTurn, ...]:
+        """Number, seal and queue what was withdrawn, behind what was recorded since.
+
+        Args:
+            withdrawn: what ``withdraw`` returned.
+            known: ids of turns that the store has; what waits under one of them is dropped.
+
+        Returns:
+            The turns as they are written now.
+        """
+        # Nothing is written before this tick is over, so nobody is answered too early.
+        self._saved_seq = max(self._saved_seq, self._lease.saved_seq)
+        asking, self._withdrawn = self._withdrawn, {}
+        begun, self._begun_before = self._begun_before, {}
+        renumbered = []
+        for old in withdrawn:
+            if old.turn is not None and old.turn.id not in known:
+                new = self._store.seal(self._lease, old.turn)
+                self._waiting.push(new)
+                if old.seq in begun:
+                    self._begun[new.seq] = begun[old.seq]
+                renumbered.append(new)
+            if old.seq in asking:
+                self._asking.setdefault(self._lease.last_seq, []).extend(asking[old.seq])
+        self._tell_meter()
+        if self._waiting.turns:
+            self._begin()
+        else:
+            self._answer_all(is_saved=True)
+        return tuple(renumbered)
+
+    async def aclose(self) -> None:
+        """Stop writing. What still waits is ``unsaved``: ``flush`` first."""
+        self._closed = True
+        await self._loop.aclose()
+        self._tell_meter(waits=False)
+        self._answer_all(is_saved=False)
+
+    def _begin(self) -> None:
+        self._wake.set()
+        if not self._closed:
+            self._loop.start()
+
+    async def _write(self) -> None:
+        outage = Outage(logger, "turns", self._lease.session_id)
+        while not self._lost:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting.turns and not self._lost:
+                batch = next(batches(self._waiting.turns))
+                try:
+                    await self._store.append(self._lease, batch)
+                except SequenceGap as gap:
+                    if not self.resend_after(gap.current):
+                        return
+                except (LeaseLost, SessionGone, WriteConflict) as error:
+                    self._give_up(error)
+                    return
+                except Exception as error:  # noqa: BLE001 (whatever it is, turns must not be lost by it)
+                    await outage.pause(error, waiting=self.waiting)
+                else:
+                    outage.over(waiting=self.waiting)
+                    self._acknowledge(batch[-1].seq)
+                    # Who waited for these may record the next ones now: they share a batch.
+                    await asyncio.sleep(0)
+
+    def _acknowledge(self, seq: int) -> None:
+        """Note that the store has every turn up to this one.
+
+        What waits may have changed during the append: a resend puts turns in front.
+        """
+        saved = []
+        while self._waiting.turns and self._waiting.turns[0].seq <= seq:
+            turn = self._waiting.pop_front()
+            self._sent.push(turn)
+            saved.append(turn)
+        while len(self._sent.turns) > KEPT_SENT or self._sent.bytes > KEPT_SENT_BYTES:
+            self._sent.pop_front()
+        self._saved_seq = max(self._saved_seq, seq)
+        self._tell_meter()
+        now = asyncio.get_running_loop().time()
+        for turn in saved:
+            if (begun := self._begun.pop(turn.seq, None)) is not None:
+                self._store.meter.turn_saved(now - begun)
+            for answer in self._asking.pop(turn.seq, ()):
+                if not answer.done():
+                    answer.set_result(True)
+        if saved and self._on_saved is not None:
+            try:
+                self._on_saved(saved)
+            except Exception as error:  # noqa: BLE001 (they are saved, whoever cannot hear it)
+                logger.error(  # noqa: TRY400 (its text may hold anything)
+                    "on_saved failed", extra={"error": type(error).__name__}
+                )
+
+    def _give_up(self, error: SessionStoreError) -> None:
+        if self._lost:
+            return
+        self._lost = True
+        if isinstance(error, SessionGone):
+            self._waiting = _Queue()
+        self._sent = _Queue()
+        self._answer_all(is_saved=False)
+        self._wake.set()
+        if self._on_lost is not None:
+            self._on_lost(error)
+
+    def _tell_meter(self, *, waits: bool = True) -> None:
+        """Tell the meter what has changed; ``waits`` false: what is left is others' business."""
+        before = self._told
+        self._told = (self.waiting, self._waiting.bytes) if waits else (0, 0)
+        turns, size = (now - then for now, then in zip(self._told, before, strict=True))
+        if turns or size:
+            self._store.meter.unsaved_changed(turns, size)
+
+    def _answer_all(self, *, is_saved: bool) -> None:
+        for answers in self._asking.values():
+            for answer in answers:
+                if not answer.done():
+                    answer.set_result(is_saved)
+        self._asking.clear()
