@@ -2,12 +2,13 @@
 import { AdmissionFlow } from './admission.js';
 import { AgentPresence } from './agent-presence.js';
 import { Connection } from './connection.js';
-import { EMPTY, fromSaved, reduce, toSaved } from './conversation.js';
+import { EMPTY, reduce } from './conversation.js';
 import { randomId } from './ids.js';
 import { LevelMeter } from './levels.js';
 import { isMicrophoneGranted } from './microphone.js';
 import { freshModel } from './model.js';
 import { SaveStatusWatch } from './save-status.js';
+import { fromSaved, toSaved } from './saved-conversation.js';
 import { DEFAULT_SETTINGS, settingsFrom } from './settings.js';
 import { isLive, nextState } from './states.js';
 import { TabClaim } from './tabs.js';

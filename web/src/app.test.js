@@ -4,7 +4,7 @@ import { ASK_AGAIN_MS } from './admission.js';
 import { OVERDUE_AFTER_MS } from './agent-wait-timer.js';
 import { App } from './app.js';
 import { Connection } from './connection.js';
-import { toSaved } from './conversation.js';
+import { toSaved } from './saved-conversation.js';
 
 const turn = { id: 't1', key: 't1', seq: 1, role: 'user', text: 'Hi', createdAt: 1, interrupted: false, saved: true };
 

@@ -7,13 +7,11 @@
  * `drafts` are words that are being said. A draft goes when the record of its speech comes.
  */
 import { settleFates, takenOver, unsent } from './takeover.js';
-import { isObject, isPresent, isText, parseTurn } from './protocol.js';
 
 export const MAX_TURNS = 100;
 const MAX_SETTLED = 50;
 /** A record overtakes its draft by some milliseconds. One that waits longer would take the draft of another speech. */
 export const WAIT_FOR_DRAFT_MS = 2000;
-const FATES = ['asked', 'resend', 'lost'];
 
 /** @typedef {import('./protocol.js').RecordedTurn} RecordedTurn */
 /** @typedef {import('./protocol.js').Role} Role */
@@ -376,71 +374,4 @@ function withDraft(state, { segment, stream, role, text, open, createdAt, nowMs 
     ? state.drafts.map((other) => (other === known ? draft : other))
     : [...state.drafts, draft];
   return { ...state, drafts };
-}
-
-/**
- * Return what is kept of a conversation across a reload.
- *
- * @param {Conversation} state
- */
-export const toSaved = ({ sessionId, language, turns, pending, syncedSeq, agent, withoutStore, ended }) => ({
-  sessionId,
-  language,
-  turns: turns.map(({ id, seq, late, role, text, createdAt, interrupted, saved, typed, fate }) => ({
-    id,
-    seq,
-    late,
-    role,
-    text,
-    created_at: createdAt,
-    interrupted,
-    saved,
-    typed,
-    fate,
-  })),
-  pending,
-  syncedSeq,
-  agent,
-  withoutStore,
-  ended,
-});
-
-/**
- * @param {any} value from {@link toSaved}, perhaps of an older version of the page
- * @returns {Conversation | null} null when it holds no conversation
- */
-export function fromSaved(value) {
-  if (!isObject(value) || !Array.isArray(value.turns) || !Array.isArray(value.pending)) return null;
-  const sessionId = isText(value.sessionId) ? value.sessionId : null;
-  const pending = value.pending.filter((/** @type {any} */ message) => isText(message?.id) && isText(message.text));
-  if (sessionId === null && pending.length === 0) return null;
-  /** @type {Turn[]} */
-  const turns = value.turns.map(savedTurn).filter(isPresent);
-  return {
-    ...EMPTY,
-    sessionId,
-    language: isText(value.language) ? value.language : null,
-    turns,
-    pending,
-    syncedSeq: Number.isSafeInteger(value.syncedSeq) ? value.syncedSeq : 0,
-    agent: isText(value.agent) ? value.agent : null,
-    withoutStore: value.withoutStore === true,
-    ended: value.ended === true,
-  };
-}
-
-/**
- * @param {any} value
- * @returns {Turn | null}
- */
-function savedTurn(value) {
-  const turn = parseTurn(value, false);
-  if (turn === null) return null;
-  const { typed, fate } = value;
-  return {
-    ...turn,
-    key: turn.id,
-    ...(typed === true ? { typed } : {}),
-    ...(FATES.includes(fate) ? { fate } : {}),
-  };
 }

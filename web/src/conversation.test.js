@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EMPTY, MAX_TURNS, WAIT_FOR_DRAFT_MS, fromSaved, isBehind, reduce, toSaved } from './conversation.js';
+import { EMPTY, MAX_TURNS, WAIT_FOR_DRAFT_MS, isBehind, reduce } from './conversation.js';
+import { fromSaved, toSaved } from './saved-conversation.js';
 
 const turn = (seq, role, text, more = {}) => ({
   id: `t${seq}`,
