@@ -11,7 +11,7 @@ from dotenv import load_dotenv
 from pydantic import ValidationError
 
 from gateway.app import create_app
-from gateway.request_ids import NameOfRequest
+from gateway.request_ids import RequestIdFilter
 from gateway.settings import GatewaySettings
 from session_store import SessionStore, SessionStoreError, StoreSettings
 from session_store.errors import MAY_PASS
@@ -48,7 +48,7 @@ def main() -> int:
     """Run the gateway until it is stopped."""
     load_dotenv(".env.local")
     try:
-        configure(LogSettings(), NameOfRequest())
+        configure(LogSettings(), RequestIdFilter())
         settings, store_settings = GatewaySettings(), StoreSettings()
         if not (settings.gateway_page / "index.html").is_file():
             sys.stderr.write(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
@@ -12,8 +11,9 @@ from fastapi.staticfiles import StaticFiles
 
 from gateway import errors, health, sessions
 from gateway.limits import Buckets
-from gateway.measured import Measured
+from gateway.parts import Parts
 from gateway.request_ids import RequestIds
+from gateway.request_metrics import RequestMetrics
 from gateway.rooms import Rooms
 from gateway.security import Guard, response_headers
 from session_store import SessionStore, StoreSettings
@@ -32,25 +32,6 @@ logger = logging.getLogger(__name__)
 
 BURST: Final = 20
 """Requests of one participant at once: a page that reloads, and is mended, and mended again."""
-
-
-@dataclass(slots=True)
-class Parts:
-    """What the handlers work with."""
-
-    settings: GatewaySettings
-    store: SessionStore
-    rooms: Rooms
-    asks: Buckets
-    """By participant."""
-    asks_by_address: Buckets
-    keys_checked: bool = False
-
-    async def check_keys(self) -> None:
-        """Compare the keys with Redis's, once it is there: with others, everybody would be new."""
-        if not self.keys_checked:
-            await self.store.check()
-            self.keys_checked = True
 
 
 def create_app(
@@ -101,5 +82,5 @@ def create_app(
     app.mount("/", StaticFiles(directory=settings.gateway_page, html=True))
     app.add_middleware(Guard, headers=response_headers(settings.public_url))
     app.add_middleware(RequestIds)
-    app.add_middleware(Measured, meter=meter)
+    app.add_middleware(RequestMetrics, meter=meter)
     return app

@@ -12,7 +12,7 @@ from gateway.errors import LiveKitUnavailable
 from session_store import SessionStoreError
 
 if TYPE_CHECKING:
-    from gateway.app import Parts
+    from gateway.parts import Parts
 
 router = APIRouter()
 logger = logging.getLogger(__name__)

@@ -50,7 +50,7 @@ class RequestIds:
         await self._app(scope, receive, send_with_name)
 
 
-class NameOfRequest(logging.Filter):
+class RequestIdFilter(logging.Filter):
     """Puts the request's id on the lines that are logged for it."""
 
     def filter(self, record: logging.LogRecord) -> bool:

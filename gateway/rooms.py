@@ -105,8 +105,8 @@ class Rooms:
         self._unclaimed = {room: at for room, at in self._unclaimed.items() if at > now}
         if session_id not in self._unclaimed:
             self._unclaimed[session_id] = now + self._expected_s
-            let_in_ms = time.time_ns() // 1_000_000
-            self._tasks.spawn(self._bring(participant, session_id, let_in_ms))
+            admitted_at_ms = time.time_ns() // 1_000_000
+            self._tasks.spawn(self._bring(participant, session_id, admitted_at_ms))
 
     async def give_back(self, participant: str, session_id: str) -> None:
         """Give back the claim to dispatch, as far as the store can be reached."""
@@ -115,11 +115,13 @@ class Rooms:
         except SessionStoreError as error:
             logger.warning("the claim runs out by itself", extra={"reason": str(error)})
 
-    async def _bring(self, participant: str, session_id: str, let_in_ms: int = 0) -> None:
+    async def _bring(self, participant: str, session_id: str, admitted_at_ms: int = 0) -> None:
         """Send an agent, unless one is there that lives: it may only be cut off from the store."""
         extra = {"session_id": session_id}
         name = self._settings.livekit_agent_name
-        dispatch = Dispatch.for_session(participant, session_id, name, let_in_ms=let_in_ms)
+        dispatch = Dispatch.for_session(
+            participant, session_id, name, admitted_at_ms=admitted_at_ms
+        )
         try:
             there = await self._rooms.look(dispatch.room, dispatch.agent_name)
             if await self._rooms.any_answers(dispatch.room, there.agents):

@@ -31,8 +31,8 @@ from session_store.errors import UnknownSchema
 from session_store.page_turns import shown_after
 
 if TYPE_CHECKING:
-    from gateway.app import Parts
     from gateway.limits import Buckets
+    from gateway.parts import Parts
     from session_store import Opened, SessionStore
 
 logger = logging.getLogger(__name__)

@@ -139,11 +139,11 @@ class Lease:
         """Strictly increasing from holder to holder; 0 before it is granted."""
         return int(self.ref.fence)
 
-    def shown(self) -> LeaseRef:
-        """Return what a write must show.
+    def ref_or_raise(self) -> LeaseRef:
+        """Return the reference that each write carries.
 
         Raises:
-            NotGranted: there is nothing to show yet.
+            NotGranted: the lease was not granted yet.
         """
         if not self.granted:
             raise NotGranted(self.session_id)
@@ -358,7 +358,7 @@ class SessionStore:
         session_id: str | None = None,
         exact: bool = False,
         load_id: str = "",
-        attempt: str | None = None,
+        owner: str | None = None,
     ) -> Joined:
         """Take the lease of a session, load it, and count the arrival: one round trip.
 
@@ -367,7 +367,8 @@ class SessionStore:
             session_id: the session that the caller believes current.
             exact: this session or none; else the one that may resume, or a new one.
             load_id: names this page load or call; a new one is a return, an empty one is unknown.
-            attempt: the same value again repeats the answer of a join whose answer was lost.
+            owner: the nonce that names the holder of the lease; random by default. The same one
+                again repeats the answer of a join whose answer was lost.
 
         Raises:
             LeaseHeld: another job's lease is live.
@@ -380,7 +381,7 @@ class SessionStore:
                 _session_id(session_id),
                 self._candidate(participant),
                 JoinAttempt(
-                    owner=attempt or secrets.token_hex(16),
+                    owner=owner or secrets.token_hex(16),
                     load=self._load_name(load_id),
                     exact=exact,
                 ),
@@ -409,21 +410,24 @@ class SessionStore:
         )
         return Joined(session, turns, outcome, lease, drafts=drafts)
 
-    async def arrive(self, lease: Lease, *, load_id: str = "", attempt: str = "") -> Arrival:
+    async def arrive(
+        self, lease: Lease, *, load_id: str = "", idempotency_key: str = ""
+    ) -> Arrival:
         """Note that the participant came while the job lives.
 
         It is a return if the participant was away, or if ``load_id`` is a new one; anything else
-        is a connection that was restored. ``attempt`` as in ``join``.
+        is a connection that was restored. The same ``idempotency_key`` again repeats the
+        answer of a call whose answer was lost.
         """
         arrived = await self.backend.arrive(
-            lease.shown(), attempt or secrets.token_hex(8), self._load_name(load_id)
+            lease.ref_or_raise(), idempotency_key or secrets.token_hex(8), self._load_name(load_id)
         )
         self.tell(arrived.events)
         return Arrival(arrived.counted, arrived.reconnect_count)
 
     async def leave(self, lease: Lease) -> datetime:
         """Begin the resume window; answer when it ends. Leaving twice is a no-op."""
-        left = await self.backend.leave(lease.shown())
+        left = await self.backend.leave(lease.ref_or_raise())
         self.tell(left.events)
         return time_of(left.window_until)
 
@@ -457,7 +461,7 @@ class SessionStore:
         clock = asyncio.get_running_loop().time
         begun = clock()
         newest = await self.backend.append(
-            lease.shown(),
+            lease.ref_or_raise(),
             first.seq,
             first.tag_before,
             [turn.sealed for turn in turns],
@@ -480,7 +484,7 @@ class SessionStore:
         """
         if turn.role not in DRAFT_ROLES:
             raise InvalidValue(f"a draft is of one of these roles: {', '.join(DRAFT_ROLES)}")
-        plain, ref = _plain(turn), lease.shown()
+        plain, ref = _plain(turn), lease.ref_or_raise()
         lease.draft_number += 1
         number = lease.draft_number
         sealed = lease.data_key.seal_draft(ref.session_id, turn.role, number, plain)
@@ -494,7 +498,7 @@ class SessionStore:
         Raises:
             LeaseLost, SessionGone: give up; nothing was written.
         """
-        await self.backend.draft(lease.shown(), sealed)
+        await self.backend.draft(lease.ref_or_raise(), sealed)
 
     async def update(
         self, lease: Lease, change: Callable[[SessionContent], SessionContent]
@@ -516,7 +520,7 @@ class SessionStore:
             sealed = lease.data_key.seal_content(lease.session_id, seen + 1, write_content(content))
             try:
                 lease.version = await self.backend.update(
-                    lease.shown(), seen, sealed, witness_seq=witness.seq
+                    lease.ref_or_raise(), seen, sealed, witness_seq=witness.seq
                 )
             except WriteConflict:
                 await self._reload_content(lease)
@@ -527,11 +531,11 @@ class SessionStore:
 
     async def renew(self, lease: Lease | LeaseRef) -> None:
         """Extend the lease; also one that ran out, as long as nobody took it."""
-        await self.backend.renew(lease.shown() if isinstance(lease, Lease) else lease)
+        await self.backend.renew(lease.ref_or_raise() if isinstance(lease, Lease) else lease)
 
     async def release(self, lease: Lease) -> None:
         """Give the lease back, so that a successor need not wait for its end."""
-        await self.backend.release(lease.shown())
+        await self.backend.release(lease.ref_or_raise())
 
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool = True
@@ -541,7 +545,7 @@ class SessionStore:
         return await self.backend.expect_agent(participant, wanted, claim=claim)
 
     def owner_of(self, worker_id: str, job_id: str) -> str:
-        """Return the ``attempt`` under which a job joins, so that its worker can name it too."""
+        """Return the ``owner`` under which a job joins, so that its worker can name it too."""
         return self.keyring.owner_of(worker_id, job_id)
 
     async def claim_orphan(
@@ -551,7 +555,7 @@ class SessionStore:
         *,
         owner: str | None = None,
         absent: bool = False,
-        attempt: str | None = None,
+        idempotency_key: str | None = None,
     ) -> AgentPresence:
         """Claim the right to dispatch a successor for a job that is gone.
 
@@ -562,7 +566,8 @@ class SessionStore:
                 it still runs. Without it, only a lease that has run out is.
             absent: nobody is there who would need one, so none is to be dispatched: the
                 participant counts as having left when it was last seen.
-            attempt: the same value again repeats the answer of a claim whose answer was lost.
+            idempotency_key: the same value again repeats the answer of a claim whose answer was
+                lost.
 
         Returns:
             ``WANTED`` (this caller, and no other, dispatches; the job before writes nothing any
@@ -574,7 +579,7 @@ class SessionStore:
             participant,
             _session_id(session_id) or "",
             owner=owner or "",
-            attempt=attempt or secrets.token_hex(8),
+            idempotency_key=idempotency_key or secrets.token_hex(8),
             absent=absent,
         )
         self.tell(events)

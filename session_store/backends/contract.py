@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         AuditEntry,
         Candidate,
         Consent,
-        DueSession,
         Erased,
         Found,
         JoinAttempt,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
         Left,
         OpenMode,
         SealedDraft,
+        SessionRef,
         Settled,
         StoredPage,
         StoredParticipant,
@@ -114,7 +114,7 @@ class Backend(ABC):
     async def join(
         self, participant: str, wanted: str | None, candidate: Candidate, attempt: JoinAttempt
     ) -> tuple[Found, JoinOutcome]:
-        """Take the lease and count the arrival; the same attempt again repeats the answer.
+        """Take the lease and count the arrival; the same owner again repeats the answer.
 
         Raises:
             LeaseHeld: another owner's lease is live.
@@ -122,8 +122,8 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    async def arrive(self, lease: LeaseRef, attempt: str, load: str) -> Arrived:
-        """Note that the participant came; the same attempt again repeats the answer."""
+    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> Arrived:
+        """Note that the participant came; the same key again repeats the answer."""
 
     @abstractmethod
     async def leave(self, lease: LeaseRef) -> Left:
@@ -211,9 +211,15 @@ class Backend(ABC):
 
     @abstractmethod
     async def claim_orphan(
-        self, participant: str, session_id: str, *, owner: str, attempt: str, absent: bool = False
+        self,
+        participant: str,
+        session_id: str,
+        *,
+        owner: str,
+        idempotency_key: str,
+        absent: bool = False,
     ) -> tuple[AgentPresence, Sequence[Event]]:
-        """Claim the right to dispatch a successor; the same attempt again repeats the answer.
+        """Claim the right to dispatch a successor; the same key again repeats the answer.
 
         A lease that ran out is broken, without grace, and one of ``owner`` (a job that is known to
         be dead; empty for none) even if it still runs: who held it writes nothing any more, and
@@ -290,7 +296,7 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    async def due(self, shards: Sequence[int], limit: int) -> Sequence[DueSession]:
+    async def due(self, shards: Sequence[int], limit: int) -> Sequence[SessionRef]:
         """Read whose deadline may have come, at most ``limit`` of each of these shards."""
 
     @abstractmethod

@@ -165,7 +165,7 @@ class JoinAttempt:
     """How a job joins."""
 
     owner: str
-    """A nonce: names this attempt, and then the holder of the lease."""
+    """A nonce: names this join, and then the holder of the lease."""
     load: str
     """Names the participant's page load or call; empty where unknown."""
     exact: bool
@@ -211,7 +211,7 @@ class Erased:
     events: Sequence[Event]
 
 
-class DueSession(NamedTuple):
+class SessionRef(NamedTuple):
     """A session whose deadline may have come."""
 
     participant: str

@@ -14,7 +14,7 @@ from prometheus_client import (
 )
 
 from session_store.errors import MetricsFailed
-from session_store.metrics.ended import ProcessFiles
+from session_store.metrics.process_files import ProcessFiles
 from session_store.metrics.sink import sink
 
 if TYPE_CHECKING:

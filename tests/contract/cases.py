@@ -106,7 +106,9 @@ async def three_deaths(world: World) -> Job:
     """Let three jobs have died in a row, and a fourth live; return it."""
     job = await a_job(world)
     for number in range(2, 5):
-        await world.backend.claim_orphan(MARIA, job.id, owner=job.lease.owner, attempt="before")
+        await world.backend.claim_orphan(
+            MARIA, job.id, owner=job.lease.owner, idempotency_key="before"
+        )
         job = await join(world.backend, owner=str(number) * 32, load="a")
     return job
 
@@ -164,7 +166,7 @@ async def _claim(
 ) -> AgentPresence:
     owner = job.lease.owner if is_dead else ""
     answer, _ = await backend.claim_orphan(
-        MARIA, job.id, owner=owner, attempt="9" * 16, absent=absent
+        MARIA, job.id, owner=owner, idempotency_key="9" * 16, absent=absent
     )
     return answer
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from session_store.backends.values import (
     Candidate,
-    DueSession,
     JoinAttempt,
     LateTurn,
     LeaseRef,
     OpenMode,
+    SessionRef,
 )
 from session_store.events import Event
 from session_store.keys import ParticipantKeys
@@ -156,7 +156,7 @@ def shard_of(participant: str) -> int:
 async def is_due(backend: Backend, participant: str, session_id: str) -> bool:
     """Whether a sweeper would look at a session now."""
     due = await backend.due([shard_of(participant)], 1000)
-    return DueSession(participant, session_id) in due
+    return SessionRef(participant, session_id) in due
 
 
 @contextlib.asynccontextmanager

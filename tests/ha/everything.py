@@ -125,11 +125,11 @@ async def _talk(store: SessionStore, joined: Joined, first: int, last: int) -> N
 async def _crash(store: SessionStore, who: str, session_id: str) -> None:
     """A job dies and is replaced; its successor dies when nobody is there any more."""
     owner = store.owner_of("worker", "job")
-    await store.join(who, session_id=session_id, attempt=owner)
+    await store.join(who, session_id=session_id, owner=owner)
     assert await store.claim_orphan(who, session_id) is AgentPresence.PRESENT
     assert await store.claim_orphan(who, session_id, owner=owner) is AgentPresence.WANTED
     await store.give_back_claim(who, session_id, absent=True)
-    successor = await store.join(who, session_id=session_id, attempt=owner)
+    successor = await store.join(who, session_id=session_id, owner=owner)
     assert successor.outcome is JoinOutcome.REJOINED
     gone = await store.claim_orphan(who, session_id, owner=owner, absent=True)
     assert gone is AgentPresence.ABSENT
@@ -200,7 +200,7 @@ async def _let_end(settings: StoreSettings, person: str) -> None:
 async def _erase(store: SessionStore, person: str) -> None:
     """Nothing is left of a participant, and nothing comes back."""
     who = store.pseudonym(person)
-    joined = await store.join(who, exact=False, load_id="third", attempt="0" * 32)
+    joined = await store.join(who, exact=False, load_id="third", owner="0" * 32)
     erased = await store.erase(who)
     assert (erased.left_over, erased.sessions) == (0, 1)
     assert await store.erased_at(who) is not None

@@ -88,7 +88,7 @@ class Stage:
         self.settings = settings
         self.participant = store.pseudonym(who)
         self.job = Job()
-        self.attempt = secrets.token_hex(16)
+        self.lease_owner = secrets.token_hex(16)
         self.agent_session: AgentSession[Any] = AgentSession(llm=RuleLLM())
         self.spare_voice: tts.TTS[Any] | None = None
         self.conversation: Conversation
@@ -96,13 +96,13 @@ class Stage:
     async def join(self, load_id: str = "load-1", session_id: str | None = None) -> Stage:
         """Take the lease, with the participant in the room."""
         joined = await self.store.join(
-            self.participant, session_id=session_id, load_id=load_id, attempt=self.attempt
+            self.participant, session_id=session_id, load_id=load_id, owner=self.lease_owner
         )
         return self._converse(load_id, joined)
 
     def begin(self, load_id: str = "load-1", session_id: str | None = None) -> Stage:
         """Begin without the store, which is away."""
-        beginning, joined = begin(self.store, self.participant, session_id, self.attempt)
+        beginning, joined = begin(self.store, self.participant, session_id, self.lease_owner)
         return self._converse(load_id, joined, beginning)
 
     def _converse(self, load_id: str, joined: Joined, beginning: Beginning | None = None) -> Stage:
@@ -116,7 +116,7 @@ class Stage:
             agent_session=self.agent_session,
             store=self.store,
             settings=self.settings,
-            entry=Entry(owner, load_id, self.attempt, joined, now, beginning),
+            entry=Entry(owner, load_id, self.lease_owner, joined, now, beginning),
             liveness=Liveness(self.job.room, lambda: None),  # type: ignore[arg-type]
             room_options=RoomOptions(),
             words=words_of_welcome,

@@ -229,7 +229,7 @@ async def test_nothing_comes_back_of_somebody_who_was_erased_meanwhile(
     spool.write_begun(left)
     assert await spool.replay(store) == SpoolReport(erased=2)
     with pytest.raises(SessionGone):
-        await join_begun(store, left.beginning, load_id="", attempt="1" * 32)
+        await join_begun(store, left.beginning, load_id="", owner="1" * 32)
     assert (await store.sessions(who)).total == 0
     assert await store.backend.participant(who) is None
     assert [key for key in await raw.keys() if who.encode() in key] == [
@@ -251,7 +251,7 @@ async def test_an_erasure_in_the_middle_of_a_late_join_is_not_undone(
 
     monkeypatch.setattr(store, "join", join_after_an_erasure)
     with pytest.raises(SessionGone):
-        await join_begun(store, left.beginning, load_id="", attempt="1" * 32)
+        await join_begun(store, left.beginning, load_id="", owner="1" * 32)
     assert (await store.sessions(who)).total == 0
 
 

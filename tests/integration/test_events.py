@@ -101,7 +101,7 @@ async def age(raw: Redis, participant: str, session_id: str, by_s: float) -> Non
         value = int(await raw.hget(key, name) or 0)
         if value:
             await raw.hset(key, name, str(round(value - by_s * 1000)))
-    await raw.zincrby(keys.due, -by_s * 1000, keys.due_member(session_id))
+    await raw.zincrby(keys.due, -by_s * 1000, f"{participant}:{session_id}")
 
 
 def turn(n: int) -> Turn:

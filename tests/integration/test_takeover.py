@@ -16,7 +16,7 @@ import pytest
 from livekit import api, rtc
 
 from session_store import AgentPresence, SessionState, SessionStore
-from session_store.backends.values import DueSession
+from session_store.backends.values import SessionRef
 from session_store.livekit.rooms.rooms import (
     AGENT,
     GAVE_UP,
@@ -219,14 +219,14 @@ class Talk:
     async def begin(self) -> Talk:
         """Let a job take the lease."""
         self.owner = self.store.owner_of("worker", secrets.token_hex(4))
-        joined = await self.store.join(self.participant, attempt=self.owner)
+        joined = await self.store.join(self.participant, owner=self.owner)
         self.session_id = joined.session.id
         return self
 
     @property
-    def session(self) -> DueSession:
+    def session(self) -> SessionRef:
         """The session as the sweeper names it."""
-        return DueSession(self.participant, self.session_id)
+        return SessionRef(self.participant, self.session_id)
 
     @property
     def dispatch(self) -> Dispatch:
@@ -253,12 +253,12 @@ async def test_two_watchers_send_one_agent(
         agent.pause()
         await pass_time(raw, LEASE_S + 1)
         tasks: list[asyncio.Task[None]] = []
-        found: list[DueSession] = []
+        found: list[SessionRef] = []
         for _ in range(2):
             store = make_store(agent_expected_s=30)
             relieve = watcher(store, rooms)[0].relieve
 
-            def see_to(session: DueSession, relieve: Callable[..., Any] = relieve) -> None:
+            def see_to(session: SessionRef, relieve: Callable[..., Any] = relieve) -> None:
                 found.append(session)
                 tasks.append(asyncio.ensure_future(relieve(session)))
 

@@ -13,7 +13,7 @@ import pytest
 
 from session_store import AgentPresence, EventType, Keyring, SessionStore, StoreSettings
 from session_store.backends.memory.backend import MemoryBackend
-from session_store.backends.values import DueSession
+from session_store.backends.values import SessionRef
 from session_store.errors import StoreUnavailable
 from session_store.keys import LATE_PART
 from session_store.livekit.rooms.rooms import GAVE_UP, Dispatch, LiveKitFailed, Occupants
@@ -158,23 +158,23 @@ class World:
             DeadJobs(self.store, rooms, finder, sender),
         )
 
-    async def talk(self, who: str = "maria", *, agents: Iterable[str] = ("agent-1",)) -> DueSession:
+    async def talk(self, who: str = "maria", *, agents: Iterable[str] = ("agent-1",)) -> SessionRef:
         """Let somebody talk to an agent."""
         participant = self.store.pseudonym(who)
         self.owner = self.store.owner_of("worker", secrets.token_hex(4))
-        self.joined = await self.store.join(participant, attempt=self.owner)
-        session = DueSession(participant, self.joined.session.id)
+        self.joined = await self.store.join(participant, owner=self.owner)
+        session = SessionRef(participant, self.joined.session.id)
         self.rooms.fill(session.session_id, [participant], agents)
         return session
 
-    def dead(self, session: DueSession) -> DeadJob:
+    def dead(self, session: SessionRef) -> DeadJob:
         """Describe the job that joined last as one that died."""
         dispatch = Dispatch.for_session(*session, NAME)
         return DeadJob(self.owner, "agent-1", dispatch, "dispatch-1", session)
 
-    async def sweep(self) -> list[DueSession]:
+    async def sweep(self) -> list[SessionRef]:
         """Return what a sweep finds orphaned."""
-        found: list[DueSession] = []
+        found: list[SessionRef] = []
         await Sweeper(self.store, on_orphan=found.append).sweep()
         return found
 
@@ -409,7 +409,7 @@ def test_an_agent_that_is_overdue_is_sent_again() -> None:
         participant = world.store.pseudonym("maria")
         opened = await world.store.open(participant, expect_agent=True)
         assert opened.agent is AgentPresence.WANTED
-        session = DueSession(participant, opened.session.id)
+        session = SessionRef(participant, opened.session.id)
         world.rooms.fill(session.session_id, [participant])
         for number in range(1, 9):
             await asyncio.sleep(EXPECTED_S + 0.01)
@@ -428,7 +428,7 @@ def test_an_agent_that_waits_for_its_participant_is_left_alone() -> None:
         world = World()
         participant = world.store.pseudonym("maria")
         opened = await world.store.open(participant, expect_agent=True)
-        session = DueSession(participant, opened.session.id)
+        session = SessionRef(participant, opened.session.id)
         world.rooms.fill(session.session_id, [], ["agent-1"])
         world.rooms.alive.add("agent-1")
         await asyncio.sleep(EXPECTED_S + 0.01)
@@ -558,7 +558,7 @@ def test_a_job_that_died_before_its_join_is_replaced(newest: str | None, sent: i
         world = World()
         participant = world.store.pseudonym("maria")
         opened = await world.store.open(participant, expect_agent=True)
-        session = DueSession(participant, opened.session.id)
+        session = SessionRef(participant, opened.session.id)
         world.rooms.fill(session.session_id, [participant], ["agent-1"])
         world.rooms.newest = newest
         for _ in range(3):
@@ -647,7 +647,7 @@ def test_an_overdue_agent_is_followed_by_another_without_long_contact() -> None:
         session = await world.talk()
         world.rooms.fill(session.session_id, [session.participant])
         claimed = await world.store.claim_orphan(
-            *session, owner=world.owner, attempt=secrets.token_hex(16)
+            *session, owner=world.owner, idempotency_key=secrets.token_hex(16)
         )
         assert claimed is AgentPresence.WANTED
         watching = asyncio.create_task(Watch(world).run(for_s=EXPECTED_S + 1))

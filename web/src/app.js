@@ -9,14 +9,14 @@ import { randomId } from './ids.js';
 import { LevelMeter } from './levels.js';
 import { isMicrophoneGranted } from './microphone.js';
 import { Outbox } from './outbox.js';
-import { Patience } from './patience.js';
-import { ALL_SAVED, SavingWatch } from './saving.js';
-import { Rescue, gatewayAnswers } from './rescue.js';
+import { AgentWaitTimer } from './agent-wait-timer.js';
+import { ALL_SAVED, SaveStatusWatch } from './save-status.js';
+import { DeadLinkProbe, gatewayAnswers } from './dead-link-probe.js';
 import { INITIAL_STATE, isLive, nextState } from './states.js';
 import { Supervisor } from './supervisor.js';
 import { TabClaim } from './tabs.js';
 import { isAsking, unsent } from './takeover.js';
-import { isObject, isText } from './wire.js';
+import { isObject, isText } from './protocol.js';
 
 /** A second duplicate so soon after the first is no false alarm. */
 const DUPLICATE_AGAIN_MS = 60_000;
@@ -41,7 +41,7 @@ const DEFAULT_SETTINGS = Object.freeze({ live: false, mic: 'off', deviceId: null
  * @property {import('./conversation.js').Conversation} conversation
  * @property {boolean} agentReady
  * @property {import('./connection.js').AgentState | null} agentState
- * @property {import('./patience.js').Waiting} waiting for the agent
+ * @property {import('./agent-wait-timer.js').AgentWait} waiting for the agent
  * @property {import('./microphone.js').MicState} mic
  * @property {boolean} micWanted the user had it on
  * @property {boolean} audioBlocked
@@ -51,7 +51,7 @@ const DEFAULT_SETTINGS = Object.freeze({ live: false, mic: 'off', deviceId: null
  * @property {{ text: string, language: string | null } | null} agentNotice what the agent says of itself that is no
  *   turn: that it cannot think, hear or speak just now
  * @property {'tab' | 'device' | 'paused' | null} setAside why the conversation is not here, though not ended
- * @property {import('./saving.js').Saving} saving
+ * @property {import('./save-status.js').SaveStatus} saveStatus
  * @property {boolean} back an agent has just gone on where another one had stopped
  * @property {boolean} erased
  * @property {boolean} remembered
@@ -77,12 +77,12 @@ export class App {
   #asksForNew = false;
   #tab = new TabClaim();
   #outbox = new Outbox((message) => this.#send(message));
-  #patience = new Patience({
+  #waitTimer = new AgentWaitTimer({
     onChange: (waiting) => this.#set({ waiting }),
     onOverdue: () => void this.#refresh(),
   });
-  #rescue = new Rescue({ ask: gatewayAnswers, onDead: () => this.#joinAnew() });
-  #savingWatch = new SavingWatch((saving) => this.#set({ saving }));
+  #deadLinkProbe = new DeadLinkProbe({ ask: gatewayAnswers, onDead: () => this.#joinAnew() });
+  #saveWatch = new SaveStatusWatch((saveStatus) => this.#set({ saveStatus }));
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #askingAgain;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -109,7 +109,7 @@ export class App {
       onDropped: (drop) => this.#dropped(drop),
       onTrouble: (troubled) => this.#troubled(troubled),
       onMended: () => this.#mended(),
-      onRecord: (record, from) => this.#record(record, from),
+      onRecord: (record, from, sentAt) => this.#record(record, from, sentAt),
       onDraft: (draft) => this.#draft(draft),
       onAgents: (agents) => this.#agentsChanged(agents),
       onAgentGaveUp: () => this.#agentGaveUp(),
@@ -175,7 +175,7 @@ export class App {
   retry() {
     if (this.model.state === 'Failed') this.#connect();
     else if (isLive(this.model.state)) {
-      this.#patience.start();
+      this.#waitTimer.start();
       void this.#refresh();
     }
   }
@@ -251,7 +251,7 @@ export class App {
       refusal: null,
       agentNotice: null,
       setAside: null,
-      saving: ALL_SAVED,
+      saveStatus: ALL_SAVED,
       back: false,
       erased: false,
       remembered: this.#identity.remembered,
@@ -334,8 +334,8 @@ export class App {
     if (!isLive(this.model.state)) return;
     this.#agentLost();
     this.#supervisor.stop();
-    this.#rescue.watch(false);
-    this.#patience.stop();
+    this.#deadLinkProbe.watch(false);
+    this.#waitTimer.stop();
     this.#failed(error, false);
     await this.#connection.leaveRoom();
   }
@@ -343,22 +343,22 @@ export class App {
   #joined() {
     this.#set({ failure: null });
     this.#become('joined');
-    if (this.#agent === null) this.#patience.start();
+    if (this.#agent === null) this.#waitTimer.start();
     else this.#outbox.open();
   }
 
   /** @param {boolean} troubled packets do not flow */
   #troubled(troubled) {
     this.#become(troubled ? 'lost' : 'joined');
-    this.#rescue.watch(troubled);
+    this.#deadLinkProbe.watch(troubled);
   }
 
   /** Leaves the room, and joins again with a new token. */
   async #joinAnew() {
     this.#become('lost');
     this.#agentLost();
-    this.#patience.stop();
-    this.#rescue.watch(false);
+    this.#waitTimer.stop();
+    this.#deadLinkProbe.watch(false);
     this.#dispatch({ type: 'disturbed' });
     await this.#connection.leaveRoom();
     this.#supervisor.start();
@@ -372,9 +372,9 @@ export class App {
 
   /** @param {import('./connection.js').Drop} drop */
   #dropped(drop) {
-    this.#rescue.watch(false);
+    this.#deadLinkProbe.watch(false);
     this.#agentLost();
-    this.#patience.stop();
+    this.#waitTimer.stop();
     this.#dispatch({ type: 'disturbed' });
     if (drop === 'paused') return this.#putAside('paused');
     if (drop === 'closed') {
@@ -411,9 +411,9 @@ export class App {
 
   async #leave() {
     this.#supervisor.stop();
-    this.#rescue.watch(false);
+    this.#deadLinkProbe.watch(false);
     this.#agentLost();
-    this.#patience.stop();
+    this.#waitTimer.stop();
     clearTimeout(this.#askingAgain);
     this.#set({ failure: null, audioBlocked: false });
     this.#tab.release();
@@ -425,7 +425,7 @@ export class App {
     this.#agents = agents;
     if (this.#agent !== null && !agents.some(({ identity }) => identity === this.#agent)) {
       this.#agentLost();
-      if (this.model.state === 'Connected') this.#patience.start();
+      if (this.model.state === 'Connected') this.#waitTimer.start();
     }
     this.#showAgent();
   }
@@ -443,20 +443,21 @@ export class App {
   }
 
   /**
-   * @param {import('./wire.js').AgentRecord} record
+   * @param {import('./protocol.js').AgentRecord} record
    * @param {string} from
+   * @param {number} sentAt Unix seconds, by the agent's clock
    */
-  #record(record, from) {
+  #record(record, from, sentAt) {
     if (!isLive(this.model.state)) return; // A straggler of a conversation that was left or erased.
     switch (record.type) {
       case 'hello': {
         this.#agent = from;
         this.#set({ agentNotice: null }); // If it still holds, it is told again.
-        this.#patience.stop();
+        this.#waitTimer.stop();
         this.#showAgent();
         // It says so at each hello; to a page that knows it, that is no news.
         if (record.back && from !== this.model.conversation.agent) this.#sayItIsBack();
-        this.#dispatch({ type: 'hello', from, language: record.language, lastSeq: record.lastSeq, saved: record.saved });
+        this.#dispatch({ ...record, from, sentAt });
         this.#outbox.open();
         const { conversation } = this.model;
         if (isBehind(conversation, record.lastSeq) || isAsking(conversation) || conversation.withoutStore) {
@@ -466,10 +467,10 @@ export class App {
       }
       case 'turn':
         if (record.turn.role === 'assistant' && !this.#isKnown(record.turn)) this.#markGreeting(record.turn.text);
-        this.#dispatch({ type: 'turn', turn: record.turn });
+        this.#dispatch({ ...record, nowMs: performance.now() });
         break;
       case 'saved':
-        this.#dispatch({ type: 'saved', turns: record.turns });
+        this.#dispatch(record);
         break;
       case 'refused':
         this.#set({ refusal: record.message });
@@ -484,11 +485,11 @@ export class App {
     }
   }
 
-  /** @param {{ segment: string, stream: number, role: import('./wire.js').Role, text: string, open: boolean }} draft */
+  /** @param {{ segment: string, stream: number, role: import('./protocol.js').Role, text: string, open: boolean }} draft */
   #draft(draft) {
     if (!isLive(this.model.state)) return;
     if (draft.role === 'assistant') this.#markGreeting(draft.text);
-    this.#dispatch({ type: 'draft', ...draft, createdAt: Date.now() / 1000 });
+    this.#dispatch({ type: 'draft', ...draft, createdAt: Date.now() / 1000, nowMs: performance.now() });
   }
 
   #sayItIsBack() {
@@ -497,7 +498,7 @@ export class App {
     this.#isBack = setTimeout(() => this.#set({ back: false }), BACK_FOR_MS);
   }
 
-  /** @param {import('./wire.js').WireTurn} turn one that the agent says again, perhaps */
+  /** @param {import('./protocol.js').RecordedTurn} turn one that the agent says again, perhaps */
   #isKnown(turn) {
     return this.model.conversation.turns.some(({ id }) => id === turn.id);
   }
@@ -541,7 +542,7 @@ export class App {
     this.#set({ conversation });
     if (event.type === 'draft') return;
     this.#outbox.update(unsent(conversation));
-    this.#savingWatch.update(conversation);
+    this.#saveWatch.update(conversation);
     this.#save();
   }
 

@@ -2,7 +2,7 @@
  * One LiveKit room, for the life of the page: join, leave, what is heard and said in it. LiveKit mends what
  * it can by itself; `onDropped` says when it gave up, and what to do about it.
  */
-import { parseRecord } from './wire.js';
+import { parseRecord } from './protocol.js';
 import { Watchdog, activePair } from './watchdog.js';
 import { EVERY_MS, FIRST_AFTER_MS, QualityProbe, TOPIC, encode } from './quality.js';
 import { hasMicrophoneApi, micStateOf } from './microphone.js';
@@ -33,8 +33,9 @@ const AGENT_STATES = ['initializing', 'idle', 'listening', 'thinking', 'speaking
  * @property {(drop: Drop) => void} onDropped
  * @property {(troubled: boolean) => void} onTrouble packets do not flow; false when they do again
  * @property {() => void} onMended LiveKit reconnected; the agent may have missed something, and so may we
- * @property {(record: import('./wire.js').AgentRecord, from: string) => void} onRecord in order of arrival
- * @property {(draft: { segment: string, stream: number, role: import('./wire.js').Role, text: string, open: boolean }) => void} onDraft
+ * @property {(record: import('./protocol.js').AgentRecord, from: string, sentAt: number) => void} onRecord in order of
+ *   arrival; `sentAt`: Unix seconds, by the clock of the agent
+ * @property {(draft: { segment: string, stream: number, role: import('./protocol.js').Role, text: string, open: boolean }) => void} onDraft
  * @property {(agents: { identity: string, state: AgentState | null }[]) => void} onAgents
  * @property {() => void} onAgentGaveUp those who watch over this room will send no further agent for a while
  * @property {(blocked: boolean) => void} onAudioBlocked
@@ -81,7 +82,7 @@ export class Connection {
   }
 
   /**
-   * @param {Promise<import('./wire.js').Admission>} admission fetched while the code loads
+   * @param {Promise<import('./protocol.js').Admission>} admission fetched while the code loads
    * @param {AbortSignal} signal leaves again when aborted
    */
   async join(admission, signal) {
@@ -345,7 +346,7 @@ export class Connection {
     this.#records = this.#records.then(async () => {
       const record = parseRecord((await text) ?? '');
       if (record === null || !mayBeAgent(room, identity)) return;
-      this.#hooks.onRecord(record, identity);
+      this.#hooks.onRecord(record, identity, reader.info.timestamp / 1000);
     });
   }
 

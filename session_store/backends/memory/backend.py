@@ -16,12 +16,12 @@ from session_store.backends.memory.people import MemoryPeople
 from session_store.backends.values import (
     AgentPresence,
     Arrived,
-    DueSession,
     Erased,
     Found,
     JoinOutcome,
     Left,
     OpenMode,
+    SessionRef,
     Settled,
     SettleOutcome,
     StoredPage,
@@ -118,16 +118,16 @@ class MemoryBackend(MemoryPeople):
         return self._found(op, record, created=created), JoinOutcome(record.outcome)
 
     @override
-    async def arrive(self, lease: LeaseRef, attempt: str, load: str) -> Arrived:
+    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> Arrived:
         op = self._begin(lease.participant)
         record = op.held(lease)
-        if record.arrival != attempt:
+        if record.arrival != idempotency_key:
             record.counted = record.state == "away" or load not in ("", record.load)
             if record.counted:
                 op.count_return(record)
             record.state = "live"
             op.see(record)
-            record.arrival = attempt
+            record.arrival = idempotency_key
             record.agent_by = record.let_in = 0
             record.load = load or record.load
             op.look_by(record, op.now)
@@ -278,13 +278,19 @@ class MemoryBackend(MemoryPeople):
 
     @override
     async def claim_orphan(
-        self, participant: str, session_id: str, *, owner: str, attempt: str, absent: bool = False
+        self,
+        participant: str,
+        session_id: str,
+        *,
+        owner: str,
+        idempotency_key: str,
+        absent: bool = False,
     ) -> tuple[AgentPresence, Sequence[Event]]:
         op = self._begin(participant)
         record = op.session(session_id)
         if record is None:
             return AgentPresence.GONE, ()
-        answer = op.claim_orphan(record, owner, attempt, absent=absent)
+        answer = op.claim_orphan(record, owner, idempotency_key, absent=absent)
         return answer, self._told(op)
 
     @override
@@ -362,9 +368,9 @@ class MemoryBackend(MemoryPeople):
         return Erased(len(sessions), 0, self._told(op))
 
     @override
-    async def due(self, shards: Sequence[int], limit: int) -> Sequence[DueSession]:
+    async def due(self, shards: Sequence[int], limit: int) -> Sequence[SessionRef]:
         now = self._clock()
-        by_prefix: dict[str, list[tuple[int, DueSession]]] = {
+        by_prefix: dict[str, list[tuple[int, SessionRef]]] = {
             shard_prefix(shard): [] for shard in shards
         }
         for name, deadline in self.memory.due.items():

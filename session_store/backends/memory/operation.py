@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from session_store.backends.memory.records import Person, SessionRecord
 from session_store.backends.values import (
     AgentPresence,
-    DueSession,
     JoinOutcome,
     OpenMode,
+    SessionRef,
     SettleOutcome,
 )
 from session_store.errors import LeaseLost, SessionEnded, SessionGone, StoreRefused
@@ -94,21 +94,21 @@ class Operation:
 
     def look_by(self, record: SessionRecord, deadline: int) -> None:
         """Make sure that a sweeper looks at a session by this time."""
-        name = DueSession(self._participant, record.id)
+        name = SessionRef(self._participant, record.id)
         deadline = min(deadline, record.kept_until(self._rules))
         self._memory.due[name] = min(deadline, self._memory.due.get(name, deadline))
 
     def let_go_soon(self) -> None:
         """Let a sweeper look at a participant without sessions, under an empty session id."""
-        self._memory.due[DueSession(self._participant, "")] = self.now
+        self._memory.due[SessionRef(self._participant, "")] = self.now
 
     def look_again(self, record: SessionRecord, deadline: int) -> None:
         """Set the time at which a sweeper looks at a session next."""
-        self._memory.due[DueSession(self._participant, record.id)] = deadline
+        self._memory.due[SessionRef(self._participant, record.id)] = deadline
 
     def forget_due(self, session_id: str) -> None:
         """Remove a session from those that sweepers look at."""
-        self._memory.due.pop(DueSession(self._participant, session_id), None)
+        self._memory.due.pop(SessionRef(self._participant, session_id), None)
 
     def find(
         self, wanted: str | None, candidate: Candidate, *, mode: OpenMode, exact: bool
@@ -185,7 +185,7 @@ class Operation:
         return self._dispatch(record, "")
 
     def claim_orphan(
-        self, record: SessionRecord, owner: str, attempt: str, *, absent: bool
+        self, record: SessionRecord, owner: str, idempotency_key: str, *, absent: bool
     ) -> AgentPresence:
         """Claim the right to dispatch a successor, and break the lease of the lost job."""
         if record.state == "ended":
@@ -193,12 +193,12 @@ class Operation:
         if record.lease_is_live(self.now) and record.owner != owner:
             return AgentPresence.PRESENT
         if record.agent_by > self.now:
-            repeated = record.claim == attempt
+            repeated = record.claim == idempotency_key
             return AgentPresence.WANTED if repeated else AgentPresence.EXPECTED
         absent = absent and not self._is_on_the_way(record)
         if record.has_given_up(self.now) and not absent:
             return AgentPresence.GAVE_UP
-        answer = AgentPresence.ABSENT if absent else self._dispatch(record, attempt)
+        answer = AgentPresence.ABSENT if absent else self._dispatch(record, idempotency_key)
         if record.owner:
             record.lost, record.lost_until = record.fence, record.lease_until
             record.owner, record.lease_until = "", 0
@@ -307,12 +307,12 @@ class Operation:
         outcome = SettleOutcome.ORPHANED if record.owner else SettleOutcome.OVERDUE
         return outcome, self.now + self._rules.lease_ms
 
-    def _dispatch(self, record: SessionRecord, attempt: str) -> AgentPresence:
+    def _dispatch(self, record: SessionRecord, idempotency_key: str) -> AgentPresence:
         """Let the caller dispatch an agent, unless too many agents died in a row."""
         if not record.note_successor(self.now):
             return AgentPresence.GAVE_UP
         record.agent_by = self.now + self._rules.expect_ms
-        record.claim = attempt
+        record.claim = idempotency_key
         self.look_by(record, record.agent_by)
         return AgentPresence.WANTED
 

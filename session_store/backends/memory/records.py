@@ -24,7 +24,7 @@ from session_store.sealing.crypto import tag_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from session_store.backends.values import Consent, DueSession
+    from session_store.backends.values import Consent, SessionRef
     from session_store.sealing.crypto import WrappedKey
     from session_store.settings import StoreSettings
 
@@ -292,7 +292,7 @@ class Memory:
     """Everything that the backend holds."""
 
     people: dict[str, Person] = field(default_factory=dict)
-    due: dict[DueSession, int] = field(default_factory=dict)
+    due: dict[SessionRef, int] = field(default_factory=dict)
     """A lower bound of each session's next deadline."""
     checks: dict[str, bytes] = field(default_factory=dict)
     sweepers: dict[str, int] = field(default_factory=dict)

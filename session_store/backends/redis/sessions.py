@@ -66,13 +66,20 @@ class RedisSessions(RedisCalls):
         return _found(reply), JoinOutcome(reply[3].decode())
 
     @override
-    async def arrive(self, lease: LeaseRef, attempt: str, load: str) -> Arrived:
+    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> Arrived:
         keys = ParticipantKeys.of(lease.participant)
         reply = await self._write(
             "arrive",
             lease,
             _all_of(keys, lease.session_id),
-            (lease.participant, lease.session_id, *proof(lease), attempt, load, self._retention_ms),
+            (
+                lease.participant,
+                lease.session_id,
+                *proof(lease),
+                idempotency_key,
+                load,
+                self._retention_ms,
+            ),
         )
         return Arrived(reply[1] == b"1", int(reply[2]), events_in(reply[3]))
 
@@ -205,14 +212,20 @@ class RedisSessions(RedisCalls):
 
     @override
     async def claim_orphan(
-        self, participant: str, session_id: str, *, owner: str, attempt: str, absent: bool = False
+        self,
+        participant: str,
+        session_id: str,
+        *,
+        owner: str,
+        idempotency_key: str,
+        absent: bool = False,
     ) -> tuple[AgentPresence, Sequence[Event]]:
         keys = ParticipantKeys.of(participant)
         args = (
             participant,
             session_id,
             owner,
-            attempt,
+            idempotency_key,
             self._expect_ms,
             int(absent),
             self._lease_ms,

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from session_store.backends.redis.calls import RedisCalls
 from session_store.backends.redis.replies import events_in, pairs, participant_in, words
-from session_store.backends.values import Consent, DueSession, Settled, SettleOutcome
+from session_store.backends.values import Consent, SessionRef, Settled, SettleOutcome
 from session_store.errors import SessionStoreError
 from session_store.keys import (
     KEY_CHECK,
@@ -63,7 +63,7 @@ class RedisUpkeep(RedisCalls):
         return bool(reply[0] == b"OK")
 
     @override
-    async def due(self, shards: Sequence[int], limit: int) -> Sequence[DueSession]:
+    async def due(self, shards: Sequence[int], limit: int) -> Sequence[SessionRef]:
         if not shards:
             return []
         keys = [due_of(shard) for shard in shards]
@@ -76,7 +76,7 @@ class RedisUpkeep(RedisCalls):
             for members in found
             for member in members
         ]
-        return [DueSession(participant, session_id) for participant, _, session_id in members]
+        return [SessionRef(participant, session_id) for participant, _, session_id in members]
 
     @override
     async def settle(self, participant: str, session_id: str) -> Settled:

@@ -78,7 +78,7 @@ class Entry:
     owner: Owner
     load_id: str
     """Of the participant's arrival that the join was for."""
-    attempt: str
+    lease_owner: str
     """The nonce that it joined with, or will."""
     joined: Joined
     waited_from: float
@@ -382,7 +382,7 @@ class Conversation:
                 self._store,
                 beginning,
                 load_id=entry.load_id,
-                attempt=entry.attempt,
+                owner=entry.lease_owner,
                 lease_s=self._settings.lease_s,
             )
         except SessionStoreError as error:

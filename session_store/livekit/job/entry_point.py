@@ -165,7 +165,7 @@ async def _await_owner(ctx: JobContext, store: SessionStore) -> tuple[Owner, str
         participant=gateway.participant if gateway else store.pseudonym(participant.identity),
         session_id=gateway.session_id if gateway else None,
         metadata=metadata_of(participant),
-        let_in_ms=gateway.let_in_ms if gateway else 0,
+        admitted_at_ms=gateway.admitted_at_ms if gateway else 0,
     )
     return owner, load_id_of(participant)
 
@@ -197,7 +197,7 @@ async def _enter(
     if owner.session_id is None:
         place = Place(room=ctx.room.name, agent_name=ctx.job.agent_name, metadata=ctx.job.metadata)
     # By its name the worker's main process knows the lease of a job that died.
-    attempt = (
+    lease_owner = (
         secrets.token_hex(16) if ctx.is_fake_job() else store.owner_of(ctx.worker_id, ctx.job.id)
     )
     loop = asyncio.get_running_loop()
@@ -209,7 +209,7 @@ async def _enter(
                 session_id=owner.session_id,
                 exact=owner.session_id is not None,
                 load_id=load_id,
-                attempt=attempt,
+                owner=lease_owner,
             )
         except LeaseHeld as held:
             if loop.time() - begun > 2 * settings.lease_s:
@@ -218,7 +218,7 @@ async def _enter(
         except (StoreUnavailable, StoreRefused, SessionGone, SessionEnded) as error:
             # Whom the gateway let in without the store has a session when this job has made it.
             is_made_late = isinstance(error, SessionGone | SessionEnded)
-            if is_made_late and not owner.let_in_ms:
+            if is_made_late and not owner.admitted_at_ms:
                 raise
             if is_made_late or loop.time() - begun > AWAY_AFTER_S:
                 if await is_another_here(ctx.room):
@@ -228,10 +228,10 @@ async def _enter(
                     store,
                     owner.participant,
                     owner.session_id,
-                    attempt,
-                    begun_ms=owner.let_in_ms or None,
+                    lease_owner,
+                    begun_ms=owner.admitted_at_ms or None,
                 )
-                return Entry(owner, load_id, attempt, joined, begun, beginning, place)
+                return Entry(owner, load_id, lease_owner, joined, begun, beginning, place)
             await asyncio.sleep(FIRST_RETRY_S)
         else:
-            return Entry(owner, load_id, attempt, joined, begun, place=place)
+            return Entry(owner, load_id, lease_owner, joined, begun, place=place)

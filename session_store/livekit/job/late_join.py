@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 async def join_when_back(
-    store: SessionStore, beginning: Beginning, *, load_id: str, attempt: str, lease_s: float
+    store: SessionStore, beginning: Beginning, *, load_id: str, owner: str, lease_s: float
 ) -> Joined:
     """Ask for the lease until it is granted.
 
@@ -33,7 +33,7 @@ async def join_when_back(
     held_since: float | None = None
     while True:
         try:
-            joined = await join_begun(store, beginning, load_id=load_id, attempt=attempt)
+            joined = await join_begun(store, beginning, load_id=load_id, owner=owner)
         except LeaseHeld as held:
             held_since = held_since or loop.time()
             if loop.time() - held_since > 2 * lease_s:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 from session_store.page_turns import LOAD_ID
 
@@ -29,7 +29,7 @@ class JobMetadata(BaseModel):
     participant: str
     """The pseudonym, which is also the LiveKit identity."""
     session_id: str
-    let_in_ms: int = 0
+    admitted_at_ms: int = Field(default=0, alias="let_in_ms")
     """When it let them in without the store (Unix milliseconds): then there may be no such session
     yet. 0: the store has opened it."""
 
@@ -53,8 +53,8 @@ class Owner(NamedTuple):
     """The session that the gateway opened, where there is a gateway."""
     metadata: dict[str, JsonValue]
     """What the token says about the participant."""
-    let_in_ms: int = 0
-    """See ``JobMetadata.let_in_ms``."""
+    admitted_at_ms: int = 0
+    """See ``JobMetadata.admitted_at_ms``."""
 
 
 def metadata_of(participant: rtc.RemoteParticipant) -> dict[str, JsonValue]:

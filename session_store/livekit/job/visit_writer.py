@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class _Came:
     load_id: str
-    attempt: str = field(default_factory=lambda: secrets.token_hex(8))
+    idempotency_key: str = field(default_factory=lambda: secrets.token_hex(8))
     """Names the arrival: however often it is written, it is counted once."""
 
 
@@ -73,7 +73,7 @@ class Visits:
                     self._log("the participant left", resume_until=until.isoformat())
                 else:
                     arrival = await self._store.arrive(
-                        self._lease, load_id=visit.load_id, attempt=visit.attempt
+                        self._lease, load_id=visit.load_id, idempotency_key=visit.idempotency_key
                     )
                     self._log("the participant came", counted=arrival.counted)
                     self._on_arrived(arrival)

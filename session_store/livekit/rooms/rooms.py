@@ -52,7 +52,7 @@ class Dispatch(NamedTuple):
 
     @classmethod
     def for_session(
-        cls, participant: str, session_id: str, agent_name: str, *, let_in_ms: int = 0
+        cls, participant: str, session_id: str, agent_name: str, *, admitted_at_ms: int = 0
     ) -> Self:
         """Return the dispatch of a session that the gateway opened: its room has its id.
 
@@ -60,11 +60,11 @@ class Dispatch(NamedTuple):
             participant: the pseudonym.
             session_id: the session.
             agent_name: of the agent to send.
-            let_in_ms: Unix milliseconds, where the store could not be asked to open it.
+            admitted_at_ms: Unix milliseconds, where the store could not be asked to open it.
         """
         metadata: dict[str, str | int] = {"participant": participant, "session_id": session_id}
-        if let_in_ms:
-            metadata["let_in_ms"] = let_in_ms
+        if admitted_at_ms:
+            metadata["let_in_ms"] = admitted_at_ms
         return cls(session_id, agent_name, json.dumps(metadata))
 
 

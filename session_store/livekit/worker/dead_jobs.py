@@ -18,7 +18,7 @@ from session_store.livekit.rooms.rooms import LiveKitFailed
 from session_store.tasks import Outage
 
 if TYPE_CHECKING:
-    from session_store.backends.values import DueSession
+    from session_store.backends.values import SessionRef
     from session_store.livekit.rooms.rooms import Dispatch, LiveKitRooms
     from session_store.livekit.worker.dispatcher import Sender
     from session_store.livekit.worker.room_finder import Finder, Found
@@ -43,7 +43,7 @@ class DeadJob(NamedTuple):
     dispatch: Dispatch
     """What brought it."""
     dispatch_id: str
-    session: DueSession | None
+    session: SessionRef | None
     """Whose conversation it had; ``None`` where the dispatch does not say."""
 
 
@@ -67,13 +67,13 @@ class DeadJobs:
         """
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        attempt = secrets.token_hex(8)
+        idempotency_key = secrets.token_hex(8)
         outage = Outage(logger, "a successor", dead.session.session_id if dead.session else "")
         while True:
             try:
                 is_away = loop.time() - begun > STORE_AWAY_S
                 if not (is_away and await self._replace_without_store(dead)):
-                    await self._replace(dead, attempt)
+                    await self._replace(dead, idempotency_key)
             except (LiveKitFailed, StoreUnavailable, StoreRefused) as error:
                 if loop.time() - begun > REMEMBERED_S:
                     raise
@@ -81,7 +81,7 @@ class DeadJobs:
             else:
                 return
 
-    async def _replace(self, dead: DeadJob, attempt: str) -> None:
+    async def _replace(self, dead: DeadJob, idempotency_key: str) -> None:
         if dead.session is not None:
             sessions = [dead.session]
         else:
@@ -94,7 +94,7 @@ class DeadJobs:
             if found is None:
                 continue
             presence = await self._store.claim_orphan(
-                *session, owner=dead.owner, absent=not found.waits, attempt=attempt
+                *session, owner=dead.owner, absent=not found.waits, idempotency_key=idempotency_key
             )
             if presence is AgentPresence.EXPECTED and await self._was_expected(dead, found):
                 presence = AgentPresence.WANTED
@@ -125,7 +125,7 @@ class DeadJobs:
         await self._sender.act_on(AgentPresence.WANTED, dead.session, found, "job_died")
         return True
 
-    async def _find_alone(self, dead: DeadJob, session: DueSession) -> Found | None:
+    async def _find_alone(self, dead: DeadJob, session: SessionRef) -> Found | None:
         """Look at a dead job's room; ``None`` if another agent than its ghost lives there."""
         found = await self._finder.at(dead.dispatch, session)
         others = [agent for agent in found.there.agents if agent != dead.agent]

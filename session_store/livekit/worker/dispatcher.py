@@ -10,7 +10,7 @@ from session_store.livekit.rooms.rooms import GAVE_UP
 from session_store.meter import NO_METER
 
 if TYPE_CHECKING:
-    from session_store.backends.values import DueSession
+    from session_store.backends.values import SessionRef
     from session_store.livekit.rooms.rooms import LiveKitRooms
     from session_store.livekit.worker.rate import RateCap
     from session_store.livekit.worker.room_finder import Found
@@ -44,7 +44,7 @@ class Sender:
         self.expected_s = expected_s
 
     async def act_on(
-        self, presence: AgentPresence, session: DueSession, found: Found, why: DispatchReason
+        self, presence: AgentPresence, session: SessionRef, found: Found, why: DispatchReason
     ) -> None:
         """Send an agent, or tell the page that none will come; else somebody else cares."""
         extra = {"session_id": session.session_id, "why": why}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from session_store.backends.values import DueSession
+from session_store.backends.values import SessionRef
 from session_store.livekit.job.participant import JobMetadata
 from session_store.livekit.rooms.rooms import Dispatch
 from session_store.livekit.worker.dead_jobs import DeadJob
@@ -40,5 +40,5 @@ def dead_job(store: SessionStore, info: RunningJobInfo) -> DeadJob:
         agent=info.accept_arguments.identity,
         dispatch=Dispatch(job.room.name, job.agent_name, job.metadata),
         dispatch_id=job.dispatch_id,
-        session=DueSession(ours.participant, ours.session_id) if ours else None,
+        session=SessionRef(ours.participant, ours.session_id) if ours else None,
     )

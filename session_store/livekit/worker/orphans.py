@@ -12,7 +12,7 @@ from session_store.tasks import KeptTasks
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from session_store.backends.values import DueSession
+    from session_store.backends.values import SessionRef
     from session_store.livekit.worker.takeover import Takeover
 
 logger = logging.getLogger(__name__)
@@ -24,18 +24,18 @@ class Orphans:
     def __init__(self, takeover: Takeover, lease_s: float) -> None:
         self._takeover = takeover
         self._lease_s = lease_s
-        self._seen_to: set[DueSession] = set()
+        self._seen_to: set[SessionRef] = set()
         self._tasks = KeptTasks(logger)
 
-    def see_to(self, session: DueSession) -> None:
+    def see_to(self, session: SessionRef) -> None:
         """Begin to see to a session whose lease ran out. One that is seen to is left at that."""
         self._begin(session, partial(self._takeover.relieve, lease_ran_out=True))
 
-    def see_to_overdue(self, session: DueSession) -> None:
+    def see_to_overdue(self, session: SessionRef) -> None:
         """Begin to see to a session that nobody holds a lease of; the same."""
         self._begin(session, partial(self._takeover.relieve, lease_ran_out=False))
 
-    def be_ready_for(self, session: DueSession) -> None:
+    def be_ready_for(self, session: SessionRef) -> None:
         """Begin to see to a session whose lease is about to run out; the same."""
         within_s = self._lease_s * LATE_PART
         self._begin(session, partial(self._takeover.be_ready, within_s=within_s))
@@ -45,7 +45,7 @@ class Orphans:
         await self._tasks.aclose()
 
     def _begin(
-        self, session: DueSession, see_to: Callable[[DueSession], Coroutine[Any, Any, None]]
+        self, session: SessionRef, see_to: Callable[[SessionRef], Coroutine[Any, Any, None]]
     ) -> None:
         if session not in self._seen_to:
             self._seen_to.add(session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from session_store.backends.values import DueSession
+from session_store.backends.values import SessionRef
 from session_store.errors import InvalidValue
 from session_store.livekit.rooms.rooms import Dispatch, Occupants
 
@@ -42,12 +42,12 @@ class Finder:
         self._rooms = rooms
         self._agent_name = agent_name
 
-    async def at(self, dispatch: Dispatch, session: DueSession) -> Found:
+    async def at(self, dispatch: Dispatch, session: SessionRef) -> Found:
         """Look whether a session's participant waits where its agent was sent."""
         there = await self._rooms.look(dispatch.room, dispatch.agent_name)
         return Found(dispatch, there, self._is_one_of(there.people, session.participant))
 
-    async def find(self, session: DueSession) -> Found:
+    async def find(self, session: SessionRef) -> Found:
         """Find where the participant waits: in the gateway's room, or where the last job was."""
         found = await self.at(Dispatch.for_session(*session, self._agent_name), session)
         if found.waits:
@@ -59,7 +59,7 @@ class Finder:
         # Others name their rooms otherwise, and a job that dies at once has not said where it was.
         return found._replace(certain=await self._rooms.exists(session.session_id))
 
-    async def kept_in(self, dispatch: Dispatch, owner: str) -> list[DueSession]:
+    async def kept_in(self, dispatch: Dispatch, owner: str) -> list[SessionRef]:
         """Find the sessions that a job had in this room, by who is still there.
 
         Args:
@@ -76,7 +76,7 @@ class Finder:
                     if place is not None
                     else await self._is_held(participant, session.id, owner)
                 ):
-                    sessions.append(DueSession(participant, session.id))
+                    sessions.append(SessionRef(participant, session.id))
         return sessions
 
     async def _is_held(self, participant: str, session_id: str, owner: str) -> bool:

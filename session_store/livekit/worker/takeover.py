@@ -17,7 +17,7 @@ from session_store.livekit.rooms.rooms import LiveKitFailed
 from session_store.tasks import reason_of
 
 if TYPE_CHECKING:
-    from session_store.backends.values import DueSession
+    from session_store.backends.values import SessionRef
     from session_store.livekit.rooms.rooms import LiveKitRooms
     from session_store.livekit.worker.contact import Contact
     from session_store.livekit.worker.dispatcher import Sender
@@ -61,7 +61,7 @@ class Takeover:
         self._contact = contact
         self._caution_s = caution_s
 
-    async def relieve(self, session: DueSession, *, lease_ran_out: bool = True) -> None:
+    async def relieve(self, session: SessionRef, *, lease_ran_out: bool = True) -> None:
         """See to a session that may lack its agent. What fails now comes again by itself.
 
         Args:
@@ -78,7 +78,7 @@ class Takeover:
                 extra={"session_id": session.session_id, "reason": reason},
             )
 
-    async def be_ready(self, session: DueSession, *, within_s: float) -> None:
+    async def be_ready(self, session: SessionRef, *, within_s: float) -> None:
         """Ask the agent whose lease runs out ``within_s``, so as to lose no time when it has.
 
         What fails, or cannot be decided, is left to ``relieve``.
@@ -90,7 +90,7 @@ class Takeover:
         except (LiveKitFailed, SessionStoreError) as error:
             logger.debug("not ready", extra={"session_id": session.session_id, "error": str(error)})
 
-    async def _claim_when_lost(self, session: DueSession, within_s: float) -> None:
+    async def _claim_when_lost(self, session: SessionRef, within_s: float) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s + CLAIM_EVERY_S
         found = await self._find_alone(session)
@@ -103,7 +103,7 @@ class Takeover:
                 return
             await asyncio.sleep(CLAIM_EVERY_S)
 
-    async def _relieve(self, session: DueSession, *, lease_ran_out: bool) -> None:
+    async def _relieve(self, session: SessionRef, *, lease_ran_out: bool) -> None:
         has_turn = False
         while True:
             if lease_ran_out and self._contact.lasts_s < self._caution_s:
@@ -121,7 +121,7 @@ class Takeover:
         reason: DispatchReason = "lease_lost" if lease_ran_out else "overdue"
         await self._sender.act_on(presence, session, found, reason)
 
-    async def _find_alone(self, session: DueSession) -> Found | None:
+    async def _find_alone(self, session: SessionRef) -> Found | None:
         """Find where the session's agent belongs; ``None`` if one that lives is there."""
         found = await self._finder.find(session)
         if await self._rooms.any_answers(found.dispatch.room, found.there.agents):
@@ -136,7 +136,7 @@ class Takeover:
             await asyncio.sleep(missing_s)
             missing_s = self._caution_s - self._contact.lasts_s
 
-    async def _is_orphaned(self, session: DueSession) -> bool:
+    async def _is_orphaned(self, session: SessionRef) -> bool:
         """Look again: the holder may have renewed its lease meanwhile."""
         settled = await self._store.backend.settle(*session)
         self._store.tell(settled.events)

@@ -44,6 +44,8 @@ CAUTION_IN_LEASES: Final = 2.0
 within one more, so a watcher that was cut off itself waits for two."""
 LIVEKIT_GAP_S: Final = 3.0
 """Who has not reached LiveKit for so long leaves orphans to others."""
+DROPPED_AFTER_S: Final = 20.0
+"""LiveKit shows a dead agent for about this long; without pings a takeover waits for that."""
 SAY_AGAIN_S: Final = 60.0
 LAST_S: Final = 2.0
 """How long the end of the worker waits for successors of its last jobs to be on their way."""
@@ -162,12 +164,15 @@ async def _check_keys(store: SessionStore) -> None:
 async def _say_if_mute(rooms: LiveKitRooms) -> None:
     """Say once if this LiveKit cannot ask agents whether they live.
 
-    Then none is judged that LiveKit shows: it drops a dead one after about 20 s, and only then
-    its conversation is taken over. A job of this worker is replaced at once all the same.
+    A lost agent is then not replaced while LiveKit shows it: LiveKit drops a dead one after
+    ``DROPPED_AFTER_S``. A job of this worker is replaced at once all the same.
     """
     with suppress(LiveKitFailed):
         if not await rooms.can_ping():
-            logger.warning("this LiveKit cannot ping agents; lost ones are noticed 20 s later")
+            logger.warning(
+                "this LiveKit cannot ping agents; lost ones are noticed %.0f s later",
+                DROPPED_AFTER_S,
+            )
 
 
 async def _watch_jobs(server: AgentServer, store: SessionStore, dead_jobs: DeadJobs) -> None:

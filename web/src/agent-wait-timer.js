@@ -5,7 +5,7 @@
  * - `coming`: long enough to mention
  * - `late`: long enough to offer another try
  *
- * @typedef {'no' | 'coming' | 'late'} Waiting
+ * @typedef {'no' | 'coming' | 'late'} AgentWait
  */
 
 export const MENTION_AFTER_MS = 1000;
@@ -13,12 +13,12 @@ export const MENTION_AFTER_MS = 1000;
 export const OVERDUE_AFTER_MS = 8000;
 export const LATE_AFTER_MS = 15_000;
 
-export class Patience {
+export class AgentWaitTimer {
   #hooks;
   /** @type {ReturnType<typeof setTimeout>[]} */
   #timers = [];
 
-  /** @param {{ onChange: (waiting: Waiting) => void, onOverdue: () => void }} hooks */
+  /** @param {{ onChange: (waiting: AgentWait) => void, onOverdue: () => void }} hooks */
   constructor(hooks) {
     this.#hooks = hooks;
   }

@@ -8,16 +8,16 @@ export const LATE_AFTER_MS = 1500;
 export const SAID_FOR_MS = 3000;
 
 /**
- * @typedef {object} Saving
+ * @typedef {object} SaveStatus
  * @property {ReadonlySet<string>} late ids of turns that wait to be saved for too long
  * @property {ReadonlySet<string>} saved ids of turns that were late, and have just been saved
  * @property {'there' | 'away' | 'back'} store as far as the page can tell; `back` only for a moment
  */
 
-/** @type {Saving} */
+/** @type {SaveStatus} */
 export const ALL_SAVED = Object.freeze({ late: new Set(), saved: new Set(), store: 'there' });
 
-export class SavingWatch {
+export class SaveStatusWatch {
   #onChange;
   /** Unsaved turns that may still be saved in time. @type {Map<string, ReturnType<typeof setTimeout>>} */
   #young = new Map();
@@ -26,13 +26,13 @@ export class SavingWatch {
   /** @type {Set<string>} */
   #saved = new Set();
   #isAway = false;
-  /** @type {Saving['store']} */
+  /** @type {SaveStatus['store']} */
   #store = 'there';
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #said;
   #told = ALL_SAVED;
 
-  /** @param {(saving: Saving) => void} onChange */
+  /** @param {(status: SaveStatus) => void} onChange */
   constructor(onChange) {
     this.#onChange = onChange;
   }

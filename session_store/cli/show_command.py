@@ -1,4 +1,4 @@
-"""``show``: one session."""
+"""``show``: one session, and with ``--reveal`` its content."""
 
 import json as json_module
 from datetime import UTC, datetime
@@ -8,8 +8,9 @@ import typer
 
 from session_store.backends.values import StoredSession
 from session_store.cli import options
-from session_store.cli.connect import audit_of, environment, opened_store
-from session_store.cli.exits import Exit, not_found
+from session_store.cli.command import command
+from session_store.cli.connect import audit_of, connected_store, environment
+from session_store.cli.exit_codes import Exit, not_found_error
 from session_store.cli.options import (
     Identity,
     IdentityStdin,
@@ -19,23 +20,19 @@ from session_store.cli.options import (
     SessionId,
 )
 from session_store.cli.output import as_dict, document, pairs, say, span, when
-from session_store.cli.running import run
-from session_store.cli.target import Who, looking_at, named, owner_of
+from session_store.cli.target import connect_to, parse_target, participant_of_session
 from session_store.sealing.opening import time_of
+from session_store.settings import StoreSettings
 from session_store.store import Loaded
 from session_store.upkeep.analytics import SessionCounts
 from session_store.upkeep.audit import AuditAction
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command of this file."""
-    app.command(
-        "show",
-        epilog="Example: session-store show 5qkfz7b3cpx2mwy6tr4hjvnd8e --reveal --turns 5.",
-    )(show)
-
-
-def show(  # noqa: PLR0913 (each is an option)
+@command(
+    "show",
+    epilog="Example: session-store show 5qkfz7b3cpx2mwy6tr4hjvnd8e --reveal --turns 5.",
+)
+async def show(  # noqa: PLR0913 (each is an option)
     session: SessionId,
     *,
     participant: Participant = None,
@@ -46,33 +43,22 @@ def show(  # noqa: PLR0913 (each is an option)
         int, typer.Option(min=0, metavar="N", help="With --reveal, the last N turns.")
     ] = 20,
     json: Json = False,
-) -> int:
+) -> Exit:
     """Show one session, and with --reveal its content.
 
-    Without a participant, all shards are searched for the session, which takes a moment where
-    there are many.
+    Without a participant, it searches all shards for the session. That takes a moment if there
+    are many sessions.
     """
-    who = named(participant, identity, stdin=identity_stdin)
-    return run(_show(who, options.session_id(session), turns if reveal else None, json=json))
-
-
-async def _show(who: Who, session_id: str, turns: int | None, *, json: bool) -> Exit:
+    target = parse_target(participant, identity, stdin=identity_stdin)
+    session_id = options.session_id(session)
     settings = environment.settings()
-    async with looking_at(settings, who) as (backend, known):
-        participant = await owner_of(backend, known, session_id)
-        stored = await backend.load(participant, session_id, last=None)
+    async with connect_to(settings, target) as (backend, known):
+        pseudonym = await participant_of_session(backend, known, session_id)
+        stored = await backend.load(pseudonym, session_id, last=None)
     if stored is None:
-        raise not_found(f"there is no session {session_id}")
-    facts = {"participant": participant} | _facts(stored)
-    revealed = None
-    if turns is not None:
-        async with opened_store(settings) as (_, store):
-            audit = audit_of(store)
-            await audit.log(AuditAction.REVEAL, participant=participant, session_id=session_id)
-            loaded = await store.load(participant, session_id, last=turns)
-        if loaded is None:
-            raise not_found(f"session {session_id} was erased in this moment")
-        revealed = _content(loaded)
+        raise not_found_error(f"there is no session {session_id}")
+    facts = {"participant": pseudonym} | _facts(stored)
+    revealed = await _reveal(settings, pseudonym, session_id, turns) if reveal else None
     if json:
         document({"session": facts, "revealed": revealed})
         return Exit.OK
@@ -82,8 +68,20 @@ async def _show(who: Who, session_id: str, turns: int | None, *, json: bool) -> 
     return Exit.OK
 
 
+async def _reveal(
+    settings: StoreSettings, participant: str, session_id: str, turns: int
+) -> dict[str, Any]:
+    async with connected_store(settings) as (_, store):
+        audit = audit_of(store)
+        await audit.log(AuditAction.REVEAL, participant=participant, session_id=session_id)
+        loaded = await store.load(participant, session_id, last=turns)
+    if loaded is None:
+        raise not_found_error(f"session {session_id} was erased a moment ago")
+    return _content(loaded)
+
+
 def _facts(stored: StoredSession) -> dict[str, Any]:
-    """Return all that can be told of a session without its participant's key."""
+    """Return what a session shows without its participant's key."""
     return as_dict(SessionCounts.of(stored)) | {
         "resume_until": time_of(stored.window_until) if stored.state == "away" else None,
         "turns_kept": len(stored.turns),
@@ -149,7 +147,7 @@ def _print_turn(place: str, turn: dict[str, Any], marks: list[str]) -> None:
 
 
 def _time_of(created_at: float) -> datetime:
-    """Convert Unix seconds; a time that no calendar has becomes its first."""
+    """Convert Unix seconds; a time outside the calendar becomes 1970-01-01."""
     try:
         return datetime.fromtimestamp(created_at, UTC)
     except (OverflowError, ValueError, OSError):

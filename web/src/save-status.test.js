@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
-import { LATE_AFTER_MS, SAID_FOR_MS, SavingWatch } from './saving.js';
+import { LATE_AFTER_MS, SAID_FOR_MS, SaveStatusWatch } from './save-status.js';
 
 beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }));
 afterEach(() => mock.timers.reset());
 
 function setUp() {
   const said = [];
-  const watch = new SavingWatch(({ late, saved, store }) => said.push([[...late].join(), [...saved].join(), store]));
+  const watch = new SaveStatusWatch(({ late, saved, store }) => said.push([[...late].join(), [...saved].join(), store]));
   const update = (turns, withoutStore = false) =>
     watch.update({ turns: Object.entries(turns).map(([id, state]) => ({ id, saved: state === 'saved', fate: state })), withoutStore });
   return { said, update };

@@ -1,4 +1,4 @@
-"""``monitor``."""
+"""``monitor``: the state of Redis and of the sessions in it, now."""
 
 import asyncio
 from enum import IntEnum
@@ -6,10 +6,10 @@ from typing import Annotated, Final
 
 import typer
 
-from session_store.cli.checking import print_findings
-from session_store.cli.connect import environment, unreached_backend
+from session_store.cli.command import command, until_stopped
+from session_store.cli.connect import environment, unconnected_backend
+from session_store.cli.doctor_command import print_findings
 from session_store.cli.output import as_dict, document, line, say, when
-from session_store.cli.running import run, run_until_stopped
 from session_store.doctor import Verdict
 from session_store.monitor import Report, look
 from session_store.monitor.checks import mebibytes
@@ -18,7 +18,7 @@ DEFAULT_EVERY_S: Final = 5.0
 
 
 class Status(IntEnum):
-    """Exit codes, as monitoring plugins have them."""
+    """Exit codes, like those of monitoring plugins."""
 
     OK = 0
     WARNING = 1
@@ -32,42 +32,41 @@ _STATUS: Final = {
 }
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command of this file."""
-    app.command(
-        "monitor",
-        epilog="Examples: session-store monitor; session-store monitor --watch --every 2. Exits "
-        "with 0 where all is well, 1 with a warning, 2 where something is critical, a Redis that "
-        "does not answer too: as monitoring plugins do.",
-    )(monitor)
-
-
-def monitor(
+@command(
+    "monitor",
+    epilog="Examples: session-store monitor; session-store monitor --watch --every 2. The exit "
+    "codes are those of monitoring plugins: 0 all is well; 1 a warning; 2 critical, which "
+    "includes a Redis that does not answer.",
+)
+async def monitor(
     *,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again, until Ctrl-C.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")
+    ] = False,
     every: Annotated[
-        float, typer.Option(min=0.5, metavar="SECONDS", help="With --watch: how often.")
+        float,
+        typer.Option(min=0.5, metavar="SECONDS", help="With --watch: seconds between two looks."),
     ] = DEFAULT_EVERY_S,
     json: Annotated[
         bool,
         typer.Option("--json", help="Print one JSON document; with --watch, one line per look."),
     ] = False,
 ) -> int:
-    """Tell how Redis and the sessions in it are doing now.
+    """Show the state of Redis and of the sessions in it.
 
-    It needs no key, and opens nothing. What is set up wrongly, doctor finds.
+    It needs no key, and opens nothing. Use doctor to find a wrong setup.
     """
     if watch:
-        return run_until_stopped(_watch(every, json=json))
-    return run(_look(json=json))
+        return await until_stopped(_watch(every, json=json))
+    return await _look(json=json)
 
 
 async def _look(*, json: bool) -> Status:
     settings = environment.settings()
-    async with unreached_backend(settings) as backend:
+    async with unconnected_backend(settings) as backend:
         report = await look(backend, settings)
     if json:
-        document(_said(report))
+        document(_as_json(report))
     else:
         print_findings(report.findings)
     return _STATUS[report.verdict]
@@ -75,22 +74,22 @@ async def _look(*, json: bool) -> Status:
 
 async def _watch(every_s: float, *, json: bool) -> Status:
     settings = environment.settings()
-    async with unreached_backend(settings) as backend:
+    async with unconnected_backend(settings) as backend:
         while True:
             report = await look(backend, settings)
             if json:
-                line(_said(report))
+                line(_as_json(report))
             else:
                 say(_line(report))
             await asyncio.sleep(every_s)
 
 
-def _said(report: Report) -> dict[str, object]:
+def _as_json(report: Report) -> dict[str, object]:
     return {"verdict": report.verdict, **as_dict(report)}
 
 
 def _line(report: Report) -> str:
-    """Write a look in one line: the figures, then what is wrong."""
+    """Write a report in one line: the figures, then what is wrong."""
     words = [when(report.at), f"{report.verdict.value:<4}"]
     if report.servers:
         slowest = max(each.ping_p99_ms for each in report.servers)

@@ -1,4 +1,4 @@
-"""``watch``: events, as they happen."""
+"""``watch``: events as they happen."""
 
 import sys
 from contextlib import aclosing
@@ -6,45 +6,42 @@ from typing import Annotated
 
 import typer
 
+from session_store.cli.command import command, until_stopped
 from session_store.cli.connect import environment
-from session_store.cli.exits import Exit
+from session_store.cli.exit_codes import Exit
 from session_store.cli.options import Identity, IdentityStdin, Participant
 from session_store.cli.output import event_line, line, note, say
-from session_store.cli.running import run_until_stopped
-from session_store.cli.target import Who, looking_at, named
+from session_store.cli.target import Target, connect_to, parse_target
 from session_store.event_stream import read_events
 from session_store.events import Event
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command of this file."""
-    app.command(
-        "watch",
-        epilog="Example: session-store watch --json | jq -c 'select(.type == \"takeover\")'.",
-    )(watch)
-
-
-def watch(
+@command(
+    "watch",
+    epilog="Example: session-store watch --json | jq -c 'select(.type == \"takeover\")'.",
+)
+async def watch(
     *,
     participant: Participant = None,
     identity: Identity = None,
     identity_stdin: IdentityStdin = False,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="End after N events.", show_default=False)
+        int | None,
+        typer.Option(min=1, metavar="N", help="Stop after N events.", show_default=False),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> int:
     """Print events as they happen, until Ctrl-C.
 
-    With --json each line is an event, or {"missed": true}: first when it begins to listen, and
-    again wherever some events may have been missed, since Redis keeps none of them.
+    With --json each line is an event or {"missed": true}. The latter comes first when it begins
+    to listen, and again when it may have missed events: Redis does not keep them.
     """
-    who = named(participant, identity, stdin=identity_stdin)
-    return run_until_stopped(_watch(who, limit, json=json))
+    target = parse_target(participant, identity, stdin=identity_stdin)
+    return await until_stopped(_watch(target, limit, json=json))
 
 
-async def _watch(who: Who, limit: int | None, *, json: bool) -> Exit:
-    async with looking_at(environment.settings(), who) as (backend, participant):
+async def _watch(target: Target, limit: int | None, *, json: bool) -> Exit:
+    async with connect_to(environment.settings(), target) as (backend, participant):
         printed, listens = 0, False
         async with aclosing(read_events(backend.side)) as stream:
             async for item in stream:
@@ -72,4 +69,4 @@ def _print_missed(*, json: bool, listens: bool) -> None:
     elif listens:
         note("some events may have been missed")
     elif sys.stderr.isatty():
-        note("listening; Ctrl-C ends it")
+        note("listening; press Ctrl-C to stop")

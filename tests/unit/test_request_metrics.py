@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from gateway.measured import Measured
+from gateway.request_metrics import RequestMetrics
 from tests.counted import Counted
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ async def test_an_answer_is_counted_by_path_and_class(address: str, path: str, s
     """Whatever somebody asks for, there are three paths; what fails altogether is a 5xx."""
     counted = Counted("gateway")
     app = Starlette(routes=[Route("/{rest:path}", answer, methods=["GET"])])
-    measured = Measured(app, counted.sink)
+    measured = RequestMetrics(app, counted.sink)
     transport = httpx.ASGITransport(measured, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://page.test") as client:
         await client.get(address)

@@ -1,4 +1,4 @@
-"""``audit``: who saw, exported, erased or rotated what."""
+"""``audit``: the record of reveals, exports, erasures and rotations."""
 
 import sys
 from collections import deque
@@ -11,19 +11,19 @@ import typer
 from session_store.backends.redis.backend import RedisBackend
 from session_store.backends.values import AuditEntry
 from session_store.cli import options
-from session_store.cli.connect import audit_of, environment, opened_store
-from session_store.cli.exits import Exit
+from session_store.cli.command import command
+from session_store.cli.connect import audit_of, connected_store, environment
+from session_store.cli.exit_codes import Exit
 from session_store.cli.options import Identity, IdentityStdin, Json, Participant
 from session_store.cli.output import Column, document, note, say, table, when
-from session_store.cli.running import run
-from session_store.cli.target import Who, looking_at, named
+from session_store.cli.target import connect_to, parse_target
 from session_store.sealing.opening import time_of
 
 _PAGE: Final = 1000
 
 app = typer.Typer(
     name="audit",
-    help="Who saw, exported, erased or rotated what.",
+    help="List or verify what was revealed, exported or erased.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
@@ -31,17 +31,17 @@ app = typer.Typer(
 
 @app.callback()
 def before(context: typer.Context) -> None:
-    """Tell what there is, where nothing was asked for."""
+    """Show the help if no command was named."""
     if context.invoked_subcommand is None:
         sys.stdout.write(f"{context.get_help()}\n")
         raise typer.Exit(Exit.USAGE)
 
 
-@app.command(
+@command(
     "list",
     epilog="Example: session-store audit list --since 7d --participant mzxw6ytboi4dsnrvgq2tembqgu.",
 )
-def list_(  # noqa: PLR0913 (each is an option)
+async def list_(  # noqa: PLR0913 (each is an option)
     *,
     participant: Participant = None,
     identity: Identity = None,
@@ -51,18 +51,13 @@ def list_(  # noqa: PLR0913 (each is an option)
     ] = "24h",
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="The newest N of them.")] = 100,
     json: Json = False,
-) -> int:
-    """List entries of the audit stream, oldest first. It does not verify them."""
-    who = named(participant, identity, stdin=identity_stdin)
-    return run(_list(who, since, limit, json=json))
-
-
-async def _list(who: Who, since: str, limit: int, *, json: bool) -> Exit:
+) -> Exit:
+    """List entries of the audit stream, the oldest first, without verifying them."""
+    target = parse_target(participant, identity, stdin=identity_stdin)
     first = datetime.now(UTC) - options.span(since)
-    async with looking_at(environment.settings(), who) as (backend, participant):
-        entries = await _newest(
-            backend, max(0, round(first.timestamp() * 1000)), limit, participant
-        )
+    since_ms = max(0, round(first.timestamp() * 1000))
+    async with connect_to(environment.settings(), target) as (backend, pseudonym):
+        entries = await _newest(backend, since_ms, limit, pseudonym)
     if json:
         document({"entries": [{"id": each.id} | dict(each.fields) for each in entries]})
         return Exit.OK
@@ -94,18 +89,14 @@ def _at(entry: AuditEntry) -> str:
     return when(time_of(int(entry.id.partition("-")[0])))
 
 
-@app.command("verify", epilog="Example: session-store audit verify --json.")
-def verify(*, json: Json = False) -> int:
+@command("verify", epilog="Example: session-store audit verify --json.")
+async def verify(*, json: Json = False) -> Exit:
     """Find entries that were changed, forged, moved or removed.
 
-    What cannot be seen is that a writer's newest entries were removed, or all of them: copy the
-    stream elsewhere where that matters.
+    It cannot see that a writer's newest entries are missing, or all its entries. If that matters
+    to you, copy the stream elsewhere.
     """
-    return run(_verify(json=json))
-
-
-async def _verify(*, json: bool) -> Exit:
-    async with opened_store(environment.settings()) as (_, store):
+    async with connected_store(environment.settings()) as (_, store):
         report = await audit_of(store).verify()
     if json:
         missing = [each._asdict() for each in report.missing]
@@ -120,3 +111,7 @@ async def _verify(*, json: bool) -> Exit:
         for gap in report.missing:
             say(f"entries {gap.first} to {gap.last} of writer {gap.writer} were removed")
     return Exit.OK if report.intact else Exit.PROBLEM
+
+
+list_.add_to(app)
+verify.add_to(app)

@@ -1,33 +1,25 @@
-"""``stats``: what was counted by day."""
+"""``stats``: the counts of each day."""
 
 import asyncio
 from collections.abc import Sequence
-from datetime import date
 from typing import Annotated, Final
 
 import typer
 
 from session_store.cli import options
-from session_store.cli.connect import environment, opened_backend
-from session_store.cli.exits import Exit, usage
+from session_store.cli.command import command
+from session_store.cli.connect import connected_backend, environment
+from session_store.cli.exit_codes import Exit, usage_error
 from session_store.cli.options import Json
 from session_store.cli.output import Column, as_dict, document, pairs, say, span, table
-from session_store.cli.running import run
 from session_store.upkeep.analytics import Analytics, DayCounts, last_days
 
 MAX_DAYS: Final = 400
-"""Counts are kept for that long."""
+"""Redis keeps the counts for so many days."""
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command of this file."""
-    app.command(
-        "stats",
-        epilog="Examples: session-store stats; session-store stats --days 30 --json.",
-    )(stats)
-
-
-def stats(
+@command("stats", epilog="Examples: session-store stats; session-store stats --days 30 --json.")
+async def stats(
     *,
     day: Annotated[
         str | None,
@@ -44,24 +36,20 @@ def stats(
         ),
     ] = None,
     json: Json = False,
-) -> int:
-    """Tell what was counted, by day.
+) -> Exit:
+    """Show the counts of a day, or of several days.
 
-    Without options, today. People are estimated (error 0.8 %), and who was there on several days
-    is one of them. All counts are best effort: a process that is killed takes its last second
-    with it.
+    Without options, it shows today. The number of people is an estimate (error 0.8 %); a person
+    who came on several days counts once. All counts are best effort: a killed process loses the
+    counts of its last second.
     """
     if day is not None and days is not None:
-        raise usage("say --day or --days, not both")
+        raise usage_error("say --day or --days, not both")
     wanted = last_days(days or 1) if day is None else [options.day(day)]
-    return run(_stats(wanted, json=json))
-
-
-async def _stats(days: Sequence[date], *, json: bool) -> Exit:
-    async with opened_backend(environment.settings()) as backend:
+    async with connected_backend(environment.settings()) as backend:
         analytics = Analytics(backend.side)
-        counts = await asyncio.gather(*map(analytics.day, days))
-        people = await analytics.active(days)
+        counts = await asyncio.gather(*map(analytics.day, wanted))
+        people = await analytics.active(wanted)
     if json:
         said = [as_dict(each) | {"connects": each.connects} for each in counts]
         document({"people": people, "days": said})

@@ -1,35 +1,24 @@
-"""``doctor``."""
+"""``doctor``: check Redis, keys and settings."""
 
 from collections import Counter
 from collections.abc import Iterable
 
-import typer
-
-from session_store import doctor
+from session_store.cli.command import command
 from session_store.cli.connect import environment
-from session_store.cli.exits import Exit
+from session_store.cli.exit_codes import Exit
 from session_store.cli.options import Json
 from session_store.cli.output import Column, as_dict, document, say, table
-from session_store.cli.running import run
-from session_store.doctor import Finding, Verdict
+from session_store.doctor import Finding, Verdict, examine
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command of this file."""
-    app.command(
-        "doctor",
-        epilog="Example: session-store doctor --json. Exits with 1 where a check fails; a "
-        "warning alone is no failure.",
-    )(check)
-
-
-def check(*, json: Json = False) -> int:
+@command(
+    "doctor",
+    epilog="Example: session-store doctor --json. The exit code is 1 if a check fails; a warning "
+    "is not a failure.",
+)
+async def doctor(*, json: Json = False) -> Exit:
     """Check Redis, keys and settings, and say what to change."""
-    return run(_check(json=json))
-
-
-async def _check(*, json: bool) -> Exit:
-    findings = await doctor.examine(environment.settings())
+    findings = await examine(environment.settings())
     counts = Counter(finding.verdict for finding in findings)
     if json:
         document({"ok": not counts[Verdict.FAIL], "findings": [as_dict(each) for each in findings]})
@@ -41,7 +30,7 @@ async def _check(*, json: bool) -> Exit:
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
-    """Print a table of results, each with what to change."""
+    """Print a table of findings, each with the change that it asks for."""
     columns = (Column("result"), Column("check"), Column("found", wraps=True))
     rows = []
     for finding in findings:
@@ -61,4 +50,4 @@ def _summary(counts: Counter[Verdict]) -> str:
         for count, word in ((fails, "failure"), (warns, "warning"))
         if count
     ]
-    return f"{' and '.join(said)}. What to change is behind the arrows."
+    return f"{' and '.join(said)}. The arrows say what to change."

@@ -1,4 +1,4 @@
-"""How the program ends: one code and one line for each kind of trouble."""
+"""How the program ends: one exit code and one line for each kind of error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Exit(IntEnum):
 
     OK = 0
     PROBLEM = 1
-    """It ran, and found something wrong; or was told not to go on."""
+    """It ran and found something wrong, or the operator did not confirm."""
     USAGE = 2
     """The command line or a setting is wrong; nothing was done."""
     UNREACHABLE = 3
@@ -35,7 +35,7 @@ class Exit(IntEnum):
     KEYS = 5
     """Keys are missing or wrong, or something stored does not open with them."""
     REFUSED = 6
-    """Redis answered, and refused: login, permission, a read-only or full server."""
+    """Redis refused: login, permission, a read-only or a full server."""
     DEFECT = 70
     """This program is wrong; --debug shows where."""
 
@@ -47,22 +47,22 @@ EXPLAINED = (
 )
 
 
-class Ended(Exception):
-    """Ends the program with a code and a line that says why."""
+class CommandFailed(Exception):
+    """Ends the program with an exit code and a line that says why."""
 
     def __init__(self, code: Exit, message: str) -> None:
         super().__init__(message)
         self.code = code
 
 
-def usage(message: str) -> Ended:
-    """Return the error for a command line that cannot be."""
-    return Ended(Exit.USAGE, message)
+def usage_error(message: str) -> CommandFailed:
+    """Return the error for a command line that is not valid."""
+    return CommandFailed(Exit.USAGE, message)
 
 
-def not_found(message: str) -> Ended:
-    """Return the error for a participant or session that is not there."""
-    return Ended(Exit.NOT_FOUND, message)
+def not_found_error(message: str) -> CommandFailed:
+    """Return the error for a participant or session that does not exist."""
+    return CommandFailed(Exit.NOT_FOUND, message)
 
 
 _CODES: tuple[tuple[type[SessionStoreError], Exit], ...] = (
@@ -76,9 +76,9 @@ _CODES: tuple[tuple[type[SessionStoreError], Exit], ...] = (
 )
 
 
-def told(error: Exception) -> tuple[Exit, str] | None:
-    """Return code and line of an error that was foreseen; ``None`` for any other."""
-    if isinstance(error, Ended):
+def exit_of(error: Exception) -> tuple[Exit, str] | None:
+    """Return exit code and line of an expected error; ``None`` for any other error."""
+    if isinstance(error, CommandFailed):
         return error.code, str(error)
     if isinstance(error, TyperException):
         return Exit.USAGE, f"{error.format_message()} (--help tells more)"

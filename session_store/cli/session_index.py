@@ -1,10 +1,10 @@
-"""Sessions of everybody: Redis holds no list of them, but each has a deadline in its shard."""
+"""Sessions of all participants. Redis has no list of them, but a deadline of each in its shard."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from session_store.backends.values import DueSession
+from session_store.backends.values import SessionRef
 from session_store.keys import SHARDS, due_of
 
 if TYPE_CHECKING:
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 
 _KEYS: Final = tuple(due_of(shard) for shard in range(SHARDS))
 _SCAN_COUNT: Final = 1000
-"""Members that Redis looks at per step of a search, so that it never stalls."""
+"""Members that Redis examines in one step of a search: few, so that it never stalls."""
 
 
 async def page(
     transport: Transport, *, offset: int, limit: int
-) -> tuple[int, Sequence[DueSession]]:
-    """Count all sessions, and return some of them: by shard, which means nothing, but stays."""
+) -> tuple[int, Sequence[SessionRef]]:
+    """Count all sessions, and return a page of them.
+
+    They are in the order of their shards. It means nothing, but it stays the same.
+    """
     sizes = await transport.execute_many([(key, ("ZCARD", key)) for key in _KEYS])
     commands: list[tuple[str, tuple[str | int, ...]]] = []
     first, wanted = offset, limit
@@ -34,8 +37,8 @@ async def page(
     return sum(sizes), [_due(member) for members in found for member in members]
 
 
-async def participant_of(transport: Transport, session_id: str) -> str | None:
-    """Search all shards for a session; return whose it is. Costs a look at every session."""
+async def find_participant(transport: Transport, session_id: str) -> str | None:
+    """Search all shards for a session and return its participant. It examines every session."""
     cursors = dict.fromkeys(_KEYS, b"0")
     while cursors:
         commands: list[tuple[str, tuple[str | bytes | int, ...]]] = [
@@ -51,6 +54,6 @@ async def participant_of(transport: Transport, session_id: str) -> str | None:
     return None
 
 
-def _due(member: bytes) -> DueSession:
+def _due(member: bytes) -> SessionRef:
     participant, _, session_id = member.decode("utf-8", "replace").partition(":")
-    return DueSession(participant, session_id)
+    return SessionRef(participant, session_id)

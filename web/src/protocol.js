@@ -6,7 +6,7 @@
 /** @typedef {'user' | 'assistant'} Role */
 
 /**
- * @typedef {object} WireTurn
+ * @typedef {object} RecordedTurn
  * @property {string} id
  * @property {number} seq
  * @property {boolean} [late] it came in after a takeover: `seq` is that of the turn that it follows
@@ -25,7 +25,7 @@
  * @property {boolean} resumed
  * @property {number} lastSeq
  * @property {string | null} language
- * @property {WireTurn[]} turns
+ * @property {RecordedTurn[]} turns
  * @property {boolean} saved false: the store is away; the page is let in all the same, and asks again
  */
 
@@ -34,7 +34,7 @@
  * of its turns mean nothing yet.
  *
  * @typedef {{ type: 'hello', sessionId: string, language: string | null, lastSeq: number, back: boolean, saved: boolean }
- *   | { type: 'turn', turn: WireTurn }
+ *   | { type: 'turn', turn: RecordedTurn }
  *   | { type: 'saved', turns: { id: string, seq: number }[] }
  *   | { type: 'refused', id: string, message: string }
  *   | { type: 'notice', text: string, language: string | null }
@@ -44,7 +44,7 @@
 /**
  * @param {any} value
  * @param {boolean} saved used where the value does not say
- * @returns {WireTurn | null}
+ * @returns {RecordedTurn | null}
  */
 export function parseTurn(value, saved) {
   if (!isObject(value)) return null;

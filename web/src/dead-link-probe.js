@@ -10,7 +10,7 @@ export const ASK_EVERY_MS = 1000;
 const ANSWERS_NEEDED = 2;
 const ANSWER_WITHIN_MS = 3000;
 
-export class Rescue {
+export class DeadLinkProbe {
   #hooks;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;

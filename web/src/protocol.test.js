@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseRecord } from './wire.js';
+import { parseRecord } from './protocol.js';
 
 const record = (value) => parseRecord(JSON.stringify({ v: 1, ...value }));
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
-import { ASK_AFTER_MS, ASK_EVERY_MS, Rescue } from './rescue.js';
+import { ASK_AFTER_MS, ASK_EVERY_MS, DeadLinkProbe } from './dead-link-probe.js';
 
 beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }));
 afterEach(() => mock.timers.reset());
@@ -8,14 +8,14 @@ afterEach(() => mock.timers.reset());
 /** @param {() => boolean} answers */
 function setUp(answers) {
   const seen = { asked: 0, dead: 0 };
-  const rescue = new Rescue({
+  const probe = new DeadLinkProbe({
     ask: async () => {
       seen.asked += 1;
       return answers();
     },
     onDead: () => (seen.dead += 1),
   });
-  return { rescue, seen };
+  return { probe, seen };
 }
 const pass = async (ms) => {
   mock.timers.tick(ms);
@@ -23,19 +23,19 @@ const pass = async (ms) => {
 };
 
 test('What mends by itself in time asks nobody.', async () => {
-  const { rescue, seen } = setUp(() => true);
-  rescue.watch(true);
+  const { probe, seen } = setUp(() => true);
+  probe.watch(true);
   await pass(ASK_AFTER_MS - 1);
-  rescue.watch(false);
+  probe.watch(false);
   await pass(60_000);
   assert.deepEqual(seen, { asked: 0, dead: 0 });
 });
 
 test('Where the gateway answers twice, the connection is given up, once.', async () => {
-  const { rescue, seen } = setUp(() => true);
-  rescue.watch(true);
+  const { probe, seen } = setUp(() => true);
+  probe.watch(true);
   await pass(ASK_AFTER_MS);
-  rescue.watch(true);
+  probe.watch(true);
   assert.deepEqual(seen, { asked: 1, dead: 0 });
   await pass(ASK_EVERY_MS);
   assert.deepEqual(seen, { asked: 2, dead: 1 });
@@ -45,14 +45,14 @@ test('Where the gateway answers twice, the connection is given up, once.', async
 
 test('While the network is gone, the connection is kept, for as long as it takes.', async () => {
   let isThere = false;
-  const { rescue, seen } = setUp(() => isThere);
-  rescue.watch(true);
+  const { probe, seen } = setUp(() => isThere);
+  probe.watch(true);
   await pass(ASK_AFTER_MS);
   for (let times = 0; times < 30; times += 1) await pass(ASK_EVERY_MS);
   assert.equal(seen.dead, 0);
   isThere = true;
   await pass(ASK_EVERY_MS);
-  rescue.watch(false);
+  probe.watch(false);
   await pass(60_000);
   assert.equal(seen.dead, 0, 'it was mended meanwhile');
 });

@@ -22,7 +22,7 @@ _PATHS: Final[Mapping[str, GatewayPath]] = {
 _CLASSES: Final[Mapping[int, StatusClass]] = {1: "2xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
 
 
-class Measured:
+class RequestMetrics:
     """ASGI middleware: tells a meter of each answer. The outermost one, so that it misses none."""
 
     def __init__(self, app: ASGIApp, meter: Meter) -> None:
