@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.limits import Buckets
+    from gateway.limits import CallerLimits
     from gateway.rooms import Rooms
     from gateway.settings import GatewaySettings
     from session_store import SessionStore
@@ -19,9 +19,9 @@ class Parts:
     settings: GatewaySettings
     store: SessionStore
     rooms: Rooms
-    asks: Buckets
+    limits_by_participant: CallerLimits
     """Requests of each participant."""
-    asks_by_address: Buckets
+    limits_by_address: CallerLimits
     """Requests from each network address."""
     keys_checked: bool = False
 

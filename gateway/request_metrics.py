@@ -1,4 +1,4 @@
-"""How requests are answered, and how fast: counted by where they led, never by whose they were."""
+"""Metrics of requests: status and duration, by route and never by participant."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _PATHS: Final[Mapping[str, GatewayPath]] = {
     "/healthz": "health",
     "/readyz": "health",
 }
-"""All else is the page's, or nobody's."""
+"""All other paths count as the page's."""
 _CLASSES: Final[Mapping[int, StatusClass]] = {1: "2xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
 
 
 class RequestMetrics:
-    """ASGI middleware: tells a meter of each answer. The outermost one, so that it misses none."""
+    """ASGI middleware that reports each answer to a meter. The outermost one, so it misses none."""
 
     def __init__(self, app: ASGIApp, meter: Meter) -> None:
         self._app = app
@@ -37,7 +37,7 @@ class RequestMetrics:
         path = _PATHS.get(scope["path"], "page")
         clock = asyncio.get_running_loop().time
         begun = clock()
-        # What fails altogether is answered further out, as this.
+        # A request that raises is answered further out, with this status.
         status: int = HTTPStatus.INTERNAL_SERVER_ERROR
 
         async def note_status(message: Message) -> None:

@@ -246,8 +246,8 @@ class Backend(ABC):
         ``absent``: no participant needs an agent. The session counts as away since its participant
         was last seen, and is looked at again when its window ends. If a participant had been there,
         it stays ``ORPHANED`` for ``keys.COMEBACK``: the participant may come back without asking.
-        ``absent`` has no effect if the lease is live, or if ``open`` with ``expect_agent`` admitted
-        a participant a moment ago, who may still be coming.
+        ``absent`` has no effect if the lease is live, or if ``open`` with ``expect_agent``
+        admitted a participant a moment ago: that one may still be coming.
         """
 
     @abstractmethod

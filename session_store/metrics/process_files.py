@@ -1,10 +1,10 @@
-"""Files of metrics that processes leave behind: folded into one, so that they do not pile up.
+"""The metrics files of a worker's processes. Files of dead processes are folded into one.
 
-In Prometheus's multiprocess mode each process has files of its own, of 64 KiB and more, which stay
-when it ends, since what it has counted must not vanish. A worker has a process per job: after a
-day of a thousand jobs, every scrape would read a thousand files. So what ended processes have
-counted is added up in one file per kind, and theirs are deleted. Their gauges are deleted alone: a
-job that was killed holds no conversation.
+In Prometheus's multiprocess mode each process has its own files, of 64 KiB and more. They stay
+when it ends, so that its counts do not vanish. A worker has a process per job: after a day with a
+thousand jobs, every scrape would read a thousand files. So the counts of dead processes are added
+up in one file per kind, and their files are deleted. Their gauges are only deleted: a dead job
+holds no conversation.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ logger = logging.getLogger(__name__)
 
 _FILE: Final = re.compile(r"(?P<kind>counter|histogram|summary|gauge_\w+)_(?P<pid>\d+)\.db")
 _UNREADABLE: Final = (struct.error, RuntimeError, ValueError, TypeError, MemoryError)
-"""What reading a file raises that is not whole: prometheus_client checks little."""
+"""Errors from reading an incomplete file: prometheus_client checks little."""
 
 
 class ProcessFiles(Collector):
-    """Shows the metrics of all processes of a folder, those that ended included.
+    """Collects the metrics of all processes of a folder, dead ones included.
 
-    One per folder, whose lock keeps folds and scrapes apart: none sees a value twice, or not at
-    all.
+    Make one per folder. Its lock separates folds from scrapes, so that no scrape sees a value
+    twice or misses one.
 
     Args:
-        folder: of ``PROMETHEUS_MULTIPROC_DIR``, and of nobody else.
+        folder: ``PROMETHEUS_MULTIPROC_DIR`` of this worker. No other program writes to it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,23 +50,23 @@ class ProcessFiles(Collector):
         self._lock = Lock()
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing in advance: the files say what there is."""
+        """Name no metric in advance: the files decide."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Fold, and read what is there."""
+        """Fold, and read all files."""
         with self._lock:
             self._fold()
             files = [str(path) for path in sorted(self._folder.glob("*.db"))]
             try:
                 return list(MultiProcessCollector.merge(files))
             except (OSError, *_UNREADABLE):
-                # One that a process is about to make is readable at the next scrape.
+                # A file that a process is just making is readable at the next scrape.
                 whole = [path for path in files if _values(path) is not None]
                 return list(MultiProcessCollector.merge(whole))
 
     def fold(self) -> None:
-        """Fold the files of processes that have ended. May be called by any thread."""
+        """Fold the files of dead processes. Any thread may call it."""
         with self._lock:
             self._fold()
 
@@ -88,11 +88,11 @@ class ProcessFiles(Collector):
         if values is not None:
             self._add(kind, values)
         elif not kind.startswith("gauge"):
-            # Of a process that was killed while it made this file.
+            # Its process was killed while it made this file.
             logger.warning("a damaged file of metrics is dropped", extra={"file": path.name})
 
     def _add(self, kind: str, values: Mapping[str, float]) -> None:
-        # A name that is no process's.
+        # No process has this name.
         ended = MmapedDict(str(self._folder / f"{kind}_ended.db"))
         try:
             for key, value in values.items():
@@ -103,9 +103,9 @@ class ProcessFiles(Collector):
 
 
 def is_ours(pid: int) -> bool:
-    """Tell whether a process lives, and is this one or was started by it, directly or not.
+    """Return whether a process is alive, and is this one or a descendant of it.
 
-    Another one has the id of a job that ended; nobody else writes to this folder.
+    Any other process has only got the id of a dead job: it does not write to this folder.
     """
     if pid == os.getpid():
         return True
@@ -118,7 +118,7 @@ def is_ours(pid: int) -> bool:
 
 
 def _values(path: str) -> dict[str, float] | None:
-    """Read a file; ``None`` for one that is not whole."""
+    """Read a file; ``None`` if it is incomplete."""
     values: dict[str, float] = {}
     try:
         for key, value, _, _ in MmapedDict.read_all_values_from_file(path):
