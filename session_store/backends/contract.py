@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
     from session_store.backends.values import (
         AgentPresence,
-        Arrived,
+        ArrivalAnswer,
         AuditEntry,
         Candidate,
         Consent,
         Erased,
-        Found,
+        FoundSession,
         JoinAttempt,
         JoinOutcome,
         LateTurn,
         LeaseRef,
-        Left,
+        LeaveAnswer,
         OpenMode,
         SealedDraft,
         SessionRef,
-        Settled,
+        SettleAnswer,
         StoredPage,
         StoredParticipant,
         StoredSession,
@@ -101,7 +101,7 @@ class Backend(ABC):
         *,
         mode: OpenMode,
         expect_agent: bool,
-    ) -> tuple[Found, AgentPresence]:
+    ) -> tuple[FoundSession, AgentPresence]:
         """Find the session that may resume, or create the candidate; see ``OpenMode``.
 
         One session more than ``max_sessions`` erases the oldest session that has ended. If none has
@@ -114,7 +114,7 @@ class Backend(ABC):
     @abstractmethod
     async def join(
         self, participant: str, wanted: str | None, candidate: Candidate, attempt: JoinAttempt
-    ) -> tuple[Found, JoinOutcome]:
+    ) -> tuple[FoundSession, JoinOutcome]:
         """Take the lease and count the arrival. The same owner again gets the same answer.
 
         Raises:
@@ -123,11 +123,11 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> Arrived:
+    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> ArrivalAnswer:
         """Note that the participant came. The same key again gets the same answer."""
 
     @abstractmethod
-    async def leave(self, lease: LeaseRef) -> Left:
+    async def leave(self, lease: LeaseRef) -> LeaveAnswer:
         """Begin the resume window. A second leave is a no-op without events."""
 
     @abstractmethod
@@ -305,7 +305,7 @@ class Backend(ABC):
         """Return sessions whose deadline may have come, at most ``limit`` of each shard."""
 
     @abstractmethod
-    async def settle(self, participant: str, session_id: str) -> Settled:
+    async def settle(self, participant: str, session_id: str) -> SettleAnswer:
         """Do what is due with a session: end it, erase it, or look again later.
 
         Safe in many processes: one of them makes each change and publishes its event.

@@ -173,7 +173,7 @@ class JoinAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSession:
     """The answer of ``open`` and ``join``."""
 
     session: StoredSession
@@ -184,7 +184,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class ArrivalAnswer:
     """The answer of ``arrive``."""
 
     counted: bool
@@ -193,7 +193,7 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class LeaveAnswer:
     """The answer of ``leave``."""
 
     window_until: int
@@ -242,7 +242,7 @@ class SettleOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettleAnswer:
     """The answer of ``settle``."""
 
     outcome: SettleOutcome
