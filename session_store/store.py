@@ -22,6 +22,8 @@ from session_store.backends.values import (
     LeaseRef,
     OpenMode,
     SealedDraft,
+    SessionRef,
+    SettleOutcome,
     StoredSession,
 )
 from session_store.errors import (
@@ -67,12 +69,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from session_store.backends.contract import Backend, SideChannel
-    from session_store.backends.values import Erased, Found
+    from session_store.backends.values import Consent, Erased, Found, StoredParticipant
     from session_store.events import EventHook, EventsMissed, SealHook
     from session_store.meter import Meter
     from session_store.models import Draft, RecordedTurn, Session, Turn
     from session_store.sealing.crypto import DataKey, WrappedKey
     from session_store.settings import StoreSettings
+    from session_store.tracing import Tracer
 
     _Read = tuple[Session, tuple[RecordedTurn, ...], tuple[Draft, ...]]
 
@@ -99,7 +102,7 @@ class SessionStore:
     def __init__(
         self, backend: Backend, keyring: Keyring, *, hooks: Sequence[EventHook] = ()
     ) -> None:
-        self.backend: Final = backend
+        self._backend = backend
         self.keyring: Final = keyring
         self.meter = NO_METER
         """Hears how often and how long; see ``measure``."""
@@ -121,7 +124,7 @@ class SessionStore:
     @property
     def side(self) -> SideChannel:
         """Events, counts by day and the audit stream of this store."""
-        return self.backend.side
+        return self._backend.side
 
     def add_hook(self, hook: EventHook) -> None:
         """Tell a hook what this process does from now on."""
@@ -134,10 +137,14 @@ class SessionStore:
     def measure(self, meter: Meter) -> None:
         """Tell a meter, instead of the one before, how often and how long; and as a hook."""
         self.meter = meter
-        self.backend.measure(meter)
+        self._backend.measure(meter)
         if meter is not NO_METER:
             self.add_hook(meter)
             self.add_seal_hook(meter)
+
+    def trace(self, tracer: Tracer | None) -> None:
+        """Tell a tracer of each operation in Redis from now on; ``None`` for none."""
+        self._backend.trace(tracer)
 
     def tell(self, events: Iterable[Event]) -> None:
         """Tell the hooks what happened."""
@@ -163,16 +170,16 @@ class SessionStore:
             WrongKey: it was written with others. Without this check, everybody would be new.
         """
         mine = self.keyring.check_values()
-        self.keyring.verify_check_values(await self.backend.check_values(mine))
+        self.keyring.verify_check_values(await self._backend.check_values(mine))
 
     async def ping(self) -> None:
         """Reach the backend, or raise ``StoreUnavailable``."""
-        await self.backend.ping()
+        await self._backend.ping()
 
     async def aclose(self) -> None:
         """Close connections that this store made, and forget unwrapped keys."""
         self._data_keys.clear()
-        await self.backend.aclose()
+        await self._backend.aclose()
 
     def pseudonym(self, identity: str) -> str:
         """Derive the name under which a participant is kept: 26 characters of base32.
@@ -222,7 +229,7 @@ class SessionStore:
         if offered is not None and not self.keyring.owns(participant, offered):
             raise InvalidValue("a session id is made by Keyring.new_session_id, per participant")
         with self._noting_broken(participant, None):
-            known = await self.backend.participant(participant)
+            known = await self._backend.participant(participant)
             if known is not None:
                 # If nothing can be sealed for this participant, nothing is begun either: each try
                 # would leave an empty session, and push out one that is kept.
@@ -266,7 +273,7 @@ class SessionStore:
             SealBroken, UnknownKey: what is stored cannot be opened; the lease is given back.
         """
         with self._noting_broken(participant, session_id):
-            found, outcome = await self.backend.join(
+            found, outcome = await self._backend.join(
                 participant,
                 _session_id(session_id),
                 self._candidate(participant),
@@ -284,7 +291,7 @@ class SessionStore:
                 session, turns, drafts = self._read_found(participant, found)
         except Exception:
             with suppress(SessionStoreError):
-                await self.backend.release(ref)
+                await self._backend.release(ref)
             raise
         tag = tag_of(stored.turns[-1]) if stored.turns else NO_TAG
         lease = Lease(
@@ -309,7 +316,7 @@ class SessionStore:
         is a connection that was restored. The same ``idempotency_key`` again repeats the
         answer of a call whose answer was lost.
         """
-        arrived = await self.backend.arrive(
+        arrived = await self._backend.arrive(
             lease.ref_or_raise(), idempotency_key or secrets.token_hex(8), self._load_name(load_id)
         )
         self.tell(arrived.events)
@@ -317,7 +324,7 @@ class SessionStore:
 
     async def leave(self, lease: Lease) -> datetime:
         """Begin the resume window; answer when it ends. Leaving twice is a no-op."""
-        left = await self.backend.leave(lease.ref_or_raise())
+        left = await self._backend.leave(lease.ref_or_raise())
         self.tell(left.events)
         return time_of(left.window_until)
 
@@ -350,7 +357,7 @@ class SessionStore:
         first, last = turns[0], turns[-1]
         clock = asyncio.get_running_loop().time
         begun = clock()
-        newest = await self.backend.append(
+        newest = await self._backend.append(
             lease.ref_or_raise(),
             first.seq,
             first.tag_before,
@@ -388,7 +395,7 @@ class SessionStore:
         Raises:
             LeaseLost, SessionGone: give up; nothing was written.
         """
-        await self.backend.draft(lease.ref_or_raise(), sealed)
+        await self._backend.draft(lease.ref_or_raise(), sealed)
 
     async def update(
         self, lease: Lease, change: Callable[[SessionContent], SessionContent]
@@ -409,7 +416,7 @@ class SessionStore:
             content = change(lease.content).model_copy(update={"witness": witness})
             sealed = lease.data_key.seal_content(lease.session_id, seen + 1, write_content(content))
             try:
-                lease.version = await self.backend.update(
+                lease.version = await self._backend.update(
                     lease.ref_or_raise(), seen, sealed, witness_seq=witness.seq
                 )
             except WriteConflict:
@@ -421,18 +428,18 @@ class SessionStore:
 
     async def renew(self, lease: Lease | LeaseRef) -> None:
         """Extend the lease; also one that ran out, as long as nobody took it."""
-        await self.backend.renew(lease.ref_or_raise() if isinstance(lease, Lease) else lease)
+        await self._backend.renew(lease.ref_or_raise() if isinstance(lease, Lease) else lease)
 
     async def release(self, lease: Lease) -> None:
         """Give the lease back, so that a successor need not wait for its end."""
-        await self.backend.release(lease.ref_or_raise())
+        await self._backend.release(lease.ref_or_raise())
 
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool = True
     ) -> AgentPresence:
         """Tell whether the session has an agent; ``claim`` as ``expect_agent`` in ``open``."""
         wanted = _session_id(session_id) or ""
-        return await self.backend.expect_agent(participant, wanted, claim=claim)
+        return await self._backend.expect_agent(participant, wanted, claim=claim)
 
     def owner_of(self, worker_id: str, job_id: str) -> str:
         """Return the ``owner`` under which a job joins, so that its worker can name it too."""
@@ -465,7 +472,7 @@ class SessionStore:
             a moment ago), ``GAVE_UP`` (too many died in a row), ``ENDED`` or ``GONE``; with
             ``absent`` also ``ABSENT``, and ``WANTED`` only where somebody was let in a moment ago.
         """
-        presence, events = await self.backend.claim_orphan(
+        presence, events = await self._backend.claim_orphan(
             participant,
             _session_id(session_id) or "",
             owner=owner or "",
@@ -488,7 +495,7 @@ class SessionStore:
                 moment ago.
         """
         wanted = _session_id(session_id) or ""
-        self.tell(await self.backend.give_back_claim(participant, wanted, absent=absent))
+        self.tell(await self._backend.give_back_claim(participant, wanted, absent=absent))
 
     async def load(
         self, participant: str, session_id: str, *, last: int | None = None
@@ -503,11 +510,10 @@ class SessionStore:
         Raises:
             SealBroken, UnknownKey: it is there but cannot be opened. It is never shown as empty.
         """
-        wanted = _session_id(session_id) or ""
         if last is not None and last < 0:
             raise InvalidValue("a number of turns is 0 or more")
         with self._noting_broken(participant, session_id):
-            stored = await self.backend.load(participant, wanted, last=last)
+            stored = await self._stored(participant, session_id, last=last)
             if stored is None:
                 return None
             session, turns, drafts = self._read(participant, stored)
@@ -520,9 +526,18 @@ class SessionStore:
         """
         if not 0 <= limit <= MAX_PAGE or offset < 0:
             raise InvalidValue(f"a page begins at 0 or later and has at most {MAX_PAGE} sessions")
-        page = await self.backend.sessions(participant, offset=offset, limit=limit)
+        page = await self._backend.sessions(participant, offset=offset, limit=limit)
         found = tuple(self._read_listed(participant, stored) for stored in page.sessions)
         return SessionPage(page.total, found)
+
+    async def exists(self, participant: str, session_id: str) -> bool:
+        """Return whether there is such a session; nothing of it is opened."""
+        return await self._stored(participant, session_id, last=0) is not None
+
+    async def is_owned(self, participant: str, session_id: str, owner: str) -> bool:
+        """Return whether the session's newest lease was granted to this ``owner``; see ``join``."""
+        stored = await self._stored(participant, session_id, last=0)
+        return stored is not None and stored.owner == owner
 
     async def set_title(
         self, participant: str, session_id: str, title: str | None
@@ -559,7 +574,7 @@ class SessionStore:
         version = 0
         for _ in range(MAX_UPDATE_TRIES):
             with self._noting_broken(participant, session_id):
-                stored = await self.backend.load(participant, _session_id(session_id) or "", last=1)
+                stored = await self._stored(participant, session_id, last=1)
             if stored is None:
                 raise SessionGone(session_id)
             version = stored.version
@@ -572,7 +587,7 @@ class SessionStore:
             content = change(before).model_copy(update={"witness": witness})
             sealed = key.seal_content(session_id, stored.version + 1, write_content(content))
             try:
-                await self.backend.edit(
+                await self._backend.edit(
                     participant,
                     session_id,
                     stored.wrapped.data_key_id,
@@ -603,7 +618,7 @@ class SessionStore:
             SessionGone: there is none.
         """
         with self._noting_broken(participant, session_id):
-            stored = await self.backend.load(participant, _session_id(session_id) or "", last=0)
+            stored = await self._stored(participant, session_id, last=0)
             if stored is None:
                 raise SessionGone(session_id)
             key = self._data_key(participant, stored.wrapped)
@@ -612,25 +627,25 @@ class SessionStore:
         for seq, turn in enumerate(turns, 1):
             sealed = key.seal_turn(session_id, seq, tag, _plain(turn))
             if late and size + len(sealed) > MAX_CALL_BYTES:
-                await self.backend.append_late(ref, late, apart=True)
+                await self._backend.append_late(ref, late, apart=True)
                 late, size = [], 0
             late.append(LateTurn(epoch, seq, tag, sealed))
             size += len(sealed)
             tag = tag_of(sealed)
-        await self.backend.append_late(ref, late, apart=True)
+        await self._backend.append_late(ref, late, apart=True)
 
     async def close(self, participant: str, session_id: str) -> bool:
         """End a session now; a job that holds it loses its lease. It stays for its retention.
 
         Answers False where it had ended before, or is gone.
         """
-        events = await self.backend.close(participant, _session_id(session_id) or "")
+        events = await self._backend.close(participant, _session_id(session_id) or "")
         self.tell(events)
         return bool(events)
 
     async def delete(self, participant: str, session_id: str) -> bool:
         """Erase one session; answer whether it was there."""
-        events = await self.backend.delete(participant, _session_id(session_id) or "")
+        events = await self._backend.delete(participant, _session_id(session_id) or "")
         self.tell(events)
         return bool(events)
 
@@ -641,14 +656,13 @@ class SessionStore:
         round trip. ``Erased.left_over`` counts what is still there after it: nothing.
         """
         known = [_session_id(session_id) or "" for session_id in known]
-        erased = await self.backend.erase(participant, self.keyring.primary, known)
+        erased = await self._backend.erase(participant, self.keyring.primary, known)
         # Only now: a load that was on its way has put it back before.
         for name in [name for name in self._data_keys if name[0] == participant]:
             del self._data_keys[name]
         if not erased.events:
             # Where the participant's hash had expired, nothing said which list it was in.
-            for key_id in self.keyring.ids:
-                await self.backend.forget_wrapped(participant, key_id)
+            await self._forget_wrapped(participant)
         self.tell(erased.events)
         return erased
 
@@ -657,7 +671,42 @@ class SessionStore:
 
         ``None`` where that was never, or longer ago than anything is kept.
         """
-        return await self.backend.erased_at(participant)
+        return await self._backend.erased_at(participant)
+
+    async def participant(self, participant: str) -> StoredParticipant | None:
+        """Read what is kept of a participant besides sessions; ``None`` for an unknown one."""
+        return await self._backend.participant(participant)
+
+    async def set_consent(self, participant: str, *, given: bool, version: str) -> Consent | None:
+        """Note what a participant agreed to, now; ``None`` for an unknown one."""
+        return await self._backend.set_consent(participant, given=given, version=version)
+
+    async def set_retention(self, participant: str, retention_ms: int | None) -> bool:
+        """Set a participant's own retention, for all sessions; ``None`` for the default.
+
+        Returns:
+            Whether there is such a participant.
+        """
+        return await self._backend.set_retention(participant, retention_ms)
+
+    async def sweepers(self, me: str, alive_ms: int) -> Sequence[str]:
+        """Note that the sweeper ``me`` lives; return those that were heard of in ``alive_ms``."""
+        return await self._backend.sweepers(me, alive_ms)
+
+    async def due(self, shards: Sequence[int], limit: int) -> Sequence[SessionRef]:
+        """Read the sessions whose deadline may have come: at most ``limit`` of each shard."""
+        return await self._backend.due(shards, limit)
+
+    async def settle(self, session: SessionRef) -> SettleOutcome:
+        """Do what is due with a session: end it, erase it, or look again later.
+
+        Safe in many processes: each change is made, and its event published, by one of them.
+        """
+        settled = await self._backend.settle(*session)
+        self.tell(settled.events)
+        if settled.outcome is SettleOutcome.GONE:
+            await self._forget_wrapped(session.participant)
+        return settled.outcome
 
     async def replay(
         self,
@@ -679,7 +728,7 @@ class SessionStore:
             return Replayed.APPENDED
         sealed = [turn.sealed for turn in turns]
         try:
-            await self.backend.append(
+            await self._backend.append(
                 lease, turns[0].seq, turns[0].tag_before, sealed, settles or settled_by(turns)
             )
         except SessionGone:
@@ -689,11 +738,36 @@ class SessionStore:
                 LateTurn(int(lease.fence), turn.seq, turn.tag_before, turn.sealed) for turn in turns
             ]
             try:
-                await self.backend.append_late(lease, late)
+                await self._backend.append_late(lease, late)
             except SessionGone:
                 return Replayed.ERASED
             return Replayed.LATE
         return Replayed.APPENDED
+
+    async def replay_content(self, lease: LeaseRef, version: int, sealed: bytes) -> bool:
+        """Write the content that a dead job left, unless the store has a newer one.
+
+        Args:
+            lease: the dead job's. It is not compared: a successor may hold the session, and may
+                not have changed anything yet.
+            version: the one that the job had seen last.
+            sealed: the content, sealed as the version after it.
+
+        Returns:
+            Whether it was written.
+        """
+        try:
+            await self._backend.edit(
+                lease.participant,
+                lease.session_id,
+                lease.data_key_id,
+                version,
+                sealed,
+                witness_seq=0,
+            )
+        except (WriteConflict, SequenceGap, SessionGone):
+            return False
+        return True
 
     async def _open(
         self,
@@ -705,7 +779,7 @@ class SessionStore:
         offered: str | None = None,
     ) -> Opened:
         with self._noting_broken(participant, session_id):
-            found, agent = await self.backend.open(
+            found, agent = await self._backend.open(
                 participant,
                 _session_id(session_id),
                 self._candidate(participant, offered),
@@ -784,8 +858,18 @@ class SessionStore:
                 hook.on_seal_failure(SealFailure(participant, where, error))
             raise
 
+    async def _stored(
+        self, participant: str, session_id: str, *, last: int | None
+    ) -> StoredSession | None:
+        return await self._backend.load(participant, _session_id(session_id) or "", last=last)
+
+    async def _forget_wrapped(self, participant: str) -> None:
+        """Remove a participant that expired from the lists of keys: no hash names its list."""
+        for key_id in self.keyring.ids:
+            await self._backend.forget_wrapped(participant, key_id)
+
     async def _reload_content(self, lease: Lease) -> None:
-        stored = await self.backend.load(lease.participant, lease.session_id, last=0)
+        stored = await self._backend.load(lease.participant, lease.session_id, last=0)
         if stored is not None:
             lease.content = content_of(lease.data_key, stored)
             lease.version = stored.version

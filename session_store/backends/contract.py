@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from session_store.events import Event
     from session_store.meter import Meter
     from session_store.sealing.crypto import WrappedKey
+    from session_store.tracing import Tracer
 
 
 class SideChannel(Protocol):
@@ -88,6 +89,10 @@ class Backend(Protocol):
 
     def measure(self, meter: Meter) -> None:
         """Tell a meter, from now on, how long calls take and how they fail."""
+        ...
+
+    def trace(self, tracer: Tracer | None) -> None:
+        """Tell a tracer of each operation from now on; a no-op without a server to ask."""
         ...
 
     async def open(

@@ -50,9 +50,10 @@ def rotate_keys(*, json: Json = False) -> int:
 
 
 async def _rotate_keys(*, json: bool) -> Exit:
-    async with opened_store(environment.settings()) as (_, store):
+    async with opened_store(environment.settings()) as (backend, store):
         await audit_of(store).log(AuditAction.ROTATE, detail=f"to {store.keyring.primary}")
-        report = await rotate(store, progress=_show_progress if sys.stderr.isatty() else None)
+        progress = _show_progress if sys.stderr.isatty() else None
+        report = await rotate(backend, store.keyring, progress=progress)
     if json:
         document(
             {

@@ -242,7 +242,7 @@ async def created_at(store: SessionStore, participant: str) -> int | None:
     0 where that is not readable any more: what is broken can be erased, too.
     """
     try:
-        stored = await store.backend.participant(participant)
+        stored = await store.participant(participant)
     except SealBroken:
         return 0
     return None if stored is None else stored.created

@@ -147,7 +147,7 @@ async def erase_session(  # noqa: PLR0913 (what ``erase`` takes, and the session
     if journal is not None:
         await journal.note(store.keyring, participant, session_id)
     existed = await store.delete(participant, session_id)
-    left_over = int(await store.backend.load(participant, session_id, last=0) is not None)
+    left_over = int(await store.exists(participant, session_id))
     if audit is not None:
         detail = f"sessions={int(existed)} left_over={left_over}"
         await audit.log(AuditAction.ERASED, **about, detail=detail)
@@ -158,7 +158,7 @@ async def erase_session(  # noqa: PLR0913 (what ``erase`` takes, and the session
 
 async def consent(store: SessionStore, participant: str) -> ConsentState | None:
     """Return what a participant agreed to; ``None`` where nothing was noted."""
-    stored = await store.backend.participant(participant)
+    stored = await store.participant(participant)
     return None if stored is None or stored.consent is None else _consent_state(stored.consent)
 
 
@@ -177,7 +177,7 @@ async def set_consent(
         raise InvalidValue(
             f"the version of a consent has 1 to {MAX_CONSENT_VERSION_CHARS} printable characters"
         )
-    noted = await store.backend.set_consent(participant, given=given, version=version)
+    noted = await store.set_consent(participant, given=given, version=version)
     return None if noted is None else _consent_state(noted)
 
 
@@ -189,12 +189,12 @@ async def set_retention(store: SessionStore, participant: str, retention: timede
     if retention is not None and not MIN_RETENTION <= retention <= MAX_RETENTION:
         raise InvalidValue(f"a retention is between 1 s and {MAX_RETENTION.days} days")
     retention_ms = None if retention is None else round(retention.total_seconds() * 1000)
-    return await store.backend.set_retention(participant, retention_ms)
+    return await store.set_retention(participant, retention_ms)
 
 
 async def _person(store: SessionStore, participant: str) -> dict[str, Any] | None:
     try:
-        stored = await store.backend.participant(participant)
+        stored = await store.participant(participant)
     except SealBroken as error:
         return {"unreadable": str(error)}
     if stored is None:

@@ -22,7 +22,8 @@ from session_store.keys import SHARDS
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from session_store.store import SessionStore
+    from session_store.backends.contract import Backend
+    from session_store.sealing.crypto import Keyring
 
 QUIET_PASSES: Final = 2
 """A key is done when so many passes in a row have found nothing that it wraps."""
@@ -94,20 +95,29 @@ class RotationProgress:
 
 
 async def rotate_keys(
-    store: SessionStore, *, progress: Callable[[RotationProgress], None] | None = None
+    backend: Backend,
+    keyring: Keyring,
+    *,
+    progress: Callable[[RotationProgress], None] | None = None,
 ) -> RotationReport:
     """Wrap by the primary key every data key that another key of the keyring wraps.
+
+    Args:
+        backend: what holds the wrapped keys; ``session_store.backends.choice.backend_of`` makes
+            it.
+        keyring: holds the primary key, and the older ones.
+        progress: is told how far the rotation is, after each few shards.
 
     Raises:
         StoreUnavailable, StoreRefused: what was done stays done; run it again.
     """
-    primary = store.keyring.primary
+    primary = keyring.primary
     keys = [
-        await _Rotation(store, key_id, progress).run()
-        for key_id in store.keyring.ids
+        await _Rotation(backend, keyring, key_id, progress).run()
+        for key_id in keyring.ids
         if key_id != primary
     ]
-    return RotationReport(primary, tuple(keys), await _unknown(store))
+    return RotationReport(primary, tuple(keys), await _unknown(backend, keyring))
 
 
 class _Rotation:
@@ -115,11 +125,13 @@ class _Rotation:
 
     def __init__(
         self,
-        store: SessionStore,
+        backend: Backend,
+        keyring: Keyring,
         key_id: str,
         progress: Callable[[RotationProgress], None] | None,
     ) -> None:
-        self._store = store
+        self._backend = backend
+        self._keyring = keyring
         self._key_id = key_id
         self._progress = progress
         self._rewrapped = 0
@@ -145,7 +157,7 @@ class _Rotation:
         """Go over all shards once; answer whether there was anything but broken ones."""
         found = False
         for shards in _SHARD_BATCHES:
-            listed = await self._store.backend.wrapped_by(self._key_id, shards)
+            listed = await self._backend.wrapped_by(self._key_id, shards)
             found |= True in await _all(self._rewrap, listed)
             if self._progress is not None:
                 self._progress(RotationProgress(self._key_id, number, shards.stop, self._rewrapped))
@@ -153,7 +165,7 @@ class _Rotation:
 
     async def _rewrap(self, participant: str) -> bool:
         """Wrap one data key anew; answer whether the list of this key was wrong, or is now."""
-        backend = self._store.backend
+        backend = self._backend
         try:
             stored = await backend.participant(participant)
         except (SealBroken, InvalidValue):
@@ -164,7 +176,7 @@ class _Rotation:
                 self._stale += 1
             return True
         try:
-            anew = self._store.keyring.rewrap(participant, stored.wrapped)
+            anew = self._keyring.rewrap(participant, stored.wrapped)
         except (SealBroken, UnknownKey, UnknownSchema):
             self._broken.add(participant)
             return False
@@ -173,7 +185,7 @@ class _Rotation:
         return True
 
 
-async def _unknown(store: SessionStore) -> dict[str, tuple[str, ...]]:
+async def _unknown(backend: Backend, keyring: Keyring) -> dict[str, tuple[str, ...]]:
     """Look for data keys wrapped by keys that were removed too early.
 
     Each key that was ever used has left a check value behind, which names it.
@@ -181,19 +193,19 @@ async def _unknown(store: SessionStore) -> dict[str, tuple[str, ...]]:
 
     async def wrapped_by(participant: str) -> str:
         try:
-            stored = await store.backend.participant(participant)
+            stored = await backend.participant(participant)
         except (SealBroken, InvalidValue):
             return ""
         return "" if stored is None else stored.wrapped.kek_id
 
     unknown = {}
-    for name in await store.backend.check_values({}):
+    for name in await backend.check_values({}):
         kind, _, key_id = name.partition(":")
-        if kind != "kek" or key_id in store.keyring.ids:
+        if kind != "kek" or key_id in keyring.ids:
             continue
         lost: list[str] = []
         for shards in _SHARD_BATCHES:
-            listed = await store.backend.wrapped_by(key_id, shards)
+            listed = await backend.wrapped_by(key_id, shards)
             holders = await _all(wrapped_by, listed)
             lost += [each for each, holder in zip(listed, holders, strict=True) if holder == key_id]
         if lost:

@@ -25,7 +25,7 @@ from session_store.tasks import Loop, happens_within
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from session_store.backends.values import SessionRef, Settled
+    from session_store.backends.values import SessionRef
     from session_store.store import SessionStore
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ class Sweeper:
         while wanted:
             # Those that cannot be settled stay in front, and must not hide the others.
             limit = MAX_PER_SHARD + len(self._failing)
-            due = await self._store.backend.due(wanted, limit)
+            due = await self._store.due(wanted, limit)
             # What stays due (it could not be settled) must not be read for ever.
             due = [each for each in due if each not in looked_at]
             looked_at.update(due)
@@ -147,9 +147,7 @@ class Sweeper:
         )
 
     async def _settle(self, due: Sequence[SessionRef], counts: Counter[str]) -> None:
-        results = await asyncio.gather(
-            *(self._store.backend.settle(*each) for each in due), return_exceptions=True
-        )
+        results = await asyncio.gather(*map(self._store.settle, due), return_exceptions=True)
         problem: BaseException | None = None
         for each, result in zip(due, results, strict=True):
             if isinstance(result, SessionStoreError) and not isinstance(result, StoreUnavailable):
@@ -158,24 +156,12 @@ class Sweeper:
             elif isinstance(result, BaseException):
                 problem = result
             else:
-                counts[result.outcome] += 1
+                counts[result] += 1
                 self._failing.discard(each)
-                self._tell(each, result)
-                if result.outcome is SettleOutcome.GONE:
-                    await self._forget(each.participant)
+                if (hears := self._hears.get(result)) is not None:
+                    hears(each)
         if problem is not None:
             raise problem
-
-    async def _forget(self, participant: str) -> None:
-        """Remove somebody who is gone by expiry from the lists of keys: no hash names the list."""
-        for key_id in self._store.keyring.ids:
-            await self._store.backend.forget_wrapped(participant, key_id)
-
-    def _tell(self, session: SessionRef, settled: Settled) -> None:
-        self._store.tell(settled.events)
-        hears = self._hears.get(settled.outcome)
-        if hears is not None:
-            hears(session)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -185,7 +171,7 @@ class Sweeper:
             try:
                 alive: Collection[str] = ()
                 if is_able := self._is_able():
-                    alive = await self._store.backend.sweepers(self._me, self._alive_ms())
+                    alive = await self._store.sweepers(self._me, self._alive_ms())
                 if begun >= all_at:
                     all_at = begun + self._all_every_s
                     await self.sweep()

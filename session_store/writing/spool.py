@@ -38,11 +38,9 @@ import orjson
 from session_store.backends.values import LeaseRef
 from session_store.errors import (
     InvalidValue,
-    SequenceGap,
     SessionGone,
     StoreRefused,
     StoreUnavailable,
-    WriteConflict,
 )
 from session_store.keys import DEFAULT_RETENTION
 from session_store.sealing.crypto import WrappedKey
@@ -292,20 +290,8 @@ async def _replay(store: SessionStore, left: Left) -> SpoolReport:
     )
     if left.content is None or report.erased:
         return report
-    lease, content = left.lease, left.content
-    try:
-        # Without the lease: it may be a successor's, who has not changed anything yet.
-        await store.backend.edit(
-            lease.participant,
-            lease.session_id,
-            lease.data_key_id,
-            content.version,
-            content.sealed,
-            witness_seq=0,
-        )
-    except (WriteConflict, SequenceGap, SessionGone):
-        return report + SpoolReport(outdated=1)
-    return report + SpoolReport(contents=1)
+    is_written = await store.replay_content(left.lease, left.content.version, left.content.sealed)
+    return report + (SpoolReport(contents=1) if is_written else SpoolReport(outdated=1))
 
 
 def _measure(meter: Meter, report: SpoolReport) -> None:

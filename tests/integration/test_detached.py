@@ -231,7 +231,7 @@ async def test_nothing_comes_back_of_somebody_who_was_erased_meanwhile(
     with pytest.raises(SessionGone):
         await join_begun(store, left.beginning, load_id="", owner="1" * 32)
     assert (await store.sessions(who)).total == 0
-    assert await store.backend.participant(who) is None
+    assert await store._backend.participant(who) is None
     assert [key for key in await raw.keys() if who.encode() in key] == [
         key for key in await raw.keys() if key.endswith(b":erased")
     ]

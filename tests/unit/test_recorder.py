@@ -475,7 +475,7 @@ async def test_unsaved_content_keeps_what_others_wrote() -> None:
     recorder, lease = await begun(store)
     content = ContentWriter(store, lease, recorder)
     await store.set_title(lease.participant, lease.session_id, "Named meanwhile")
-    update, asked = store.backend.update, []
+    update, asked = store._backend.update, []
 
     async def fails_later(*args: Any, **options: Any) -> int:
         asked.append(args)
@@ -483,7 +483,7 @@ async def test_unsaved_content_keeps_what_others_wrote() -> None:
             raise StoreUnavailable("away")
         return await update(*args, **options)
 
-    store.backend.update = fails_later  # type: ignore[method-assign]
+    store._backend.update = fails_later  # type: ignore[method-assign]
     content.change(spoken("fr"))
     assert not await content.flush(0.05)
     left = content.unsaved()

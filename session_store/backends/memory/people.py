@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from session_store.meter import Meter
     from session_store.sealing.crypto import WrappedKey
     from session_store.settings import StoreSettings
+    from session_store.tracing import Tracer
 
 
 def unix_ms() -> int:
@@ -57,6 +58,9 @@ class PeopleInMemory:
 
     def measure(self, meter: Meter) -> None:
         """See ``Backend.measure``. There is nothing to measure here."""
+
+    def trace(self, tracer: Tracer | None) -> None:
+        """See ``Backend.trace``. There is nothing to trace here."""
 
     async def participant(self, participant: str) -> StoredParticipant | None:
         """See ``Backend.participant``."""

@@ -15,6 +15,7 @@ from session_store.backends.transport.transport import Transport
 if TYPE_CHECKING:
     from session_store.meter import Meter
     from session_store.settings import StoreSettings
+    from session_store.tracing import Tracer
 
 
 class RedisBackend(RedisSessions, RedisKeeping):
@@ -42,6 +43,10 @@ class RedisBackend(RedisSessions, RedisKeeping):
     def measure(self, meter: Meter) -> None:
         """See ``Backend.measure``."""
         self._transport.meter = meter
+
+    def trace(self, tracer: Tracer | None) -> None:
+        """See ``Backend.trace``."""
+        self._transport.tracer = tracer
 
     async def ping(self) -> None:
         """See ``Backend.ping``."""

@@ -1,56 +1,20 @@
-"""The seam for tracing: whoever traces is told of each script that is run, and how it ended.
-
-The store itself depends on no tracer; ``session_store.livekit`` makes spans of this under
-LiveKit's. What is told are names, ids and numbers, never content.
-"""
+"""Telling a tracer of each script that runs, and how it ended."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from session_store.backends.transport.call import Argument
+    from session_store.tracing import Tracer
 
 _ANSWER: Final = re.compile(rb"[A-Z_]{1,32}")
 """How scripts begin their replies."""
 _HEARTBEATS: Final = frozenset({"renew", "sweepers"})
 """Each second of each conversation one that says nothing new. Metrics have their times."""
-
-
-class Span(Protocol):
-    """One operation, from its beginning on."""
-
-    def end(self, outcome: str, *, failed: bool = False) -> None:
-        """Note how it ended.
-
-        Args:
-            outcome: the script's answer (``OK``, ``DUPLICATE``, ``LEASE_LOST``, ...), or the name
-                of an error.
-            failed: whether it is an error.
-        """
-        ...
-
-
-class Tracer(Protocol):
-    """Makes spans. Must neither block nor raise."""
-
-    def begin(self, operation: str, *, session_id: str, size: int) -> Span:
-        """Begin a span, as a child of the current one.
-
-        Args:
-            operation: the name of the script.
-            session_id: whose session; empty for a script about none, or about several.
-            size: bytes of sealed data that are sent.
-        """
-        ...
-
-    @property
-    def is_on(self) -> bool:
-        """Whether somebody traces now. Asked before each script: it must cost nothing."""
-        ...
 
 
 async def traced(

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from session_store.backends.transport.call import Argument
     from session_store.backends.transport.node import Node
     from session_store.backends.transport.topology import Topology
-    from session_store.backends.transport.traced import Tracer
     from session_store.settings import StoreSettings
+    from session_store.tracing import Tracer
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,6 @@ from session_store.models import Place
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
 from session_store.tasks import FIRST_RETRY_S, reason_of
-from session_store.tracing import trace_with
 from session_store.writing.offline_start import begin
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ async def persist(  # noqa: PLR0913 (what has a default is seldom given)
         if store is None:
             store = SessionStore.from_settings(settings)
             at_the_end.push_async_callback(store.aclose)
-        trace_with(store, LiveKitTracer())
+        store.trace(LiveKitTracer())
         conversation = await _begin(
             ctx,
             agent_session,

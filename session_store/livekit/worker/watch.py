@@ -8,6 +8,7 @@ import os
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
+from session_store.backends.choice import backend_of
 from session_store.errors import StoreRefused, StoreUnavailable, WrongKey
 from session_store.livekit.rooms.rooms import LiveKitFailed, LiveKitRooms
 from session_store.livekit.telemetry.worker_memory import MemoryGauge
@@ -21,6 +22,7 @@ from session_store.livekit.worker.room_finder import Finder
 from session_store.livekit.worker.takeover import Takeover
 from session_store.meter import NO_METER
 from session_store.monitor import Gauges
+from session_store.sealing.crypto import Keyring
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
 from session_store.tasks import KeptTasks, Outage
@@ -85,7 +87,8 @@ async def _watch(
     if not all(livekit):
         logger.error("nobody is watched over: that needs LiveKit's address, API key and secret")
         return
-    store = SessionStore.from_settings(settings)
+    keyring, backend = Keyring.from_settings(settings), backend_of(settings)
+    store = SessionStore(backend, keyring)
     async with (
         aclosing(store),
         watched(store, actor="agent", meter=meter),
@@ -117,7 +120,7 @@ async def _watch(
             on_late=orphans.be_ready_for,
             is_able=lambda: with_livekit.contact.lasts_s > 0,
         )
-        redis_gauges, memory_gauge = Gauges(store, meter), MemoryGauge(meter)
+        redis_gauges, memory_gauge = Gauges(backend, meter), MemoryGauge(meter)
         if meter is not NO_METER:
             redis_gauges.start()
             memory_gauge.start()
