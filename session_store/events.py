@@ -6,6 +6,7 @@ store. It holds ids, times and counts; nothing that a person said or is called.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
@@ -68,6 +69,18 @@ class Event(BaseModel):
             return cls.model_validate_json(payload)
         except ValidationError:
             return None
+
+
+def turn_appended(participant: str, session_id: str, seq: int, *, turns: int) -> Event:
+    """Make the event of an append. Its time is this machine's: only the script knows Redis's."""
+    return Event(
+        type=EventType.TURN_APPENDED,
+        at=time.time_ns() // 1_000_000,
+        participant=participant,
+        session_id=session_id,
+        seq=seq,
+        turns=turns,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,8 @@ It adds to a backend what the backend must not know: keys, seals, and models.
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
-import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
 from session_store.backends.choice import backend_of
@@ -29,29 +27,28 @@ from session_store.backends.values import (
 from session_store.errors import (
     InvalidValue,
     LeaseLost,
-    SealBroken,
     SequenceGap,
     SessionGone,
     SessionStoreError,
-    UnknownKey,
-    UnknownSchema,
     WriteConflict,
 )
 from session_store.event_stream import read_events
-from session_store.events import Event, EventType, SealFailure
+from session_store.events import turn_appended
+from session_store.hooks import Hooks
 from session_store.meter import NO_METER
-from session_store.models import MAX_TURN_BYTES, SessionContent, Witness
+from session_store.models import SessionContent, Witness
 from session_store.sealing.crypto import NO_TAG, Keyring, tag_of
 from session_store.sealing.opening import (
+    UNREADABLE,
+    Opener,
     check_witness,
     content_of,
-    drafts_of,
+    newest_tag,
     session_of,
     time_of,
-    turns_of,
 )
 from session_store.sealing.schema import write_content
-from session_store.sealing.turn_codec import encode_turn
+from session_store.sealing.turn_codec import plain_of
 from session_store.values import (
     Arrival,
     Joined,
@@ -61,6 +58,7 @@ from session_store.values import (
     Replayed,
     SealedTurn,
     SessionPage,
+    batches,
     settled_by,
 )
 
@@ -70,26 +68,20 @@ if TYPE_CHECKING:
 
     from session_store.backends.contract import Backend, SideChannel
     from session_store.backends.values import Consent, Erased, Found, StoredParticipant
-    from session_store.events import EventHook, EventsMissed, SealHook
+    from session_store.events import Event, EventHook, EventsMissed, SealHook
     from session_store.meter import Meter
-    from session_store.models import Draft, RecordedTurn, Session, Turn
-    from session_store.sealing.crypto import DataKey, WrappedKey
+    from session_store.models import Session, Turn
+    from session_store.sealing.crypto import DataKey
+    from session_store.sealing.opening import Contents
     from session_store.settings import StoreSettings
     from session_store.tracing import Tracer
 
-    _Read = tuple[Session, tuple[RecordedTurn, ...], tuple[Draft, ...]]
-
-logger = logging.getLogger(__name__)
 
 MAX_IDENTITY_CHARS: Final = 512
 MAX_TITLE_CHARS: Final = 200
 MAX_PAGE: Final = 200
-MAX_CALL_BYTES: Final = 1024 * 1024
-"""Sealed turns that are sent in one call, so that it ends within its time-out."""
 MAX_UPDATE_TRIES: Final = 5
-_CACHED_KEYS: Final = 10_000
 _ID_CHARS: Final = 26
-_UNREADABLE: Final = (SealBroken, UnknownKey, UnknownSchema)
 
 
 class SessionStore:
@@ -106,10 +98,8 @@ class SessionStore:
         self.keyring: Final = keyring
         self.meter = NO_METER
         """Hears how often and how long; see ``measure``."""
-        self._hooks = list(hooks)
-        self._seal_hooks: list[SealHook] = []
-        # By participant too: a wrapped key that was copied to somebody else must not open.
-        self._data_keys: dict[tuple[str, WrappedKey], DataKey] = {}
+        self._hooks = Hooks(hooks)
+        self._opener = Opener(keyring)
 
     @classmethod
     def from_settings(cls, settings: StoreSettings, *, hooks: Sequence[EventHook] = ()) -> Self:
@@ -128,11 +118,11 @@ class SessionStore:
 
     def add_hook(self, hook: EventHook) -> None:
         """Tell a hook what this process does from now on."""
-        self._hooks.append(hook)
+        self._hooks.add(hook)
 
     def add_seal_hook(self, hook: SealHook) -> None:
         """Tell a hook, from now on, of what does not open."""
-        self._seal_hooks.append(hook)
+        self._hooks.add_seal_hook(hook)
 
     def measure(self, meter: Meter) -> None:
         """Tell a meter, instead of the one before, how often and how long; and as a hook."""
@@ -148,15 +138,7 @@ class SessionStore:
 
     def tell(self, events: Iterable[Event]) -> None:
         """Tell the hooks what happened."""
-        for event in events:
-            for hook in self._hooks:
-                try:
-                    hook.on_event(event)
-                except Exception as error:  # noqa: BLE001 (what happened has happened; the next hook hears of it)
-                    logger.error(  # noqa: TRY400 (its text may hold anything)
-                        "a hook failed",
-                        extra={"hook": type(hook).__name__, "error": type(error).__name__},
-                    )
+        self._hooks.tell(events)
 
     def events(self) -> AsyncGenerator[Event | EventsMissed, None]:
         """Listen to what all processes do; see ``event_stream.read_events``."""
@@ -178,7 +160,7 @@ class SessionStore:
 
     async def aclose(self) -> None:
         """Close connections that this store made, and forget unwrapped keys."""
-        self._data_keys.clear()
+        self._opener.clear()
         await self._backend.aclose()
 
     def pseudonym(self, identity: str) -> str:
@@ -228,12 +210,12 @@ class SessionStore:
         offered = _session_id(session_id)
         if offered is not None and not self.keyring.owns(participant, offered):
             raise InvalidValue("a session id is made by Keyring.new_session_id, per participant")
-        with self._noting_broken(participant, None):
+        with self._hooks.noting_broken(participant, None):
             known = await self._backend.participant(participant)
             if known is not None:
                 # If nothing can be sealed for this participant, nothing is begun either: each try
                 # would leave an empty session, and push out one that is kept.
-                self._data_key(participant, known.wrapped)
+                self._opener.key_of(participant, known.wrapped)
         return await self._open(
             participant, None, OpenMode.NEW, expect_agent=expect_agent, offered=offered
         )
@@ -272,7 +254,7 @@ class SessionStore:
             SessionGone: with ``exact``, it was erased. SessionEnded: its window has passed.
             SealBroken, UnknownKey: what is stored cannot be opened; the lease is given back.
         """
-        with self._noting_broken(participant, session_id):
+        with self._hooks.noting_broken(participant, session_id):
             found, outcome = await self._backend.join(
                 participant,
                 _session_id(session_id),
@@ -287,24 +269,14 @@ class SessionStore:
         data_key_id = stored.wrapped.data_key_id
         ref = LeaseRef(participant, stored.id, stored.owner, stored.fence, data_key_id)
         try:
-            with self._noting_broken(participant, stored.id):
+            with self._hooks.noting_broken(participant, stored.id):
                 session, turns, drafts = self._read_found(participant, found)
         except Exception:
             with suppress(SessionStoreError):
                 await self._backend.release(ref)
             raise
-        tag = tag_of(stored.turns[-1]) if stored.turns else NO_TAG
-        lease = Lease(
-            ref=ref,
-            data_key=self._data_key(participant, stored.wrapped),
-            last_seq=stored.seq,
-            last_tag=tag,
-            saved_seq=stored.seq,
-            saved_tag=tag,
-            version=stored.version,
-            content=session.content,
-            draft_number=stored.draft_number,
-        )
+        key = self._opener.key_of(participant, stored.wrapped)
+        lease = Lease.of(ref, stored, key, session.content)
         return Joined(session, turns, outcome, lease, drafts=drafts)
 
     async def arrive(
@@ -337,7 +309,7 @@ class SessionStore:
         Raises:
             InvalidValue: the turn is larger than 256 KiB, or not Unicode.
         """
-        plain = _plain(turn)
+        plain = plain_of(turn)
         seq, tag_before = lease.last_seq + 1, lease.last_tag
         sealed = lease.data_key.seal_turn(lease.session_id, seq, tag_before, plain)
         lease.last_seq, lease.last_tag = seq, tag_of(sealed)
@@ -368,8 +340,8 @@ class SessionStore:
         if last.seq > lease.saved_seq:
             new = last.seq - lease.saved_seq
             lease.saved_seq, lease.saved_tag = last.seq, tag_of(last.sealed)
-            if self._hooks:
-                self.tell([_appended(lease, new)])
+            if self._hooks.hear_events:
+                self.tell([turn_appended(lease.participant, lease.session_id, last.seq, turns=new)])
         return newest
 
     def seal_draft(self, lease: Lease, turn: Turn) -> SealedDraft:
@@ -381,7 +353,7 @@ class SessionStore:
         """
         if turn.role not in DRAFT_ROLES:
             raise InvalidValue(f"a draft is of one of these roles: {', '.join(DRAFT_ROLES)}")
-        plain, ref = _plain(turn), lease.ref_or_raise()
+        plain, ref = plain_of(turn), lease.ref_or_raise()
         lease.draft_number += 1
         number = lease.draft_number
         sealed = lease.data_key.seal_draft(ref.session_id, turn.role, number, plain)
@@ -512,11 +484,11 @@ class SessionStore:
         """
         if last is not None and last < 0:
             raise InvalidValue("a number of turns is 0 or more")
-        with self._noting_broken(participant, session_id):
+        with self._hooks.noting_broken(participant, session_id):
             stored = await self._stored(participant, session_id, last=last)
             if stored is None:
                 return None
-            session, turns, drafts = self._read(participant, stored)
+            session, turns, drafts = self._opener.open(participant, stored)
             return Loaded(session, turns, drafts=drafts)
 
     async def sessions(self, participant: str, *, offset: int = 0, limit: int = 20) -> SessionPage:
@@ -573,17 +545,16 @@ class SessionStore:
         """
         version = 0
         for _ in range(MAX_UPDATE_TRIES):
-            with self._noting_broken(participant, session_id):
+            with self._hooks.noting_broken(participant, session_id):
                 stored = await self._stored(participant, session_id, last=1)
             if stored is None:
                 raise SessionGone(session_id)
             version = stored.version
-            with self._noting_broken(participant, session_id):
-                key = self._data_key(participant, stored.wrapped)
+            with self._hooks.noting_broken(participant, session_id):
+                key = self._opener.key_of(participant, stored.wrapped)
                 before = content_of(key, stored)
                 check_witness(before.witness, stored)
-            tag = tag_of(stored.turns[-1]) if stored.turns else NO_TAG
-            witness = Witness(seq=stored.seq, tag=tag.hex())
+            witness = Witness(seq=stored.seq, tag=newest_tag(stored).hex())
             content = change(before).model_copy(update={"witness": witness})
             sealed = key.seal_content(session_id, stored.version + 1, write_content(content))
             try:
@@ -617,22 +588,14 @@ class SessionStore:
         Raises:
             SessionGone: there is none.
         """
-        with self._noting_broken(participant, session_id):
+        with self._hooks.noting_broken(participant, session_id):
             stored = await self._stored(participant, session_id, last=0)
             if stored is None:
                 raise SessionGone(session_id)
-            key = self._data_key(participant, stored.wrapped)
+            key = self._opener.key_of(participant, stored.wrapped)
         ref = LeaseRef(participant, session_id, "", "", stored.wrapped.data_key_id)
-        late, size, tag = list[LateTurn](), 0, NO_TAG
-        for seq, turn in enumerate(turns, 1):
-            sealed = key.seal_turn(session_id, seq, tag, _plain(turn))
-            if late and size + len(sealed) > MAX_CALL_BYTES:
-                await self._backend.append_late(ref, late, apart=True)
-                late, size = [], 0
-            late.append(LateTurn(epoch, seq, tag, sealed))
-            size += len(sealed)
-            tag = tag_of(sealed)
-        await self._backend.append_late(ref, late, apart=True)
+        for batch in batches(_sealed_apart(key, session_id, epoch, turns)):
+            await self._backend.append_late(ref, batch, apart=True)
 
     async def close(self, participant: str, session_id: str) -> bool:
         """End a session now; a job that holds it loses its lease. It stays for its retention.
@@ -658,8 +621,7 @@ class SessionStore:
         known = [_session_id(session_id) or "" for session_id in known]
         erased = await self._backend.erase(participant, self.keyring.primary, known)
         # Only now: a load that was on its way has put it back before.
-        for name in [name for name in self._data_keys if name[0] == participant]:
-            del self._data_keys[name]
+        self._opener.forget(participant)
         if not erased.events:
             # Where the participant's hash had expired, nothing said which list it was in.
             await self._forget_wrapped(participant)
@@ -778,7 +740,7 @@ class SessionStore:
         expect_agent: bool,
         offered: str | None = None,
     ) -> Opened:
-        with self._noting_broken(participant, session_id):
+        with self._hooks.noting_broken(participant, session_id):
             found, agent = await self._backend.open(
                 participant,
                 _session_id(session_id),
@@ -801,62 +763,17 @@ class SessionStore:
         except UnicodeEncodeError:
             raise InvalidValue("a load id must be valid Unicode text") from None
 
-    def _data_key(self, participant: str, wrapped: WrappedKey) -> DataKey:
-        name = (participant, wrapped)
-        key = self._data_keys.get(name)
-        if key is None:
-            key = self.keyring.unwrap(participant, wrapped)
-            if len(self._data_keys) >= _CACHED_KEYS:
-                self._data_keys.pop(next(iter(self._data_keys)))
-            self._data_keys[name] = key
-        return key
-
-    def _read_found(self, participant: str, found: Found) -> _Read:
+    def _read_found(self, participant: str, found: Found) -> Contents:
         """Read the answer of ``open`` or ``join``; what it made happen has happened in any case."""
         self.tell(found.events)
-        return self._read(participant, found.session)
-
-    def _read(self, participant: str, stored: StoredSession) -> _Read:
-        key = self._data_key(participant, stored.wrapped)
-        self._check_id(participant, stored)
-        content = content_of(key, stored)
-        turns = turns_of(key, stored)
-        check_witness(content.witness, stored)
-        return session_of(participant, stored, content), turns, drafts_of(key, stored)
-
-    def _check_id(self, participant: str, stored: StoredSession) -> None:
-        """Refuse a session that holds nothing sealed, under an id that was made for another.
-
-        What is sealed proves the id by itself.
-        """
-        proven = stored.content is not None or stored.turns or stored.late or stored.drafts
-        if not proven and not self.keyring.owns(participant, stored.id):
-            raise SealBroken("the id", stored.id)
+        return self._opener.open(participant, found.session)
 
     def _read_listed(self, participant: str, stored: StoredSession) -> Session:
         try:
-            with self._noting_broken(participant, stored.id):
-                key = self._data_key(participant, stored.wrapped)
-                self._check_id(participant, stored)
-                content = content_of(key, stored)
-        except _UNREADABLE:
+            with self._hooks.noting_broken(participant, stored.id):
+                return self._opener.open_listed(participant, stored)
+        except UNREADABLE:
             return session_of(participant, stored, SessionContent(), readable=False)
-        return session_of(participant, stored, content)
-
-    @contextmanager
-    def _noting_broken(self, participant: str, session_id: str | None) -> Iterator[None]:
-        """Log, and tell the hooks, what does not open; the error goes on to the caller."""
-        try:
-            yield
-        except _UNREADABLE as error:
-            where = getattr(error, "session_id", None) or session_id or ""
-            logger.warning(
-                "something stored cannot be opened",
-                extra={"session_id": where, "reason": type(error).__name__},
-            )
-            for hook in self._seal_hooks:
-                hook.on_seal_failure(SealFailure(participant, where, error))
-            raise
 
     async def _stored(
         self, participant: str, session_id: str, *, last: int | None
@@ -881,32 +798,12 @@ def _session_id(value: str | None) -> str | None:
     raise InvalidValue("a session id has 26 letters and digits")
 
 
-def _plain(turn: Turn) -> bytes:
-    """Encode a turn to be sealed.
-
-    Raises:
-        InvalidValue: it is larger than 256 KiB, or not Unicode.
-    """
-    try:
-        plain = encode_turn(turn)
-    except ValueError:
-        raise InvalidValue(
-            f"turn {turn.id} is not valid: its words must be Unicode, its details JSON"
-        ) from None
-    if len(plain) > MAX_TURN_BYTES:
-        raise InvalidValue(
-            f"turn {turn.id} has {len(plain)} bytes; at most {MAX_TURN_BYTES} are kept"
-        )
-    return plain
-
-
-def _appended(lease: Lease, turns: int) -> Event:
-    """Make the event of an append. Its time is this machine's; only the script knows Redis's."""
-    return Event(
-        type=EventType.TURN_APPENDED,
-        at=time.time_ns() // 1_000_000,
-        participant=lease.participant,
-        session_id=lease.session_id,
-        seq=lease.saved_seq,
-        turns=turns,
-    )
+def _sealed_apart(
+    key: DataKey, session_id: str, epoch: int, turns: Iterable[Turn]
+) -> Iterator[LateTurn]:
+    """Seal turns that were said under no lease, as a chain of their own."""
+    tag = NO_TAG
+    for seq, turn in enumerate(turns, 1):
+        sealed = key.seal_turn(session_id, seq, tag, plain_of(turn))
+        yield LateTurn(epoch, seq, tag, sealed)
+        tag = tag_of(sealed)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
 from session_store.backends.values import DRAFT_ROLES
 from session_store.errors import NotGranted
+from session_store.sealing.opening import newest_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from session_store.backends.values import AgentPresence, JoinOutcome, LeaseRef
+    from session_store.backends.values import AgentPresence, JoinOutcome, LeaseRef, StoredSession
     from session_store.models import Draft, RecordedTurn, Session, SessionContent, Turn
     from session_store.sealing.crypto import DataKey
+
+
+MAX_CALL_TURNS: Final = 100
+MAX_CALL_BYTES: Final = 1024 * 1024
+"""Sealed turns of one call, so that it ends within its timeout. A single turn is smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,24 @@ class Lease:
     """False while the store is away since before the join: see ``writing.offline_start``."""
     draft_number: int = 0
     """Number of the newest draft that was sealed under this lease or before it."""
+
+    @classmethod
+    def of(
+        cls, ref: LeaseRef, stored: StoredSession, data_key: DataKey, content: SessionContent
+    ) -> Self:
+        """Return the lease that was granted with this session, which was loaded with it."""
+        tag = newest_tag(stored)
+        return cls(
+            ref=ref,
+            data_key=data_key,
+            last_seq=stored.seq,
+            last_tag=tag,
+            saved_seq=stored.seq,
+            saved_tag=tag,
+            version=stored.version,
+            content=content,
+            draft_number=stored.draft_number,
+        )
 
     @property
     def participant(self) -> str:
@@ -144,3 +168,26 @@ def settled_by(turns: Iterable[SealedTurn]) -> dict[str, int]:
         if each.settles and each.turn is not None and each.turn.role in DRAFT_ROLES:
             settled[each.turn.role] = max(each.settles, settled.get(each.turn.role, 0))
     return settled
+
+
+class _Sealed(Protocol):
+    @property
+    def sealed(self) -> bytes: ...
+
+
+_SealedT = TypeVar("_SealedT", bound=_Sealed)
+
+
+def batches(turns: Iterable[_SealedT]) -> Iterator[list[_SealedT]]:
+    """Split sealed turns into those of one call each; a batch is read when it is asked for."""
+    batch: list[_SealedT] = []
+    size = 0
+    for turn in turns:
+        is_full = len(batch) == MAX_CALL_TURNS or size + len(turn.sealed) > MAX_CALL_BYTES
+        if batch and is_full:
+            yield batch
+            batch, size = [], 0
+        batch.append(turn)
+        size += len(turn.sealed)
+    if batch:
+        yield batch

@@ -1,11 +1,11 @@
-"""From what a backend holds to what callers see: opening seals, and checking the chain of turns."""
+"""From what a backend holds to what callers see: seals are opened, and the chain is checked."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_store.errors import SealBroken
+from session_store.errors import SealBroken, UnknownKey, UnknownSchema
 from session_store.models import (
     RECOVERED,
     Draft,
@@ -18,9 +18,85 @@ from session_store.sealing.crypto import NO_TAG, tag_of
 from session_store.sealing.schema import read_content, read_turn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from session_store.backends.values import StoredSession
     from session_store.models import Turn, Witness
-    from session_store.sealing.crypto import DataKey
+    from session_store.sealing.crypto import DataKey, Keyring, WrappedKey
+
+
+UNREADABLE: Final = (SealBroken, UnknownKey, UnknownSchema)
+_CACHED_KEYS: Final = 10_000
+
+
+class Contents(NamedTuple):
+    """A stored session, opened."""
+
+    session: Session
+    turns: tuple[RecordedTurn, ...]
+    drafts: tuple[Draft, ...]
+
+
+class Opener:
+    """Opens what a backend holds, and keeps the data keys that it unwrapped for that."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        # By participant too: a wrapped key that was copied to another one must not open.
+        self._keys: dict[tuple[str, WrappedKey], DataKey] = {}
+
+    def key_of(self, participant: str, wrapped: WrappedKey) -> DataKey:
+        """Unwrap a participant's data key.
+
+        Raises:
+            UnknownKey, SealBroken: as for ``Keyring.unwrap``.
+        """
+        name = (participant, wrapped)
+        key = self._keys.get(name)
+        if key is None:
+            key = self._keyring.unwrap(participant, wrapped)
+            if len(self._keys) >= _CACHED_KEYS:
+                self._keys.pop(next(iter(self._keys)))
+            self._keys[name] = key
+        return key
+
+    def forget(self, participant: str) -> None:
+        """Drop the data keys of a participant that was erased."""
+        for name in [name for name in self._keys if name[0] == participant]:
+            del self._keys[name]
+
+    def clear(self) -> None:
+        """Drop all data keys."""
+        self._keys.clear()
+
+    def open(self, participant: str, stored: StoredSession) -> Contents:
+        """Open all of a session, and check its chain and its witness.
+
+        Raises:
+            SealBroken, UnknownKey, UnknownSchema: something of it cannot be read.
+        """
+        key, content = self._content(participant, stored)
+        turns = turns_of(key, stored)
+        check_witness(content.witness, stored)
+        return Contents(session_of(participant, stored, content), turns, drafts_of(key, stored))
+
+    def open_listed(self, participant: str, stored: StoredSession) -> Session:
+        """Open a session as a list shows it, without its turns. Raises as ``open``."""
+        return session_of(participant, stored, self._content(participant, stored)[1])
+
+    def _content(self, participant: str, stored: StoredSession) -> tuple[DataKey, SessionContent]:
+        key = self.key_of(participant, stored.wrapped)
+        self._check_id(participant, stored)
+        return key, content_of(key, stored)
+
+    def _check_id(self, participant: str, stored: StoredSession) -> None:
+        """Refuse a session that holds nothing sealed, under an id that was made for another.
+
+        What is sealed proves the id by itself.
+        """
+        proven = stored.content is not None or stored.turns or stored.late or stored.drafts
+        if not proven and not self._keyring.owns(participant, stored.id):
+            raise SealBroken("the id", stored.id)
 
 
 def session_of(
@@ -51,15 +127,51 @@ def content_of(key: DataKey, stored: StoredSession) -> SessionContent:
     Raises:
         SealBroken, UnknownSchema: it is there but cannot be read.
     """
-    if stored.content is None:
-        if stored.version > 0:
-            raise SealBroken("the content", stored.id)
-        return SessionContent()
-    plain = key.open_content(stored.id, stored.version, stored.content)
+    if stored.content is not None:
+        return open_content(key, stored.id, stored.version, stored.content)
+    if stored.version > 0:
+        raise SealBroken("the content", stored.id)
+    return SessionContent()
+
+
+def open_content(key: DataKey, session_id: str, version: int, sealed: bytes) -> SessionContent:
+    """Open the content of a session that was sealed as this version.
+
+    Raises:
+        SealBroken, UnknownSchema: it cannot be read.
+    """
+    plain = key.open_content(session_id, version, sealed)
     try:
-        return read_content(stored.content[0], plain)
+        return read_content(sealed[0], plain)
     except ValueError:
-        raise SealBroken("the content", stored.id) from None
+        raise SealBroken("the content", session_id) from None
+
+
+def open_chain(
+    key: DataKey,
+    session_id: str,
+    chain: Iterable[bytes],
+    *,
+    first: int = 1,
+    tag_before: bytes = NO_TAG,
+) -> list[RecordedTurn]:
+    """Open sealed turns that follow each other, oldest first.
+
+    Args:
+        key: what sealed them.
+        session_id: their session.
+        chain: the sealed turns.
+        first: the number of the first one.
+        tag_before: the tag of the turn before it.
+
+    Raises:
+        SealBroken, UnknownSchema: one of them does not open, or one is missing.
+    """
+    turns = []
+    for seq, sealed in enumerate(chain, first):
+        turns.append(_turn(key, session_id, seq, tag_before, sealed))
+        tag_before = tag_of(sealed)
+    return turns
 
 
 def turns_of(key: DataKey, stored: StoredSession) -> tuple[RecordedTurn, ...]:
@@ -72,14 +184,11 @@ def turns_of(key: DataKey, stored: StoredSession) -> tuple[RecordedTurn, ...]:
     Raises:
         SealBroken, UnknownSchema: one of them does not open, or one is missing.
     """
-    turns = []
-    tag = stored.head or NO_TAG
     first = stored.seq - len(stored.turns) + 1
     if first < 1 or (first > 1) != bool(stored.head):
         raise SealBroken("the turns", stored.id)
-    for seq, sealed in enumerate(stored.turns, first):
-        turns.append(_turn(key, stored.id, seq, tag, sealed))
-        tag = tag_of(sealed)
+    head = stored.head or NO_TAG
+    turns = open_chain(key, stored.id, stored.turns, first=first, tag_before=head)
     known = {each.turn.id: each for each in turns} if stored.late else {}
     for late in stored.late:
         each = _turn(key, stored.id, late.seq, late.tag_before, late.sealed)._replace(late=True)
@@ -126,6 +235,11 @@ def check_witness(witness: Witness | None, stored: StoredSession) -> None:
         return
     if tag.hex() != witness.tag:
         raise SealBroken(f"turn {witness.seq}", stored.id)
+
+
+def newest_tag(stored: StoredSession) -> bytes:
+    """Return the tag that the next turn is chained to."""
+    return tag_of(stored.turns[-1]) if stored.turns else NO_TAG
 
 
 def time_of(unix_ms: int) -> datetime:

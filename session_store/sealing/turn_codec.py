@@ -33,7 +33,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from pydantic import BaseModel
 
-from session_store.models import Turn, TurnKind
+from session_store.errors import InvalidValue
+from session_store.models import MAX_TURN_BYTES, Turn, TurnKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,6 +81,25 @@ _set_values, _set_names, _set_extra, _set_private = (
         "__pydantic_private__",
     )
 )
+
+
+def plain_of(turn: Turn) -> bytes:
+    """Encode a turn to be sealed.
+
+    Raises:
+        InvalidValue: it is larger than 256 KiB, or not valid Unicode or JSON.
+    """
+    try:
+        plain = encode_turn(turn)
+    except ValueError:
+        raise InvalidValue(
+            f"turn {turn.id} is not valid: its words must be Unicode, its details JSON"
+        ) from None
+    if len(plain) > MAX_TURN_BYTES:
+        raise InvalidValue(
+            f"turn {turn.id} has {len(plain)} bytes; at most {MAX_TURN_BYTES} are kept"
+        )
+    return plain
 
 
 def encode_turn(turn: Turn) -> bytes:

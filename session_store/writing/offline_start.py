@@ -17,10 +17,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from session_store.backends.values import JoinOutcome, LeaseRef
-from session_store.errors import SealBroken, SessionEnded, SessionGone
+from session_store.errors import SessionEnded, SessionGone
 from session_store.models import Session, SessionContent, SessionState
-from session_store.sealing.crypto import NO_TAG, WrappedKey, tag_of
-from session_store.sealing.schema import read_content, read_turn
+from session_store.sealing.crypto import NO_TAG, WrappedKey
+from session_store.sealing.opening import open_chain, open_content
 from session_store.values import Joined, Lease, Replayed
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ CLOCKS_DIFFER_MS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class OfflineStart:
     """How a conversation began without the store: what is needed to join later."""
 
     participant: str
@@ -50,10 +50,10 @@ class Beginning:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftBegun:
+class SpooledStart:
     """What a job left that has never reached the store."""
 
-    beginning: Beginning
+    start: OfflineStart
     turns: tuple[bytes, ...]
     """Sealed, number 1 first."""
     content: bytes | None
@@ -69,7 +69,7 @@ def begin(
     owner: str,
     *,
     begun_ms: int | None = None,
-) -> tuple[Beginning, Joined]:
+) -> tuple[OfflineStart, Joined]:
     """Begin a conversation of which nothing is known. Asks the store for nothing.
 
     Args:
@@ -111,18 +111,18 @@ def begin(
         version=0,
         content=UNTITLED,
     )
-    beginning = Beginning(
+    start = OfflineStart(
         participant,
         chosen,
         exact=session_id is not None,
         begun_ms=min(begun_ms or now_ms, now_ms),
         wrapped=wrapped,
     )
-    return beginning, Joined(session, (), outcome=JoinOutcome.CREATED, lease=lease)
+    return start, Joined(session, (), outcome=JoinOutcome.CREATED, lease=lease)
 
 
 async def join_begun(
-    store: SessionStore, beginning: Beginning, *, load_id: str, owner: str
+    store: SessionStore, start: OfflineStart, *, load_id: str, owner: str
 ) -> Joined:
     """Ask for the lease, once. After ``StoreUnavailable`` and ``LeaseHeld``, ask again.
 
@@ -132,35 +132,35 @@ async def join_begun(
         SessionGone: the participant was erased after this conversation had begun.
         LeaseHeld, StoreUnavailable, SealBroken, UnknownKey: as for ``join``.
     """
-    await _refuse_erased(store, beginning)
-    joined = await _join(store, beginning, load_id=load_id, owner=owner)
+    await _refuse_erased(store, start)
+    joined = await _join(store, start, load_id=load_id, owner=owner)
     try:
         # An erasure between these calls would have been undone by the join.
-        await _refuse_erased(store, beginning)
+        await _refuse_erased(store, start)
     except SessionGone:
         if joined.turns:
             await store.release(joined.lease)
         else:
-            await store.delete(beginning.participant, joined.session.id)
+            await store.delete(start.participant, joined.session.id)
         raise
     return joined
 
 
-async def find_session(store: SessionStore, beginning: Beginning) -> str:
+async def find_session(store: SessionStore, start: OfflineStart) -> str:
     """Find the session that a conversation belongs to, or make it.
 
     Raises:
         SessionGone: the participant was erased after it had begun; nothing was made.
     """
-    await _refuse_erased(store, beginning)
-    participant, session_id = beginning.participant, beginning.session_id
-    if not beginning.exact:
+    await _refuse_erased(store, start)
+    participant, session_id = start.participant, start.session_id
+    if not start.exact:
         opened = await store.open(participant)
         session_id, is_new = opened.session.id, not opened.resumed
     elif is_new := await store.load(participant, session_id, last=0) is None:
         await store.open_new(participant, session_id=session_id)
     try:
-        await _refuse_erased(store, beginning)
+        await _refuse_erased(store, start)
     except SessionGone:
         if is_new:
             await store.delete(participant, session_id)
@@ -168,7 +168,7 @@ async def find_session(store: SessionStore, beginning: Beginning) -> str:
     return session_id
 
 
-async def bring_in(store: SessionStore, left: LeftBegun) -> Replayed:
+async def bring_in(store: SessionStore, spooled: SpooledStart) -> Replayed:
     """Keep what a job left that never joined, in the session that ``find_session`` found.
 
     May be repeated with the same session; nothing is kept twice.
@@ -177,15 +177,15 @@ async def bring_in(store: SessionStore, left: LeftBegun) -> Replayed:
         StoreUnavailable: not all of it is there yet.
         SealBroken, UnknownKey, InvalidValue: it cannot be read.
     """
-    beginning = left.beginning
-    turns, content = _opened(store, left)
-    session_id = left.into or beginning.session_id
+    start = spooled.start
+    turns, content = _opened(store, spooled)
+    session_id = spooled.into or start.session_id
     try:
-        await _refuse_erased(store, beginning)
+        await _refuse_erased(store, start)
         # An erasure from now on takes the session away, or the data key that it looks for.
-        await store.bring_in(beginning.participant, session_id, beginning.begun_ms, turns)
+        await store.bring_in(start.participant, session_id, start.begun_ms, turns)
         if content is not None:
-            await store.edit(beginning.participant, session_id, partial(merged, said=content))
+            await store.edit(start.participant, session_id, partial(merged, said=content))
     except SessionGone:
         return Replayed.ERASED
     return Replayed.LATE
@@ -220,12 +220,12 @@ def merged(stored: SessionContent, said: SessionContent) -> SessionContent:
     )
 
 
-async def _join(store: SessionStore, beginning: Beginning, *, load_id: str, owner: str) -> Joined:
+async def _join(store: SessionStore, start: OfflineStart, *, load_id: str, owner: str) -> Joined:
     async def join() -> Joined:
         return await store.join(
-            beginning.participant,
-            session_id=beginning.session_id if beginning.exact else None,
-            exact=beginning.exact,
+            start.participant,
+            session_id=start.session_id if start.exact else None,
+            exact=start.exact,
             load_id=load_id,
             owner=owner,
         )
@@ -233,34 +233,25 @@ async def _join(store: SessionStore, beginning: Beginning, *, load_id: str, owne
     try:
         return await join()
     except SessionEnded:
-        await store.switch(beginning.participant, beginning.session_id)
+        await store.switch(start.participant, start.session_id)
     except SessionGone:
-        await store.open_new(beginning.participant, session_id=beginning.session_id)
+        await store.open_new(start.participant, session_id=start.session_id)
     return await join()
 
 
-async def _refuse_erased(store: SessionStore, beginning: Beginning) -> None:
+async def _refuse_erased(store: SessionStore, start: OfflineStart) -> None:
     """Raise ``SessionGone`` if the participant was erased after the beginning."""
-    erased_at = await store.erased_at(beginning.participant)
-    if erased_at is not None and erased_at > beginning.begun_ms - CLOCKS_DIFFER_MS:
-        raise SessionGone(beginning.session_id)
+    erased_at = await store.erased_at(start.participant)
+    if erased_at is not None and erased_at > start.begun_ms - CLOCKS_DIFFER_MS:
+        raise SessionGone(start.session_id)
 
 
-def _opened(store: SessionStore, left: LeftBegun) -> tuple[Sequence[Turn], SessionContent | None]:
-    beginning = left.beginning
-    key = store.keyring.unwrap(beginning.participant, beginning.wrapped)
-    turns, tag = [], NO_TAG
-    for seq, sealed in enumerate(left.turns, 1):
-        plain = key.open_turn(beginning.session_id, seq, tag, sealed)
-        try:
-            turns.append(read_turn(sealed[0], plain))
-        except ValueError:
-            raise SealBroken(f"turn {seq}", beginning.session_id) from None
-        tag = tag_of(sealed)
-    if left.content is None:
+def _opened(
+    store: SessionStore, spooled: SpooledStart
+) -> tuple[Sequence[Turn], SessionContent | None]:
+    start = spooled.start
+    key = store.keyring.unwrap(start.participant, start.wrapped)
+    turns = [each.turn for each in open_chain(key, start.session_id, spooled.turns)]
+    if spooled.content is None:
         return turns, None
-    plain = key.open_content(beginning.session_id, 1, left.content)
-    try:
-        return turns, read_content(left.content[0], plain)
-    except ValueError:
-        raise SealBroken("the content", beginning.session_id) from None
+    return turns, open_content(key, start.session_id, 1, spooled.content)

@@ -21,9 +21,10 @@ from session_store.errors import (
     WriteConflict,
 )
 from session_store.tasks import Loop, Outage
+from session_store.values import MAX_CALL_BYTES, MAX_CALL_TURNS, batches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from session_store.errors import SessionStoreError
     from session_store.models import Turn
@@ -32,27 +33,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_BATCH: Final = 100
-MAX_BATCH_BYTES: Final = 1024 * 1024
-"""Of one append; a single turn is smaller."""
-KEPT_SENT: Final = 2 * MAX_BATCH
+KEPT_SENT: Final = 2 * MAX_CALL_TURNS
 """Turns kept after they were acknowledged, to resend after a failover took them back."""
-KEPT_SENT_BYTES: Final = 4 * MAX_BATCH_BYTES
+KEPT_SENT_BYTES: Final = 4 * MAX_CALL_BYTES
 DEFAULT_MAX_BYTES: Final = 16 * 1024 * 1024
-
-
-def batches(turns: Iterable[SealedTurn]) -> Iterator[list[SealedTurn]]:
-    """Split turns into those of one append each; a batch is read when it is asked for."""
-    batch: list[SealedTurn] = []
-    size = 0
-    for turn in turns:
-        if batch and (len(batch) == MAX_BATCH or size + len(turn.sealed) > MAX_BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(turn)
-        size += len(turn.sealed)
-    if batch:
-        yield batch
 
 
 class _Queue:

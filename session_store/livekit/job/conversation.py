@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from session_store.settings import StoreSettings
     from session_store.store import SessionStore
     from session_store.values import Arrival, Joined
-    from session_store.writing.offline_start import Beginning
+    from session_store.writing.offline_start import OfflineStart
 
     SomeAgent = TypeVar("SomeAgent", bound=Agent)
 
@@ -84,7 +84,7 @@ class Entry:
     joined: Joined
     waited_from: float
     """When its participant was there, by the loop's clock."""
-    beginning: Beginning | None = None
+    beginning: OfflineStart | None = None
     """Where the store is away and nothing was joined yet."""
     place: Place | None = None
     """Where a successor is to be sent, where our gateway would not know."""
@@ -375,7 +375,7 @@ class Conversation:
         """Whether the job before died, or left, while the participant was there."""
         return self._entry.joined.outcome is JoinOutcome.TAKEN_OVER
 
-    async def _join_late(self, beginning: Beginning) -> None:
+    async def _join_late(self, beginning: OfflineStart) -> None:
         """Join once the store is back, and go on with all that it knows."""
         entry = self._entry
         try:

@@ -13,13 +13,13 @@ from session_store.writing.offline_start import join_begun
 if TYPE_CHECKING:
     from session_store.store import SessionStore
     from session_store.values import Joined
-    from session_store.writing.offline_start import Beginning
+    from session_store.writing.offline_start import OfflineStart
 
 logger = logging.getLogger(__name__)
 
 
 async def join_when_back(
-    store: SessionStore, beginning: Beginning, *, load_id: str, owner: str, lease_s: float
+    store: SessionStore, beginning: OfflineStart, *, load_id: str, owner: str, lease_s: float
 ) -> Joined:
     """Ask for the lease until it is granted.
 

@@ -15,7 +15,7 @@ from session_store.livekit.job.visit_writer import Visits
 from session_store.tasks import reason_of
 from session_store.writing.content_writer import ContentWriter
 from session_store.writing.lease import LeaseKeeper
-from session_store.writing.offline_start import LeftBegun, bring_in, find_session
+from session_store.writing.offline_start import SpooledStart, bring_in, find_session
 from session_store.writing.recorder import Recorder
 from session_store.writing.spool import Spool
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from session_store.settings import StoreSettings
     from session_store.store import SessionStore
     from session_store.values import Arrival, Joined, SealedTurn
-    from session_store.writing.offline_start import Beginning
+    from session_store.writing.offline_start import OfflineStart
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Keeping:
         store: SessionStore,
         settings: StoreSettings,
         joined: Joined,
-        beginning: Beginning | None,
+        beginning: OfflineStart | None,
         channel: RecordChannel,
         *,
         on_lost: Callable[[SessionStoreError], None],
@@ -142,7 +142,7 @@ class Keeping:
         try:
             if self._beginning is not None:
                 sealed = content and content.sealed
-                left = LeftBegun(self._beginning, tuple(turn.sealed for turn in turns), sealed)
+                left = SpooledStart(self._beginning, tuple(turn.sealed for turn in turns), sealed)
                 await self._leave_begun(left, extra)
             elif self._spool is not None:
                 self._spool.write(self.lease.ref, turns, content)
@@ -155,14 +155,14 @@ class Keeping:
             self._store.meter.turns_lost(len(turns))
             logger.error("turns are lost; see REJOIN_SPOOL_DIR", extra={**extra, "reason": reason})  # noqa: TRY400 (the trace tells nothing more)
 
-    async def _leave_begun(self, left: LeftBegun, extra: dict[str, Any]) -> None:
+    async def _leave_begun(self, left: SpooledStart, extra: dict[str, Any]) -> None:
         if self._spool is not None:
-            self._spool.write_begun(left)
+            self._spool.write_start(left)
             self._store.meter.turns_spooled(len(left.turns))
             logger.warning("a conversation that was never saved is in the spool", extra=extra)
             return
         async with asyncio.timeout(FLUSH_S):
-            into = await find_session(self._store, left.beginning)
+            into = await find_session(self._store, left.start)
             became = await bring_in(self._store, replace(left, into=into))
         self._store.meter.turns_replayed(became, len(left.turns))
 
