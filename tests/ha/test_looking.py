@@ -15,7 +15,7 @@ from dev.rig.servers.users import OPERATOR, as_user
 from session_store import SessionStore, Turn
 from session_store.backends.redis import listen
 from session_store.cli import app
-from session_store.cli.exits import Exit
+from session_store.cli.exit_codes import Exit
 from session_store.events import Event, EventsMissed
 from session_store.keys import ParticipantKeys
 from session_store.upkeep.analytics import Analytics, last_days

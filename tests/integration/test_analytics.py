@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, Turn
+from session_store.backends.contract import SideChannel
 from session_store.backends.redis.backend import RedisBackend
 from session_store.errors import StoreUnavailable
 from session_store.events import Event, EventType
@@ -46,7 +47,7 @@ def event(kind: EventType, who: str = "p1", day: date = DAY, **more: int) -> Eve
     return Event(type=kind, at=at(day), participant=who, session_id="s", **more)
 
 
-class BrokenSide:
+class BrokenSide(SideChannel):
     """A side channel that fails until it is mended, and notes what it is given."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from livekit.agents.voice.room_io import RoomOptions
 
 from demo_models.tts import EspeakTTS
 from session_store.livekit.job.drafts import Drafts
-from session_store.livekit.job.page_channel import RecordChannel
+from session_store.livekit.job.page_channel import PageChannel
 from session_store.livekit.job.transcript import Transcript
 from session_store.writing.recorder import Recorder
 from tests.integration.livekit import LiveKit, running_livekit
@@ -86,7 +86,7 @@ class Talk:
         self.joined = joined
         self.agent_session: AgentSession[Any] = agent_session
         self.recorder = Recorder(store, joined.lease)
-        self.channel = RecordChannel(page, "maria")
+        self.channel = PageChannel(page, "maria")
         self.drafts = Drafts(store, joined.lease)
         self.transcript = Transcript(
             self.recorder, self.channel, joined.lease, joined.turns, self.drafts

@@ -315,7 +315,7 @@ async def test_whose_key_does_not_open_is_sent_to_an_operator(
         error = response.json()["error"]
         assert (response.status_code, error["code"]) == (409, "operator_needed")
         assert "kept" in error["message"]
-        assert "whoever runs this service" in error["message"]
+        assert "operator of this service" in error["message"]
 
 
 async def dispatches(livekit_api: api.LiveKitAPI, room: str) -> int:
