@@ -1,4 +1,4 @@
-"""Telling the hooks of a process what it did, and what could not be opened."""
+"""The hooks of a process: they get its events, and the records that it could not open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Hooks:
-    """The hooks of one store. What a hook raises reaches no caller and no other hook."""
+    """The hooks of one store."""
 
     def __init__(self, hooks: Sequence[EventHook] = ()) -> None:
         self._of_events = list(hooks)
@@ -29,7 +29,7 @@ class Hooks:
         self._of_events.append(hook)
 
     def add_seal_hook(self, hook: SealHook) -> None:
-        """Tell a hook of what cannot be opened from now on."""
+        """Tell a hook of records that cannot be opened from now on."""
         self._of_seals.append(hook)
 
     @property
@@ -38,12 +38,12 @@ class Hooks:
         return bool(self._of_events)
 
     def tell(self, events: Iterable[Event]) -> None:
-        """Tell the hooks what happened."""
+        """Tell the hooks of these events. What a hook raises is logged; the next hook is told."""
         for event in events:
             for hook in self._of_events:
                 try:
                     hook.on_event(event)
-                except Exception as error:  # noqa: BLE001 (what happened has happened; the next hook hears of it)
+                except Exception as error:  # noqa: BLE001 (the event has happened; the next hook must be told)
                     logger.error(  # noqa: TRY400 (its text may hold anything)
                         "a hook failed",
                         extra={"hook": type(hook).__name__, "error": type(error).__name__},
@@ -51,7 +51,7 @@ class Hooks:
 
     @contextmanager
     def noting_broken(self, participant: str, session_id: str | None) -> Iterator[None]:
-        """Log, and tell the hooks, what cannot be opened; the error goes on to the caller."""
+        """Log a record that cannot be opened, and tell the hooks; the error goes to the caller."""
         try:
             yield
         except UNREADABLE as error:

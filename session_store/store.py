@@ -1,6 +1,6 @@
-"""``SessionStore``: what users of this library call.
+"""``SessionStore``: the entry point of this library.
 
-It adds to a backend what the backend must not know: keys, seals, and models.
+It adds keys, seals and models to a backend, which must not know them.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class SessionStore:
         self._backend = backend
         self.keyring: Final = keyring
         self.meter = NO_METER
-        """Hears how often and how long; see ``measure``."""
+        """See ``measure``."""
         self._hooks = Hooks(hooks)
         self._opener = Opener(keyring)
 
@@ -117,15 +117,15 @@ class SessionStore:
         return self._backend.side
 
     def add_hook(self, hook: EventHook) -> None:
-        """Tell a hook what this process does from now on."""
+        """Tell a hook of this process's events from now on."""
         self._hooks.add(hook)
 
     def add_seal_hook(self, hook: SealHook) -> None:
-        """Tell a hook, from now on, of what does not open."""
+        """Tell a hook of records that cannot be opened from now on."""
         self._hooks.add_seal_hook(hook)
 
     def measure(self, meter: Meter) -> None:
-        """Tell a meter, instead of the one before, how often and how long; and as a hook."""
+        """Use this meter from now on, in place of the previous one; it also becomes a hook."""
         self.meter = meter
         self._backend.measure(meter)
         if meter is not NO_METER:
@@ -137,11 +137,11 @@ class SessionStore:
         self._backend.trace(tracer)
 
     def tell(self, events: Iterable[Event]) -> None:
-        """Tell the hooks what happened."""
+        """Tell the hooks of these events."""
         self._hooks.tell(events)
 
     def events(self) -> AsyncGenerator[Event | EventsMissed, None]:
-        """Listen to what all processes do; see ``event_stream.read_events``."""
+        """Yield the events of all processes; see ``event_stream.read_events``."""
         return read_events(self.side)
 
     async def check(self) -> None:
@@ -149,7 +149,7 @@ class SessionStore:
 
         Raises:
             StoreUnavailable: no answer.
-            WrongKey: it was written with others. Without this check, everybody would be new.
+            WrongKey: it was written with other keys. They would find no participant.
         """
         mine = self.keyring.check_values()
         self.keyring.verify_check_values(await self._backend.check_values(mine))
@@ -164,7 +164,7 @@ class SessionStore:
         await self._backend.aclose()
 
     def pseudonym(self, identity: str) -> str:
-        """Derive the name under which a participant is kept: 26 characters of base32.
+        """Derive the pseudonym of an identity: 26 characters of base32.
 
         Raises:
             InvalidValue: the identity is empty, longer than 512 characters, or not Unicode.
@@ -179,33 +179,32 @@ class SessionStore:
     async def open(
         self, participant: str, *, session_id: str | None = None, expect_agent: bool = False
     ) -> Opened:
-        """Find the participant's session that may resume, or create one. Takes no lease.
+        """Find the participant's session that can resume, or create one. Takes no lease.
 
         Args:
             participant: the pseudonym.
-            session_id: the session that the caller believes current; right saves a round trip.
-            expect_agent: claim the right to dispatch an agent where there is none
-                (``Opened.agent`` is ``WANTED`` for one caller, until an agent came or time ran
-                out).
+            session_id: the session that the caller expects; a right guess saves a round trip.
+            expect_agent: claim the right to dispatch an agent if there is none. ``Opened.agent``
+                is ``WANTED`` for one caller, until an agent came or the claim expired.
         """
         return await self._open(participant, session_id, OpenMode.RESUME, expect_agent=expect_agent)
 
     async def open_new(
         self, participant: str, *, expect_agent: bool = False, session_id: str | None = None
     ) -> Opened:
-        """Begin another session; the one before stays, and ends by its own time.
+        """Begin another session; the previous one stays, and ends at its own time.
 
-        Also the way on for somebody whose newest session has a broken seal.
+        A participant can go on this way if the newest session has a broken seal.
 
         Args:
             participant: the pseudonym.
             expect_agent: as in ``open``.
-            session_id: the id that it is to have, made by ``Keyring.new_session_id`` for this
-                participant while the store was away, say. A session that has it already is found.
+            session_id: the id of the new session, from ``Keyring.new_session_id`` for this
+                participant. If there is such a session already, it is returned.
 
         Raises:
             InvalidValue: the id was not made for this participant.
-            SealBroken, UnknownKey: the participant's data key does not open; nothing was begun.
+            SealBroken, UnknownKey: the data key cannot be opened; nothing was created.
         """
         offered = _session_id(session_id)
         if offered is not None and not self.keyring.owns(participant, offered):
@@ -213,8 +212,7 @@ class SessionStore:
         with self._hooks.noting_broken(participant, None):
             known = await self._backend.participant(participant)
             if known is not None:
-                # If nothing can be sealed for this participant, nothing is begun either: each try
-                # would leave an empty session, and push out one that is kept.
+                # Without a data key each try would create an empty session and evict a kept one.
                 self._opener.key_of(participant, known.wrapped)
         return await self._open(
             participant, None, OpenMode.NEW, expect_agent=expect_agent, offered=offered
@@ -223,7 +221,7 @@ class SessionStore:
     async def switch(
         self, participant: str, session_id: str, *, expect_agent: bool = False
     ) -> Opened:
-        """Go on with an older session, also one that has ended. ``expect_agent`` as in ``open``.
+        """Continue an older session, even an ended one. ``expect_agent`` as in ``open``.
 
         Raises:
             SessionGone: there is none.
@@ -243,16 +241,16 @@ class SessionStore:
 
         Args:
             participant: the pseudonym.
-            session_id: the session that the caller believes current.
-            exact: this session or none; else the one that may resume, or a new one.
-            load_id: names this page load or call; a new one is a return, an empty one is unknown.
-            owner: the nonce that names the holder of the lease; random by default. The same one
-                again repeats the answer of a join whose answer was lost.
+            session_id: the session that the caller expects.
+            exact: only this session will do; else one that can resume, or a new one.
+            load_id: names this page load or call. A new one is a return; empty means unknown.
+            owner: the nonce that names the holder of the lease; random by default. A repeated
+                join with the same owner gets the same answer.
 
         Raises:
             LeaseHeld: another job's lease is live.
             SessionGone: with ``exact``, it was erased. SessionEnded: its window has passed.
-            SealBroken, UnknownKey: what is stored cannot be opened; the lease is given back.
+            SealBroken, UnknownKey: the session cannot be opened; the lease is released.
         """
         with self._hooks.noting_broken(participant, session_id):
             found, outcome = await self._backend.join(
@@ -282,11 +280,10 @@ class SessionStore:
     async def arrive(
         self, lease: Lease, *, load_id: str = "", idempotency_key: str = ""
     ) -> Arrival:
-        """Note that the participant came while the job lives.
+        """Note that the participant came while the job runs.
 
-        It is a return if the participant was away, or if ``load_id`` is a new one; anything else
-        is a connection that was restored. The same ``idempotency_key`` again repeats the
-        answer of a call whose answer was lost.
+        It is a return if the participant was away, or if ``load_id`` is new. Anything else is a
+        restored connection. A repeated call with the same ``idempotency_key`` counts once.
         """
         arrived = await self._backend.arrive(
             lease.ref_or_raise(), idempotency_key or secrets.token_hex(8), self._load_name(load_id)
@@ -295,16 +292,16 @@ class SessionStore:
         return Arrival(arrived.counted, arrived.reconnect_count)
 
     async def leave(self, lease: Lease) -> datetime:
-        """Begin the resume window; answer when it ends. Leaving twice is a no-op."""
+        """Begin the resume window and return its end. A second call is a no-op."""
         left = await self._backend.leave(lease.ref_or_raise())
         self.tell(left.events)
         return time_of(left.window_until)
 
     def seal(self, lease: Lease, turn: Turn, settles: int = 0) -> SealedTurn:
-        """Give a turn its number and seal it, chained to the one before. Writes nothing.
+        """Number and seal a turn, chained to the previous one. Writes nothing.
 
-        ``settles`` is the number of the newest draft of what was said; 0 for none. The draft of
-        the turn's role goes with the append of the turn, unless it is a newer one.
+        ``settles`` is the number of the turn's newest draft; 0 for none. The append of the turn
+        deletes that draft and older ones.
 
         Raises:
             InvalidValue: the turn is larger than 256 KiB, or not Unicode.
@@ -316,13 +313,13 @@ class SessionStore:
         return SealedTurn(seq, tag_before, sealed, turn, settles)
 
     async def append(self, lease: Lease, turns: Sequence[SealedTurn]) -> int:
-        """Append sealed turns, in order; answer the newest seq that the store has.
+        """Append sealed turns, in order; return the newest seq that the store has.
 
-        Turns that are there already are no error, so an append whose answer was lost is repeated.
+        Turns that the store already has are no error, so that a lost answer can be retried.
 
         Raises:
-            SequenceGap: the store lacks turns before the first; resend from ``current + 1``.
-            LeaseLost, SessionGone, WriteConflict: give up; nothing was written.
+            SequenceGap: earlier turns are missing; resend from ``current + 1``.
+            LeaseLost, SessionGone, WriteConflict: nothing was written; do not retry.
         """
         if not turns:
             return lease.last_seq
@@ -345,11 +342,11 @@ class SessionStore:
         return newest
 
     def seal_draft(self, lease: Lease, turn: Turn) -> SealedDraft:
-        """Number and seal what is being said, as far as it is said. Writes nothing.
+        """Number and seal the words that are being said. Writes nothing.
 
         Raises:
-            InvalidValue: the turn is nobody's, larger than 256 KiB, or not Unicode.
-            NotGranted: the store is away since before the join; there are no drafts then.
+            InvalidValue: the turn has another role, is larger than 256 KiB, or not Unicode.
+            NotGranted: the lease was not granted yet, so there are no drafts.
         """
         if turn.role not in DRAFT_ROLES:
             raise InvalidValue(f"a draft is of one of these roles: {', '.join(DRAFT_ROLES)}")
@@ -360,12 +357,12 @@ class SessionStore:
         return SealedDraft(turn.role, number, sealed)
 
     async def keep_draft(self, lease: Lease, sealed: SealedDraft) -> None:
-        """Keep a draft instead of the one before of its role, so that a successor knows it.
+        """Replace the draft of this role, so that a successor finds it. May be repeated.
 
-        A no-op where a newer one is kept, or a turn has settled it. May be repeated.
+        A no-op if a newer draft is kept, or a turn has settled this one.
 
         Raises:
-            LeaseLost, SessionGone: give up; nothing was written.
+            LeaseLost, SessionGone: nothing was written; do not retry.
         """
         await self._backend.draft(lease.ref_or_raise(), sealed)
 
@@ -374,12 +371,12 @@ class SessionStore:
     ) -> SessionContent:
         """Change the sealed content by compare-and-set on its version.
 
-        ``change`` may be called again, on the newer content, where another write came between.
+        ``change`` may be called again, on newer content, after a conflicting write.
 
         Raises:
-            WriteConflict: it still came between after five tries.
-            SequenceGap: the store has fewer turns than it had acknowledged (a failover took them
-                back); resend those first, since the content witnesses them.
+            WriteConflict: five tries met conflicting writes.
+            SequenceGap: a failover undid acknowledged turns. Resend them first: the content
+                names the newest turn.
             InvalidValue: the content is not valid Unicode; nothing was written.
         """
         for _ in range(MAX_UPDATE_TRIES):
@@ -399,22 +396,22 @@ class SessionStore:
         raise WriteConflict(lease.session_id, lease.version)
 
     async def renew(self, lease: Lease | LeaseRef) -> None:
-        """Extend the lease; also one that ran out, as long as nobody took it."""
+        """Extend the lease, even one that ran out, unless another job has taken it."""
         await self._backend.renew(lease.ref_or_raise() if isinstance(lease, Lease) else lease)
 
     async def release(self, lease: Lease) -> None:
-        """Give the lease back, so that a successor need not wait for its end."""
+        """Release the lease, so that a successor need not wait for its end."""
         await self._backend.release(lease.ref_or_raise())
 
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool = True
     ) -> AgentPresence:
-        """Tell whether the session has an agent; ``claim`` as ``expect_agent`` in ``open``."""
+        """Return whether the session has an agent; ``claim`` as ``expect_agent`` in ``open``."""
         wanted = _session_id(session_id) or ""
         return await self._backend.expect_agent(participant, wanted, claim=claim)
 
     def owner_of(self, worker_id: str, job_id: str) -> str:
-        """Return the ``owner`` under which a job joins, so that its worker can name it too."""
+        """Return the ``owner`` under which a job joins; the job's worker can derive it too."""
         return self.keyring.owner_of(worker_id, job_id)
 
     async def claim_orphan(
@@ -426,23 +423,22 @@ class SessionStore:
         absent: bool = False,
         idempotency_key: str | None = None,
     ) -> AgentPresence:
-        """Claim the right to dispatch a successor for a job that is gone.
+        """Claim the right to dispatch a successor of a lost job.
 
         Args:
             participant: the pseudonym.
-            session_id: which one may lack its agent.
-            owner: see ``owner_of``: this job is known to be dead, so its lease is broken even if
-                it still runs. Without it, only a lease that has run out is.
-            absent: nobody is there who would need one, so none is to be dispatched: the
-                participant counts as having left when it was last seen.
-            idempotency_key: the same value again repeats the answer of a claim whose answer was
-                lost.
+            session_id: the session that may lack its agent.
+            owner: a job that is known to be dead; see ``owner_of``. Its lease is broken even if it
+                has not run out. Without it, only a lease that has run out is broken.
+            absent: the participant is not there, so that no agent is needed. It counts as having
+                left when it was last seen.
+            idempotency_key: a repeated claim with the same key gets the same answer.
 
         Returns:
-            ``WANTED`` (this caller, and no other, dispatches; the job before writes nothing any
-            more), ``PRESENT`` (somebody holds the lease), ``EXPECTED`` (somebody else dispatched
-            a moment ago), ``GAVE_UP`` (too many died in a row), ``ENDED`` or ``GONE``; with
-            ``absent`` also ``ABSENT``, and ``WANTED`` only where somebody was let in a moment ago.
+            ``WANTED`` (this caller alone dispatches; the previous job can write no more),
+            ``PRESENT`` (a job holds the lease), ``EXPECTED`` (another caller dispatched a moment
+            ago), ``GAVE_UP`` (too many agents died in a row), ``ENDED`` or ``GONE``. With
+            ``absent`` also ``ABSENT``; then ``WANTED`` only after a recent admission.
         """
         presence, events = await self._backend.claim_orphan(
             participant,
@@ -457,14 +453,10 @@ class SessionStore:
     async def give_back_claim(
         self, participant: str, session_id: str, *, absent: bool = False
     ) -> None:
-        """Say that no agent was dispatched after all: the next one to ask may do it.
+        """Give back a claim: no agent was dispatched, and the next caller may dispatch one.
 
-        Args:
-            participant: the pseudonym.
-            session_id: whose agent.
-            absent: none is needed, since nobody is there. The participant counts as having left
-                when it was last seen, unless a job holds the lease, or somebody was let in a
-                moment ago.
+        With ``absent`` the participant is not there. It then counts as having left when it was
+        last seen, unless a job holds the lease or it was admitted a moment ago.
         """
         wanted = _session_id(session_id) or ""
         self.tell(await self._backend.give_back_claim(participant, wanted, absent=absent))
@@ -472,15 +464,15 @@ class SessionStore:
     async def load(
         self, participant: str, session_id: str, *, last: int | None = None
     ) -> Loaded | None:
-        """Read a session without a lease; ``None`` where there is none.
+        """Read a session without a lease; ``None`` if there is none.
 
         Args:
             participant: the pseudonym.
-            session_id: which one.
-            last: only this many of its newest turns.
+            session_id: the session.
+            last: read only this many of its newest turns.
 
         Raises:
-            SealBroken, UnknownKey: it is there but cannot be opened. It is never shown as empty.
+            SealBroken, UnknownKey: it cannot be opened. It is never shown as empty.
         """
         if last is not None and last < 0:
             raise InvalidValue("a number of turns is 0 or more")
@@ -494,7 +486,7 @@ class SessionStore:
     async def sessions(self, participant: str, *, offset: int = 0, limit: int = 20) -> SessionPage:
         """List a participant's sessions, newest first, without their turns.
 
-        One whose content does not open is listed as not ``readable``; ``load`` says why.
+        A session that cannot be opened is listed as not ``readable``; ``load`` says why.
         """
         if not 0 <= limit <= MAX_PAGE or offset < 0:
             raise InvalidValue(f"a page begins at 0 or later and has at most {MAX_PAGE} sessions")
@@ -503,7 +495,7 @@ class SessionStore:
         return SessionPage(page.total, found)
 
     async def exists(self, participant: str, session_id: str) -> bool:
-        """Return whether there is such a session; nothing of it is opened."""
+        """Return whether there is such a session, without opening it."""
         return await self._stored(participant, session_id, last=0) is not None
 
     async def is_owned(self, participant: str, session_id: str, owner: str) -> bool:
@@ -514,12 +506,12 @@ class SessionStore:
     async def set_title(
         self, participant: str, session_id: str, title: str | None
     ) -> SessionContent:
-        """Name a session, without its lease; a holder's next write keeps the name.
+        """Name a session without its lease; the holder's next write keeps the name.
 
         Raises:
             SessionGone: there is none.
             InvalidValue: the title is longer than 200 characters, or not Unicode.
-            SealBroken, UnknownKey: the content cannot be opened, so it is not replaced either.
+            SealBroken, UnknownKey: the content cannot be opened; nothing was written.
         """
         if title is not None and len(title) > MAX_TITLE_CHARS:
             raise InvalidValue(f"a title has at most {MAX_TITLE_CHARS} characters")
@@ -533,15 +525,15 @@ class SessionStore:
         session_id: str,
         change: Callable[[SessionContent], SessionContent],
     ) -> SessionContent:
-        """Change the content without the lease; a holder's next write keeps the change.
+        """Change the content without the lease; the holder's next write keeps the change.
 
-        ``change`` may be called again, on newer content, where another write came between.
+        ``change`` may be called again, on newer content, after a conflicting write.
 
         Raises:
             SessionGone: there is none.
             InvalidValue: the content is not valid Unicode, or too large; nothing was written.
-            SealBroken, UnknownKey: the content cannot be opened, so it is not replaced either.
-            WriteConflict: other writes still came between after five tries.
+            SealBroken, UnknownKey: the content cannot be opened; nothing was written.
+            WriteConflict: five tries met conflicting writes.
         """
         version = 0
         for _ in range(MAX_UPDATE_TRIES):
@@ -574,16 +566,16 @@ class SessionStore:
     async def bring_in(
         self, participant: str, session_id: str, epoch: int, turns: Sequence[Turn]
     ) -> None:
-        """Keep turns that were said under no lease: they lie beside the record, by their time.
+        """Keep turns that were said without a lease, beside the record, ordered by time.
 
         May be repeated; no turn is kept twice.
 
         Args:
             participant: the pseudonym.
-            session_id: which session.
-            epoch: when that conversation began, in Unix milliseconds: names it among those of
-                the session, in the place of a fencing token.
-            turns: all of it, in order.
+            session_id: the session.
+            epoch: when that conversation began, in Unix milliseconds. It names the conversation
+                in place of a fencing token.
+            turns: all turns of the conversation, in order.
 
         Raises:
             SessionGone: there is none.
@@ -598,16 +590,16 @@ class SessionStore:
             await self._backend.append_late(ref, batch, apart=True)
 
     async def close(self, participant: str, session_id: str) -> bool:
-        """End a session now; a job that holds it loses its lease. It stays for its retention.
+        """End a session now. A job that holds it loses its lease; the record stays.
 
-        Answers False where it had ended before, or is gone.
+        Returns False if it had ended before, or is gone.
         """
         events = await self._backend.close(participant, _session_id(session_id) or "")
         self.tell(events)
         return bool(events)
 
     async def delete(self, participant: str, session_id: str) -> bool:
-        """Erase one session; answer whether it was there."""
+        """Erase one session; return whether it existed."""
         events = await self._backend.delete(participant, _session_id(session_id) or "")
         self.tell(events)
         return bool(events)
@@ -615,54 +607,46 @@ class SessionStore:
     async def erase(self, participant: str, *, known: Sequence[str] = ()) -> Erased:
         """Erase everything about a participant: the data key first, then every key.
 
-        Writes that are still on their way answer ``SessionGone``. ``known`` session ids save a
-        round trip. ``Erased.left_over`` counts what is still there after it: nothing.
+        Writes that arrive later raise ``SessionGone``. ``known`` session ids save a round trip.
         """
         known = [_session_id(session_id) or "" for session_id in known]
         erased = await self._backend.erase(participant, self.keyring.primary, known)
-        # Only now: a load that was on its way has put it back before.
+        # Only now: a concurrent load may have cached it again until here.
         self._opener.forget(participant)
         if not erased.events:
-            # Where the participant's hash had expired, nothing said which list it was in.
+            # The participant's hash had expired, and it names the list.
             await self._forget_wrapped(participant)
         self.tell(erased.events)
         return erased
 
     async def erased_at(self, participant: str) -> int | None:
-        """Tell when a participant was last erased, in Unix milliseconds of the store's clock.
-
-        ``None`` where that was never, or longer ago than anything is kept.
-        """
+        """Return when a participant was last erased, in Unix ms of the store; ``None`` if never."""
         return await self._backend.erased_at(participant)
 
     async def participant(self, participant: str) -> StoredParticipant | None:
-        """Read what is kept of a participant besides sessions; ``None`` for an unknown one."""
+        """Read what is kept about a participant besides sessions; ``None`` if unknown."""
         return await self._backend.participant(participant)
 
     async def set_consent(self, participant: str, *, given: bool, version: str) -> Consent | None:
-        """Note what a participant agreed to, now; ``None`` for an unknown one."""
+        """Note what a participant agreed to, now; ``None`` if unknown."""
         return await self._backend.set_consent(participant, given=given, version=version)
 
     async def set_retention(self, participant: str, retention_ms: int | None) -> bool:
-        """Set a participant's own retention, for all sessions; ``None`` for the default.
-
-        Returns:
-            Whether there is such a participant.
-        """
+        """Set a participant's own retention, or the default; return whether it is known."""
         return await self._backend.set_retention(participant, retention_ms)
 
     async def sweepers(self, me: str, alive_ms: int) -> Sequence[str]:
-        """Note that the sweeper ``me`` lives; return those that were heard of in ``alive_ms``."""
+        """Note that sweeper ``me`` lives; return those that did so within ``alive_ms``."""
         return await self._backend.sweepers(me, alive_ms)
 
     async def due(self, shards: Sequence[int], limit: int) -> Sequence[SessionRef]:
-        """Read the sessions whose deadline may have come: at most ``limit`` of each shard."""
+        """Read sessions with a deadline that may have passed, at most ``limit`` of each shard."""
         return await self._backend.due(shards, limit)
 
     async def settle(self, session: SessionRef) -> SettleOutcome:
-        """Do what is due with a session: end it, erase it, or look again later.
+        """End a session, erase it, or look again later, as its deadlines say.
 
-        Safe in many processes: each change is made, and its event published, by one of them.
+        Safe in many processes: one of them makes each change and publishes its event.
         """
         settled = await self._backend.settle(*session)
         self.tell(settled.events)
@@ -676,15 +660,14 @@ class SessionStore:
         turns: Sequence[SealedTurn],
         settles: Mapping[str, int] | None = None,
     ) -> Replayed:
-        """Write what a dead job left: under its lease if nobody took it, else as late turns.
+        """Write what a dead job left: under its lease if that is free, else as late turns.
 
         May be repeated; no turn is kept twice.
 
         Args:
-            lease: the dead job's.
-            turns: those that it had not seen acknowledged, in order, without gaps.
-            settles: by role, the newest draft whose words are in these turns, where they do not
-                say so themselves.
+            lease: the dead job's lease.
+            turns: the turns that were not acknowledged, in order, without gaps.
+            settles: by role, the newest draft that these turns replace; by default as they say.
         """
         if not turns:
             return Replayed.APPENDED
@@ -710,10 +693,9 @@ class SessionStore:
         """Write the content that a dead job left, unless the store has a newer one.
 
         Args:
-            lease: the dead job's. It is not compared: a successor may hold the session, and may
-                not have changed anything yet.
-            version: the one that the job had seen last.
-            sealed: the content, sealed as the version after it.
+            lease: the dead job's lease. It is not compared: a successor may hold the session.
+            version: the version that the job had read last.
+            sealed: the content, sealed as the next version.
 
         Returns:
             Whether it was written.
@@ -764,7 +746,7 @@ class SessionStore:
             raise InvalidValue("a load id must be valid Unicode text") from None
 
     def _read_found(self, participant: str, found: Found) -> Contents:
-        """Read the answer of ``open`` or ``join``; what it made happen has happened in any case."""
+        """Open the answer of ``open`` or ``join``, and tell its events even if that fails."""
         self.tell(found.events)
         return self._opener.open(participant, found.session)
 
@@ -781,7 +763,7 @@ class SessionStore:
         return await self._backend.load(participant, _session_id(session_id) or "", last=last)
 
     async def _forget_wrapped(self, participant: str) -> None:
-        """Remove a participant that expired from the lists of keys: no hash names its list."""
+        """Remove an expired participant from the lists of all keys: no hash names its list."""
         for key_id in self.keyring.ids:
             await self._backend.forget_wrapped(participant, key_id)
 
@@ -801,7 +783,7 @@ def _session_id(value: str | None) -> str | None:
 def _sealed_apart(
     key: DataKey, session_id: str, epoch: int, turns: Iterable[Turn]
 ) -> Iterator[LateTurn]:
-    """Seal turns that were said under no lease, as a chain of their own."""
+    """Seal turns that were said without a lease, as a chain of their own."""
     tag = NO_TAG
     for seq, turn in enumerate(turns, 1):
         sealed = key.seal_turn(session_id, seq, tag, plain_of(turn))

@@ -30,7 +30,7 @@ class Loaded:
     session: Session = field(repr=False)
     turns: tuple[RecordedTurn, ...] = field(repr=False)
     drafts: tuple[Draft, ...] = field(default=(), repr=False, kw_only=True)
-    """What was being said and is no turn yet, at most one of each role, oldest first."""
+    """Words that are not a turn yet, at most one draft of each role, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ class Opened(Loaded):
 
 @dataclass(slots=True)
 class Lease:
-    """The right to write one session: shown with every write, compared inside of it."""
+    """The right to write one session: each write carries it, and compares it atomically."""
 
     ref: LeaseRef
     data_key: DataKey = field(repr=False)
     last_seq: int
     """Number of the newest turn that was sealed under this lease or before it."""
     last_tag: bytes
-    """Its tag: the next turn is chained to it."""
+    """Tag of that turn: the next turn is chained to it."""
     saved_seq: int
     """Number of the newest turn that the store acknowledged."""
     saved_tag: bytes
@@ -59,7 +59,8 @@ class Lease:
     """Version of ``content``."""
     content: SessionContent = field(repr=False)
     granted: bool = True
-    """False while the store is away since before the join: see ``writing.offline_start``."""
+    """False after a start without the store, until it grants the lease: see
+    ``writing.offline_start``."""
     draft_number: int = 0
     """Number of the newest draft that was sealed under this lease or before it."""
 
@@ -67,7 +68,7 @@ class Lease:
     def of(
         cls, ref: LeaseRef, stored: StoredSession, data_key: DataKey, content: SessionContent
     ) -> Self:
-        """Return the lease that was granted with this session, which was loaded with it."""
+        """Return the lease that came with this session."""
         tag = newest_tag(stored)
         return cls(
             ref=ref,
@@ -93,7 +94,7 @@ class Lease:
 
     @property
     def fencing_token(self) -> int:
-        """Strictly increasing from holder to holder; 0 before it is granted."""
+        """Grows strictly from holder to holder; 0 before the lease is granted."""
         return int(self.ref.fence)
 
     def ref_or_raise(self) -> LeaseRef:
@@ -107,7 +108,7 @@ class Lease:
         return self.ref
 
     def adopt(self, granted: Lease) -> None:
-        """Become the lease that was granted at last, for all who hold this one."""
+        """Become the lease that was granted late, for all parts that hold this object."""
         for each in fields(self):
             setattr(self, each.name, getattr(granted, each.name))
 
@@ -125,21 +126,21 @@ class Arrival:
     """The answer of ``arrive``."""
 
     counted: bool
-    """Whether it was a return, rather than a transport that was restored."""
+    """Whether it was a return, and not only a restored transport."""
     reconnect_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class SealedTurn:
-    """A turn as it is written: sealed once, and resent as these very bytes."""
+    """A turn as it is written: sealed once; a resend sends the same bytes."""
 
     seq: int
     tag_before: bytes
     sealed: bytes
     turn: Turn | None = field(default=None, repr=False)
-    """``None`` for one that another process has sealed."""
+    """``None`` if another process sealed it."""
     settles: int = 0
-    """Number of the newest draft of this turn, which goes when it is written; 0 for none."""
+    """Number of this turn's newest draft, which the append deletes; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,22 +152,23 @@ class SessionPage:
 
 
 class Replayed(StrEnum):
-    """What became of turns that a dead job left."""
+    """How the replay of a dead job's turns ended."""
 
     APPENDED = "appended"
-    """They continue the record: nobody had taken the lease."""
+    """They continue the record: no job had taken the lease."""
     LATE = "late"
-    """Somebody had: they lie beside the record, and are read in by their time."""
+    """Another job had taken it: they lie beside the record, ordered by time when read."""
     ERASED = "erased"
-    """Their session was erased meanwhile; they are dropped."""
+    """Their session was erased, so that they are dropped."""
 
 
 def settled_by(turns: Iterable[SealedTurn]) -> dict[str, int]:
     """Return the number of the newest draft that these turns settle, by role."""
     settled: dict[str, int] = {}
-    for each in turns:
-        if each.settles and each.turn is not None and each.turn.role in DRAFT_ROLES:
-            settled[each.turn.role] = max(each.settles, settled.get(each.turn.role, 0))
+    for sealed in turns:
+        if sealed.settles and sealed.turn is not None and sealed.turn.role in DRAFT_ROLES:
+            role = sealed.turn.role
+            settled[role] = max(sealed.settles, settled.get(role, 0))
     return settled
 
 
@@ -179,7 +181,7 @@ _SealedT = TypeVar("_SealedT", bound=_Sealed)
 
 
 def batches(turns: Iterable[_SealedT]) -> Iterator[list[_SealedT]]:
-    """Split sealed turns into those of one call each; a batch is read when it is asked for."""
+    """Split sealed turns into batches of one call each, lazily."""
     batch: list[_SealedT] = []
     size = 0
     for turn in turns:

@@ -1,4 +1,4 @@
-"""From what a backend holds to what callers see: seals are opened, and the chain is checked."""
+"""Stored sessions become readable here: seals are opened, and the chain of turns is checked."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Contents(NamedTuple):
 
 
 class Opener:
-    """Opens what a backend holds, and keeps the data keys that it unwrapped for that."""
+    """Opens stored sessions, and caches the data keys that it unwrapped."""
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
-        # By participant too: a wrapped key that was copied to another one must not open.
+        # By participant too: a wrapped key that was copied to another participant must not open.
         self._keys: dict[tuple[str, WrappedKey], DataKey] = {}
 
     def key_of(self, participant: str, wrapped: WrappedKey) -> DataKey:
@@ -61,7 +61,7 @@ class Opener:
         return key
 
     def forget(self, participant: str) -> None:
-        """Drop the data keys of a participant that was erased."""
+        """Drop the data keys of an erased participant."""
         for name in [name for name in self._keys if name[0] == participant]:
             del self._keys[name]
 
@@ -70,10 +70,10 @@ class Opener:
         self._keys.clear()
 
     def open(self, participant: str, stored: StoredSession) -> Contents:
-        """Open all of a session, and check its chain and its witness.
+        """Open a whole session, and check its chain and its witness.
 
         Raises:
-            SealBroken, UnknownKey, UnknownSchema: something of it cannot be read.
+            SealBroken, UnknownKey, UnknownSchema: a part of it cannot be read.
         """
         key, content = self._content(participant, stored)
         turns = turns_of(key, stored)
@@ -81,7 +81,7 @@ class Opener:
         return Contents(session_of(participant, stored, content), turns, drafts_of(key, stored))
 
     def open_listed(self, participant: str, stored: StoredSession) -> Session:
-        """Open a session as a list shows it, without its turns. Raises as ``open``."""
+        """Open a session without its turns, for a list. Raises as ``open``."""
         return session_of(participant, stored, self._content(participant, stored)[1])
 
     def _content(self, participant: str, stored: StoredSession) -> tuple[DataKey, SessionContent]:
@@ -90,9 +90,9 @@ class Opener:
         return key, content_of(key, stored)
 
     def _check_id(self, participant: str, stored: StoredSession) -> None:
-        """Refuse a session that holds nothing sealed, under an id that was made for another.
+        """Refuse an id that was made for another participant, if nothing sealed proves it.
 
-        What is sealed proves the id by itself.
+        A sealed record is bound to its session's id, and so proves it.
         """
         proven = stored.content is not None or stored.turns or stored.late or stored.drafts
         if not proven and not self._keyring.owns(participant, stored.id):
@@ -102,7 +102,7 @@ class Opener:
 def session_of(
     participant: str, stored: StoredSession, content: SessionContent, *, readable: bool = True
 ) -> Session:
-    """Put together what is stored in clear and what was sealed."""
+    """Join the stored plain fields and the opened content."""
     away, ended = stored.state == SessionState.AWAY, stored.state == SessionState.ENDED
     return Session(
         id=stored.id,
@@ -122,10 +122,10 @@ def session_of(
 
 
 def content_of(key: DataKey, stored: StoredSession) -> SessionContent:
-    """Open the content; the defaults where none was written yet.
+    """Open the content; the defaults if none was written yet.
 
     Raises:
-        SealBroken, UnknownSchema: it is there but cannot be read.
+        SealBroken, UnknownSchema: it cannot be read.
     """
     if stored.content is not None:
         return open_content(key, stored.id, stored.version, stored.content)
@@ -135,7 +135,7 @@ def content_of(key: DataKey, stored: StoredSession) -> SessionContent:
 
 
 def open_content(key: DataKey, session_id: str, version: int, sealed: bytes) -> SessionContent:
-    """Open the content of a session that was sealed as this version.
+    """Open content that was sealed as this version.
 
     Raises:
         SealBroken, UnknownSchema: it cannot be read.
@@ -175,11 +175,11 @@ def open_chain(
 
 
 def turns_of(key: DataKey, stored: StoredSession) -> tuple[RecordedTurn, ...]:
-    """Open the chain of turns; the place of each follows from ``seq``, the number of the last.
+    """Open the chain of turns; ``stored.seq`` is the number of the last one.
 
-    Turns that came late are put in by their time; not those that the page has said again to a
-    successor, and that are there already under the same id. Where a successor had only the draft
-    of one, the whole turn takes its place.
+    Late turns are put in by their time. A late turn is dropped if the record has its id: the page
+    had said it again to a successor. If the successor had made a turn from its draft, the whole
+    late turn replaces that.
 
     Raises:
         SealBroken, UnknownSchema: one of them does not open, or one is missing.
@@ -201,7 +201,7 @@ def turns_of(key: DataKey, stored: StoredSession) -> tuple[RecordedTurn, ...]:
 
 
 def drafts_of(key: DataKey, stored: StoredSession) -> tuple[Draft, ...]:
-    """Open what was being said, by number; not what was taken back, which has no words.
+    """Open the drafts, ordered by number, without empty ones, which were taken back.
 
     Raises:
         SealBroken, UnknownSchema: one of the drafts does not open.
@@ -217,10 +217,10 @@ def drafts_of(key: DataKey, stored: StoredSession) -> tuple[Draft, ...]:
 
 
 def check_witness(witness: Witness | None, stored: StoredSession) -> None:
-    """Compare the record with the newest turn that the content was sealed after.
+    """Compare the record with the turn that was its newest when the content was sealed.
 
     Raises:
-        SealBroken: the record is shorter, or another one.
+        SealBroken: the record is shorter, or has another turn there.
     """
     if witness is None or witness.seq == 0:
         return
@@ -258,12 +258,12 @@ def _turn(
 
 
 def _is_part_of(recovered: Turn, whole: Turn) -> bool:
-    """Tell whether a turn was made of a draft, and the other has more."""
+    """Return whether a turn was made from a draft, and the other turn is longer."""
     return bool(recovered.details.get(RECOVERED)) and len(whole.text) > len(recovered.text)
 
 
 def _put_in_by_time(turns: list[RecordedTurn], late: RecordedTurn) -> None:
-    """Put a turn in before the first one that was spoken after it."""
+    """Insert a turn before the first turn that was spoken after it."""
     at = next(
         (i for i, each in enumerate(turns) if each.turn.created_at > late.turn.created_at),
         len(turns),

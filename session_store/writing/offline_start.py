@@ -1,11 +1,12 @@
-"""A conversation that begins while the store is away.
+"""A conversation that begins while the store is unreachable.
 
-Nobody has granted its lease yet. What is said is numbered from 1 and sealed under a data key of
-its own, which is wrapped like any other, and waits. When the store is back, ``join_begun`` asks
-for the lease, and what waits is numbered and sealed anew behind what the store has. Where the job
-must end before that, it leaves all of it in the spool, and ``bring_in`` keeps it as late turns.
+Its lease is not granted yet. Its turns are numbered from 1, sealed under a data key of their own,
+and wait. Once the store is back, ``join_begun`` asks for the lease. Then the turns are numbered and
+sealed again, after those that the store has. If the job must end earlier, it leaves its turns in
+the spool, and ``bring_in`` keeps them as late turns.
 
-Either way nothing comes back of somebody who was erased meanwhile: the store knows when that was.
+In both cases, nothing is written about a participant that was erased in the meantime: the store
+knows the time of the erasure.
 """
 
 from __future__ import annotations
@@ -31,35 +32,35 @@ if TYPE_CHECKING:
 
 UNTITLED: Final = SessionContent()
 CLOCKS_DIFFER_MS: Final = 10_000
-"""How far this machine's clock may be from Redis's, for an erasure to hold all the same."""
+"""How far this machine's clock may differ from Redis's; erasures still hold then."""
 
 
 @dataclass(frozen=True, slots=True)
 class OfflineStart:
-    """How a conversation began without the store: what is needed to join later."""
+    """How a conversation began without the store: all that a later join needs."""
 
     participant: str
     session_id: str
-    """As the conversation calls it until it has joined."""
+    """The id that the conversation uses until it has joined."""
     exact: bool
-    """Whether it is to be that session; else the one that goes on, or a new one."""
+    """Whether only that session will do; else the one that can resume, or a new one."""
     begun_ms: int
-    """Unix milliseconds, by this machine's clock."""
+    """Unix milliseconds of this machine."""
     wrapped: WrappedKey = field(repr=False)
-    """The data key that its turns are sealed under."""
+    """The data key of its turns."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpooledStart:
-    """What a job left that has never reached the store."""
+    """What a job left of a conversation that never reached the store."""
 
     start: OfflineStart
     turns: tuple[bytes, ...]
-    """Sealed, number 1 first."""
+    """Sealed turns; the first has number 1."""
     content: bytes | None
-    """Sealed as version 1."""
+    """Content, sealed as version 1."""
     into: str | None = None
-    """The session that it belongs to, once that was found out."""
+    """The session that it belongs to, once that is known."""
 
 
 def begin(
@@ -70,18 +71,18 @@ def begin(
     *,
     begun_ms: int | None = None,
 ) -> tuple[OfflineStart, Joined]:
-    """Begin a conversation of which nothing is known. Asks the store for nothing.
+    """Begin a conversation without the store, and without a call to it.
 
     Args:
-        store: the one that is away.
+        store: the store that is unreachable.
         participant: the pseudonym.
-        session_id: the session that it is to be, where somebody has chosen one.
-        owner: as for ``join``; the same one then.
-        begun_ms: when somebody let the participant in (Unix milliseconds), if that was earlier:
-            what is erased after that stays erased.
+        session_id: the session that was chosen; ``None`` if none was.
+        owner: as for ``join``; use the same one there.
+        begun_ms: when the participant was admitted, in Unix milliseconds, if that was earlier. A
+            later erasure holds.
 
     Raises:
-        SessionGone: that id was not made for this participant.
+        SessionGone: the id was not made for this participant.
     """
     if session_id is not None and not store.keyring.owns(participant, session_id):
         raise SessionGone(session_id)
@@ -126,10 +127,10 @@ async def join_begun(
 ) -> Joined:
     """Ask for the lease, once. After ``StoreUnavailable`` and ``LeaseHeld``, ask again.
 
-    A session that has ended meanwhile goes on; one that is not there is made, under its id.
+    An ended session continues; a missing one is created under its id.
 
     Raises:
-        SessionGone: the participant was erased after this conversation had begun.
+        SessionGone: the participant was erased after the conversation had begun.
         LeaseHeld, StoreUnavailable, SealBroken, UnknownKey: as for ``join``.
     """
     await _refuse_erased(store, start)
@@ -147,10 +148,10 @@ async def join_begun(
 
 
 async def find_session(store: SessionStore, start: OfflineStart) -> str:
-    """Find the session that a conversation belongs to, or make it.
+    """Find or create the session that a conversation belongs to.
 
     Raises:
-        SessionGone: the participant was erased after it had begun; nothing was made.
+        SessionGone: the participant was erased after it had begun; nothing was created.
     """
     await _refuse_erased(store, start)
     participant, session_id = start.participant, start.session_id
@@ -169,13 +170,13 @@ async def find_session(store: SessionStore, start: OfflineStart) -> str:
 
 
 async def bring_in(store: SessionStore, spooled: SpooledStart) -> Replayed:
-    """Keep what a job left that never joined, in the session that ``find_session`` found.
+    """Keep the turns of a job that never joined, in the session that ``find_session`` found.
 
-    May be repeated with the same session; nothing is kept twice.
+    May be repeated with the same session; no turn is kept twice.
 
     Raises:
-        StoreUnavailable: not all of it is there yet.
-        SealBroken, UnknownKey, InvalidValue: it cannot be read.
+        StoreUnavailable: not all turns are written yet.
+        SealBroken, UnknownKey, InvalidValue: they cannot be read.
     """
     start = spooled.start
     turns, content = _opened(store, spooled)
@@ -192,9 +193,9 @@ async def bring_in(store: SessionStore, spooled: SpooledStart) -> Replayed:
 
 
 def merged(stored: SessionContent, said: SessionContent) -> SessionContent:
-    """Add to the stored content what was learnt without it: preferences, and what is missing.
+    """Add what a conversation learnt without the store: preferences, and missing fields.
 
-    What was learnt later wins; lists get what they lack.
+    The later preference wins; lists get the items that they lack.
     """
     preferences = dict(stored.context.preferences)
     for name, value in said.context.preferences.items():
@@ -240,7 +241,7 @@ async def _join(store: SessionStore, start: OfflineStart, *, load_id: str, owner
 
 
 async def _refuse_erased(store: SessionStore, start: OfflineStart) -> None:
-    """Raise ``SessionGone`` if the participant was erased after the beginning."""
+    """Raise ``SessionGone`` if the participant was erased after the start."""
     erased_at = await store.erased_at(start.participant)
     if erased_at is not None and erased_at > start.begun_ms - CLOCKS_DIFFER_MS:
         raise SessionGone(start.session_id)

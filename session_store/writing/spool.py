@@ -49,24 +49,24 @@ REPLAY_EVERY_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class SpoolReport:
-    """What a replay came to."""
+    """What a replay did."""
 
     appended: int = 0
-    """Turns that continue the record: nobody had taken the session."""
+    """Turns that continue the record: no other job had taken the session."""
     late: int = 0
-    """Turns that came in beside the record of a successor."""
+    """Turns that were kept beside the record of a successor."""
     contents: int = 0
     """Changes of a session's content that were written."""
     outdated: int = 0
-    """Changes of a session's content that were dropped: a successor has written its own."""
+    """Changes of a session's content that were dropped: a successor has changed it."""
     erased: int = 0
-    """Turns that were dropped, because their session was erased or has expired."""
+    """Turns that were dropped: their session was erased or has expired."""
     kept: int = 0
     """Files that wait: the store is unreachable, or a key is missing."""
     newer: int = 0
     """Files that wait for a newer version of this library."""
     damaged: int = 0
-    """Files that were set aside as ``*.damaged``."""
+    """Files that were renamed to ``*.damaged``."""
 
     def __add__(self, other: SpoolReport) -> SpoolReport:
         names = [each.name for each in fields(self)]
@@ -119,13 +119,13 @@ class Spool:
             try:
                 report += await self._replay_file(store, path)
             except (StoreUnavailable, StoreRefused):
-                # It would be the same with all others.
+                # All other files would fail too.
                 waiting = len(await asyncio.to_thread(spool_files.finished, self._folder))
                 return report + SpoolReport(kept=waiting - report.kept - report.newer)
         return report
 
     def _settled(self) -> list[Path]:
-        """List the files, after looking at what writers that died have left."""
+        """List the files, those of dead writers included."""
         spool_files.finish(self._folder, _is_whole)
         return spool_files.finished(self._folder)
 
@@ -187,7 +187,7 @@ async def keep_replaying(
     every_s: float = REPLAY_EVERY_S,
     retention: timedelta = DEFAULT_RETENTION,
 ) -> None:
-    """Replay what is left in a folder, again and again, until it is cancelled."""
+    """Replay the files of a folder every few seconds, until this is cancelled."""
     spool = Spool(folder, retention=retention)
     before = SpoolReport()
 
