@@ -37,7 +37,8 @@ from session_store.events import turn_appended
 from session_store.hooks import Hooks
 from session_store.meter import NO_METER
 from session_store.models import SessionContent, Witness
-from session_store.sealing.crypto import NO_TAG, Keyring, tag_of
+from session_store.sealing.data_key import NO_TAG, tag_of
+from session_store.sealing.keyring import Keyring
 from session_store.sealing.opening import (
     UNREADABLE,
     Opener,
@@ -71,7 +72,7 @@ if TYPE_CHECKING:
     from session_store.events import Event, EventHook, EventsMissed, SealHook
     from session_store.meter import Meter
     from session_store.models import Session, Turn
-    from session_store.sealing.crypto import DataKey
+    from session_store.sealing.data_key import DataKey
     from session_store.sealing.opening import Contents
     from session_store.settings import StoreSettings
     from session_store.tracing import Tracer

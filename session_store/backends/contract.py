@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from session_store.events import Event
     from session_store.meter import Meter
-    from session_store.sealing.crypto import WrappedKey
+    from session_store.sealing.data_key import WrappedKey
     from session_store.tracing import Tracer
 
 

@@ -22,7 +22,7 @@ from session_store.redis_address import Kind
 if TYPE_CHECKING:
     from session_store.backends.contract import Backend
     from session_store.backends.transport.node import Node
-    from session_store.sealing.crypto import Keyring
+    from session_store.sealing.keyring import Keyring
     from session_store.settings import StoreSettings
 
 __all__ = ["Finding", "Verdict", "examine", "quick"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from session_store.sealing.crypto import Keyring
+    from session_store.sealing.keyring import Keyring
     from session_store.values import Joined, SealedTurn
     from tests.contract.worlds import World
 

@@ -24,7 +24,7 @@ from session_store import (
     WriteConflict,
 )
 from session_store.errors import CircuitOpen, StoreLoading
-from session_store.sealing.crypto import tag_of
+from session_store.sealing.data_key import tag_of
 from tests.contract.histories import Final, History, Op, Outcome
 from tests.contract.proxy import Cut
 

@@ -35,7 +35,7 @@ from session_store.errors import (
 )
 from session_store.events import EventType
 from session_store.keys import ParticipantKeys, shard_prefix
-from session_store.sealing.crypto import tag_of
+from session_store.sealing.data_key import tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
