@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from livekit.agents import tts
 
     from session_store import Joined, SessionStore, StoreSettings
-    from session_store.writing.offline_start import Beginning
+    from session_store.writing.offline_start import OfflineStart
 
 MEMORY = '<memory>{"visit": 1, "language": "en", "name": "Maria"}</memory>'
 
@@ -106,7 +106,9 @@ class Stage:
         beginning, joined = begin(self.store, self.participant, session_id, self.lease_owner)
         return self._converse(load_id, joined, beginning)
 
-    def _converse(self, load_id: str, joined: Joined, beginning: Beginning | None = None) -> Stage:
+    def _converse(
+        self, load_id: str, joined: Joined, beginning: OfflineStart | None = None
+    ) -> Stage:
         self.job.room.come(self.participant, load_id)
         session_id = joined.session.id if beginning is None or beginning.exact else None
         who = JobParticipant(self.participant, self.participant, session_id, {"plan": "gold"})

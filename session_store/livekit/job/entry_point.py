@@ -23,7 +23,6 @@ from session_store.livekit.telemetry.spans import LiveKitTracer
 from session_store.meter import NO_METER
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
-from session_store.tracing import trace_with
 from session_store.upkeep.observers import watched
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
             store = SessionStore.from_settings(settings)
             at_the_end.push_async_callback(store.aclose)
             await at_the_end.enter_async_context(watched(store, actor="agent", meter=meter))
-        trace_with(store, LiveKitTracer())
+        store.trace(LiveKitTracer())
         conversation = await _begin(
             Setup(
                 ctx,

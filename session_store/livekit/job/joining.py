@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from session_store.livekit.job.participant import JobParticipant
     from session_store.livekit.job.setup import Setup
     from session_store.values import Joined
-    from session_store.writing.offline_start import Beginning
+    from session_store.writing.offline_start import OfflineStart
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class _Joining:
         )
         return self._entry(joined, beginning)
 
-    def _entry(self, joined: Joined, beginning: Beginning | None = None) -> Entry:
+    def _entry(self, joined: Joined, beginning: OfflineStart | None = None) -> Entry:
         return Entry(
             self._participant,
             self._load_id,
