@@ -7,7 +7,6 @@ successors: see ``session_store.livekit.worker.watch``.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from contextlib import contextmanager
@@ -15,7 +14,10 @@ from typing import TYPE_CHECKING, Self
 
 from gateway.errors import LiveKitUnavailable
 from session_store import SessionStoreError
-from session_store.livekit.rooms.rooms import Dispatch, LiveKitFailed, LiveKitRooms
+from session_store.livekit.rooms.api_calls import LiveKitFailed
+from session_store.livekit.rooms.dispatch import Dispatch
+from session_store.livekit.rooms.recent_dispatches import RecentDispatches
+from session_store.livekit.rooms.rooms import LiveKitRooms
 from session_store.page_turns import LOAD_ID
 from session_store.tasks import KeptTasks
 
@@ -50,8 +52,7 @@ class Rooms:
             meter=meter,
         )
         self._meter = meter
-        self._unclaimed: dict[str, float] = {}
-        """Per session: until when an agent that was dispatched without a claim may still come."""
+        self._unclaimed = RecentDispatches()
         self._tasks = KeptTasks(logger)
 
     async def __aenter__(self) -> Self:
@@ -105,10 +106,8 @@ class Rooms:
         Without the store there are no claims. So LiveKit decides: an agent is dispatched only if
         the room has none that answers, and if this gateway did not dispatch one a moment ago.
         """
-        now = asyncio.get_running_loop().time()
-        self._unclaimed = {room: at for room, at in self._unclaimed.items() if at > now}
         if session_id not in self._unclaimed:
-            self._unclaimed[session_id] = now + self._expected_s
+            self._unclaimed.add(session_id, for_s=self._expected_s)
             admitted_at_ms = time.time_ns() // 1_000_000
             self._tasks.spawn(self._bring(participant, session_id, admitted_at_ms))
 
@@ -140,7 +139,7 @@ class Rooms:
             logger.warning(
                 "LiveKit failed: no agent is dispatched", extra={**extra, "reason": str(error)}
             )
-            self._unclaimed.pop(session_id, None)
+            self._unclaimed.discard(session_id)
             return
         logger.info("dispatching an agent", extra=extra)
         self._meter.dispatched("asked")

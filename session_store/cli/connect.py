@@ -89,7 +89,7 @@ async def connected_store(
 
 def audit_of(store: SessionStore) -> AuditLog:
     """Return an audit log whose actor is the user of this machine who runs the program."""
-    return AuditLog(store, actor=_actor())
+    return AuditLog(store.side, store.keyring, actor=_actor())
 
 
 def _actor() -> str:

@@ -23,9 +23,9 @@ from session_store.cli.output import as_dict, document, pairs, say, span, when
 from session_store.cli.target import connect_to, parse_target, participant_of_session
 from session_store.sealing.opening import time_of
 from session_store.settings import StoreSettings
-from session_store.store import Loaded
 from session_store.upkeep.analytics import SessionCounts
 from session_store.upkeep.audit import AuditAction
+from session_store.values import Loaded
 
 
 @command(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from session_store import meter
 from session_store.backends.redis.scripts import names_of_scripts
-from session_store.store import Replayed
+from session_store.values import Replayed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from session_store.events import Event
+    from session_store.events import Event, SealFailure
     from session_store.meter import (
         DispatchReason,
         GatewayPath,
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
         StatusClass,
     )
     from session_store.metrics.families import Family, Part
-    from session_store.store import Replayed
-    from session_store.upkeep.seal_audit import SealFailure
+    from session_store.values import Replayed
 
 logger = logging.getLogger(__name__)
 

@@ -179,7 +179,7 @@ async def test_counts_and_people_of_many_days_share_a_node(
 ) -> None:
     """Unions of days work on a Cluster, since all days lie in one slot."""
     async with opened(settings_for(clustered.url)) as store:
-        analytics = Analytics(store.backend.side)
+        analytics = Analytics(store.side)
         store.add_hook(analytics)
         today = datetime.now(UTC).date()
         before = await analytics.day(today)

@@ -177,7 +177,7 @@ def audited(cli: Cli) -> list[tuple[str, str]]:
     """Return who did what, by the audit stream."""
 
     async def work(store: SessionStore) -> list[tuple[str, str]]:
-        log = AuditLog(store, actor="test")
+        log = AuditLog(store.side, store.keyring, actor="test")
         return [(each.fields["actor"], each.fields["action"]) async for each in log.entries()]
 
     return cli.act(work)

@@ -18,7 +18,7 @@ from gateway.settings import GatewaySettings
 from session_store import AgentPresence, SessionStore, StoreSettings, Turn, TurnKind
 from session_store.keys import ParticipantKeys
 from session_store.livekit.rooms.pings import HERE, PING
-from session_store.store import Replayed
+from session_store.values import Replayed
 from tests.integration.keeping import talk_and_go, turn
 from tests.integration.livekit import LiveKit, running_livekit
 from tests.integration.test_store import age

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from session_store.livekit.job.participant import JobMetadata, load_id_of, metadata_of
-from session_store.livekit.rooms.rooms import Dispatch
+from session_store.livekit.job.participant import load_id_of, metadata_of
+from session_store.livekit.rooms.dispatch import Dispatch, JobMetadata
 
 
 def participant(**fields: Any) -> Any:

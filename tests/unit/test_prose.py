@@ -61,6 +61,24 @@ def repeated_rows(text: str) -> list[str]:
     return found
 
 
+def shown_words() -> str:
+    """Return the code of agent, gateway and page, with strings over several lines joined."""
+    folders = ("session_store", "gateway", "agent", "web/src")
+    files = [path for path in tracked_files(ROOT) if path.suffix in {".py", ".js"}]
+    ours = [path for path in files if str(path.relative_to(ROOT)).startswith(folders)]
+    return re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text() for path in ours))
+
+
+@pytest.mark.parametrize("name", ["operations.md", "providers.md"])
+def test_words_that_users_report_are_shown_to_them(name: str) -> None:
+    """An operator who searches for the words of a user finds them: those quoted in tables."""
+    rows = "\n".join(re.findall(r"^\|.*$", (ROOT / "docs" / name).read_text(), re.MULTILINE))
+    quoted = [words.strip("… ") for words in re.findall(r'"([A-Z…][^"]*)"', rows)]
+    shown = shown_words()
+    assert len(quoted) > 4
+    assert [words for words in quoted if words not in shown] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_nothing_stands_twice_in_a_row(page: Path) -> None:
     """No line, no phrase of four words, and no row of a table."""

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
-import { ASK_AGAIN_MS, App } from './app.js';
+import { ASK_AGAIN_MS } from './admission.js';
+import { OVERDUE_AFTER_MS } from './agent-wait-timer.js';
+import { App } from './app.js';
 import { Connection } from './connection.js';
 import { toSaved } from './conversation.js';
-import { OVERDUE_AFTER_MS } from './agent-wait-timer.js';
 
 const turn = { id: 't1', key: 't1', seq: 1, role: 'user', text: 'Hi', createdAt: 1, interrupted: false, saved: true };
 

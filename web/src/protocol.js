@@ -30,10 +30,17 @@
  */
 
 /**
- * `hello`: `back` after a takeover; `saved` false when the agent knows nothing of the store, so that the numbers
- * of its turns mean nothing yet.
- *
- * @typedef {{ type: 'hello', sessionId: string, language: string | null, lastSeq: number, back: boolean, saved: boolean }
+ * @typedef {object} Hello
+ * @property {'hello'} type
+ * @property {string} sessionId
+ * @property {string | null} language
+ * @property {number} lastSeq
+ * @property {boolean} back the agent goes on after a takeover
+ * @property {boolean} saved false: the agent knows nothing of the store, so the numbers of its turns mean nothing yet
+ */
+
+/**
+ * @typedef {Hello
  *   | { type: 'turn', turn: RecordedTurn }
  *   | { type: 'saved', turns: { id: string, seq: number }[] }
  *   | { type: 'refused', id: string, message: string }

@@ -25,7 +25,7 @@ export function createNotice(app) {
   });
   startAudio.addEventListener('click', () => void app.startAudio());
 
-  /** @param {import('../app.js').Model} model */
+  /** @param {import('../model.js').Model} model */
   return function render(model) {
     const current = noticeOf(model);
     notice.hidden = current === null;
@@ -39,7 +39,7 @@ export function createNotice(app) {
 }
 
 /**
- * @param {import('../app.js').Model} model
+ * @param {import('../model.js').Model} model
  * @returns {Notice | null}
  */
 export function noticeOf(model) {
@@ -74,7 +74,7 @@ export function noticeOf(model) {
 }
 
 /**
- * @param {import('../app.js').Model} model
+ * @param {import('../model.js').Model} model
  * @param {boolean} retrying
  * @param {'retry' | 'new' | 'either'} remedy
  */

@@ -33,12 +33,15 @@ export function createTranscript() {
   let marks = ALL_SAVED;
   let wasHidden = true;
   let following = true;
+  let lastTop = 0;
 
   const scrollToEnd = () => {
     talk.scrollTop = talk.scrollHeight;
+    lastTop = talk.scrollTop;
   };
   talk.addEventListener('scroll', () => {
-    following = talk.scrollHeight - talk.scrollTop - talk.clientHeight <= BOTTOM_SLACK_PX;
+    following = followsAfter(following, lastTop, talk);
+    lastTop = talk.scrollTop;
     if (following) latest.hidden = true;
   });
   latest.addEventListener('click', () => {
@@ -69,7 +72,7 @@ export function createTranscript() {
     }
   };
 
-  /** @param {import('../app.js').Model} model */
+  /** @param {import('../model.js').Model} model */
   return function render({ conversation, saveStatus, state, setAside }) {
     const isHidden = state === 'Idle' && setAside === null;
     if (conversation === shown && saveStatus === marks && isHidden === wasHidden) return;
@@ -92,6 +95,19 @@ export function createTranscript() {
     else if (grew) latest.hidden = false;
     wasHidden = isHidden;
   };
+}
+
+/**
+ * A scroll event tells neither what scrolled nor when: the dock may have grown since. Only a user scrolls up.
+ *
+ * @param {boolean} following before the scroll
+ * @param {number} lastTop `scrollTop` before the scroll, in pixels
+ * @param {Pick<Element, 'scrollTop' | 'scrollHeight' | 'clientHeight'>} talk as it is now
+ * @returns {boolean} whether new words are to be scrolled into sight
+ */
+export function followsAfter(following, lastTop, { scrollTop, scrollHeight, clientHeight }) {
+  if (scrollHeight - scrollTop - clientHeight <= BOTTOM_SLACK_PX) return true;
+  return following && scrollTop >= lastTop;
 }
 
 /** @param {import('../conversation.js').Conversation} conversation */
