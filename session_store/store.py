@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from session_store.backends.contract import Backend, SideChannel
-    from session_store.backends.values import Erased, Found
+    from session_store.backends.values import Erased, FoundSession
     from session_store.events import EventHook, EventsMissed, SealHook
     from session_store.meter import Meter
     from session_store.models import Draft, RecordedTurn, Session, Turn
@@ -737,7 +737,7 @@ class SessionStore:
             self._data_keys[name] = key
         return key
 
-    def _read_found(self, participant: str, found: Found) -> _Read:
+    def _read_found(self, participant: str, found: FoundSession) -> _Read:
         """Read the answer of ``open`` or ``join``; what it made happen has happened in any case."""
         self.tell(found.events)
         return self._read(participant, found.session)

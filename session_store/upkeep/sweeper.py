@@ -25,7 +25,7 @@ from session_store.tasks import Loop, happens_within
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from session_store.backends.values import SessionRef, Settled
+    from session_store.backends.values import SessionRef, SettleAnswer
     from session_store.store import SessionStore
 
 logger = logging.getLogger(__name__)
@@ -171,7 +171,7 @@ class Sweeper:
         for key_id in self._store.keyring.ids:
             await self._store.backend.forget_wrapped(participant, key_id)
 
-    def _tell(self, session: SessionRef, settled: Settled) -> None:
+    def _tell(self, session: SessionRef, settled: SettleAnswer) -> None:
         self._store.tell(settled.events)
         hears = self._hears.get(settled.outcome)
         if hears is not None:

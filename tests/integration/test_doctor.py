@@ -319,7 +319,7 @@ async def test_the_quick_look_never_stops_a_start(
     make_store: Callable[..., SessionStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No Redis, a stalled one, one that tells nothing, or memory alone: nothing is said."""
-    monkeypatch.setattr("session_store.doctor.QUICK_WITHIN_S", 0.3)
+    monkeypatch.setattr("session_store.doctor.examination.QUICK_WITHIN_S", 0.3)
     assert await quick(make_store(redis_url="redis://127.0.0.1:1/0")) == []
     assert await quick(make_store(redis_url="memory://")) == []
     with standalone(tmp_path / "redis") as one:
