@@ -10,8 +10,6 @@ import logging
 import secrets
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from session_store.backends.choice import backend_of
@@ -20,7 +18,6 @@ from session_store.backends.values import (
     AgentPresence,
     Candidate,
     JoinAttempt,
-    JoinOutcome,
     LateTurn,
     LeaseRef,
     OpenMode,
@@ -30,7 +27,6 @@ from session_store.backends.values import (
 from session_store.errors import (
     InvalidValue,
     LeaseLost,
-    NotGranted,
     SealBroken,
     SequenceGap,
     SessionGone,
@@ -40,7 +36,7 @@ from session_store.errors import (
     WriteConflict,
 )
 from session_store.event_stream import read_events
-from session_store.events import Event, EventType
+from session_store.events import Event, EventType, SealFailure
 from session_store.meter import NO_METER
 from session_store.models import MAX_TURN_BYTES, SessionContent, Witness
 from session_store.sealing.crypto import NO_TAG, Keyring, tag_of
@@ -54,20 +50,29 @@ from session_store.sealing.opening import (
 )
 from session_store.sealing.schema import write_content
 from session_store.sealing.turn_codec import encode_turn
-from session_store.upkeep.seal_audit import SealFailure
+from session_store.values import (
+    Arrival,
+    Joined,
+    Lease,
+    Loaded,
+    Opened,
+    Replayed,
+    SealedTurn,
+    SessionPage,
+    settled_by,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from session_store.backends.contract import Backend
+    from session_store.backends.contract import Backend, SideChannel
     from session_store.backends.values import Erased, Found
-    from session_store.events import EventHook, EventsMissed
+    from session_store.events import EventHook, EventsMissed, SealHook
     from session_store.meter import Meter
     from session_store.models import Draft, RecordedTurn, Session, Turn
     from session_store.sealing.crypto import DataKey, WrappedKey
     from session_store.settings import StoreSettings
-    from session_store.upkeep.seal_audit import SealHook
 
     _Read = tuple[Session, tuple[RecordedTurn, ...], tuple[Draft, ...]]
 
@@ -82,126 +87,6 @@ MAX_UPDATE_TRIES: Final = 5
 _CACHED_KEYS: Final = 10_000
 _ID_CHARS: Final = 26
 _UNREADABLE: Final = (SealBroken, UnknownKey, UnknownSchema)
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A session and the turns that are kept of it, oldest first."""
-
-    session: Session = field(repr=False)
-    turns: tuple[RecordedTurn, ...] = field(repr=False)
-    drafts: tuple[Draft, ...] = field(default=(), repr=False, kw_only=True)
-    """What was being said and is no turn yet, at most one of each role, oldest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opened(Loaded):
-    """The answer of ``open``."""
-
-    resumed: bool
-    """Whether the session existed before."""
-    agent: AgentPresence
-
-
-@dataclass(slots=True)
-class Lease:
-    """The right to write one session: shown with every write, compared inside of it."""
-
-    ref: LeaseRef
-    data_key: DataKey = field(repr=False)
-    last_seq: int
-    """Number of the newest turn that was sealed under this lease or before it."""
-    last_tag: bytes
-    """Its tag: the next turn is chained to it."""
-    saved_seq: int
-    """Number of the newest turn that the store acknowledged."""
-    saved_tag: bytes
-    version: int
-    """Version of ``content``."""
-    content: SessionContent = field(repr=False)
-    granted: bool = True
-    """False while the store is away since before the join: see ``writing.offline_start``."""
-    draft_number: int = 0
-    """Number of the newest draft that was sealed under this lease or before it."""
-
-    @property
-    def participant(self) -> str:
-        """The participant's pseudonym."""
-        return self.ref.participant
-
-    @property
-    def session_id(self) -> str:
-        """The session that may be written."""
-        return self.ref.session_id
-
-    @property
-    def fencing_token(self) -> int:
-        """Strictly increasing from holder to holder; 0 before it is granted."""
-        return int(self.ref.fence)
-
-    def ref_or_raise(self) -> LeaseRef:
-        """Return the reference that each write carries.
-
-        Raises:
-            NotGranted: the lease was not granted yet.
-        """
-        if not self.granted:
-            raise NotGranted(self.session_id)
-        return self.ref
-
-    def adopt(self, granted: Lease) -> None:
-        """Become the lease that was granted at last, for all who hold this one."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(granted, each.name))
-
-
-@dataclass(frozen=True, slots=True)
-class Joined(Loaded):
-    """The answer of ``join``."""
-
-    outcome: JoinOutcome
-    lease: Lease
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """The answer of ``arrive``."""
-
-    counted: bool
-    """Whether it was a return, rather than a transport that was restored."""
-    reconnect_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class SealedTurn:
-    """A turn as it is written: sealed once, and resent as these very bytes."""
-
-    seq: int
-    tag_before: bytes
-    sealed: bytes
-    turn: Turn | None = field(default=None, repr=False)
-    """``None`` for one that another process has sealed."""
-    settles: int = 0
-    """Number of the newest draft of this turn, which goes when it is written; 0 for none."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionPage:
-    """Some of a participant's sessions, newest first."""
-
-    total: int
-    sessions: tuple[Session, ...]
-
-
-class Replayed(StrEnum):
-    """What became of turns that a dead job left."""
-
-    APPENDED = "appended"
-    """They continue the record: nobody had taken the lease."""
-    LATE = "late"
-    """Somebody had: they lie beside the record, and are read in by their time."""
-    ERASED = "erased"
-    """Their session was erased meanwhile; they are dropped."""
 
 
 class SessionStore:
@@ -233,6 +118,11 @@ class SessionStore:
         keyring = Keyring.from_settings(settings)
         return cls(backend_of(settings), keyring, hooks=hooks)
 
+    @property
+    def side(self) -> SideChannel:
+        """Events, counts by day and the audit stream of this store."""
+        return self.backend.side
+
     def add_hook(self, hook: EventHook) -> None:
         """Tell a hook what this process does from now on."""
         self._hooks.append(hook)
@@ -263,7 +153,7 @@ class SessionStore:
 
     def events(self) -> AsyncGenerator[Event | EventsMissed, None]:
         """Listen to what all processes do; see ``event_stream.read_events``."""
-        return read_events(self.backend.side)
+        return read_events(self.side)
 
     async def check(self) -> None:
         """Reach the backend, and make sure that it was written with these keys.
@@ -905,15 +795,6 @@ def _session_id(value: str | None) -> str | None:
     if value is None or (len(value) == _ID_CHARS and value.isascii() and value.isalnum()):
         return value
     raise InvalidValue("a session id has 26 letters and digits")
-
-
-def settled_by(turns: Sequence[SealedTurn]) -> dict[str, int]:
-    """Return the number of the newest draft that these turns settle, by role."""
-    settled: dict[str, int] = {}
-    for each in turns:
-        if each.settles and each.turn is not None and each.turn.role in DRAFT_ROLES:
-            settled[each.turn.role] = max(each.settles, settled.get(each.turn.role, 0))
-    return settled
 
 
 def _plain(turn: Turn) -> bytes:

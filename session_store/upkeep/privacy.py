@@ -243,7 +243,7 @@ async def _audited(store: SessionStore, participant: str) -> list[dict[str, str]
     """List what was done about a participant; who did it is not theirs to know."""
     return [
         {name: entry.fields.get(name, "") for name in ("at", "action", "session", "detail")}
-        async for entry in AuditLog(store, actor="export").entries()
+        async for entry in AuditLog(store.side, store.keyring, actor="export").entries()
         if entry.fields.get("participant") == participant
     ]
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from session_store.models import SessionContent
-    from session_store.store import Lease, SessionStore
+    from session_store.store import SessionStore
+    from session_store.values import Lease
     from session_store.writing.recorder import Recorder
 
     Change: TypeAlias = Callable[[SessionContent], SessionContent]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from session_store.backends.values import LeaseRef
-    from session_store.store import Lease
+    from session_store.values import Lease
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from session_store.errors import SealBroken, SessionEnded, SessionGone
 from session_store.models import Session, SessionContent, SessionState
 from session_store.sealing.crypto import NO_TAG, WrappedKey, tag_of
 from session_store.sealing.schema import read_content, read_turn
-from session_store.store import Joined, Lease, Replayed
+from session_store.values import Joined, Lease, Replayed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

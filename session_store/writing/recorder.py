@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from session_store.errors import SessionStoreError
     from session_store.models import Turn
-    from session_store.store import Lease, SealedTurn, SessionStore
+    from session_store.store import SessionStore
+    from session_store.values import Lease, SealedTurn
 
 logger = logging.getLogger(__name__)
 

@@ -46,8 +46,8 @@ from session_store.errors import (
 )
 from session_store.keys import DEFAULT_RETENTION
 from session_store.sealing.crypto import WrappedKey
-from session_store.store import Replayed, SealedTurn, settled_by
 from session_store.tasks import reason_of, repeat
+from session_store.values import Replayed, SealedTurn, settled_by
 from session_store.writing.content_writer import SealedContent
 from session_store.writing.offline_start import Beginning, LeftBegun, bring_in, find_session
 from session_store.writing.recorder import batches

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from session_store import SessionStore
     from session_store.backends.contract import Backend
-    from session_store.store import Joined
+    from session_store.values import Joined
     from tests.contract.worlds import World
 
 SURROGATE = "\ud800"

@@ -11,7 +11,7 @@ from session_store import InvalidValue, LeaseLost, Turn
 from session_store.backends.values import SealedDraft
 from session_store.models import MAX_TURN_BYTES
 from session_store.sealing.crypto import NO_TAG
-from session_store.store import Replayed
+from session_store.values import Replayed
 from tests.contract.people import MARIA, join, nothing_changes, sealed, sealed_turns
 
 if TYPE_CHECKING:

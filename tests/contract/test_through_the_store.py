@@ -18,7 +18,7 @@ from session_store import (
 )
 from session_store.backends.values import AgentPresence, JoinOutcome
 from session_store.events import Event, EventType
-from session_store.store import Replayed
+from session_store.values import Replayed
 from tests.contract.people import listening
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from session_store.sealing.crypto import Keyring
-    from session_store.store import Joined, SealedTurn
+    from session_store.values import Joined, SealedTurn
     from tests.contract.worlds import World
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from dev.rig.servers.process import Server
     from session_store import SessionContent, SessionStore
-    from session_store.store import Lease, SealedTurn
+    from session_store.values import Lease, SealedTurn
     from tests.contract.proxy import Proxy
 
 LOST = (LeaseLost, SessionGone, WriteConflict, SequenceGap)

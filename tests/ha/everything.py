@@ -22,12 +22,12 @@ from session_store import (
 )
 from session_store.doctor import quick
 from session_store.events import Event, EventsMissed, EventType
-from session_store.store import Replayed
 from session_store.upkeep.analytics import Analytics
 from session_store.upkeep.audit import AuditLog
 from session_store.upkeep.privacy import consent, export, set_consent, set_retention
 from session_store.upkeep.rotation import rotate_keys
 from session_store.upkeep.sweeper import Sweeper
+from session_store.values import Replayed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -48,7 +48,7 @@ def turns(first: int, last: int) -> list[Turn]:
 async def use_everything(settings: StoreSettings, *people: str) -> None:
     """Run every operation for each of these people, and look at what comes of it."""
     store = SessionStore.from_settings(settings)
-    analytics = Analytics(store.backend.side)
+    analytics = Analytics(store.side)
     store.add_hook(analytics)
     try:
         await store.check()
@@ -162,7 +162,7 @@ async def _manage(store: SessionStore, person: str) -> None:
     agreed = await consent(store, who)
     assert agreed is not None
     assert (agreed.given, agreed.version) == (True, "2")
-    audit = AuditLog(store, actor="tests")
+    audit = AuditLog(store.side, store.keyring, actor="tests")
     exported = await export(store, who, audit=audit)
     assert exported is not None
     assert [len(each["turns"]) for each in exported["sessions"]] == [5]
@@ -233,4 +233,4 @@ async def _count(store: SessionStore, analytics: Analytics, people: int) -> None
     today = datetime.now(UTC).date()
     assert (await analytics.day(today)).people >= people
     assert await analytics.active([today, today - timedelta(days=1)]) >= people
-    assert await store.backend.side.counted(today)
+    assert await store.side.counted(today)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from livekit.agents.types import APIConnectOptions, NotGivenOr
 
     from session_store import SessionStore
-    from session_store.store import Joined
+    from session_store.values import Joined
 
 SPEECH = (
     "The quick brown fox jumps over the lazy dog near the river bank. Every morning a small boat "

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from session_store import SessionStore
-    from session_store.store import Joined
+    from session_store.values import Joined
 
 
 class Clerk(Agent):

@@ -502,7 +502,7 @@ async def test_an_erasure_is_noted_outside_of_redis_and_audited(
     first = await (await stage(erasure_journal=journal).join()).start()
     await first.conversation.erase()
     assert first.participant in journal.read_text()
-    entries = await first.store.backend.side.audited("0", 10)
+    entries = await first.store.side.audited("0", 10)
     assert [each.fields["action"] for each in entries] == ["erase", "erased"]
     assert {each.fields["participant"] for each in entries} == {first.participant}
 

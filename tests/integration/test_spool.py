@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from session_store import Joined, SessionStore
-    from session_store.store import SealedTurn
+    from session_store.values import SealedTurn
     from session_store.writing.content_writer import SealedContent
 
 

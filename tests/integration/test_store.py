@@ -34,7 +34,7 @@ from session_store import (
 from session_store.events import Event, EventType
 from session_store.keys import ParticipantKeys
 from session_store.page_turns import shown_after
-from session_store.store import Replayed
+from session_store.values import Replayed
 from tests.integration.keeping import left_in
 
 if TYPE_CHECKING:

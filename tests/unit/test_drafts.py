@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from session_store.backends.values import SealedDraft
-    from session_store.store import Joined, Lease
+    from session_store.values import Joined, Lease
 
 
 class Store(SessionStore):

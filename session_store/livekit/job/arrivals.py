@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from session_store.livekit.job.ending import Ending
     from session_store.livekit.job.parts import Parts
-    from session_store.store import Arrival, Joined
+    from session_store.values import Arrival, Joined
 
 logger = logging.getLogger(__name__)
 

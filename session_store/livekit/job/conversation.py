@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from session_store.livekit.job.liveness import Liveness
     from session_store.livekit.job.setup import Setup
     from session_store.models import SessionContent
-    from session_store.store import Arrival, Joined
+    from session_store.values import Arrival, Joined
 
     SomeAgent = TypeVar("SomeAgent", bound=Agent)
 

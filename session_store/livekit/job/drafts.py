@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from livekit.agents.voice.room_io import RoomOptions
 
     from session_store.models import RecordedTurn, Turn
-    from session_store.store import Lease, SessionStore
+    from session_store.store import SessionStore
+    from session_store.values import Lease
 
     Role: TypeAlias = Literal["user", "assistant"]
 

@@ -116,7 +116,7 @@ class Ending:
             self._store,
             self._parts.entry.participant.pseudonym,
             journal=ErasureJournal(path) if path else None,
-            audit=AuditLog(self._store, actor="agent"),
+            audit=AuditLog(self._store.side, self._store.keyring, actor="agent"),
             reason="asked for in the conversation",
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from session_store.livekit.job.participant import JobParticipant
     from session_store.models import Place
-    from session_store.store import Joined
+    from session_store.values import Joined
     from session_store.writing.offline_start import Beginning
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from session_store.livekit.job.parts import Parts
-    from session_store.store import Joined
+    from session_store.values import Joined
     from session_store.writing.offline_start import Beginning
 
 logger = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from session_store.livekit.job.setup import Setup
     from session_store.models import RecordedTurn
     from session_store.settings import StoreSettings
-    from session_store.store import Arrival, Joined, SealedTurn
+    from session_store.values import Arrival, Joined, SealedTurn
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from livekit import rtc
 
     from session_store.models import RecordedTurn
-    from session_store.store import SealedTurn
+    from session_store.values import SealedTurn
 
 logger = logging.getLogger(__name__)
 

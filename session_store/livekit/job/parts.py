@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.liveness import Liveness
     from session_store.livekit.job.setup import Setup
-    from session_store.store import Arrival
+    from session_store.values import Arrival
 
 logger = logging.getLogger(__name__)
 

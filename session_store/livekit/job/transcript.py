@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from session_store.livekit.job.drafts import Drafts
     from session_store.livekit.job.page_channel import PageChannel
     from session_store.models import Draft, Turn
-    from session_store.store import Lease, SealedTurn
+    from session_store.values import Lease, SealedTurn
     from session_store.writing.recorder import Recorder
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from session_store.tasks import Loop, Outage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from session_store.store import Arrival, Lease, SessionStore
+    from session_store.store import SessionStore
+    from session_store.values import Arrival, Lease
 
 logger = logging.getLogger(__name__)
 
