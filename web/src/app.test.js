@@ -212,7 +212,7 @@ test('A page that the browser had paused comes back when it wakes, without a cli
 
 test('What an agent says of itself holds until it takes it back, says hello anew, or is gone.', async () => {
   const { app, hooks } = await inTheRoom([admission()]);
-  const notice = { type: 'notice', text: 'I cannot hear you just now.', language: 'en' };
+  const notice = { type: 'notice', text: 'I hear nothing right now.', language: 'en' };
   const begin = () => {
     hooks.onAgents([{ identity: 'first', state: 'listening' }]);
     hooks.onRecord(hello(), 'first');

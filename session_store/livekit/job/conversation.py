@@ -156,8 +156,8 @@ class Conversation:
     async def greet(self) -> None:
         """Greet the participant. Call it once, after ``agent_session.start``.
 
-        A new participant is greeted, and one who returns is welcomed. After a takeover the agent
-        greets nobody, but it answers what was said last and not answered yet.
+        A new participant is greeted, and a returning one is welcomed. After a takeover the agent
+        does not greet, but it answers what was said last and not answered yet.
         """
         await self._arrivals.greet()
 

@@ -68,8 +68,8 @@ async def persist(  # noqa: PLR0913 (most have a default)
             counts and an audit of broken seals. It is closed when the conversation has ended.
         settings: how often the lease is renewed, how many turns the model is given, and where the
             spool is. By default, the settings of the environment.
-        room_options: how to listen and speak in the room. This library decides whose text and
-            voice are heard, and what happens when they leave.
+        room_options: how to listen and speak in the room. This library decides which participant
+            is heard, and what happens when that one leaves.
         words: returns what to say to a participant who comes; ``None`` if the agent itself greets.
         spare_voice: says that a provider has failed, if the agent session's own voice fails or is
             missing (a realtime model has none). Best a local one.

@@ -42,7 +42,7 @@ async def join_or_begin(
 
     Args:
         setup: of the conversation.
-        participant: whose conversation it is.
+        participant: the participant of the conversation.
         load_id: of the participant's arrival.
         lease_owner: the nonce for the lease.
 
