@@ -22,8 +22,8 @@ from session_store.tasks import KeptTasks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from session_store.livekit.job.conversation_parts import Parts
     from session_store.livekit.job.ending import Ending
-    from session_store.livekit.job.parts import Parts
     from session_store.values import Arrival, Joined
 
 logger = logging.getLogger(__name__)

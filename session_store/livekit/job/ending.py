@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from livekit.agents.voice import CloseEvent
 
-    from session_store.livekit.job.parts import Parts
+    from session_store.livekit.job.conversation_parts import Parts
 
 logger = logging.getLogger(__name__)
 

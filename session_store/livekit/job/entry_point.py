@@ -12,11 +12,11 @@ from livekit.agents.voice.room_io import RoomOptions
 from session_store.errors import SessionStoreError
 from session_store.livekit.job.announce_participant import wait_for_participant
 from session_store.livekit.job.conversation import Conversation
+from session_store.livekit.job.conversation_setup import Setup
 from session_store.livekit.job.greeting import words_of_welcome
 from session_store.livekit.job.joining import join_or_begin
 from session_store.livekit.job.liveness import Liveness
 from session_store.livekit.job.participant import JobParticipant, load_id_of, metadata_of
-from session_store.livekit.job.setup import Setup
 from session_store.livekit.rooms.dispatch import JobMetadata
 from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
 from session_store.livekit.telemetry.spans import LiveKitTracer

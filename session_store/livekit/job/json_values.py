@@ -80,7 +80,7 @@ def _write(value: Any, path: str, left_out: list[str], levels: int) -> JsonValue
 
 def _read(value: Any) -> Any:
     if isinstance(value, list):
-        return [_read(each) for each in value]
+        return [_read(item) for item in value]
     if not isinstance(value, dict):
         return value
     if value.keys() == {_BYTES}:
