@@ -66,7 +66,7 @@ bench-resume: setup ## Measure how long it takes to resume a conversation
 	@$(PYTHON) -m benchmarks.resume $(ARGS)
 
 .PHONY: bench-takeover
-bench-takeover: setup ## Measure how long somebody waits whose agent or worker was killed
+bench-takeover: setup ## Measure how long a participant waits after an agent or worker was killed
 	@$(PYTHON) -m benchmarks.takeover $(ARGS)
 
 .PHONY: bench-capacity
