@@ -56,31 +56,35 @@ class TypedText:
         attributes = event.info.attributes if event.info else None
         message_id = (attributes or {}).get(MESSAGE_ID, "")[:64]
         text = event.text.strip()
-        if not text:
-            return
         if len(text) > MAX_TYPED_CHARS:
-            self._refuse(
-                message_id,
-                f"Your message has {len(text)} characters. Please keep it under "
-                f"{MAX_TYPED_CHARS}, or send it in parts.",
-            )
+            self._refuse_length(message_id, len(text))
+        elif text:
+            async with self._one_at_a_time:
+                await self._take(agent_session, message_id, text)
+
+    def _refuse_length(self, message_id: str, length: int) -> None:
+        self._refuse(
+            message_id,
+            f"Your message has {length} characters. Please keep it under {MAX_TYPED_CHARS}, or "
+            "send it in parts.",
+        )
+
+    async def _take(self, agent_session: AgentSession[Any], message_id: str, text: str) -> None:
+        if message_id and self._known(message_id):
             return
-        async with self._one_at_a_time:
-            if message_id and self._known(message_id):
-                return
-            await fall_silent(agent_session)
-            # Made only now: the model's context is ordered by time, and this message belongs
-            # behind the answer to the one before.
-            message = llm.ChatMessage(role="user", content=[text])
-            if message_id:
-                message.id = message_id
-            try:
-                taken = self._record(message)
-            except InvalidValue:
-                self._refuse(message_id, "Your message contains characters that can't be saved.")
-                return
-            if taken:
-                await self._answer(agent_session, message)
+        await fall_silent(agent_session)
+        # Made only now: the model's context is ordered by time, and this message belongs behind
+        # the answer to the one before.
+        message = llm.ChatMessage(role="user", content=[text])
+        if message_id:
+            message.id = message_id
+        try:
+            is_taken = self._record(message)
+        except InvalidValue:
+            self._refuse(message_id, "Your message contains characters that can't be saved.")
+            return
+        if is_taken:
+            await self._answer(agent_session, message)
 
     async def _answer(self, agent_session: AgentSession[Any], message: llm.ChatMessage) -> None:
         """Have a message answered; return once the answer is heard, or will not be.
