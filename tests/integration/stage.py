@@ -19,10 +19,10 @@ from livekit.agents.voice.room_io import RoomOptions
 
 from demo_models.llm import RuleLLM
 from session_store.livekit import Conversation, words_of_welcome
+from session_store.livekit.job.conversation_setup import Setup
 from session_store.livekit.job.entry import Entry
 from session_store.livekit.job.liveness import Liveness
 from session_store.livekit.job.participant import JobParticipant
-from session_store.livekit.job.setup import Setup
 from session_store.writing.offline_start import begin
 
 if TYPE_CHECKING:

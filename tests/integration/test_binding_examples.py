@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import difflib
 import re
 import signal
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from livekit import api
 
 from dev.paths import ROOT
 from dev.rig.notes import Kind
 from dev.rig.programs import signal_process, until
 from dev.rig.stand import Stand, running
+from session_store.upkeep.analytics import Analytics, last_days
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -55,7 +59,9 @@ async def at_work(name: str, folder: Path) -> AsyncIterator[tuple[Stand, Person]
         command = ("livekit.agents", "start", "--dev", str(EXAMPLES / f"{name}.py"))
         worker = await stand.add_worker(module=command, ready=False)
         await until(
-            lambda: "registered worker" in worker.last_words(100_000), "the worker is known"
+            lambda: "registered worker" in worker.last_words(100_000),
+            "the worker is known",
+            within_s=120,
         )
         async with stand.person() as person:
             await person.come()
@@ -115,3 +121,41 @@ async def test_the_agent_that_was_handed_to_goes_on(tmp_path: Path) -> None:
             "Billing here. Which number has your bill?",
             "It says: bill 12 is paid.",
         ]
+
+
+async def test_the_library_counts_turns_and_saves_those_of_an_outage(tmp_path: Path) -> None:
+    """A job that ends while Redis is away leaves its turns; the same worker saves them later."""
+    async with at_work("starter", tmp_path) as (stand, person):
+        await person.ask("my cat is called Tom", within_s=60)
+        async with asyncio.timeout(60):
+            while await turns_counted(stand) != 3:
+                await asyncio.sleep(0.1)
+        stand.redis.kill()
+        said_at = time.monotonic()
+        person.type("my dog is called Rex")
+        heard = "I heard: my dog is called Rex."
+        await person.notes.first(
+            Kind.TURN, after=said_at, where=lambda note: note.fields["text"] == heard, within_s=60
+        )
+        await stand.api.room.delete_room(api.DeleteRoomRequest(room=person.session_id))
+        await until(lambda: spooled(stand) != [], "the job has left its turns", within_s=60)
+        await asyncio.to_thread(stand.redis.revive)
+        await until(lambda: spooled(stand) == [], "the worker has saved them", within_s=60)
+        texts = [recorded.turn.text for recorded in await stand.recorded(person)]
+        assert texts == [
+            "Hello! I am your assistant. What is your name?",
+            "my cat is called Tom",
+            "I heard: my cat is called Tom.",
+            "my dog is called Rex",
+            heard,
+        ]
+
+
+async def turns_counted(stand: Stand) -> int:
+    """Return how many turns are counted for today."""
+    return (await Analytics(stand.store.backend.side).day(last_days(1)[0])).turns
+
+
+def spooled(stand: Stand) -> list[Path]:
+    """Return the files that wait in the spool."""
+    return list(stand.spool.glob("*.spool"))
