@@ -1,4 +1,4 @@
-"""Whoever calls a backend in these tests: names, candidates, leases, and turns as sealed bytes.
+"""The callers of a backend in these tests: names, candidates, leases, turns as sealed bytes.
 
 A backend cannot open what is sealed, so any bytes will do; the last 16 are the tag.
 """
