@@ -53,7 +53,7 @@ chaos: setup ## Run the chaos tests in their long form: kills, stalls and cuts, 
 	@REJOIN_LONG=1 $(PYTHON) -m pytest tests/chaos tests/e2e/test_spoken_words.py $(ARGS)
 
 .PHONY: lint
-lint: setup ## Check style, types and the direction of imports
+lint: setup ## Check style, types, the direction of imports, and plain English
 	@$(PYTHON) -m dev.checks lint
 
 .PHONY: format
