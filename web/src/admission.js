@@ -116,7 +116,8 @@ export class AdmissionFlow {
       // Without another tab that took it, LiveKit mistook our own reconnect for another device, once.
       const again = performance.now() - this.#duplicateAt < DUPLICATE_AGAIN_MS;
       this.#duplicateAt = performance.now();
-      if (again || !this.#parts.holdsTab()) return this.#parts.onSetAside('tab');
+      if (!this.#parts.holdsTab()) return this.#parts.onSetAside('tab');
+      if (again) return this.#parts.onSetAside('device');
       this.#mayBeElsewhere = true;
     }
     this.#page.become('lost');

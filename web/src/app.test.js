@@ -200,6 +200,15 @@ test('After a false report of a duplicate the page is back with one request.', a
   assert.deepEqual([app.model.state, asked.length], ['Connected', 2]);
 });
 
+test('A second duplicate within a minute is another device, as this tab holds the conversation.', async () => {
+  const { app, asked, hooks } = await inTheRoom([admission()]);
+  hooks.onDropped('duplicate');
+  await pass(1000);
+  hooks.onDropped('duplicate');
+  await pass(1000);
+  assert.deepEqual([app.model.state, app.model.setAside, asked.length], ['Idle', 'device', 2]);
+});
+
 test('A page that the browser paused comes back without a click when it wakes.', async () => {
   const { app, asked, hooks } = await inTheRoom([admission()]);
   hooks.onDropped('paused');
