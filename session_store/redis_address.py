@@ -128,7 +128,7 @@ class Address:
         user, password, authority = _credentials(kind, authority)
         default_port = DEFAULT_SENTINEL_PORT if kind is Kind.SENTINEL else DEFAULT_PORT
         try:
-            hosts = tuple(HostPort.parse(each, default_port) for each in authority.split(","))
+            hosts = tuple(HostPort.parse(host, default_port) for host in authority.split(","))
         except ValueError as error:
             raise _mistake(kind, f"{error}; {_ESCAPE}") from None
         service = ""
