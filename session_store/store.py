@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from session_store.backends.contract import Backend, SideChannel
-    from session_store.backends.values import Consent, Erased, Found, StoredParticipant
+    from session_store.backends.values import Consent, Erased, FoundSession, StoredParticipant
     from session_store.events import Event, EventHook, EventsMissed, SealHook
     from session_store.meter import Meter
     from session_store.models import Session, Turn
@@ -749,7 +749,7 @@ class SessionStore:
         except UnicodeEncodeError:
             raise InvalidValue("a load id must be valid Unicode text") from None
 
-    def _read_found(self, participant: str, found: Found) -> Contents:
+    def _read_found(self, participant: str, found: FoundSession) -> Contents:
         """Open the answer of ``open`` or ``join``, and tell its events even if that fails."""
         self.tell(found.events)
         return self._opener.open(participant, found.session)

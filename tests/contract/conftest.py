@@ -19,6 +19,26 @@ if TYPE_CHECKING:
     from session_store.backends.contract import Backend
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", "redis: needs a real Redis; `make test-fast` leaves it out")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a real Redis."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _needs_redis(item):
+            item.add_marker("redis")
+
+
+def _needs_redis(item: pytest.Function) -> bool:
+    if "tests/contract" not in item.path.as_posix():
+        return False
+    if "world" in item.fixturenames:
+        return item.callspec.params["world"] == "redis"
+    return "redis_server" in item.fixturenames
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Start a real Redis on a free port of loopback."""

@@ -45,6 +45,7 @@ def own_redis(folder: Path, *, durable: bool) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.redis
 @pytest.mark.parametrize("kills", [False, True], ids=["cuts and pauses", "kills too"])
 async def test_what_was_acknowledged_survives(tmp_path: Path, *, kills: bool) -> None:
     """Six writers on three participants, while the wire is cut and Redis hangs, or is killed."""

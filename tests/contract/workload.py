@@ -1,4 +1,4 @@
-"""Writers that do everything at once, somebody who disturbs them, and the record of it."""
+"""Writers that do everything at once, a vandal that disturbs them, and the record of it."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class MemoryWorld:
 
 
 class RedisWorld:
-    """A real Redis, whose clock cannot be moved: the stored times are moved instead."""
+    """A real Redis. Its clock cannot be moved, so the stored times are moved instead."""
 
     def __init__(self, settings: StoreSettings) -> None:
         self._settings = settings

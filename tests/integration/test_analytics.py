@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from dev.rig.net import NET_S
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, Turn
 from session_store.backends.contract import SideChannel
@@ -163,7 +164,7 @@ async def test_takeovers_and_handoffs_are_told_apart(
 
 
 async def test_people_are_those_who_were_there(store: SessionStore) -> None:
-    """Weeks are unions: who came on two days counts once; who was only erased, not at all."""
+    """Weeks are unions: two visits of a participant count once; an erased one, not at all."""
     hook = Analytics(store.side)
     days = last_days(7, DAY)
     for n, day in enumerate(days):
@@ -229,7 +230,7 @@ async def test_counts_wait_while_the_store_is_away(monkeypatch: pytest.MonkeyPat
     for _ in range(3):
         hook.on_event(event(EventType.TURN_APPENDED, turns=2))
         tries = side.tries
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(NET_S):
             while side.tries == tries:
                 await asyncio.sleep(0.005)
     side.is_broken = False
@@ -245,7 +246,7 @@ async def test_closing_never_waits_for_a_store_that_is_away() -> None:
     side = BrokenSide()
     hook = Analytics(side)
     hook.on_event(event(EventType.SESSION_CREATED))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(NET_S):
         await hook.aclose()
         await hook.aclose()
 
@@ -284,7 +285,7 @@ async def test_a_redis_that_comes_back_gets_the_counts(
         hook.on_event(event(EventType.TURN_APPENDED, turns=5))
         assert not await hook.flush()
         await asyncio.to_thread(server.revive)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(NET_S):
             while not await hook.flush():
                 await asyncio.sleep(0.02)
         assert (await hook.day(DAY)).turns == 5

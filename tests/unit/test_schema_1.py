@@ -17,8 +17,8 @@ from session_store.sealing.data_key import NO_TAG, DataKey, WrappedKey, tag_of
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-# Made once, by the code that wrote version 1, and never made anew: who changes one of these
-# changes what lies in somebody's Redis.
+# Made once, by the code that wrote version 1, and never made anew: a change of one of these
+# changes what lies in a user's Redis.
 PARTICIPANT = "latxzhijiz3wwurugz4myx5hlm"
 SESSION = "aebagbafaydqqcikbmga2dqpca"
 WRAPPED = WrappedKey(
@@ -185,7 +185,7 @@ def test_a_newer_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("label", [0, 2, 3, 129, 255])
 def test_a_record_cannot_be_relabelled(label: int) -> None:
-    """A record of version 1 whose first byte was changed is broken, not "too new"."""
+    """A version 1 record with a changed first byte is broken, not "too new"."""
     with pytest.raises(SealBroken):
         data_key().open_turn(SESSION, 1, NO_TAG, bytes([label]) + TURNS[0][1:])
 

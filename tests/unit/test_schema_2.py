@@ -26,8 +26,8 @@ from tests.unit.test_schema_1 import PARTICIPANT, SESSION, data_key, keyring
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Made once, by the code that wrote version 2, and never made anew: who changes one of these
-# changes what lies in somebody's Redis. The keys are those of version 1, and so are the three
+# Made once, by the code that wrote version 2, and never made anew: a change of one of these
+# changes what lies in a user's Redis. The keys are those of version 1, and so are the three
 # turns that these follow in the record.
 TURNS = (
     bytes.fromhex(
@@ -153,7 +153,7 @@ def test_keys_and_their_checks_keep_version_1() -> None:
 
 @pytest.mark.parametrize("label", [0, 1, 3, 130, 255])
 def test_a_record_cannot_be_relabelled(label: int) -> None:
-    """A record of version 2 whose first byte was changed is broken, not "too new"."""
+    """A version 2 record with a changed first byte is broken, not "too new"."""
     with pytest.raises(SealBroken):
         data_key().open_content(SESSION, CONTENT_VERSION, bytes([label]) + CONTENT[1:])
 

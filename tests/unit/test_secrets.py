@@ -72,7 +72,7 @@ def test_passwords_can_stand_in_a_url(env_file: Path) -> None:
 
 
 def test_a_second_run_changes_nothing(env_file: Path) -> None:
-    """Who runs it again keeps every secret, and the file its bytes."""
+    """Another run keeps every secret, and the file its bytes."""
     run(env_file)
     before = env_file.read_bytes()
     again = run(env_file)

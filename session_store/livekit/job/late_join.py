@@ -15,7 +15,7 @@ from session_store.writing.offline_start import join_begun
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from session_store.livekit.job.parts import Parts
+    from session_store.livekit.job.conversation_parts import Parts
     from session_store.values import Joined
     from session_store.writing.offline_start import OfflineStart
 

@@ -22,9 +22,9 @@ from session_store.writing.spool import Spool
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from session_store.livekit.job.conversation_setup import Setup
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.page_channel import PageChannel
-    from session_store.livekit.job.setup import Setup
     from session_store.models import RecordedTurn
     from session_store.settings import StoreSettings
     from session_store.values import Arrival, Joined, SealedTurn
