@@ -61,7 +61,7 @@ soak: setup ## Run the other tests that have a long form: an hour of random oper
 	@REJOIN_LONG=1 $(PYTHON) -m pytest tests/contract tests/e2e $(ARGS)
 
 .PHONY: lint
-lint: setup ## Check style, types and the direction of imports
+lint: setup ## Check style, types, the direction of imports, and plain English
 	@$(PYTHON) -m dev.checks lint
 
 .PHONY: format

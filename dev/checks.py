@@ -85,6 +85,7 @@ def _checks(kind: str, args: Sequence[str]) -> list[Check]:
                 Check("imports", _program("lint-imports")),
                 Check("page types", lambda: web.script("check")),
                 Check("Dockerfile", _program("hadolint", "Dockerfile")),
+                Check("plain English", _tool("dev.plain_english")),
             ]
 
 
