@@ -40,7 +40,7 @@ def shown_after(known: int, turns: Iterable[RecordedTurn]) -> list[dict[str, Any
     """
     turns = tuple(turns)
     lacking = []
-    place = next((each.seq - 1 for each in turns if not each.late), 0)
+    place = next((recorded.seq - 1 for recorded in turns if not recorded.late), 0)
     for recorded in turns:
         if not recorded.late:
             place = recorded.seq

@@ -149,8 +149,8 @@ def explain(error: ValidationError) -> str:
     """Return which settings are wrong, and why, without their values."""
     prefix = "REJOIN_" if error.title in (StoreSettings.__name__, "LogSettings") else ""
     return "; ".join(
-        ": ".join(filter(None, [_name(prefix, each["loc"]), each["msg"]]))
-        for each in error.errors(include_url=False, include_input=False)
+        ": ".join(filter(None, [_name(prefix, wrong["loc"]), wrong["msg"]]))
+        for wrong in error.errors(include_url=False, include_input=False)
     )
 
 

@@ -540,28 +540,16 @@ class SessionStore:
         for _ in range(MAX_UPDATE_TRIES):
             with self._hooks.noting_broken(participant, session_id):
                 stored = await self._stored(participant, session_id, last=1)
-            if stored is None:
-                raise SessionGone(session_id)
+                if stored is None:
+                    raise SessionGone(session_id)
+                key, before = self._content_to_change(participant, stored)
             version = stored.version
-            with self._hooks.noting_broken(participant, session_id):
-                key = self._opener.key_of(participant, stored.wrapped)
-                before = content_of(key, stored)
-                check_witness(before.witness, stored)
             witness = Witness(seq=stored.seq, tag=newest_tag(stored).hex())
             content = change(before).model_copy(update={"witness": witness})
-            sealed = key.seal_content(session_id, stored.version + 1, write_content(content))
-            try:
-                await self._backend.edit(
-                    participant,
-                    session_id,
-                    stored.wrapped.data_key_id,
-                    stored.version,
-                    sealed,
-                    witness_seq=stored.seq,
-                )
-            except (WriteConflict, SequenceGap):
-                continue
-            return content
+            sealed = key.seal_content(session_id, version + 1, write_content(content))
+            ref = LeaseRef(participant, session_id, "", "", stored.wrapped.data_key_id)
+            if await self._edit(ref, version, sealed, witness_seq=stored.seq):
+                return content
         raise WriteConflict(session_id, version)
 
     async def bring_in(
@@ -702,17 +690,32 @@ class SessionStore:
             Whether it was written.
         """
         try:
+            return await self._edit(lease, version, sealed, witness_seq=0)
+        except SessionGone:
+            return False
+
+    async def _edit(self, ref: LeaseRef, version: int, sealed: bytes, *, witness_seq: int) -> bool:
+        """Replace the content without its lease; return False after a conflicting write."""
+        try:
             await self._backend.edit(
-                lease.participant,
-                lease.session_id,
-                lease.data_key_id,
+                ref.participant,
+                ref.session_id,
+                ref.data_key_id,
                 version,
                 sealed,
-                witness_seq=0,
+                witness_seq=witness_seq,
             )
-        except (WriteConflict, SequenceGap, SessionGone):
+        except (WriteConflict, SequenceGap):
             return False
         return True
+
+    def _content_to_change(
+        self, participant: str, stored: StoredSession
+    ) -> tuple[DataKey, SessionContent]:
+        key = self._opener.key_of(participant, stored.wrapped)
+        content = content_of(key, stored)
+        check_witness(content.witness, stored)
+        return key, content
 
     async def _open(
         self,

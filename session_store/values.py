@@ -109,8 +109,8 @@ class Lease:
 
     def adopt(self, granted: Lease) -> None:
         """Become the lease that was granted late, for all parts that hold this object."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(granted, each.name))
+        for attribute in fields(self):
+            setattr(self, attribute.name, getattr(granted, attribute.name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from session_store.backends.redis.backend import RedisBackend
 from session_store.doctor import server
 from session_store.errors import SessionStoreError
 from session_store.monitor.deadlines import overdue_now
-from session_store.tasks import stop
+from session_store.tasks import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,33 +35,28 @@ class Gauges:
     def __init__(self, backend: Backend, meter: Meter, *, every_s: float = EVERY_S) -> None:
         self._backend = backend
         self._meter = meter
-        self._every_s = every_s
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop.every(every_s, self._try_to_look, name="gauges")
 
     def start(self) -> None:
         """Begin to look. A second start is a no-op."""
-        if self._task is None and isinstance(self._backend, RedisBackend):
-            self._task = asyncio.create_task(self._run(self._backend), name="gauges")
+        if isinstance(self._backend, RedisBackend):
+            self._loop.start()
 
     async def aclose(self) -> None:
         """Stop looking."""
-        await stop(self._task)
-        self._task = None
+        await self._loop.aclose()
 
-    async def _run(self, backend: RedisBackend) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(WITHIN_S):
-                    await self._look(backend)
-            except (SessionStoreError, RedisError, OSError) as error:
-                logger.debug(
-                    "Redis did not answer: gauges keep their values",
-                    extra={"error": type(error).__name__},
-                )
-            except Exception:
-                # Ended by a defect, this task would leave old figures in the gauges for ever.
-                logger.exception("the gauges could not be updated: trying again later")
-            await asyncio.sleep(self._every_s)
+    async def _try_to_look(self) -> None:
+        if not isinstance(self._backend, RedisBackend):
+            return
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                await self._look(self._backend)
+        except (SessionStoreError, RedisError, OSError) as error:
+            logger.debug(
+                "Redis did not answer: gauges keep their values",
+                extra={"error": type(error).__name__},
+            )
 
     async def _look(self, backend: RedisBackend) -> None:
         overdue = await overdue_now(backend.transport)

@@ -190,14 +190,16 @@ def turns_of(key: DataKey, stored: StoredSession) -> tuple[RecordedTurn, ...]:
         raise SealBroken("the turns", stored.id)
     head = stored.head or NO_TAG
     turns = open_chain(key, stored.id, stored.turns, first=first, tag_before=head)
-    known = {each.turn.id: each for each in turns} if stored.late else {}
+    known = {recorded.turn.id: recorded for recorded in turns} if stored.late else {}
     for late in stored.late:
-        each = _turn(key, stored.id, late.seq, late.tag_before, late.sealed)._replace(late=True)
-        there = known.setdefault(each.turn.id, each)
-        if there is each:
-            _put_in_by_time(turns, each)
-        elif _is_part_of(there.turn, each.turn):
-            turns[turns.index(there)] = known[each.turn.id] = there._replace(turn=each.turn)
+        recorded = _turn(key, stored.id, late.seq, late.tag_before, late.sealed)
+        recorded = recorded._replace(late=True)
+        there = known.setdefault(recorded.turn.id, recorded)
+        if there is recorded:
+            _put_in_by_time(turns, recorded)
+        elif _is_part_of(there.turn, recorded.turn):
+            whole = there._replace(turn=recorded.turn)
+            turns[turns.index(there)] = known[recorded.turn.id] = whole
     return tuple(turns)
 
 
@@ -266,7 +268,11 @@ def _is_part_of(recovered: Turn, whole: Turn) -> bool:
 def _put_in_by_time(turns: list[RecordedTurn], late: RecordedTurn) -> None:
     """Insert a turn before the first turn that was spoken after it."""
     at = next(
-        (i for i, each in enumerate(turns) if each.turn.created_at > late.turn.created_at),
+        (
+            place
+            for place, recorded in enumerate(turns)
+            if recorded.turn.created_at > late.turn.created_at
+        ),
         len(turns),
     )
     turns.insert(at, late)

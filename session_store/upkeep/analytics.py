@@ -79,7 +79,7 @@ class DayCounts:
 
 
 _COUNTERS: Final = tuple(
-    each.name for each in fields(DayCounts) if each.name not in {"day", "people"}
+    counter.name for counter in fields(DayCounts) if counter.name not in {"day", "people"}
 )
 
 

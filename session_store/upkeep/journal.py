@@ -275,8 +275,8 @@ def _parsed(keyring: Keyring, line: bytes) -> Noted | None:
 def _mac(keyring: Keyring, noted: Noted) -> str:
     """Authenticate all fields. Each follows its length, so that their borders are fixed."""
     message = bytes([VERSION])
-    for each in noted:
-        value = str(each).encode()
+    for written in noted:
+        value = str(written).encode()
         message += len(value).to_bytes(4) + value
     return keyring.journal_mac(message).hex()
 

@@ -74,7 +74,7 @@ class RotationReport:
     @property
     def broken(self) -> tuple[str, ...]:
         """Participants with a data key that cannot be opened."""
-        return tuple(sorted({each for key in self.keys for each in key.broken}))
+        return tuple(sorted({participant for key in self.keys for participant in key.broken}))
 
     @property
     def removable(self) -> tuple[str, ...]:
@@ -207,7 +207,11 @@ async def _unknown(backend: Backend, keyring: Keyring) -> dict[str, tuple[str, .
         for shards in _SHARD_BATCHES:
             listed = await backend.wrapped_by(key_id, shards)
             holders = await _all(wrapped_by, listed)
-            lost += [each for each, holder in zip(listed, holders, strict=True) if holder == key_id]
+            lost += [
+                participant
+                for participant, holder in zip(listed, holders, strict=True)
+                if holder == key_id
+            ]
         if lost:
             unknown[key_id] = tuple(sorted(lost))
     return unknown

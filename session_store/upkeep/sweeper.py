@@ -134,7 +134,7 @@ class Sweeper:
             limit = MAX_PER_SHARD + len(self._failing)
             due = await self._store.due(wanted, limit)
             # A session that stays due must not be read again and again.
-            due = [each for each in due if each not in looked_at]
+            due = [session for session in due if session not in looked_at]
             looked_at.update(due)
             if not due:
                 break
@@ -150,17 +150,17 @@ class Sweeper:
     async def _settle(self, due: Sequence[SessionRef], counts: Counter[str]) -> None:
         results = await asyncio.gather(*map(self._store.settle, due), return_exceptions=True)
         problem: BaseException | None = None
-        for each, result in zip(due, results, strict=True):
+        for session, result in zip(due, results, strict=True):
             if isinstance(result, SessionStoreError) and not isinstance(result, StoreUnavailable):
                 counts["failed"] += 1
-                self._note_failure(each, result)
+                self._note_failure(session, result)
             elif isinstance(result, BaseException):
                 problem = result
             else:
                 counts[result] += 1
-                self._failing.discard(each)
+                self._failing.discard(session)
                 if (hears := self._hears.get(result)) is not None:
-                    hears(each)
+                    hears(session)
         if problem is not None:
             raise problem
 
@@ -247,7 +247,7 @@ def _weights(name: str) -> list[bytes]:
     start = hashlib.blake2b(name.encode(), digest_size=8)
     weights = []
     for shard in range(SHARDS):
-        each = start.copy()
-        each.update(shard.to_bytes(2))
-        weights.append(each.digest())
+        digest = start.copy()
+        digest.update(shard.to_bytes(2))
+        weights.append(digest.digest())
     return weights

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +20,7 @@ from session_store.backends.values import JoinOutcome, LeaseRef
 from session_store.errors import SessionEnded, SessionGone
 from session_store.models import Session, SessionContent, SessionState
 from session_store.sealing.data_key import NO_TAG, WrappedKey
-from session_store.sealing.opening import open_chain, open_content
+from session_store.sealing.opening import open_chain, open_content, time_of
 from session_store.values import Joined, Lease, Replayed
 
 if TYPE_CHECKING:
@@ -87,11 +86,39 @@ def begin(
     if session_id is not None and not store.keyring.owns(participant, session_id):
         raise SessionGone(session_id)
     now_ms = time.time_ns() // 1_000_000
-    chosen = session_id or store.keyring.new_session_id(participant)
-    wrapped = store.keyring.new_data_key(participant)
-    lease = Lease(
-        ref=LeaseRef(participant, chosen, owner, "0", wrapped.data_key_id),
-        data_key=store.keyring.unwrap(participant, wrapped),
+    start = OfflineStart(
+        participant,
+        session_id or store.keyring.new_session_id(participant),
+        exact=session_id is not None,
+        begun_ms=min(begun_ms or now_ms, now_ms),
+        wrapped=store.keyring.new_data_key(participant),
+    )
+    session = _new_session(start, now_ms)
+    lease = _ungranted_lease(store, start, owner)
+    return start, Joined(session, (), outcome=JoinOutcome.CREATED, lease=lease)
+
+
+def _new_session(start: OfflineStart, now_ms: int) -> Session:
+    return Session(
+        id=start.session_id,
+        participant=start.participant,
+        state=SessionState.LIVE,
+        joined_at=None,
+        last_seen=time_of(now_ms),
+        resume_until=None,
+        reconnect_count=0,
+        seq=0,
+        version=0,
+        content=UNTITLED,
+    )
+
+
+def _ungranted_lease(store: SessionStore, start: OfflineStart, owner: str) -> Lease:
+    """Make the lease under which turns are sealed until the store grants one."""
+    data_key_id = start.wrapped.data_key_id
+    return Lease(
+        ref=LeaseRef(start.participant, start.session_id, owner, "0", data_key_id),
+        data_key=store.keyring.unwrap(start.participant, start.wrapped),
         last_seq=0,
         last_tag=NO_TAG,
         saved_seq=0,
@@ -100,26 +127,6 @@ def begin(
         content=UNTITLED,
         granted=False,
     )
-    session = Session(
-        id=chosen,
-        participant=participant,
-        state=SessionState.LIVE,
-        joined_at=None,
-        last_seen=datetime.fromtimestamp(now_ms / 1000, UTC),
-        resume_until=None,
-        reconnect_count=0,
-        seq=0,
-        version=0,
-        content=UNTITLED,
-    )
-    start = OfflineStart(
-        participant,
-        chosen,
-        exact=session_id is not None,
-        begun_ms=min(begun_ms or now_ms, now_ms),
-        wrapped=wrapped,
-    )
-    return start, Joined(session, (), outcome=JoinOutcome.CREATED, lease=lease)
 
 
 async def join_begun(
@@ -201,7 +208,7 @@ def merged(stored: SessionContent, said: SessionContent) -> SessionContent:
     for name, value in said.context.preferences.items():
         known = preferences.get(name)
         if isinstance(known, list) and isinstance(value, list):
-            preferences[name] = [*known, *(each for each in value if each not in known)]
+            preferences[name] = [*known, *(item for item in value if item not in known)]
         else:
             preferences[name] = value
     context = stored.context.model_copy(
@@ -252,7 +259,7 @@ def _opened(
 ) -> tuple[Sequence[Turn], SessionContent | None]:
     start = spooled.start
     key = store.keyring.unwrap(start.participant, start.wrapped)
-    turns = [each.turn for each in open_chain(key, start.session_id, spooled.turns)]
+    turns = [recorded.turn for recorded in open_chain(key, start.session_id, spooled.turns)]
     if spooled.content is None:
         return turns, None
     return turns, open_content(key, start.session_id, 1, spooled.content)

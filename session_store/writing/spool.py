@@ -69,7 +69,7 @@ class SpoolReport:
     """Files that were renamed to ``*.damaged``."""
 
     def __add__(self, other: SpoolReport) -> SpoolReport:
-        names = [each.name for each in fields(self)]
+        names = [counter.name for counter in fields(self)]
         return SpoolReport(*(getattr(self, name) + getattr(other, name) for name in names))
 
 
