@@ -50,7 +50,7 @@ test-e2e: setup ## Run the tests of the whole demo in a real browser
 
 .PHONY: chaos
 chaos: setup ## Run the chaos tests in their long form: kills, stalls and cuts, each several times
-	@REJOIN_LONG=1 $(PYTHON) -m pytest tests/chaos $(ARGS)
+	@REJOIN_LONG=1 $(PYTHON) -m pytest tests/chaos tests/e2e/test_spoken_words.py $(ARGS)
 
 .PHONY: lint
 lint: setup ## Check style, types and the direction of imports
@@ -66,7 +66,7 @@ bench-resume: setup ## Measure how long it takes to resume a conversation
 	@$(PYTHON) -m benchmarks.resume $(ARGS)
 
 .PHONY: bench-takeover
-bench-takeover: setup ## Measure how long somebody waits whose agent or worker was killed
+bench-takeover: setup ## Measure how long a participant waits after an agent or worker was killed
 	@$(PYTHON) -m benchmarks.takeover $(ARGS)
 
 .PHONY: bench-capacity

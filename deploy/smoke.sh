@@ -24,7 +24,7 @@ for option; do
 	esac
 done
 
-# Ports where nobody else is. What was a wish of the user's stays.
+# Ports that no other program uses. Values that the user has set stay.
 export PAGE_PORT="${PAGE_PORT:-18080}" LIVEKIT_PORT="${LIVEKIT_PORT:-17880}"
 export LIVEKIT_TCP_PORT="${LIVEKIT_TCP_PORT:-17881}" LIVEKIT_UDP_PORT="${LIVEKIT_UDP_PORT:-17882}"
 export LIVEKIT_TURN_PORT="${LIVEKIT_TURN_PORT:-13478}" AGENT_DRAIN_S="${AGENT_DRAIN_S:-3}"

@@ -10,7 +10,7 @@ load_dotenv(".env.local")
 
 
 class Reception(Agent):
-    """Finds out what somebody wants."""
+    """Finds out what the participant wants."""
 
     def __init__(self) -> None:
         super().__init__(instructions="Find out what the person wants.")
@@ -21,7 +21,7 @@ class Reception(Agent):
 
     @function_tool
     async def call_billing(self) -> Agent:
-        """Hand over to somebody who knows about bills."""
+        """Hand over to a colleague who knows about bills."""
         return Billing()
 
 

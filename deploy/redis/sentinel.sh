@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts a sentinel. What it learns is kept in /data/sentinel.conf, which Sentinel itself rewrites.
 #
-#   REDIS_SENTINEL_PASSWORD   its own login at Redis, and everybody's at the sentinels
+#   REDIS_SENTINEL_PASSWORD   its own login at Redis, and the login of all clients at the sentinels
 #   REDIS_PRIMARY             address of the primary, at the very first start
 #   REDIS_DATA, REDIS_SENTINEL_PORT   /data and 26379
 set -eu

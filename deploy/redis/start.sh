@@ -2,10 +2,11 @@
 # Starts Redis, or Valkey, with the users of users.acl and their passwords from the environment.
 #
 #   REDIS_PASSWORD, REDIS_OPERATOR_PASSWORD, REDIS_REPLICA_PASSWORD, REDIS_SENTINEL_PASSWORD
-#   REDIS_ADDRESS         this server's own
-#   REDIS_PRIMARY         address of whom to follow when it is new and no sentinel answers; its own: nobody
-#   REDIS_SENTINELS       addresses of those who know better, separated by blanks
-#   REDIS_SCHEME          with redis+sentinel it asks them; with rediss it speaks TLS, and nothing else
+#   REDIS_ADDRESS         address of this server
+#   REDIS_PRIMARY         address of the primary to follow if this server is new and no sentinel answers;
+#                         its own address: it follows no server
+#   REDIS_SENTINELS       addresses of the sentinels, separated by blanks
+#   REDIS_SCHEME          with redis+sentinel it asks the sentinels; with rediss it speaks TLS only
 #   REDIS_MAXMEMORY, REDIS_MIN_REPLICAS
 #   REDIS_DATA, REDIS_PORT, REDIS_SENTINEL_PORT, REDIS_SENTINELS_WITHIN_S   /data, 6379, 26379, 30
 set -eu
@@ -31,7 +32,7 @@ digest_of() {
 	printf %s "$1" | sha256sum | cut -d ' ' -f 1
 }
 
-# Users whose password is not known here keep a digest of nothing: nobody can log in.
+# Users whose password is not known here keep a digest of no password: no client can log in as them.
 sed -e "/^user rejoin /s/#0\{64\}/#$(digest_of "$REDIS_PASSWORD")/" \
 	-e "/^user rejoin-operator /s/#0\{64\}/#$(digest_of "$REDIS_OPERATOR_PASSWORD")/" \
 	-e "/^user replica /s/#0\{64\}/#$(digest_of "$REDIS_REPLICA_PASSWORD")/" \
@@ -45,7 +46,7 @@ known_to() {
 		awk 'NR == 1 { primary = $0 } name == "config-epoch" { print $0, primary } { name = $0 }'
 }
 
-# Most have to answer, and the last failover counts: one that was away then still names the old primary.
+# A majority has to answer, and the last failover counts: a sentinel that missed it names the old primary.
 primary_by_sentinels() {
 	known=$(for sentinel in $REDIS_SENTINELS; do known_to "$sentinel"; done)
 	# shellcheck disable=SC2086  # they are separated by blanks
@@ -57,7 +58,7 @@ primary_by_sentinels() {
 case $REDIS_SCHEME in
 rediss+*) refuse 'TLS is for one Redis; with sentinels set REDIS_SCHEME=redis+sentinel' ;;
 *sentinel)
-	# Who has data and guesses wrong makes the others throw theirs away.
+	# A server with old data that starts as the primary makes the others drop their newer data.
 	deadline=$(($(date +%s) + ${REDIS_SENTINELS_WITHIN_S:-30}))
 	until primary=$(primary_by_sentinels); do
 		if [ -z "$(ls -A "$data")" ]; then
@@ -72,7 +73,7 @@ rediss+*) refuse 'TLS is for one Redis; with sentinels set REDIS_SCHEME=redis+se
 esac
 
 port=${REDIS_PORT:-6379}
-# A copy, since a failover has it rewritten.
+# A copy, because Redis rewrites it at a failover.
 cat "$here/redis.conf" >"$made/redis.conf"
 set -- "$made/redis.conf" \
 	--dir "$data" \
@@ -91,6 +92,6 @@ esac
 if [ "$primary" != "$REDIS_ADDRESS" ]; then
 	set -- "$@" --replicaof "$primary" 6379
 fi
-# In a file, since arguments are seen by everybody on the machine.
+# In a file, because every user of the machine can see arguments.
 printf 'masterauth %s\n' "$REDIS_REPLICA_PASSWORD" >"$made/masterauth.conf"
 exec redis-server "$@" --include "$made/masterauth.conf"

@@ -1,4 +1,4 @@
-"""Somebody with a page open, told what to do line by line: ``python deploy/smoke/talk.py``.
+"""A participant with an open page, controlled line by line: ``python deploy/smoke/talk.py``.
 
 On standard input ``join``, ``ask <what is typed>`` and ``leave``; on standard output one line for
 each: ``joined new|resumed <turns shown>``, ``answer <text>``, ``left``, or ``failed <why>``.

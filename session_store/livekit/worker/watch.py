@@ -43,6 +43,8 @@ CAUTION_IN_LEASES: Final = 2.0
 one more lease, so a watcher that was itself cut off waits for two."""
 LIVEKIT_GAP_S: Final = 3.0
 """A watcher that has not reached LiveKit for so long leaves orphans to other workers."""
+DROPPED_AFTER_S: Final = 20.0
+"""LiveKit shows a dead agent for about this long. Without pings a takeover waits for that."""
 SAY_AGAIN_S: Final = 60.0
 LAST_S: Final = 2.0
 """How long the end of the worker waits for the successors of its last jobs to be dispatched."""
@@ -190,12 +192,16 @@ async def _check_keys(store: SessionStore) -> None:
 async def _warn_without_pings(rooms: LiveKitRooms) -> None:
     """Warn once if this LiveKit cannot ping agents.
 
-    Then no agent that LiveKit shows counts as dead. LiveKit drops a dead one after about 20 s, and
-    the takeover follows. A dead job of this worker is still replaced at once.
+    Then no agent that LiveKit shows counts as dead. LiveKit drops a dead one after
+    ``DROPPED_AFTER_S``, and only then is its conversation taken over. A dead job of this worker is
+    replaced at once all the same.
     """
     with suppress(LiveKitFailed):
         if not await rooms.can_ping():
-            logger.warning("this LiveKit cannot ping agents: lost ones are noticed 20 s later")
+            logger.warning(
+                "this LiveKit cannot ping agents: lost ones are noticed %.0f s later",
+                DROPPED_AFTER_S,
+            )
 
 
 async def _watch_jobs(server: AgentServer, store: SessionStore, dead_jobs: DeadJobs) -> None:
