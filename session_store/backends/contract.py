@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     )
     from session_store.events import Event
     from session_store.meter import Meter
-    from session_store.sealing.crypto import WrappedKey
+    from session_store.sealing.data_key import WrappedKey
+    from session_store.tracing import Tracer
 
 
 class SideChannel(ABC):
@@ -91,6 +92,10 @@ class Backend(ABC):
     @abstractmethod
     def measure(self, meter: Meter) -> None:
         """Report to a meter, from now on, how long calls take and how they fail."""
+
+    @abstractmethod
+    def trace(self, tracer: Tracer | None) -> None:
+        """Give each operation a span from now on; ``None`` ends that. A no-op without a server."""
 
     @abstractmethod
     async def open(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_store.doctor.finding import Finding, fail, ok, warn
 from session_store.errors import KeyringError
-from session_store.sealing.crypto import Keyring
+from session_store.sealing.keyring import Keyring
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from session_store.backends.redis.backend import RedisBackend
     from session_store.backends.transport.node import Node
-    from session_store.sealing.crypto import Keyring
+    from session_store.sealing.keyring import Keyring
     from session_store.settings import StoreSettings
 
 PINGS: Final = 100

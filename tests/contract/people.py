@@ -1,4 +1,4 @@
-"""Whoever calls a backend in these tests: names, candidates, leases, and turns as sealed bytes.
+"""The callers of a backend in these tests: names, candidates, leases, turns as sealed bytes.
 
 A backend cannot open what is sealed, so any bytes will do; the last 16 are the tag.
 """
@@ -21,7 +21,7 @@ from session_store.backends.values import (
 )
 from session_store.events import Event
 from session_store.keys import ParticipantKeys
-from session_store.sealing.crypto import NO_TAG, WrappedKey, tag_of
+from session_store.sealing.data_key import NO_TAG, WrappedKey, tag_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

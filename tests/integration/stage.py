@@ -19,10 +19,10 @@ from livekit.agents.voice.room_io import RoomOptions
 
 from demo_models.llm import RuleLLM
 from session_store.livekit import Conversation, words_of_welcome
+from session_store.livekit.job.conversation_setup import Setup
 from session_store.livekit.job.entry import Entry
 from session_store.livekit.job.liveness import Liveness
 from session_store.livekit.job.participant import JobParticipant
-from session_store.livekit.job.setup import Setup
 from session_store.writing.offline_start import begin
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from livekit.agents import tts
 
     from session_store import Joined, SessionStore, StoreSettings
-    from session_store.writing.offline_start import Beginning
+    from session_store.writing.offline_start import OfflineStart
 
 MEMORY = '<memory>{"visit": 1, "language": "en", "name": "Maria"}</memory>'
 
@@ -46,13 +46,13 @@ class Room(rtc.EventEmitter[Any]):
         self.local_participant = SimpleNamespace(send_text=self._send_text)
 
     def come(self, identity: str, load_id: str) -> None:
-        """Let somebody in."""
+        """Let the participant in."""
         who = SimpleNamespace(identity=identity, attributes={"rj.load": load_id})
         self.remote_participants[identity] = who
         self.emit("participant_connected", who)
 
     def go(self, identity: str) -> None:
-        """Let somebody out."""
+        """Let the participant out."""
         self.emit("participant_disconnected", self.remote_participants.pop(identity))
 
     def types(self) -> list[str]:
@@ -106,7 +106,9 @@ class Stage:
         beginning, joined = begin(self.store, self.participant, session_id, self.lease_owner)
         return self._converse(load_id, joined, beginning)
 
-    def _converse(self, load_id: str, joined: Joined, beginning: Beginning | None = None) -> Stage:
+    def _converse(
+        self, load_id: str, joined: Joined, beginning: OfflineStart | None = None
+    ) -> Stage:
         self.job.room.come(self.participant, load_id)
         session_id = joined.session.id if beginning is None or beginning.exact else None
         who = JobParticipant(self.participant, self.participant, session_id, {"plan": "gold"})

@@ -212,7 +212,7 @@ test('A page that the browser paused comes back without a click when it wakes.',
 
 test('The notice of an agent holds until it takes it back, sends another hello, or is gone.', async () => {
   const { app, hooks } = await inTheRoom([admission()]);
-  const notice = { type: 'notice', text: 'I cannot hear you just now.', language: 'en' };
+  const notice = { type: 'notice', text: 'I hear nothing right now.', language: 'en' };
   const begin = () => {
     hooks.onAgents([{ identity: 'first', state: 'listening' }]);
     hooks.onRecord(hello(), 'first');

@@ -19,13 +19,13 @@ from session_store.keys import (
     SHARED_LIFETIME,
     SHORT_LIFE,
 )
-from session_store.sealing.crypto import tag_of
+from session_store.sealing.data_key import tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from session_store.backends.values import Consent, SessionRef
-    from session_store.sealing.crypto import WrappedKey
+    from session_store.sealing.data_key import WrappedKey
     from session_store.settings import StoreSettings
 
 FIRST_REGULAR_RETURN = 3

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from session_store.backends.redis.calls import Declaration
     from session_store.backends.values import StoredParticipant
-    from session_store.sealing.crypto import WrappedKey
+    from session_store.sealing.data_key import WrappedKey
 
 
 class RedisUpkeep(RedisCalls):

@@ -15,9 +15,9 @@ from session_store.writing.offline_start import join_begun
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from session_store.livekit.job.parts import Parts
+    from session_store.livekit.job.conversation_parts import Parts
     from session_store.values import Joined
-    from session_store.writing.offline_start import Beginning
+    from session_store.writing.offline_start import OfflineStart
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class LateJoin:
         self._on_lost = on_lost
         self._tasks = KeptTasks(logger)
 
-    def start(self, beginning: Beginning) -> None:
+    def start(self, beginning: OfflineStart) -> None:
         """Begin to ask for the lease."""
         self._tasks.spawn(self._run(beginning))
 
@@ -52,7 +52,7 @@ class LateJoin:
         """Stop asking."""
         await self._tasks.aclose()
 
-    async def _run(self, beginning: Beginning) -> None:
+    async def _run(self, beginning: OfflineStart) -> None:
         setup = self._parts.setup
         try:
             joined = await self._join(beginning)
@@ -65,7 +65,7 @@ class LateJoin:
         self._on_joined(joined)
         await recall(setup.agent_session, before, newest=setup.settings.model_turns)
 
-    async def _join(self, beginning: Beginning) -> Joined:
+    async def _join(self, beginning: OfflineStart) -> Joined:
         """Ask for the lease until it is granted.
 
         A lease that was live when the store went away runs out by itself, if its holder is dead.
