@@ -23,23 +23,23 @@ _TYPE: Final = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|War
 
 def trace_of(error: BaseException) -> str:
     """Return the traceback of an error and of its causes, without their texts."""
-    told: list[str] = []
+    parts: list[str] = []
     current: BaseException | None = error
     for _ in range(_MOST):
         if current is None:
             break
         frames = "".join(traceback.format_tb(current.__traceback__)).rstrip("\n")
         begin = f"{TRACE_BEGINS}\n{frames}\n" if frames else ""
-        told.append(begin + named(current))
+        parts.append(begin + named(current))
         if current.__cause__ is not None:
-            told.append(_BECAUSE)
+            parts.append(_BECAUSE)
             current = current.__cause__
         elif current.__context__ is not None and not current.__suppress_context__:
-            told.append(_MEANWHILE)
+            parts.append(_MEANWHILE)
             current = current.__context__
         else:
             current = None
-    return "\n".join(reversed(told)).removeprefix(f"{_BECAUSE}\n").removeprefix(f"{_MEANWHILE}\n")
+    return "\n".join(reversed(parts)).removeprefix(f"{_BECAUSE}\n").removeprefix(f"{_MEANWHILE}\n")
 
 
 def named(error: BaseException) -> str:

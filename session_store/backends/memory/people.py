@@ -85,8 +85,8 @@ class MemoryPeople(Backend):
     async def sweepers(self, me: str, alive_ms: int) -> Sequence[str]:
         now = self._clock()
         self.memory.sweepers[me] = now
-        for name, heard in list(self.memory.sweepers.items()):
-            if heard <= now - alive_ms:
+        for name, reported_at in list(self.memory.sweepers.items()):
+            if reported_at <= now - alive_ms:
                 del self.memory.sweepers[name]
         return sorted(self.memory.sweepers)
 

@@ -404,10 +404,10 @@ class RedisSessions(RedisCalls):
 
 def _found(reply: Sequence[Any]) -> FoundSession:
     """Read a reply that ``found_reply`` in ``_find.lua`` made."""
-    _, now, session_id, _, created, dkid, kek_id, wrapped, told, size, *rest = reply
-    flat, turns = rest[told : told + size], rest[told + size :]
+    _, now, session_id, _, created, dkid, kek_id, wrapped, event_count, field_count, *rest = reply
+    flat, turns = rest[event_count : event_count + field_count], rest[event_count + field_count :]
     session = session_in(session_id.decode(), now, (dkid, kek_id, wrapped), flat, turns)
-    return FoundSession(session, created == b"1", events_in(rest[:told]))
+    return FoundSession(session, created == b"1", events_in(rest[:event_count]))
 
 
 def _begin_of_event(lease: LeaseRef) -> str:
