@@ -1,4 +1,4 @@
-"""Where Redis is, as one URL says it.
+"""Where Redis is: a URL, parsed.
 
 ``redis://``, ``redis+sentinel://`` and ``redis+cluster://``, with ``rediss`` for TLS and ``valkey``
 as another name; ``unix://`` for a socket; ``memory://`` for no Redis at all.
@@ -67,8 +67,8 @@ class HostPort:
         """Read ``host``, ``host:port`` or ``[IPv6 address]:port``.
 
         Raises:
-            ValueError: it is none of these. The message does not repeat it: what stands where
-                the host should be may be a part of a password.
+            ValueError: the text is not valid. The message does not repeat it: a part of a
+                password may stand where the host should be.
         """
         found = _HOST.fullmatch(text)
         port = int((found and found["port"]) or default_port)
@@ -86,23 +86,23 @@ class Address:
 
     kind: Kind
     hosts: tuple[HostPort, ...] = ()
-    """One; with Sentinel the sentinels; with a Cluster any of its nodes, one is enough."""
+    """One host. With Sentinel the sentinels; with a Cluster at least one of its nodes."""
     tls: bool = False
     user: str | None = field(default=None, repr=False)
-    """Hidden too: who forgets the ``:`` writes the password in its place."""
+    """Hidden too: if the ``:`` is forgotten, the password stands here."""
     password: str | None = field(default=None, repr=False)
     database: int = 0
     service: str = ""
-    """The name that the sentinels know the primary by."""
+    """The name under which the sentinels know the primary."""
     path: str = ""
-    """The socket's, with ``unix://``."""
+    """Path of the socket, with ``unix://``."""
 
     @classmethod
     def parse(cls, url: str) -> Self:
         """Read a URL.
 
         Raises:
-            ValueError: it is not understood. The message says what to write, and repeats
+            ValueError: the URL is not valid. The message says what to write. It repeats
                 nothing of the URL, because any part of it may be a part of a password.
         """
         scheme, separator, rest = url.strip().partition("://")

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from session_store.events import Event
     from session_store.meter import Meter
     from session_store.sealing.crypto import WrappedKey
+    from session_store.tracing import Tracer
 
 
 class SideChannel(ABC):
@@ -90,6 +91,10 @@ class Backend(ABC):
     @abstractmethod
     def measure(self, meter: Meter) -> None:
         """Tell a meter, from now on, how long calls take and how they fail."""
+
+    @abstractmethod
+    def trace(self, tracer: Tracer | None) -> None:
+        """Give each operation a span from now on; ``None`` ends that. A no-op without a server."""
 
     @abstractmethod
     async def open(

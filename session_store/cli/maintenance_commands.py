@@ -31,9 +31,10 @@ async def rotate_keys(*, json: Json = False) -> Exit:
     run this command: it says which keys you may remove. You may stop it, repeat it, and run it
     while people talk.
     """
-    async with connected_store(environment.settings()) as (_, store):
+    async with connected_store(environment.settings()) as (backend, store):
         await audit_of(store).log(AuditAction.ROTATE, detail=f"to {store.keyring.primary}")
-        report = await rotate(store, progress=_show_progress if sys.stderr.isatty() else None)
+        progress = _show_progress if sys.stderr.isatty() else None
+        report = await rotate(backend, store.keyring, progress=progress)
     if json:
         document(
             {

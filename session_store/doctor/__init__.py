@@ -20,10 +20,10 @@ from session_store.errors import SessionStoreError
 from session_store.redis_address import Kind
 
 if TYPE_CHECKING:
+    from session_store.backends.contract import Backend
     from session_store.backends.transport.node import Node
     from session_store.sealing.crypto import Keyring
     from session_store.settings import StoreSettings
-    from session_store.store import SessionStore
 
 __all__ = ["Finding", "Verdict", "examine", "quick"]
 
@@ -47,13 +47,12 @@ async def examine(settings: StoreSettings) -> list[Finding]:
         await backend.aclose()
 
 
-async def quick(store: SessionStore) -> list[Finding]:
+async def quick(backend: Backend, keyring: Keyring) -> list[Finding]:
     """Tell what would silently lose conversations, for a warning at the start of a process.
 
     Never raises, and takes six seconds at most. Empty where all is well, where Redis is away
     (others notice that), and for a store that is not in Redis.
     """
-    backend = store.backend
     if not isinstance(backend, RedisBackend):
         return []
     try:
@@ -71,7 +70,7 @@ async def quick(store: SessionStore) -> list[Finding]:
     unwell = [finding for finding in findings if finding.verdict is not Verdict.OK]
     with suppress(SessionStoreError, TimeoutError):
         async with asyncio.timeout(QUICK_WITHIN_S):
-            if missing := await probes.missing_keys(backend, store.keyring):
+            if missing := await probes.missing_keys(backend, keyring):
                 unwell.append(missing)
     return unwell
 

@@ -17,8 +17,8 @@ from session_store.tasks import stop
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from session_store.backends.contract import Backend
     from session_store.meter import Meter
-    from session_store.store import SessionStore
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ class Gauges:
     While Redis does not answer, the gauges stay as they were: its errors are counted elsewhere.
     """
 
-    def __init__(self, store: SessionStore, meter: Meter, *, every_s: float = EVERY_S) -> None:
-        self._backend = store.backend
+    def __init__(self, backend: Backend, meter: Meter, *, every_s: float = EVERY_S) -> None:
+        self._backend = backend
         self._meter = meter
         self._every_s = every_s
         self._task: asyncio.Task[None] | None = None

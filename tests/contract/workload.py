@@ -285,7 +285,7 @@ async def read_finals(history: History, store: SessionStore) -> None:
     """Add to a history what there is in the end."""
     found = {(op.who, op.session) for op in history.ops if op.session}
     for who, session in sorted(found):
-        stored = await store.backend.load(who, session, last=None)
+        stored = await store._backend.load(who, session, last=None)
         if stored is not None:
             history.finals[session] = Final(
                 who=who,

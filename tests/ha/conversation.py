@@ -81,7 +81,7 @@ class Conversation:
         who, session_id = self._joined.session.participant, self._joined.session.id
         try:
             loaded = await patiently(lambda: store.load(who, session_id))
-            stored = await patiently(lambda: store.backend.load(who, session_id, last=None))
+            stored = await patiently(lambda: store._backend.load(who, session_id, last=None))
         finally:
             await store.aclose()
         assert loaded is not None

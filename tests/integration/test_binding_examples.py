@@ -153,7 +153,7 @@ async def test_the_library_counts_turns_and_saves_those_of_an_outage(tmp_path: P
 
 async def turns_counted(stand: Stand) -> int:
     """Return how many turns are counted for today."""
-    return (await Analytics(stand.store.backend.side).day(last_days(1)[0])).turns
+    return (await Analytics(stand.store.side).day(last_days(1)[0])).turns
 
 
 def spooled(stand: Stand) -> list[Path]:

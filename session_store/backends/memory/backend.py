@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from session_store.events import Event
     from session_store.meter import Meter
     from session_store.settings import StoreSettings
+    from session_store.tracing import Tracer
 
 
 class MemoryBackend(MemoryPeople):
@@ -72,6 +73,10 @@ class MemoryBackend(MemoryPeople):
     @override
     def measure(self, meter: Meter) -> None:
         pass  # A call takes no time here.
+
+    @override
+    def trace(self, tracer: Tracer | None) -> None:
+        pass  # There is no server to ask.
 
     @override
     async def ping(self) -> None:

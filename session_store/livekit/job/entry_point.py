@@ -23,7 +23,6 @@ from session_store.livekit.telemetry.spans import LiveKitTracer
 from session_store.meter import NO_METER
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
-from session_store.tracing import trace_with
 from session_store.upkeep.observers import watched
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
             store = SessionStore.from_settings(settings)
             at_the_end.push_async_callback(store.aclose)
             await at_the_end.enter_async_context(watched(store, actor="agent", meter=meter))
-        trace_with(store, LiveKitTracer())
+        store.trace(LiveKitTracer())
         conversation = await _begin(
             Setup(
                 ctx,
@@ -159,7 +158,7 @@ async def _enter(setup: Setup, participant: JobParticipant, load_id: str) -> Ent
     except SessionStoreError as error:
         meter.joined(failed_as(error))
         raise
-    is_joined = entry.beginning is None
+    is_joined = entry.offline_start is None
     meter.joined(JOINED_AS[entry.joined.outcome] if is_joined else "begun_without_store")
     return entry
 

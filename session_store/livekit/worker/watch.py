@@ -8,6 +8,7 @@ import os
 from contextlib import AsyncExitStack, aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
+from session_store.backends.choice import backend_of
 from session_store.errors import StoreRefused, StoreUnavailable, WrongKey
 from session_store.livekit.rooms.api_calls import LiveKitFailed
 from session_store.livekit.rooms.rooms import LiveKitRooms
@@ -20,6 +21,7 @@ from session_store.livekit.worker.spool_replay import replay_spool
 from session_store.livekit.worker.takeover import Takeover, TakeoverTasks
 from session_store.meter import NO_METER
 from session_store.monitor import Gauges
+from session_store.sealing.crypto import Keyring
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
 from session_store.tasks import KeptTasks, Outage, RateLimit
@@ -92,9 +94,13 @@ async def _watch(
         return
     async with AsyncExitStack() as at_the_end:
         enter = at_the_end.enter_async_context
-        store = await enter(aclosing(SessionStore.from_settings(settings)))
+        keyring, backend = Keyring.from_settings(settings), backend_of(settings)
+        store = await enter(aclosing(SessionStore(backend, keyring)))
         await enter(watched(store, actor="agent", meter=meter))
         rooms = await enter(LiveKitRooms(*livekit, meter=meter))
+        gauges = await enter(aclosing(Gauges(backend, meter)))
+        if meter is not NO_METER:
+            gauges.start()
         watcher = _Watcher(store, rooms, settings, agent_name, meter)
         await enter(aclosing(watcher))
         watcher.start()
@@ -139,14 +145,12 @@ class _Watcher:
             on_late=self._takeovers.be_ready_for,
             is_able=lambda: self._with_livekit.contact.lasts_s > 0,
         )
-        self._redis_gauges = Gauges(store, meter)
         self._memory_gauge = MemoryGauge(meter)
         self._tasks = KeptTasks(logger)
 
     def start(self) -> None:
         """Begin to measure at once, and to watch once the keys are known to fit the store."""
         if self._meter is not NO_METER:
-            self._redis_gauges.start()
             self._memory_gauge.start()
         self._tasks.spawn(self._begin())
 
@@ -157,7 +161,6 @@ class _Watcher:
             self._with_livekit,
             self._takeovers,
             self._sweeper,
-            self._redis_gauges,
             self._memory_gauge,
             self._tasks,
         )
