@@ -40,6 +40,10 @@ smoke: ## Bring the stack up with docker compose, talk, kill agents, look, remov
 test: setup ## Run all tests, in a real browser too
 	@$(PYTHON) -m dev.checks test $(ARGS)
 
+.PHONY: test-fast
+test-fast: setup ## Run the unit tests, and the contract in memory: within a minute, at each save
+	@$(PYTHON) -m dev.checks test-fast
+
 .PHONY: test-unit
 test-unit: setup ## Run the tests that need no server and no browser
 	@$(PYTHON) -m dev.checks test-unit $(ARGS)
@@ -50,7 +54,11 @@ test-e2e: setup ## Run the tests of the whole demo in a real browser
 
 .PHONY: chaos
 chaos: setup ## Run the chaos tests in their long form: kills, stalls and cuts, each several times
-	@REJOIN_LONG=1 $(PYTHON) -m pytest tests/chaos $(ARGS)
+	@REJOIN_LONG=1 $(PYTHON) -m pytest tests/chaos tests/e2e/test_spoken_words.py $(ARGS)
+
+.PHONY: soak
+soak: setup ## Run the other tests that have a long form: an hour of random operations, long absences
+	@REJOIN_LONG=1 $(PYTHON) -m pytest tests/contract tests/e2e $(ARGS)
 
 .PHONY: lint
 lint: setup ## Check style, types and the direction of imports

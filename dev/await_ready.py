@@ -2,7 +2,7 @@
 
     python -m dev.await_ready --pid-file F --for redis=redis://… --for livekit=http://… -- command
 
-A target is `tcp:HOST:PORT` (somebody listens), `file:PATH` (it exists), `http://…` (answers 200),
+A target is `tcp:HOST:PORT` (has a listener), `file:PATH` (it exists), `http://…` (answers 200),
 or `redis://…` (answers PING). `$NAME` as a target stands for the environment variable of that
 name, which keeps a URL with a password out of the list of processes.
 """
@@ -34,7 +34,7 @@ def await_all(targets: Mapping[str, str], *, timeout_s: float) -> None:
         timeout_s: For all of them together.
 
     Raises:
-        DevError: Naming who has not answered in time, and how.
+        DevError: Naming the parts that have not answered in time, and how.
     """
     deadline = time.monotonic() + timeout_s
     for name, target in targets.items():

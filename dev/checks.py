@@ -71,6 +71,8 @@ def _checks(kind: str, args: Sequence[str]) -> list[Check]:
             # With options of the caller's, in one run: `-x`, `-k` and the like mean all of it.
             python_tests = _tool("pytest", *args) if args else lanes.run
             return [*_needs(), Check("Python tests", python_tests), page_tests]
+        case "test-fast":
+            return [Check("unit tests, and the contract in memory", lambda: lanes.run(lanes.FAST))]
         case "test-unit":
             return [Check("unit tests", _tool("pytest", "tests/unit", *args)), page_tests]
         case "test-e2e":
@@ -88,7 +90,7 @@ def _checks(kind: str, args: Sequence[str]) -> list[Check]:
 
 def _main() -> int:
     parser = argparse.ArgumentParser(prog="python -m dev.checks", description=__doc__)
-    parser.add_argument("kind", choices=["test", "test-unit", "test-e2e", "lint"])
+    parser.add_argument("kind", choices=["test", "test-fast", "test-unit", "test-e2e", "lint"])
     options, args = parser.parse_known_args()
     return 0 if run_all(_checks(options.kind, args)) else 1
 

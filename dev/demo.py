@@ -21,7 +21,7 @@ from dev.state import StateFolder
 
 
 def demo(state: StateFolder, settings: Mapping[str, str], log_file: Path | None) -> None:
-    """Set up and run everything, until somebody stops it.
+    """Set up and run everything, until the developer stops it.
 
     Args:
         state: What is kept between runs.

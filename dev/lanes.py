@@ -1,48 +1,200 @@
-"""All Python tests in two lanes side by side: one waits most of the time, the other computes."""
+"""All Python tests, in lanes beside each other: most of them wait, and few compute.
 
+A lane is one run of pytest with servers, browser and ports of its own. The slowest tests of all
+lanes are shown at the end.
+
+No test may lean on the machine. These three runs show it:
+
+- `make test` on a quiet machine;
+- the same beside two programs that spin: `sh -c 'while :; do :; done' &`, twice;
+- the same with another Redis: `PATH=/folder/of/redis-server:$PATH make test`.
+"""
+
+import os
+import signal
 import subprocess
 import sys
 import tempfile
-from typing import Final
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+from xml.etree import ElementTree as ET
 
 from dev.commands import DevError
 from dev.paths import ROOT
 
-PEOPLE: Final = ("e2e", "chaos")
-"""Whole conversations: clocks run, browsers and workers start, little is computed."""
-PARTS: Final = ("unit", "contract", "ha", "integration")
-"""Each part by itself, and with its neighbours. They take what the others leave of the machine."""
+TESTS: Final = ROOT / "tests"
+SLOTS: Final = 2 * max(2, os.cpu_count() or 1)
+"""How many lanes run at once. Each waits more than half of its time."""
+SLOWEST: Final = 10
+_POLL_S: Final = 0.1
+_END_S: Final = 30.0
+_COMPUTES: Final = ("nice", "-n", "10")
+"""Lanes that compute leave the processor to lanes that talk: those have clocks."""
 
 
-def run() -> None:
-    """Run both lanes: the first one's output is shown as it comes, the other's when both are over.
+@dataclass(frozen=True)
+class Lane:
+    """One run of pytest."""
+
+    name: str
+    paths: tuple[str, ...]
+    """Folders or files of ``tests/``. A folder means the files in it that no lane names itself."""
+    computes: bool = False
+    options: tuple[str, ...] = ()
+
+
+_UNIT: Final = Lane("unit", ("unit",), computes=True)
+
+ALL: Final = (
+    Lane(
+        "programs",
+        (
+            "integration/test_binding_examples.py",
+            "integration/test_metrics.py",
+            "integration/test_monitor.py",
+            "integration/test_monitoring.py",
+            "integration/test_start.py",
+            "integration/test_tracing.py",
+        ),
+    ),
+    Lane("lost networks", ("chaos/test_cut_off.py", "chaos/test_stalled.py")),
+    Lane("lost agents", ("chaos",)),
+    Lane("missing agents", ("chaos/test_crash_loop.py", "chaos/test_one_agent.py")),
+    Lane("a browser that rejoins", ("e2e/test_rejoin.py",)),
+    Lane("a browser", ("e2e",)),
+    Lane("parts", ("integration",)),
+    Lane("providers", ("integration/providers",)),
+    Lane("contract", ("contract",), computes=True),
+    Lane("Redis of every kind", ("ha",)),
+    _UNIT,
+)
+"""In the order in which they begin: the longest first."""
+
+FAST: Final = (
+    _UNIT,
+    Lane("contract in memory", ("contract",), computes=True, options=("-m", "not redis")),
+)
+"""What needs neither servers nor a browser."""
+
+
+class Timed(NamedTuple):
+    """How long a test took, with what it set up."""
+
+    seconds: float
+    test: str
+
+
+class _Run:
+    """A lane that runs."""
+
+    def __init__(self, lane: Lane, folder: Path, number: int) -> None:
+        self.lane = lane
+        self._began = time.monotonic()
+        self._report = folder / f"{number}.xml"
+        self._output = folder / f"{number}.log"
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                command(lane, report=self._report),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def is_over(self) -> bool:
+        return self._process.poll() is not None
+
+    @property
+    def has_failed(self) -> bool:
+        return self._process.returncode != 0
+
+    def end(self) -> None:
+        """End it, as Ctrl-C does: it stops its servers then."""
+        if self.is_over:
+            return
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+    def show(self) -> None:
+        """Print what it printed."""
+        word = "failed" if self.has_failed else "passed"
+        seconds = time.monotonic() - self._began
+        print(f"\n-- {self.lane.name}: {word} after {seconds:.0f} s")
+        print(self._output.read_text(errors="replace"), flush=True)
+
+    def timed(self) -> Iterator[Timed]:
+        """Yield its tests."""
+        if not self._report.exists():
+            return
+        for case in ET.parse(self._report).iter("testcase"):  # noqa: S314 (our own report)
+            test = f"{case.get('classname', '').removeprefix('tests.')}: {case.get('name')}"
+            yield Timed(float(case.get("time", "0")), test)
+
+
+def run(lanes: Sequence[Lane] = ALL) -> None:
+    """Run lanes, each one's output shown when it is over, and the slowest tests at the end.
 
     Raises:
         DevError: When one of them fails.
     """
-    with tempfile.TemporaryFile() as later:
-        parts = subprocess.Popen(
-            ["nice", "-n", "10", *_pytest(PARTS)],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=later,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            people = subprocess.run(
-                _pytest(PEOPLE), cwd=ROOT, stdin=subprocess.DEVNULL, check=False
-            )
-            codes = {"whole conversations": people.returncode, "parts": parts.wait()}
-        finally:
-            if parts.poll() is None:
-                parts.terminate()
-                parts.wait()
-            later.seek(0)
-            sys.stdout.write(later.read().decode("utf-8", "replace"))
-            sys.stdout.flush()
-    if failed := [name for name, code in codes.items() if code != 0]:
+    over: list[_Run] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for each in _run_all(lanes, Path(folder)):
+            each.show()
+            over.append(each)
+        show_slowest([timed for each in over for timed in each.timed()])
+    if failed := [each.lane.name for each in over if each.has_failed]:
         raise DevError(f"pytest failed (see above): {', '.join(failed)}.")
 
 
-def _pytest(folders: tuple[str, ...]) -> list[str]:
-    return [sys.executable, "-m", "pytest", *(f"tests/{each}" for each in folders)]
+def _run_all(lanes: Sequence[Lane], folder: Path) -> Iterator[_Run]:
+    """Run lanes, some at once, and yield each when it is over."""
+    waiting, running = deque(enumerate(lanes)), list[_Run]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < SLOTS:
+                number, lane = waiting.popleft()
+                running.append(_Run(lane, folder, number))
+            time.sleep(_POLL_S)
+            for each in [each for each in running if each.is_over]:
+                running.remove(each)
+                yield each
+    finally:
+        for each in running:
+            each.end()
+
+
+def command(lane: Lane, *, report: Path) -> list[str]:
+    """Return what runs a lane.
+
+    Args:
+        lane: Which.
+        report: The JUnit report that it shall write.
+    """
+    named = {path for each in ALL for path in each.paths if path not in lane.paths}
+    ignored = [f"--ignore=tests/{path}" for path in sorted(named) if Path(path).parent.name]
+    return [
+        *(_COMPUTES if lane.computes else ()),
+        *(sys.executable, "-m", "pytest", "-q"),
+        *(f"tests/{path}" for path in lane.paths),
+        *ignored,
+        *(f"--junitxml={report}", "-o", "junit_duration_report=total"),
+        *("-o", f"cache_dir=.pytest_cache/{lane.name.replace(' ', '-')}"),
+        *lane.options,
+    ]
+
+
+def show_slowest(tests: Sequence[Timed]) -> None:
+    """Print the slowest tests, each with what it had to set up."""
+    print(f"\nThe {SLOWEST} slowest tests of {len(tests)}")
+    for each in sorted(tests, reverse=True)[:SLOWEST]:
+        print(f"  {each.seconds:7.1f} s  {each.test}")
+    sys.stdout.flush()

@@ -35,7 +35,7 @@ def _compile(sources: Sequence[str], target: str, args: Sequence[str]) -> None:
         [
             *(str(uv.find_or_install()), "pip", "compile", "--quiet", *sources),
             *("--universal", f"--python-version={_OLDEST_PYTHON}", "--generate-hashes"),
-            # Where this machine gets its packages from is nobody else's business.
+            # The address of this machine's package index does not belong into the file.
             *("--no-emit-index-url", "--no-emit-find-links"),
             *("--custom-compile-command=make lock", f"--output-file=requirements/{target}", *args),
         ],

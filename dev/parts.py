@@ -88,7 +88,7 @@ class Log(Printer):  # type: ignore[misc]  # honcho has no types
 def run(
     parts: Sequence[Part], *, env: Mapping[str, str], cwd: Path, pid_dir: Path, log: Log
 ) -> Death | None:
-    """Run the parts until one of them stops or somebody asks to stop (SIGINT, SIGTERM).
+    """Run the parts until one of them stops or a signal asks to stop (SIGINT, SIGTERM).
 
     Then all are stopped, with the processes that they started.
 
@@ -100,7 +100,7 @@ def run(
         log: Gets what they print.
 
     Returns:
-        The part that stopped first, or None when somebody asked.
+        The part that stopped first, or None after a signal.
     """
     manager = _Manager(log, foundations={part.name for part in parts if part.is_foundation})
     for part in parts:

@@ -7,14 +7,14 @@ from collections.abc import Container
 _LAST_PORT = 65535
 _ADDRESSES = (
     (socket.AF_INET, "127.0.0.1"),
-    (socket.AF_INET, "0.0.0.0"),  # noqa: S104 - bound for a moment, to see whether somebody else has it
+    (socket.AF_INET, "0.0.0.0"),  # noqa: S104 - bound for a moment, to see whether it is in use
     (socket.AF_INET6, "::1"),
     (socket.AF_INET6, "::"),
 )
 
 
 def is_free(port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
-    """Return whether nobody has this port, on any address of this machine, in either family.
+    """Return whether this port is free, on every address of this machine, in either family.
 
     Each address is tried by itself: macOS lets one program have a port on 127.0.0.1 and another
     on all addresses, and a browser that opens localhost may reach either.
@@ -56,6 +56,6 @@ def _can_bind(
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             probe.bind((address, port))
     except OSError as error:
-        # A machine without IPv6 has nobody on it.
+        # A machine without IPv6 has no listener on it.
         return error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
     return True

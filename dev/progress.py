@@ -55,6 +55,8 @@ def run_with_progress(
         process.terminate()
         process.wait()
         reader.join()
+        if process.stdout is not None:
+            process.stdout.close()
     if process.returncode != 0:
         print("\n".join(lines), file=sys.stderr, flush=True)
         raise DevError(failure)

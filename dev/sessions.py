@@ -13,8 +13,14 @@ import psutil
 
 def members(leaders: Iterable[int]) -> list[psutil.Process]:
     """Return the living processes of the sessions with these leaders."""
+    # The session first: to look at every process of the machine costs a hundred times as much.
     wanted = frozenset(leaders)
-    return [process for process in psutil.process_iter() if _session(process.pid) in wanted]
+    found = []
+    for pid in psutil.pids():
+        if _session(pid) in wanted:
+            with suppress(psutil.NoSuchProcess):
+                found.append(psutil.Process(pid))
+    return found
 
 
 def kill(leaders: Iterable[int]) -> None:
@@ -34,7 +40,7 @@ def stop(leaders: Iterable[int], *, grace_s: float) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether a process runs: a dead one that nobody has collected yet does not."""
+    """Return whether a process runs: a dead one that was not collected yet does not."""
     try:
         return str(psutil.Process(pid).status()) != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -37,7 +37,8 @@ from session_store.events import turn_appended
 from session_store.hooks import Hooks
 from session_store.meter import NO_METER
 from session_store.models import SessionContent, Witness
-from session_store.sealing.crypto import NO_TAG, Keyring, tag_of
+from session_store.sealing.data_key import NO_TAG, tag_of
+from session_store.sealing.keyring import Keyring
 from session_store.sealing.opening import (
     UNREADABLE,
     Opener,
@@ -67,11 +68,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from session_store.backends.contract import Backend, SideChannel
-    from session_store.backends.values import Consent, Erased, Found, StoredParticipant
+    from session_store.backends.values import Consent, Erased, FoundSession, StoredParticipant
     from session_store.events import Event, EventHook, EventsMissed, SealHook
     from session_store.meter import Meter
     from session_store.models import Session, Turn
-    from session_store.sealing.crypto import DataKey
+    from session_store.sealing.data_key import DataKey
     from session_store.sealing.opening import Contents
     from session_store.settings import StoreSettings
     from session_store.tracing import Tracer
@@ -745,7 +746,7 @@ class SessionStore:
         except UnicodeEncodeError:
             raise InvalidValue("a load id must be valid Unicode text") from None
 
-    def _read_found(self, participant: str, found: Found) -> Contents:
+    def _read_found(self, participant: str, found: FoundSession) -> Contents:
         """Open the answer of ``open`` or ``join``, and tell its events even if that fails."""
         self.tell(found.events)
         return self._opener.open(participant, found.session)

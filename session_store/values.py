@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from session_store.backends.values import AgentPresence, JoinOutcome, LeaseRef, StoredSession
     from session_store.models import Draft, RecordedTurn, Session, SessionContent, Turn
-    from session_store.sealing.crypto import DataKey
+    from session_store.sealing.data_key import DataKey
 
 
 MAX_CALL_TURNS: Final = 100

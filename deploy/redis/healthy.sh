@@ -1,5 +1,5 @@
 #!/bin/sh
-# A server is healthy if it answers a client that is logged in. While it loads its data it answers no client.
+# A server is healthy if it answers a client that has logged in. While it loads data, it answers none.
 set -eu
 case ${1:-redis} in
 sentinel)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-from socket import SOCK_DGRAM
 from typing import TYPE_CHECKING, Any
 
 from dev import livekit_server
-from dev.ports import next_free
+from dev.rig.ports import free_port
 from dev.rig.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-_FIRST_PORT = 20_000 + os.getpid() % 500 * 8
-"""Runs side by side begin apart."""
 
 
 class LiveKitServer(Program):
@@ -30,13 +25,13 @@ class LiveKitServer(Program):
             addresses: where it listens besides loopback.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = next_free(_FIRST_PORT)
+        self.port = free_port()
         config = folder / "livekit.json"
         api_key = livekit_server.write_config(
             config,
             port=self.port,
-            tcp_port=next_free(self.port + 1),
-            udp_port=next_free(self.port + 1, kind=SOCK_DGRAM),
+            tcp_port=free_port(),
+            udp_port=free_port(),
         )
         self.key, self.secret = api_key.key, api_key.secret
         if addresses:

@@ -1,7 +1,7 @@
 """A network of its own for a worker, in which LiveKit and Redis can be cut off separately.
 
 A network namespace with two cables to this machine: over the one it reaches Redis, over the other
-LiveKit (signals and media). To pull a cable is silent: nobody is told that a connection is gone.
+LiveKit (signals and media). To pull a cable is silent: neither end learns of it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _numbers = itertools.count()
+_APART = 37
 
 
 def why_not() -> str | None:
-    """Return why this machine lets nobody make a network; ``None`` if it does."""
+    """Return why this machine permits no network of its own; ``None`` if it does."""
     if shutil.which("ip") is None:
         return "there is no ip command (iproute2)"
     if os.geteuid() != 0:
@@ -62,7 +63,7 @@ class Cable:
     def move(self) -> None:
         """Give the island another address, as a change of network does.
 
-        What came from the old one is answered to nobody.
+        What came from the old one gets no answer.
         """
         device = f"{self._name}i"
         for verb in ("del", "add"):
@@ -85,7 +86,7 @@ class Island:
         _ip("-n", self.name, "link", "set", "lo", "up")
         # Names of interfaces have at most 15 characters. 198.18/15 is for tests of networks.
         short = f"rj{os.getpid() % 100_000}x{number}"
-        third = (os.getpid() + number) % 256
+        third = _free_network()
         self.redis = Cable(self.name, f"{short}r", f"198.18.{third}")
         self.livekit = Cable(self.name, f"{short}l", f"198.19.{third}")
 
@@ -109,6 +110,17 @@ def island() -> Iterator[Island]:
         yield made
     finally:
         made.remove()
+
+
+def _free_network() -> int:
+    """Return the third number of a pair of networks that are free on this machine.
+
+    Runs that start beside each other have neighbouring process ids, so they begin far apart.
+    """
+    used = subprocess.run([_program(), "-br", "addr"], check=True, capture_output=True).stdout
+    first = os.getpid() * _APART
+    numbers = (number % 256 for number in range(first, first + 256))
+    return next(number for number in numbers if f" 198.18.{number}.".encode() not in used)
 
 
 def _ip(*arguments: str) -> None:

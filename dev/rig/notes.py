@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from dev.rig.net import NET_S
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -82,7 +84,7 @@ class Notes:
         *kinds: Kind,
         after: float = 0.0,
         where: Callable[[Note], object] = lambda _: True,
-        within_s: float = 30.0,
+        within_s: float = NET_S,
     ) -> Note:
         """Return the first such note, now or as soon as it comes.
 

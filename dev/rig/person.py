@@ -15,6 +15,7 @@ import numpy as np
 from livekit import rtc
 
 from dev.rig.microphone import Microphone
+from dev.rig.net import NET_S
 from dev.rig.notes import Kind, Note, Notes
 from session_store.tasks import stop
 
@@ -53,14 +54,14 @@ class NoToken(Exception):
 
 
 class Person:
-    """Somebody with a page open. Use it as a context manager: it leaves at the end."""
+    """A participant with a page open. Use it as a context manager: it leaves at the end."""
 
     def __init__(self, gateway: str, *, speaks: bool = True, listens: bool = False) -> None:
-        """Think of somebody new; ``come`` lets them in.
+        """Make a new participant; ``come`` lets them in.
 
         Args:
             gateway: address of the gateway.
-            speaks: publishes a microphone. LiveKit announces who publishes nothing up to 3 s late.
+            speaks: publishes a microphone. Without one, LiveKit announces a person up to 3 s late.
             listens: receives sound, and notes when an agent begins to be heard.
         """
         self.notes = Notes()
@@ -175,12 +176,12 @@ class Person:
         assert self._microphone is not None
         await self._microphone.say(text)
 
-    async def ask(self, text: str, *, within_s: float = 30.0) -> dict[str, Any]:
+    async def ask(self, text: str, *, within_s: float = NET_S) -> dict[str, Any]:
         """Type a message, and return the answer's turn as soon as it is saved."""
         asked = self.type(text)
         return await self.answer(asked, within_s=within_s)
 
-    async def answer(self, asked: str, *, within_s: float = 30.0) -> dict[str, Any]:
+    async def answer(self, asked: str, *, within_s: float = NET_S) -> dict[str, Any]:
         """Return the first whole turn of the agent's behind a typed message, when it is saved.
 
         Raises:
@@ -203,13 +204,13 @@ class Person:
             await asyncio.sleep(0.02)
 
     async def first_words(
-        self, after: float, *, not_from: str | None = None, within_s: float = 60.0
+        self, after: float, *, not_from: str | None = None, within_s: float = NET_S
     ) -> Note:
         """Return the first words of an agent after a moment: as it speaks, or in the record.
 
         Args:
             after: the moment.
-            not_from: an agent that is dead, whose last words may be on their way still.
+            not_from: a dead agent; its last words may still be on their way.
             within_s: a net.
         """
 
@@ -268,7 +269,7 @@ class Person:
         self._lose_agent()
         room = rtc.Room()
         self._listen(room)
-        # It subscribes to sound in any case: an agent waits with its words for somebody to hear.
+        # It subscribes to sound in any case: an agent waits with its words for a listener.
         await room.connect(answer["server_url"], answer["participant_token"])
         self._room = room
         self.notes.add(Kind.CONNECTED)

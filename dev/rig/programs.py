@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING
 from dev import sessions
 from dev.await_ready import problem_of
 from dev.paths import ROOT
+from dev.rig.net import NET_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-READY_S = 60.0
-"""A net: a worker is ready after about 4 s, on a busy machine after 20."""
+READY_S = 2 * NET_S
+"""A worker is ready after about 4 s, on a busy machine after 70."""
 _POLL_S = 0.02
 _OWN = ("LIVEKIT_", "REJOIN_", "AGENT_", "GATEWAY_", "DEMO_")
-"""Settings of whoever runs the tests do not count."""
+"""Settings of the developer's own do not count."""
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -156,7 +157,7 @@ def _signal(pids: Iterable[int], number: signal.Signals) -> None:
 
 
 async def until(
-    condition: Callable[[], object], what: str, *, within_s: float = 30.0, poll_s: float = _POLL_S
+    condition: Callable[[], object], what: str, *, within_s: float = NET_S, poll_s: float = _POLL_S
 ) -> None:
     """Return when a condition holds.
 

@@ -1,4 +1,4 @@
-"""Who is in a room, as LiveKit itself says."""
+"""The agents in a room, as LiveKit itself says."""
 
 from __future__ import annotations
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from livekit import api
 
-from dev.ports import next_free
 from dev.rig.key_file import write_key_file
 from dev.rig.livekit import LiveKitServer
+from dev.rig.net import NET_S
 from dev.rig.notes import Kind
 from dev.rig.person import Person
+from dev.rig.ports import free_port
 from dev.rig.programs import Program, until
 from dev.rig.rooms import RoomWatch, agents_in
 from dev.rig.servers.process import Server
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from dev.rig.network import Island
     from session_store import Loaded, RecordedTurn
 
-_GATEWAY_PORT: Final = 8500 + os.getpid() % 500
-"""Runs side by side begin apart."""
 _AGENT: Final = "rejoin"
 _TRIES: Final = 20
 _KEEPS = (
@@ -67,7 +65,7 @@ class Stand:
         page = folder / "page"
         page.mkdir()
         (page / "index.html").write_text("no page is needed here")
-        port = next_free(_GATEWAY_PORT)
+        port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         """Of the gateway."""
         self._settings = {
@@ -117,14 +115,19 @@ class Stand:
         self._at_the_end.push_async_callback(self.store.aclose)
 
     async def aclose(self) -> None:
-        """End everything: first who uses, then what is used."""
+        """End everything: first the users of a server, then the server."""
         await asyncio.gather(*(worker.aclose(grace_s=0) for worker in self.workers))
         await self.gateway.aclose()
         await self.livekit.aclose(grace_s=0)
         await asyncio.to_thread(self.redis.stop)
 
-    async def mend(self, *, workers: int) -> None:
-        """Bring back what was killed or stopped, end further workers, and empty all rooms."""
+    async def mend(self, *, workers: int, run: bool = True) -> None:
+        """Bring back what was killed or stopped, end further workers, and empty all rooms.
+
+        Args:
+            workers: how many to keep, of those that came first.
+            run: whether they run then; else they are killed.
+        """
         await asyncio.to_thread(self.redis.revive)
         for program in (self.livekit, self.gateway):
             program.resume()
@@ -139,9 +142,11 @@ class Stand:
         del self.workers[workers:]
         for worker in self.workers:
             worker.resume()
-            if not worker.runs:
+            if not run:
+                worker.kill()
+            elif not worker.runs:
                 worker.start()
-        for worker in self.workers:
+        for worker in self.workers if run else ():
             await worker.ready()
             await until(worker.has_idle_process, f"{worker} is ready for the next job")
 
@@ -161,6 +166,16 @@ class Stand:
             ready: whether to wait.
             settings: of its environment, such as ``AGENT_MAX_JOBS="1"``.
         """
+        worker = self.new_worker(module=module, island=island, **settings)
+        worker.start()
+        if ready:
+            await worker.ready()
+        return worker
+
+    def new_worker(
+        self, *, module: Sequence[str] = ("agent",), island: Island | None = None, **settings: str
+    ) -> Worker:
+        """Add one more worker, which ``mend`` starts; see ``add_worker``."""
         if island is not None:
             settings = {
                 "LIVEKIT_URL": self.livekit.url_at(island.livekit.address),
@@ -175,13 +190,10 @@ class Stand:
             island=island,
         )
         self.workers.append(worker)
-        worker.start()
-        if ready:
-            await worker.ready()
         return worker
 
     def person(self, *, speaks: bool = True, listens: bool = False) -> Person:
-        """Return somebody new, who has not come yet; see ``Person``."""
+        """Return a new person, still to come; see ``Person``."""
         return Person(self.address, speaks=speaks, listens=listens)
 
     @asynccontextmanager
@@ -194,10 +206,10 @@ class Stand:
                 if (await self._job_logged_by(person)).worker is worker:
                     yield person
                     return
-        raise AssertionError(f"LiveKit sends nobody to {worker}")
+        raise AssertionError(f"LiveKit sends no person to {worker}")
 
     def watch(self, person: Person) -> RoomWatch:
-        """Watch who is in the room of a person's session."""
+        """Watch the agents in the room of a person's session."""
         return RoomWatch(self.api, person.session_id)
 
     async def agents_with(self, person: Person) -> list[str]:
@@ -214,7 +226,7 @@ class Stand:
         for job in jobs:
             if job is not None:
                 return job
-        raise AssertionError("nobody has this conversation")
+        raise AssertionError("no living process has this conversation")
 
     async def _job_logged_by(self, person: Person) -> Job:
         """Return the same, as soon as it is in a log: the page may hear of it first."""
@@ -247,7 +259,7 @@ class Stand:
         self.livekit.start()
         await self.livekit.ready()
 
-    async def until_alone_with_one_agent(self, person: Person, *, within_s: float = 30) -> str:
+    async def until_alone_with_one_agent(self, person: Person, *, within_s: float = NET_S) -> str:
         """Return the agent's identity as soon as LiveKit and the person see the same single one."""
         seen: list[str] = []
 

@@ -70,7 +70,7 @@ class Timeline:
 
         Args:
             stand: for the workers' logs.
-            person: who waited.
+            person: the one that waited.
             killed: what was killed, and when.
             answered_at: the first words.
         """

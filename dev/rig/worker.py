@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dev.rig.programs import Program, signal_process, until
@@ -75,6 +76,8 @@ class Worker(Program):
             folder,
             {**settings, "AGENT_READY_FILE": str(self.ready_file)},
         )
+        self._records: list[dict[str, Any]] = []
+        self._read_bytes = 0
         self._starts_at_line = 0
 
     def start(self) -> None:
@@ -92,29 +95,30 @@ class Worker(Program):
 
     def records(self) -> list[dict[str, Any]]:
         """Return what it has logged, as it was written: JSON objects."""
-        records = []
-        for line in self.log.read_text(errors="replace").splitlines() if self.log.exists() else ():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(record, dict):
-                records.append(record)
-        return records
+        if self.log.exists():
+            with self.log.open("rb") as log:
+                log.seek(self._read_bytes)
+                # The last line may be written still.
+                read, _, _ = log.read().rpartition(b"\n")
+            if read:
+                self._read_bytes += len(read) + 1
+                self._records += _objects(read)
+        return self._records
 
     def job_of(self, session_id: str) -> Job | None:
         """Return the living job that took this session last; ``None`` if there is none here."""
-        if self.log.exists() and session_id not in self.log.read_text(errors="replace"):
-            return None
-        alive = set(self.pids())
-        for record in reversed(self.records()[self._starts_at_line :]):
-            is_its = record.get("session_id") == session_id or record.get("room") == session_id
-            if is_its and record.get("message") == _JOINED and record.get("pid") in alive:
-                return Job(self, int(record["pid"]))
-        return None
+        joined = [
+            int(record["pid"])
+            for record in self.records()[self._starts_at_line :]
+            if self._is(record, _JOINED)
+            and session_id in (record.get("session_id"), record.get("room"))
+        ]
+        alive = set(self.pids()) if joined else set()
+        living = [pid for pid in joined if pid in alive]
+        return Job(self, living[-1]) if living else None
 
     def has_idle_process(self) -> bool:
-        """Tell whether a process that has had no job yet waits for the next one."""
+        """Return whether a process that has had no job yet waits for the next one."""
         records = self.records()[self._starts_at_line :]
         ready = {record["pid"] for record in records if record.get("message") == _READY}
         busy = {record.get("pid") for record in records if "job_id" in record}
@@ -136,3 +140,14 @@ class Worker(Program):
     @staticmethod
     def _is(record: dict[str, Any], message: str) -> bool:
         return record.get("message") == message
+
+
+def _objects(lines: bytes) -> list[dict[str, Any]]:
+    """Return the lines that are JSON objects."""
+    objects = []
+    for line in lines.splitlines():
+        with suppress(ValueError):
+            record = json.loads(line)
+            if isinstance(record, dict):
+                objects.append(record)
+    return objects

@@ -109,7 +109,7 @@ class _Printer:
         self._json = json
 
     def on_event(self, event: Event) -> None:
-        """See ``EventHook``."""
+        """Print one event."""
         if self._json:
             line(event.model_dump(mode="json"))
         else:
@@ -177,8 +177,8 @@ async def replay_erasures(
     """Erase again, after you restored a backup.
 
     It erases what the erasure journal names and the backup has brought back. Run it before you
-    admit participants. It leaves participants alone who came back after their erasure. You may
-    repeat it.
+    admit participants. Participants who came back after their erasure are left alone.
+    You may repeat it.
     """
     async with connected_store(environment.settings()) as (_, store):
         report = await journals.replay(store, ErasureJournal(file), audit=audit_of(store))

@@ -1,4 +1,4 @@
-"""Tells a meter again and again how Redis and the sweep are doing."""
+"""Reports the state of Redis and of the sweep to a meter, again and again."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ WITHIN_S: Final = 5.0
 
 
 class Gauges:
-    """Looks in the background, from ``start`` to ``aclose``; of a store in Redis only.
+    """Looks at Redis in the background, from ``start`` to ``aclose``; of a store in Redis only.
 
-    While Redis does not answer, the gauges stay as they were: its errors are counted elsewhere.
+    While Redis does not answer, the gauges keep their values. Its errors are counted elsewhere.
     """
 
     def __init__(self, backend: Backend, meter: Meter, *, every_s: float = EVERY_S) -> None:
@@ -54,10 +54,13 @@ class Gauges:
                 async with asyncio.timeout(WITHIN_S):
                     await self._look(backend)
             except (SessionStoreError, RedisError, OSError) as error:
-                logger.debug("gauges stay as they were", extra={"error": type(error).__name__})
+                logger.debug(
+                    "Redis did not answer: gauges keep their values",
+                    extra={"error": type(error).__name__},
+                )
             except Exception:
-                # One that a defect has ended would show old figures for ever.
-                logger.exception("a look at Redis failed; the next one goes on")
+                # Ended by a defect, this task would leave old figures in the gauges for ever.
+                logger.exception("the gauges could not be updated: trying again later")
             await asyncio.sleep(self._every_s)
 
     async def _look(self, backend: RedisBackend) -> None:
@@ -67,13 +70,15 @@ class Gauges:
         nodes = backend.transport.topology.nodes()
         all_facts = await asyncio.gather(*(server.info_of(node, WITHIN_S) for node in nodes))
         self._meter.redis_memory(
-            *fullest((each.number("used_memory"), each.number("maxmemory")) for each in all_facts)
+            *fullest(
+                (facts.number("used_memory"), facts.number("maxmemory")) for facts in all_facts
+            )
         )
 
 
 def fullest(primaries: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    """Choose, of bytes used and their bound (0 for none), those of the fullest primary.
+    """Choose bytes used and their bound (0 for none) of the fullest primary.
 
-    Where one is full, those whose keys are there cannot be saved, however empty the others are.
+    If one primary is full, the sessions on it cannot be saved, however empty the others are.
     """
-    return max(primaries, key=lambda each: (each[0] / each[1] if each[1] else -1.0, each[0]))
+    return max(primaries, key=lambda sizes: (sizes[0] / sizes[1] if sizes[1] else -1.0, sizes[0]))

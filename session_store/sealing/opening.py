@@ -14,7 +14,7 @@ from session_store.models import (
     SessionContent,
     SessionState,
 )
-from session_store.sealing.crypto import NO_TAG, tag_of
+from session_store.sealing.data_key import NO_TAG, tag_of
 from session_store.sealing.schema import read_content, read_turn
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from session_store.backends.values import StoredSession
     from session_store.models import Turn, Witness
-    from session_store.sealing.crypto import DataKey, Keyring, WrappedKey
+    from session_store.sealing.data_key import DataKey, WrappedKey
+    from session_store.sealing.keyring import Keyring
 
 
 UNREADABLE: Final = (SealBroken, UnknownKey, UnknownSchema)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from session_store.backends.contract import SideChannel
     from session_store.backends.values import AuditEntry
-    from session_store.sealing.crypto import Keyring
+    from session_store.sealing.keyring import Keyring
 
 MAX_FIELD_CHARS: Final = 256
 PAGE: Final = 1_000

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from session_store.sealing.crypto import Keyring
+    from session_store.sealing.keyring import Keyring
     from session_store.store import SessionStore
     from session_store.upkeep.audit import AuditLog
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from session_store.backends.contract import Backend
-    from session_store.sealing.crypto import Keyring
+    from session_store.sealing.keyring import Keyring
 
 QUIET_PASSES: Final = 2
 """A key is done after this many passes in a row that found no data key wrapped with it."""

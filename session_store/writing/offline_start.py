@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from session_store.backends.values import JoinOutcome, LeaseRef
 from session_store.errors import SessionEnded, SessionGone
 from session_store.models import Session, SessionContent, SessionState
-from session_store.sealing.crypto import NO_TAG, WrappedKey
+from session_store.sealing.data_key import NO_TAG, WrappedKey
 from session_store.sealing.opening import open_chain, open_content
 from session_store.values import Joined, Lease, Replayed
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from session_store.backends.values import LeaseRef
-from session_store.sealing.crypto import WrappedKey
+from session_store.sealing.data_key import WrappedKey
 from session_store.values import SealedTurn
 from session_store.writing.content_writer import SealedContent
 from session_store.writing.offline_start import OfflineStart, SpooledStart

@@ -57,7 +57,7 @@ class Servers(NamedTuple):
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
-    """Start everything once, with two workers, of which the second can be cut off."""
+    """Start everything once but the two workers, of which the second can be cut off."""
     folder = tmp_path_factory.mktemp("chaos")
     async with AsyncExitStack() as stack:
         islands = [] if why_not() else [stack.enter_context(island())]
@@ -66,13 +66,11 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
         )
         to_redis = await stack.enter_async_context(Wire(stand.redis.port))
         to_livekit = await stack.enter_async_context(Wire(stand.livekit.port))
-        await stand.add_worker(ready=False)
-        worker = await stand.add_worker(
-            ready=False,
+        stand.new_worker()
+        worker = stand.new_worker(
             REJOIN_REDIS_URL=stand.redis_url_at("127.0.0.1", to_redis.port),
             LIVEKIT_URL=stand.livekit.url_at("127.0.0.1", to_livekit.port),
         )
-        await stand.mend(workers=2)
         wires = Wires(worker, to_redis, to_livekit)
         yield Servers(stand, wires, islands[0] if islands else None)
 
@@ -80,10 +78,22 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 @pytest_asyncio.fixture(loop_scope="session")
 async def stand(servers: Servers) -> Stand:
     """Mend what the test before has broken: all servers and both workers run, and idle."""
+    await mend(servers, run=True)
+    return servers.stand
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def without_workers(servers: Servers) -> Stand:
+    """Mend the same, but let no worker run: two that a test killed at once would start in vain."""
+    await mend(servers, run=False)
+    return servers.stand
+
+
+async def mend(servers: Servers, *, run: bool) -> None:
+    """Bring back what a test has broken; both workers run then, or none."""
     servers.wires.to_redis.heal()
     servers.wires.to_livekit.heal()
-    await servers.stand.mend(workers=2)
-    return servers.stand
+    await servers.stand.mend(workers=2, run=run)
 
 
 @pytest.fixture

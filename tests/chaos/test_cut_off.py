@@ -41,7 +41,7 @@ async def test_a_worker_without_redis_goes_on(stand: Stand, wires: Wires, *, sil
             await asyncio.sleep(20 if LONG else 9)
             assert asked not in person.saved
             wires.to_redis.heal()
-            await person.answer(asked, within_s=30)
+            await person.answer(asked)
             await all_is_well(stand, person)
             assert (room.most, room.ever()) == (1, {agent})
         assert person.notes.of(Kind.AGENT_CAME, after=at) == []
@@ -57,7 +57,7 @@ async def test_a_worker_without_livekit_is_replaced(stand: Stand, far: Island) -
             at = time.monotonic()
             far.livekit.cut()
             asked = person.type("what is my name?")
-            hello = await person.notes.first(Kind.HELLO, after=at, within_s=60)
+            hello = await person.notes.first(Kind.HELLO, after=at)
             assert hello.who != lost
             assert (await person.answer(asked))["text"] == "Your name is Maria."
             healed = time.monotonic()
@@ -80,15 +80,15 @@ async def test_a_worker_without_signals_leaves_nobody_alone(
             await wires.to_livekit.cut(silent=silent)
             for number in range(6 if LONG else 3):
                 await asyncio.sleep(8)
-                await person.ask(f"what is my name, number {number}?", within_s=60)
+                await person.ask(f"what is my name, number {number}?")
             wires.to_livekit.heal()
-            await person.ask("what is my name, at last?", within_s=60)
+            await person.ask("what is my name, at last?")
             await all_is_well(stand, person)
             assert room.most == 1
 
 
 async def test_a_restart_of_livekit_is_no_visit(stand: Stand) -> None:
-    """Everybody is back by themselves: nobody is greeted, nothing counted, one agent there."""
+    """Everyone reconnects alone: no greeting, nothing counted as a visit, one agent in the room."""
     async with stand.person() as person:
         await person.come()
         await person.ask("my name is Maria")
@@ -96,7 +96,7 @@ async def test_a_restart_of_livekit_is_no_visit(stand: Stand) -> None:
         async with stand.watch(person) as room:
             at = time.monotonic()
             await stand.restart_livekit()
-            await person.notes.first(Kind.HELLO, after=at, within_s=60)
+            await person.notes.first(Kind.HELLO, after=at)
             await asyncio.sleep(5)
             assert len(person.texts("assistant")) == said
             answer = await person.ask("what is my name?")

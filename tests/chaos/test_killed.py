@@ -1,4 +1,4 @@
-"""Jobs and workers that are killed: somebody notices a pause, and nothing is lost."""
+"""Jobs and workers that are killed: a participant notices a pause, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WRITTEN_WITHIN_S = 0.8
 
 
 async def a_talk(stand: Stand, person: Person) -> str:
-    """Let somebody in, and have them talk; return the agent."""
+    """Let a person come and talk; return the agent."""
     await person.come()
     await person.ask("my name is Maria")
     return await stand.until_alone_with_one_agent(person)
@@ -33,7 +33,7 @@ async def a_talk(stand: Stand, person: Person) -> str:
 
 @pytest.mark.parametrize("whole_worker", [False, True], ids=["job", "worker"])
 async def test_a_killed_agent_is_replaced(stand: Stand, *, whole_worker: bool) -> None:
-    """The successor answers what was asked at the kill; it greets nobody, and is alone."""
+    """The successor answers what was asked at the kill; it does not greet, and is alone."""
     async with stand.person() as person:
         dead = await a_talk(stand, person)
         async with stand.watch(person) as room:
@@ -77,7 +77,7 @@ async def test_what_the_agent_was_saying_when_it_was_killed_is_in_the_record(sta
 async def test_what_somebody_was_saying_when_their_agent_was_killed_is_in_the_record(
     stand: Stand,
 ) -> None:
-    """Spoken words, which nobody had answered yet, are recorded once, and answered."""
+    """Spoken words without an answer yet are recorded once, and answered."""
     async with stand.person() as person:
         await a_talk(stand, person)
         said_at = time.monotonic()
@@ -124,7 +124,7 @@ async def test_watchers_that_see_the_same_send_one_successor(stand: Stand) -> No
 
 
 async def test_a_job_that_dies_before_it_has_the_conversation_is_replaced(stand: Stand) -> None:
-    """Who was let in and whose first agent never came gets another one."""
+    """A participant whose first agent never came gets another one."""
     worker = stand.workers[0]
     stand.workers[1].kill()
     async with stand.person() as person:
@@ -142,5 +142,5 @@ async def test_a_job_that_dies_before_it_has_the_conversation_is_replaced(stand:
         for pid in worker.job_processes() & idle:
             worker.kill_process(pid)
         person.type("my name is Maria")
-        await person.notes.first(Kind.SAVED, within_s=60)
+        await person.notes.first(Kind.SAVED)
         await all_is_well(stand, person)

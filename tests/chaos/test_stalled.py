@@ -38,14 +38,14 @@ async def test_a_job_that_stalls_and_wakes_leaves_in_silence(stand: Stand) -> No
         job = stand.job_of(person)
         at = job.pause()
         asked = person.type("what is my name?")
-        hello = await person.notes.first(Kind.HELLO, after=at, within_s=30)
+        hello = await person.notes.first(Kind.HELLO, after=at)
         assert hello.fields.get("back")
         assert (await person.answer(asked))["text"] == "Your name is Maria."
         await asyncio.sleep(max(0.0, at + 10 - time.monotonic()))
         before = len(await stand.recorded(person))
         async with stand.watch(person) as room:
             woken = job.resume()
-            await until(lambda: not job.runs, "the stalled job has left", within_s=60)
+            await until(lambda: not job.runs, "the stalled job has left")
             await asyncio.sleep(2)
             assert stalled not in room.ever()
             assert room.most == 1
@@ -65,8 +65,8 @@ async def test_a_stall_of_redis_replaces_nobody(stand: Stand) -> None:
         people = [await stack.enter_async_context(stand.person()) for _ in range(PEOPLE)]
         for person in people:
             await person.come()
-            await person.notes.first(Kind.HELLO, within_s=60)
-        await asyncio.gather(*(person.ask("my name is Maria", within_s=90) for person in people))
+            await person.notes.first(Kind.HELLO)
+        await asyncio.gather(*(person.ask("my name is Maria") for person in people))
         agents = [await stand.until_alone_with_one_agent(person) for person in people]
         at = time.monotonic()
         stand.redis.pause()
@@ -74,7 +74,7 @@ async def test_a_stall_of_redis_replaces_nobody(stand: Stand) -> None:
         await asyncio.sleep(STALL_S)
         stand.redis.resume()
         for person, message in zip(people, asked, strict=True):
-            await person.answer(message, within_s=60)
+            await person.answer(message)
         # Watchers that had lost contact trust it again after two leases.
         await asyncio.sleep(8)
         for person, agent in zip(people, agents, strict=True):

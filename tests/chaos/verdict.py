@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dev.rig.audit import Audit, audit
+from dev.rig.net import NET_S
 from dev.rig.programs import until
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from dev.rig.stand import Stand
 
 
-async def all_is_well(stand: Stand, person: Person, *, within_s: float = 30) -> Audit:
+async def all_is_well(stand: Stand, person: Person, *, within_s: float = NET_S) -> Audit:
     """Wait until nothing is unsaved; assert that one agent is there and the record is right.
 
     Returns:

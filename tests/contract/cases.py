@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from session_store.backends.values import Candidate, OpenMode, SealedDraft
-from session_store.sealing.crypto import WrappedKey
+from session_store.sealing.data_key import WrappedKey
 from tests.contract.people import MARIA, Job, join, open_session, sealed, sealed_turns, shard_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ async def a_session_left(world: World) -> Job:
 
 
 async def a_claim(world: World) -> Job:
-    """Let somebody have said that an agent comes."""
+    """Record that an agent is on its way."""
     job = await a_session_left(world)
     await world.backend.expect_agent(MARIA, job.id, claim=True)
     return job
@@ -95,7 +95,7 @@ async def a_lost_lease(world: World) -> Job:
 
 
 async def a_session_let_in(world: World) -> Job:
-    """Let somebody be on the way to a session whose job has died."""
+    """Admit a participant to a session whose job has died."""
     job = await a_lost_lease(world)
     await open_session(world.backend, expect_agent=True)
     await world.pass_time(40)
@@ -230,7 +230,7 @@ CASES: dict[str, Case] = {
     ),
     "renew": Case(lambda b, job: b.renew(job.lease), a_lost_lease),
     "release": Case(
-        # Given back twice, it is nobody's: the second answer is that it is lost.
+        # Given back twice, it is held by no job: the second answer is that it is lost.
         lambda b, job: b.release(job.lease),
         a_job,
         answers_again=False,

@@ -9,7 +9,7 @@ import pytest
 
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings
-from session_store.sealing.crypto import Keyring
+from session_store.sealing.keyring import Keyring
 from tests.contract.worlds import MemoryWorld, RedisWorld, World
 
 if TYPE_CHECKING:
@@ -17,6 +17,26 @@ if TYPE_CHECKING:
 
     from dev.rig.servers.process import Server
     from session_store.backends.contract import Backend
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", "redis: needs a real Redis; `make test-fast` leaves it out")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a real Redis."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _needs_redis(item):
+            item.add_marker("redis")
+
+
+def _needs_redis(item: pytest.Function) -> bool:
+    if "tests/contract" not in item.path.as_posix():
+        return False
+    if "world" in item.fixturenames:
+        return item.callspec.params["world"] == "redis"
+    return "redis_server" in item.fixturenames
 
 
 @pytest.fixture(scope="session")

@@ -49,9 +49,9 @@ class Session:
     hasty: int = -1
     """The newest holder who went after a short life, and left its participant there."""
     missed_at: int | None = None
-    """When somebody who had been there was not found."""
+    """When a participant who had been there was not found."""
     let_in: int | None = None
-    """When somebody was let in whom no job has seen yet."""
+    """When a participant was admitted whom no job has seen yet."""
     looked_at: int | None = None
     """When it was last told that it may lack its agent."""
     turns: list[bytes] = field(default_factory=list)
@@ -90,17 +90,17 @@ class Session:
         return self.holder != "" and self.lease_until > now
 
     def lacks_agent(self, now: int) -> bool:
-        """Whether somebody may be there, or on the way, with no agent, and none coming."""
+        """Whether a participant may be there, or on the way, with no agent, and none coming."""
         cared_for = self.is_held(now) or self.agent_by > now or self.has_given_up(now)
         return self.wants_agent(now) and not cared_for
 
     def wants_agent(self, now: int) -> bool:
-        """Whether somebody may be there, or on the way."""
+        """Whether a participant may be there, or on the way."""
         comes = self.missed_at is not None and now < self.missed_at + COMEBACK_S
         return self.state == "live" or self.agent_by > 0 or self.let_in is not None or comes
 
     def has_given_up(self, now: int) -> bool:
-        """Whether nobody is dispatched for a while."""
+        """Whether dispatches pause for a while."""
         return self.gave_up is not None and now < self.gave_up + CRASH_S
 
 
@@ -269,7 +269,7 @@ class Model:
     def claim_orphan(
         self, who: str, session: str, dead: str, idempotency_key: str, *, absent: bool
     ) -> tuple[str, list[Told]]:
-        """Answer who dispatches a successor, and what happened."""
+        """Return which caller dispatches a successor, and what happened."""
         s, told = self.find(who, session), list[Told]()
         if s is None or s.state == "ended":
             return "GONE" if s is None else "ENDED", told
@@ -289,7 +289,7 @@ class Model:
         return answer, told
 
     def give_back_claim(self, who: str, session: str, *, absent: bool) -> list[Told]:
-        """Expect nobody; answer what happened."""
+        """Expect no participant; return what happened."""
         s, told = self.find(who, session), list[Told]()
         if s is not None and s.state != "ended":
             s.agent_by = 0

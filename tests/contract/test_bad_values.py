@@ -136,7 +136,7 @@ async def test_a_bad_page_is_refused(store: SessionStore, offset: int, limit: in
 
 
 async def test_a_bad_number_of_turns_is_refused(store: SessionStore) -> None:
-    """Nobody reads the last minus one turns."""
+    """A negative limit of turns is refused."""
     joined = await store.join(store.pseudonym("maria"))
     with pytest.raises(InvalidValue):
         await store.load(joined.lease.participant, joined.session.id, last=-1)
@@ -363,7 +363,7 @@ async def test_the_clock_jumps_backwards(backend: Backend, world: World, back_s:
 async def test_the_newest_session_stays_so_when_the_clock_goes_back(
     backend: Backend, world: World
 ) -> None:
-    """Whoever goes on with a session finds it again, whatever time its neighbours were seen."""
+    """A session that goes on is found again, whatever time its neighbours were seen."""
     await open_session(backend)
     newest, _ = await open_session(backend, mode=OpenMode.NEW)
     # Back behind the time at which both were seen.
@@ -377,7 +377,7 @@ async def test_the_newest_session_stays_so_when_the_clock_goes_back(
 
 
 async def test_a_stranger_is_nobody(store: SessionStore) -> None:
-    """Reading, closing, deleting and erasing somebody unknown answers so, without an error."""
+    """Reading, closing, deleting and erasing an unknown participant answers without an error."""
     who = pseudonym("a stranger")
     session_id = "a" * 26
     assert await store.load(who, session_id) is None

@@ -1,4 +1,4 @@
-"""Who dispatches an agent: one caller, in time, and not for ever where each one dies."""
+"""Which caller dispatches an agent: one, in time, and not for ever where each agent dies."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ async def test_a_lease_that_ran_out_is_broken_without_grace(backend: Backend, wo
 async def test_the_lease_of_a_job_that_is_known_to_be_dead_is_broken_at_once(
     backend: Backend,
 ) -> None:
-    """Who knows its nonce does not wait for its end; nobody else breaks it."""
+    """A caller that knows the lease's nonce may break it early; no other caller may."""
     job = await join(backend)
     other = await backend.claim_orphan(MARIA, job.id, owner=nonce(), idempotency_key=nonce())
     assert other == (PRESENT, ())
@@ -109,7 +109,7 @@ async def test_the_lease_of_a_job_that_is_known_to_be_dead_is_broken_at_once(
 
 
 async def test_who_comes_after_a_broken_lease_takes_over(backend: Backend, world: World) -> None:
-    """It is a takeover, once; after a release it stays a handoff, whoever dispatched."""
+    """It is a takeover, once; after a release it stays a handoff, whichever caller dispatched."""
     job = await join(backend, load="a")
     await claim(backend, job, is_dead=True)
     second = await join(backend, load="a")
@@ -128,7 +128,7 @@ async def test_who_comes_after_a_broken_lease_takes_over(backend: Backend, world
 async def test_a_takeover_tells_how_long_nothing_was_heard_of_the_job_before(
     backend: Backend, world: World, *, claimed: bool
 ) -> None:
-    """It counts from the last renewal, whether or not somebody broke the lease before."""
+    """It counts from the last renewal, whether or not a caller broke the lease before."""
     job = await join(backend, load="a")
     await world.pass_time(100)
     await backend.renew(job.lease)
@@ -172,7 +172,7 @@ async def test_a_successor_that_has_come_is_left_alone(backend: Backend, world: 
 
 
 async def test_nothing_is_claimed_where_nothing_goes_on(backend: Backend, world: World) -> None:
-    """What has ended, is gone or is somebody else's wants no successor."""
+    """A session that has ended, is gone or is another participant's wants no successor."""
     job = await join(backend)
     await backend.close(MARIA, job.id)
     gone = candidate().session_id
@@ -190,7 +190,7 @@ async def test_nothing_is_claimed_where_nothing_goes_on(backend: Backend, world:
 
 
 async def test_the_same_claim_again_repeats_the_answer(backend: Backend, world: World) -> None:
-    """One whose answer was lost leaves nobody without an agent; others still wait."""
+    """A caller whose answer was lost does not block the next agent; other callers still wait."""
     job = await join(backend)
     await world.pass_time(4)
     first = await backend.claim_orphan(MARIA, job.id, owner="", idempotency_key="mine")
@@ -207,7 +207,7 @@ async def test_the_same_claim_again_repeats_the_answer(backend: Backend, world: 
 
 
 async def test_an_overdue_dispatch_is_claimed_for_ever(backend: Backend, world: World) -> None:
-    """Nobody died where nobody came: as long as somebody waits, another one is dispatched."""
+    """No agent came, so none died: another is dispatched as long as the participant waits."""
     job = await join(backend)
     assert await claim(backend, job, is_dead=True) is WANTED
     for _ in range(60):
@@ -219,7 +219,7 @@ async def test_an_overdue_dispatch_is_claimed_for_ever(backend: Backend, world: 
 
 
 async def test_an_overdue_dispatch_is_told_in_any_state(backend: Backend, world: World) -> None:
-    """Also of a session that nobody has joined, or whose participant was away."""
+    """This holds for a session that no job has joined, or whose participant was away."""
     opened, _ = await open_session(backend, expect_agent=True)
     await world.pass_time(11)
     new = await backend.settle(MARIA, opened.session.id)
@@ -237,7 +237,7 @@ async def test_who_is_let_in_beside_a_job_that_has_just_died_is_not_forgotten(
 ) -> None:
     """Its lease still looked good, and its participant had been away: it is an orphan all the same.
 
-    A job that sees who was let in ends that.
+    A job that sees the admitted participant ends that.
     """
     dead = await join(backend)
     await backend.leave(dead.lease)
@@ -261,7 +261,7 @@ async def test_who_is_let_in_beside_a_job_that_has_just_died_is_not_forgotten(
 async def test_who_is_let_in_while_the_job_goes_is_not_forgotten(
     backend: Backend, world: World
 ) -> None:
-    """The page was loaded again: its old connection has left, and the new one finds nobody."""
+    """The page was reloaded: its old connection has left, and the new one finds no agent."""
     job = await join(backend)
     assert (await open_session(backend, expect_agent=True))[1] is PRESENT
     await backend.leave(job.lease)
@@ -318,7 +318,7 @@ async def test_who_comes_back_without_asking_gets_an_agent(backend: Backend, wor
 
 
 async def test_a_claim_that_finds_nobody_is_given_back(backend: Backend, world: World) -> None:
-    """The other way: claimed first, then nobody was found; told once."""
+    """The other way: claimed first, then the participant was not found; told once."""
     job = await join(backend, load="a")
     await claim(backend, job, is_dead=True)
     left = await backend.give_back_claim(MARIA, job.id, absent=True)
@@ -342,7 +342,7 @@ async def test_a_job_knows_better_who_is_there(backend: Backend) -> None:
 
 
 async def test_who_is_on_the_way_is_not_absent(backend: Backend, world: World) -> None:
-    """Let in a moment ago, somebody may not have come to the room yet, so an agent is wanted."""
+    """A participant admitted a moment ago may not be in the room yet, so an agent is wanted."""
     job = await join(backend)
     await world.pass_time(4)
     _, agent = await open_session(backend, expect_agent=True)
@@ -356,7 +356,7 @@ async def test_who_is_on_the_way_is_not_absent(backend: Backend, world: World) -
 
 
 async def test_three_deaths_are_replaced_and_no_fourth(backend: Backend, world: World) -> None:
-    """Then nobody looks for an agent, and who asks is told so; after a minute it is tried again."""
+    """Then no caller looks for an agent, and each is told so; after a minute it is tried again."""
     answers, fourth = await a_crash_loop(backend, world, 1, 1, 1)
     assert answers == [WANTED] * 3
     assert (await open_session(backend, expect_agent=True))[1] is PRESENT
@@ -414,7 +414,7 @@ async def test_only_deaths_within_a_minute_count_together(
 
 
 async def test_a_death_is_counted_once(backend: Backend, world: World) -> None:
-    """However often its place is claimed and given back, and whoever claims it."""
+    """However often its place is claimed and given back, and by whichever caller."""
     job = await join(backend)
     assert await claim(backend, job, is_dead=True) is WANTED
     for _ in range(3):
@@ -432,7 +432,7 @@ async def test_a_death_is_counted_once(backend: Backend, world: World) -> None:
 async def test_jobs_that_go_at_once_count_too(
     backend: Backend, world: World, lives_s: float, fourth: AgentPresence
 ) -> None:
-    """One that comes and goes in good order helps nobody who waits; a worker's restart is fine."""
+    """Jobs that end in order at once give no answer, either; a worker's restart is fine."""
     answers = []
     for _ in range(4):
         job = await join(backend, load="a")
@@ -454,7 +454,7 @@ async def test_visits_are_no_deaths(backend: Backend) -> None:
 async def test_a_job_that_comes_all_the_same_ends_the_giving_up(
     backend: Backend, world: World
 ) -> None:
-    """Whoever sent it: it holds the session, and is missed again if it is lost."""
+    """It holds the session, whichever caller sent it, and is missed again if it is lost."""
     answers, job = await a_crash_loop(backend, world, 1, 1, 1, 1)
     assert answers[-1] is GAVE_UP
     assert await backend.expect_agent(MARIA, job.id, claim=True) is PRESENT
@@ -473,7 +473,7 @@ async def test_an_ended_session_that_goes_on_gets_its_agent(backend: Backend, wo
 
 
 async def test_a_new_session_that_was_closed_meanwhile_wants_no_agent(backend: Backend) -> None:
-    """The call that made it comes again, after somebody has closed it."""
+    """The call that made it comes again, after another caller has closed it."""
     offered = candidate()
     await open_session(backend, mode=OpenMode.NEW, offered=offered, expect_agent=True)
     await backend.close(MARIA, offered.session_id)
@@ -516,7 +516,7 @@ async def test_of_a_stalled_holder_and_a_watcher_one_wins(redis_world: RedisWorl
         job = await join(redis_world.backend)
         await redis_world.pass_time(4)
         calls = [holder.renew(job.lease), claim(watcher, job)]
-        # Whoever is called first mostly comes first.
+        # The caller that is started first mostly comes first.
         if number % 2:
             answer, renewal = await asyncio.gather(*calls[::-1], return_exceptions=True)
         else:

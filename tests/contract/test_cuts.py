@@ -59,7 +59,7 @@ async def snapshot(world: RedisWorld) -> dict[tuple[bytes, Any], Any]:
     held: dict[tuple[bytes, Any], Any] = {}
     for key in await raw.keys():
         if key.endswith(b":erased") and MARIA.encode() not in key:
-            continue  # Of whoever listened.
+            continue  # A listener's.
         match await raw.type(key):
             case b"hash":
                 for name, value in (await raw.hgetall(key)).items():

@@ -10,7 +10,7 @@ import pytest
 from session_store import InvalidValue, LeaseLost, Turn
 from session_store.backends.values import SealedDraft
 from session_store.models import MAX_TURN_BYTES
-from session_store.sealing.crypto import NO_TAG
+from session_store.sealing.data_key import NO_TAG
 from session_store.values import Replayed
 from tests.contract.people import MARIA, join, nothing_changes, sealed, sealed_turns
 
@@ -34,14 +34,14 @@ async def kept(job: Job) -> list[tuple[str, int]]:
 
 
 def said(role: str, text: str, turn_id: str = "") -> Turn:
-    """Make what somebody says."""
+    """Return a draft of these words."""
     return Turn.model_validate(
         {"id": turn_id or f"{role} says", "role": role, "text": text, "created_at": 5.0}
     )
 
 
 async def say(store: SessionStore, joined: Joined, role: str, *texts: str) -> SealedDraft:
-    """Keep what somebody says, word by word; return the newest draft."""
+    """Keep words as they are said, one by one; return the newest draft."""
     for text in texts:
         newest = store.seal_draft(joined.lease, said(role, text))
         await store.keep_draft(joined.lease, newest)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import LeaseLost, SessionGone, SessionStoreError
-from session_store.backends.values import OpenMode, SealedDraft, Settled, SettleOutcome
+from session_store.backends.values import OpenMode, SealedDraft, SettleAnswer, SettleOutcome
 from tests.contract.people import (
     JOE,
     MARIA,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 DAY_MS = 24 * 3_600_000
 
 
-async def settle_in_many_processes(world: World, session_id: str) -> list[Settled]:
+async def settle_in_many_processes(world: World, session_id: str) -> list[SettleAnswer]:
     """Let ten sweepers look at a session at once."""
     backends = [world.another() for _ in range(10)]
     return list(await asyncio.gather(*(each.settle(MARIA, session_id) for each in backends)))
@@ -82,7 +82,7 @@ async def test_a_session_past_its_window_ends_once(backend: Backend, world: Worl
 
 
 async def test_a_session_that_nobody_joined_ends_too(backend: Backend, world: World) -> None:
-    """Who opened a page and went is not waited for."""
+    """A participant who opened a page and went is not waited for."""
     opened, _ = await open_session(backend)
     await world.pass_time(301)
     settled = await backend.settle(MARIA, opened.session.id)
@@ -103,7 +103,7 @@ async def test_a_renewed_lease_is_no_end(backend: Backend, world: World) -> None
 async def test_a_session_that_lacks_its_agent_is_told_until_somebody_acts(
     backend: Backend, world: World
 ) -> None:
-    """Once a lease ran out, whoever looks is told, again after each of its lengths, in silence."""
+    """After a lease ran out each caller is told, and then again only after each of its lengths."""
     job = await join(backend)
     async with listening(backend) as heard:
         for _ in range(3):
@@ -148,7 +148,7 @@ async def test_a_look_at_an_orphan_changes_nothing_else(backend: Backend, world:
 
 
 async def test_whose_lease_was_given_back_is_looked_at_now(backend: Backend) -> None:
-    """Its participant waits; where it is away, nobody does."""
+    """A participant in the room waits; one who is away does not."""
     job = await join(backend)
     await backend.settle(MARIA, job.id)
     await backend.release(job.lease)
@@ -164,7 +164,7 @@ async def test_whose_lease_was_given_back_is_looked_at_now(backend: Backend) -> 
 async def test_nobody_misses_a_job_whose_participant_is_away(
     backend: Backend, world: World
 ) -> None:
-    """Its lease may run out: there is nobody to talk to."""
+    """Its lease may run out: no participant is there."""
     job = await join(backend)
     await backend.leave(job.lease)
     await world.pass_time(100)
@@ -187,7 +187,7 @@ async def test_a_job_that_dies_after_a_return_is_missed_in_time(
 
 
 async def test_a_claim_that_is_given_back_does_not_delay_the_end(world: World) -> None:
-    """The session waits for an agent no longer than somebody says that one comes."""
+    """The session waits for an agent no longer than one is announced."""
     backend = world.another(resume_window_first_s=5, agent_expected_s=60)
     found, _ = await open_session(backend, expect_agent=True)
     await world.pass_time(10)
@@ -244,7 +244,7 @@ async def test_a_session_that_is_gone_is_forgotten(backend: Backend, world: Worl
     async with nothing_changes(world):
         for participant, session_id in ((MARIA, candidate().session_id), (JOE, job.id)):
             settled = await backend.settle(participant, session_id)
-            assert settled == Settled(SettleOutcome.GONE, 0, ())
+            assert settled == SettleAnswer(SettleOutcome.GONE, 0, ())
 
 
 async def test_visits_are_counted_once(backend: Backend, world: World) -> None:
@@ -330,7 +330,7 @@ async def test_deleting_erases_one_session(backend: Backend, world: World) -> No
 
 
 async def test_the_participant_goes_with_the_last_session(backend: Backend, world: World) -> None:
-    """Deleting it, too, leaves nobody behind: the next sweeper sees to that."""
+    """Deleting it leaves no participant behind: the next sweeper sees to that."""
     job = await join(backend)
     await backend.delete(MARIA, job.id)
     assert await is_due(backend, MARIA, "")
@@ -341,7 +341,7 @@ async def test_the_participant_goes_with_the_last_session(backend: Backend, worl
 
 
 async def test_a_participant_without_sessions_may_return(backend: Backend, world: World) -> None:
-    """Before the sweeper looked: then there is nobody to let go."""
+    """Before the sweeper looked: then there is no participant to erase."""
     job = await join(backend)
     await backend.delete(MARIA, job.id)
     again = await join(backend)
@@ -380,7 +380,7 @@ async def test_erasing_leaves_nothing_of_a_participant(backend: Backend, world: 
 
 
 async def test_an_erasure_leaves_when_it_was(world: World) -> None:
-    """Of somebody unknown too, by the store's clock, and for longer than anything is kept."""
+    """Of an unknown participant too, by the store's clock, and for longer than any retention."""
     backend = world.another(retention_s=7 * 24 * 3600)
     assert await backend.erased_at(MARIA) is None
     job = await join(backend)
@@ -448,7 +448,7 @@ AFTERWARDS: dict[str, Callable[[Backend, Job], Coroutine[object, object, object]
 
 @pytest.mark.parametrize("name", AFTERWARDS)
 async def test_nothing_appears_after_an_erasure(backend: Backend, world: World, name: str) -> None:
-    """Whatever was still on its way finds nobody, and leaves nothing."""
+    """Calls that were still on their way find no participant, and leave nothing."""
     job = await join(backend)
     await backend.erase(MARIA, "k-1", [])
     async with nothing_changes(world):

@@ -15,7 +15,7 @@ import pytest
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings
 from session_store.backends.redis.backend import RedisBackend
-from session_store.sealing.crypto import Keyring
+from session_store.sealing.keyring import Keyring
 from tests.contract.histories import History, Outcome
 from tests.contract.proxy import Proxy
 from tests.contract.workload import Vandal, Writers, read_finals
@@ -45,6 +45,7 @@ def own_redis(folder: Path, *, durable: bool) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.redis
 @pytest.mark.parametrize("kills", [False, True], ids=["cuts and pauses", "kills too"])
 async def test_what_was_acknowledged_survives(tmp_path: Path, *, kills: bool) -> None:
     """Six writers on three participants, while the wire is cut and Redis hangs, or is killed."""

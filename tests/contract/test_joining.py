@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 async def test_the_first_open_creates(backend: Backend) -> None:
-    """Somebody new gets the candidate, as it was offered."""
+    """A new participant gets the candidate, as it was offered."""
     offered = candidate()
     found, agent = await open_session(backend, offered=offered)
     assert found.created
@@ -53,7 +53,7 @@ async def test_a_second_open_finds_it(backend: Backend) -> None:
 
 
 async def test_an_open_begins_the_window_anew(backend: Backend, world: World) -> None:
-    """The window does not close on somebody who waits for an agent, but never gets shorter."""
+    """A waiting participant's window does not close, and never gets shorter."""
     first, _ = await open_session(backend)
     for _ in range(3):
         await world.pass_time(200)
@@ -75,7 +75,7 @@ async def test_a_join_creates_too(backend: Backend) -> None:
 
 
 async def test_the_first_join_of_an_opened_session_is_no_return(backend: Backend) -> None:
-    """Who was let in by the gateway arrives with the first join."""
+    """A participant whom the gateway admitted arrives with the first join."""
     opened, _ = await open_session(backend)
     job = await join(backend, load="a")
     assert job.id == opened.session.id
@@ -125,7 +125,7 @@ async def test_a_return_is_counted_by_the_join(backend: Backend) -> None:
 
 
 async def test_a_job_that_died_is_taken_over(backend: Backend, world: World) -> None:
-    """Nobody left, so nobody returned; the window runs from the end of the dead job's lease."""
+    """No departure, so no return; the window runs from the end of the dead job's lease."""
     first = await join(backend, load="a")
     await world.pass_time(299)
     second = await join(backend, load="a")
@@ -151,7 +151,7 @@ async def test_a_lease_that_was_given_back_is_handed_over(backend: Backend) -> N
 async def test_a_new_page_load_is_a_return_also_for_a_takeover(
     backend: Backend, world: World
 ) -> None:
-    """Who reloads the page while the job is dead has come back."""
+    """A participant who reloads the page while the job is dead has come back."""
     await join(backend, load="a")
     await world.pass_time(10)
     second = await join(backend, load="b")
@@ -225,7 +225,7 @@ async def test_exactly_the_wanted_session_or_none(backend: Backend, world: World
 
 
 async def test_exactly_a_session_that_ended_is_refused(backend: Backend, world: World) -> None:
-    """Past its window a session is not joined by name, whether somebody marked it or not."""
+    """Past its window a session is not joined by name, whether it was marked or not."""
     job = await join(backend)
     await job.away()
     await world.pass_time(301)
@@ -252,7 +252,7 @@ async def test_a_second_session_leaves_the_first_as_it_is(backend: Backend) -> N
 
 
 async def test_a_new_session_asked_for_twice_is_made_once(backend: Backend, world: World) -> None:
-    """The very same call again, whose answer was lost, answers what the first one made."""
+    """The same call again, after its answer was lost, answers what the first one made."""
     offered = candidate()
     first, _ = await open_session(backend, mode=OpenMode.NEW, offered=offered)
     again, _ = await open_session(world.another(max_sessions=1), mode=OpenMode.NEW, offered=offered)
@@ -291,7 +291,7 @@ async def test_a_switch_revives_a_session_that_ended(backend: Backend, world: Wo
 async def test_a_switch_tells_the_end_that_nobody_had_noticed(
     backend: Backend, world: World
 ) -> None:
-    """A session past its window ended, also if it goes on now; who held it does not any more."""
+    """A session past its window ended, even if it goes on now; its old holder has lost it."""
     old = await join(backend)
     await world.pass_time(304)
     found, _ = await open_session(backend, wanted=old.id, mode=OpenMode.SWITCH)
@@ -301,7 +301,7 @@ async def test_a_switch_tells_the_end_that_nobody_had_noticed(
 
 
 async def test_a_switch_to_nothing_is_refused(backend: Backend, world: World) -> None:
-    """A session that is gone, or is somebody else's, is not switched to, and none is created."""
+    """A session that is gone, or another participant's, is not switched to; none is created."""
     theirs = await join(backend, JOE)
     await join(backend)
     for wanted in (theirs.id, candidate().session_id):

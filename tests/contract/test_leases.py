@@ -15,7 +15,7 @@ from session_store.backends.values import (
     OpenMode,
     SealedDraft,
 )
-from session_store.sealing.crypto import NO_TAG
+from session_store.sealing.data_key import NO_TAG
 from tests.contract.people import (
     JOE,
     MARIA,
@@ -85,7 +85,7 @@ async def test_both_owner_and_fence_must_be_right(
 async def test_a_lease_that_was_given_back_is_no_lease(
     backend: Backend, world: World, guarded: Callable[[Backend, LeaseRef], Awaitable[Any]]
 ) -> None:
-    """Who released writes no more, though nobody has taken it yet."""
+    """After a release a job writes no more, though no other job holds the lease yet."""
     job = await join(backend)
     await backend.release(job.lease)
     async with nothing_changes(world):
@@ -96,7 +96,7 @@ async def test_a_lease_that_was_given_back_is_no_lease(
 async def test_an_empty_nonce_holds_nothing(
     backend: Backend, world: World, guarded: Callable[[Backend, LeaseRef], Awaitable[Any]]
 ) -> None:
-    """Neither a session that is held, nor one that nobody holds."""
+    """Neither a session that is held, nor one without a holder."""
     job = await join(backend)
     nobody = replace(job.lease, owner="")
     async with nothing_changes(world):
@@ -137,7 +137,7 @@ async def test_a_session_that_ended_refuses_its_holder(
     guarded: Callable[[Backend, LeaseRef], Awaitable[Any]],
     how: str,
 ) -> None:
-    """However it ended, who held its lease has lost it."""
+    """However it ended, the holder has lost its lease."""
     job = await join(backend)
     if how != "close":
         await world.pass_time(304)
@@ -294,7 +294,7 @@ async def test_no_agent_is_expected_where_nothing_goes_on(backend: Backend, worl
 
 
 async def test_who_is_expected_keeps_the_window_open(world: World) -> None:
-    """Somebody who was let in waits for an agent: that session does not end meanwhile."""
+    """An admitted participant waits for an agent: that session does not end meanwhile."""
     backend = world.another(resume_window_first_s=5, agent_expected_s=60)
     found, _ = await open_session(backend, expect_agent=True)
     await world.pass_time(50)

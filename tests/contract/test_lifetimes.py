@@ -1,4 +1,4 @@
-"""Nothing stays for ever, whatever happens to those who should clean up."""
+"""Nothing stays for ever, even if every sweeper dies."""
 
 from __future__ import annotations
 

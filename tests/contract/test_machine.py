@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 
 from session_store import SessionStoreError, StoreSettings
 from session_store.backends.values import DRAFT_ROLES, LateTurn, LeaseRef, OpenMode, SealedDraft
-from session_store.sealing.crypto import NO_TAG, tag_of
+from session_store.sealing.data_key import NO_TAG, tag_of
 from tests.contract import model
 from tests.contract.model import Model, Refused
 from tests.contract.people import JOE, MARIA, candidate, join, nonce, open_session, sealed, shard_of
@@ -157,7 +157,7 @@ class StoreMachine(RuleBasedStateMachine):
         return self.jobs[-1 - place % len(self.jobs)]
 
     def session(self, place: int) -> tuple[str, str]:
-        """Return who and which, counted from the newest; one that never was, for the oldest."""
+        """Return participant and session, the newest first; an unknown session comes last."""
         known = [(MARIA, "never0000000000000000never"), *self.sessions]
         return known[-1 - place % len(known)]
 
@@ -602,7 +602,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def wrapped_keys_are_listed(self) -> None:
-        """A key knows whose data keys it wraps, and of nobody else."""
+        """A key lists the participants whose data keys it wraps, and no others."""
         shards = [shard_of(who) for who in PEOPLE]
         for world in self.worlds:
             wrapped = self.run(world.backend.wrapped_by("k-1", shards))

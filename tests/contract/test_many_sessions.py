@@ -14,7 +14,7 @@ MANY = 9_000
 
 
 async def test_thousands_of_sessions_are_listed_kept_and_erased(redis_world: RedisWorld) -> None:
-    """However many there came to be, nobody is impossible to erase."""
+    """However many sessions there are, each participant can be erased."""
     backend = redis_world.backend
     job = await join(backend)
     keys = ParticipantKeys.of(MARIA)

@@ -1,4 +1,4 @@
-"""Participants, the keys that wrap theirs, deadlines by shard, and who sweeps."""
+"""Participants, the keys that wrap theirs, deadlines by shard, and the sweepers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from session_store.backends.values import Consent, OpenMode, SettleOutcome
 from session_store.keys import SHARDS
-from session_store.sealing.crypto import WrappedKey
+from session_store.sealing.data_key import WrappedKey
 from tests.contract.people import (
     JOE,
     MARIA,
@@ -28,7 +28,7 @@ HOUR_S = 3600
 
 
 async def test_a_participant_begins_with_the_first_session(backend: Backend) -> None:
-    """The record holds the wrapped data key and when it was made; nobody unknown has one."""
+    """The record holds the wrapped data key and its time; an unknown participant has none."""
     assert await backend.participant(MARIA) is None
     offered = candidate()
     found, _ = await open_session(backend, offered=offered)
@@ -56,7 +56,7 @@ async def test_consent_has_a_time_and_a_version(backend: Backend, world: World) 
 
 
 async def test_nobody_unknown_consents(backend: Backend, world: World) -> None:
-    """Neither consent nor retention makes somebody appear."""
+    """Neither consent nor retention creates a participant."""
     async with nothing_changes(world):
         assert await backend.set_consent(MARIA, given=True, version="1") is None
         assert not await backend.set_retention(MARIA, 1000)
@@ -142,7 +142,7 @@ async def test_what_has_been_due_longest_comes_first(backend: Backend, world: Wo
 
 
 async def test_sweepers_know_of_each_other(world: World) -> None:
-    """Who was heard of a moment ago is named; who fell silent is not."""
+    """A sweeper that was heard of a moment ago is named; one that fell silent is not."""
     backends = [world.another() for _ in range(3)]
     for number, backend in enumerate(backends):
         named = await backend.sweepers(f"sweeper-{number}", 10_000)
@@ -206,7 +206,7 @@ async def test_only_what_was_seen_is_wrapped_anew(backend: Backend, world: World
 
 
 async def test_an_entry_that_is_not_stale_stays(backend: Backend, world: World) -> None:
-    """The list of a key is never shortened by somebody whose data key it wraps."""
+    """A key's list never loses a participant whose data key it wraps."""
     await open_session(backend)
     async with nothing_changes(world):
         assert not await backend.forget_wrapped(MARIA, "k-1")
@@ -235,7 +235,7 @@ async def test_key_checks_are_left_once(world: World) -> None:
 
 
 async def test_a_ping_is_answered(backend: Backend) -> None:
-    """Whoever asks whether it is there hears so."""
+    """A caller that asks whether it is there hears so."""
     await backend.ping()
 
 

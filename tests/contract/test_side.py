@@ -152,7 +152,7 @@ async def test_counts_of_a_day_add_up(world: World) -> None:
 
 
 async def test_people_are_counted_once_over_days(backend: Backend) -> None:
-    """Whoever came on several of them is one."""
+    """A participant who came on several of them is one."""
     tomorrow, later = TODAY + timedelta(days=1), TODAY + timedelta(days=40)
     await backend.side.count(TODAY, ["a", "b", "c"], {})
     await backend.side.count(TODAY, ["a"], {})

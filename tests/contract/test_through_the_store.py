@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from session_store.sealing.crypto import Keyring
+    from session_store.sealing.keyring import Keyring
     from session_store.values import Joined, SealedTurn
     from tests.contract.worlds import World
 
@@ -70,7 +70,7 @@ async def test_what_was_said_is_there_after_a_new_join(store: SessionStore) -> N
 async def test_a_title_and_a_change_of_the_holder_are_both_kept(
     make_store: Callable[..., SessionStore],
 ) -> None:
-    """The page names the session while its job writes: whoever comes second merges."""
+    """The page names the session while its job writes: the second of them merges."""
     job, page = make_store(), make_store()
     who = job.pseudonym("maria")
     joined = await job.join(who)
@@ -102,7 +102,7 @@ async def test_many_changes_at_once_lose_none(make_store: Callable[..., SessionS
 
 
 async def test_what_a_dead_job_left_continues_its_record(store: SessionStore, world: World) -> None:
-    """Where nobody has taken its lease; replayed twice, it is there once."""
+    """Without a holder of its lease; replayed twice, it is there once."""
     joined = await store.join(store.pseudonym("maria"))
     sealed = seal(store, joined, turn(1), turn(2), turn(3))
     await store.append(joined.lease, sealed[:1])
@@ -189,7 +189,7 @@ async def test_sessions_are_listed_switched_and_named(store: SessionStore) -> No
 async def test_a_session_may_be_begun_under_an_id_that_was_made_before(
     make_store: Callable[..., SessionStore],
 ) -> None:
-    """While the store was away, say: whoever comes first begins it, the others find it."""
+    """While the store was away, say: the first caller begins it, the others find it."""
     page, job = make_store(), make_store()
     who = page.pseudonym("maria")
     other = await page.open(who)

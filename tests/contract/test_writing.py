@@ -9,7 +9,7 @@ import pytest
 
 from session_store import LeaseLost, SequenceGap, SessionGone, WriteConflict
 from session_store.backends.values import LateTurn
-from session_store.sealing.crypto import NO_TAG, tag_of
+from session_store.sealing.data_key import NO_TAG, tag_of
 from tests.contract.people import JOE, MARIA, Job, join, nothing_changes, sealed, sealed_turns
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ def write(request: pytest.FixtureRequest) -> Callable[[Job, int, bytes, int], Aw
 async def test_content_is_replaced_by_compare_and_set(
     backend: Backend, world: World, write: Callable[[Job, int, bytes, int], Awaitable[int]]
 ) -> None:
-    """Only who saw the newest version writes the next one."""
+    """Only a writer that saw the newest version writes the next one."""
     job = await join(backend)
     assert await write(job, 0, b"one", 0) == 1
     assert await write(job, 1, b"two", 0) == 2

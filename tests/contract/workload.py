@@ -1,4 +1,4 @@
-"""Writers that do everything at once, somebody who disturbs them, and the record of it."""
+"""Writers that do everything at once, a vandal that disturbs them, and the record of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from session_store import (
     WriteConflict,
 )
 from session_store.errors import CircuitOpen, StoreLoading
-from session_store.sealing.crypto import tag_of
+from session_store.sealing.data_key import tag_of
 from tests.contract.histories import Final, History, Op, Outcome
 from tests.contract.proxy import Cut
 

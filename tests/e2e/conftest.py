@@ -9,10 +9,10 @@ import pytest_asyncio
 from playwright.async_api import async_playwright
 
 from dev import chromium
-from dev.ports import next_free
 from dev.rig.browser.demo import RESUME_WINDOW_S, Demo, running_demo
 from dev.rig.browser.launch import launched
 from dev.rig.browser.page import TalkPage
+from dev.rig.ports import free_port
 from dev.rig.servers.process import standalone
 from dev.rig.servers.users import LOOKS_AT_ALL, TESTER, WORKER, as_user, guarded_by_users
 from tests.e2e.place import Place, prepared
@@ -37,14 +37,14 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def whole_redis(redis_server: Server) -> str:
-    """Return the address of the demo's Redis for somebody who may look at everything."""
+    """Return the address of the demo's Redis, with a login that may read everything."""
     return as_user(f"redis://{redis_server.name}/0", TESTER)
 
 
 @pytest.fixture(scope="session")
 def metrics_port() -> int:
     """Return where the demo's worker shows its metrics."""
-    return next_free(9700)
+    return free_port()
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +84,7 @@ async def browser(playwright: Playwright) -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def visit(browser: Browser, demo: Demo) -> AsyncIterator[Callable[[], Awaitable[TalkPage]]]:
-    """Open the page as somebody who was never there; whatever goes wrong in it fails the test."""
+    """Open the page as a new participant; whatever goes wrong in it fails the test."""
     opened: list[TalkPage] = []
 
     async def open_as_new() -> TalkPage:
@@ -110,7 +110,7 @@ async def place(
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def come(place: Place) -> AsyncIterator[Callable[..., Awaitable[TalkPage]]]:
-    """Visit that place as somebody new; what the page does not catch fails the test."""
+    """Visit that place as a new participant; what the page does not catch fails the test."""
     opened: list[TalkPage] = []
 
     async def visit(*, like: TalkPage | None = None) -> TalkPage:

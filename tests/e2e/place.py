@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DEPARTURE_S = 8
 """How long a room waits for its participant: the minute of the default."""
 NOTICED_S = 4.5
-"""After this an agent knows that somebody left: of who only types, LiveKit tells each 3 s."""
+"""After this an agent knows of a departure: without sound, LiveKit tells it each 3 s."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Place:
     browser: Browser
     page: str
     network: Island | None
-    """The browser's own; ``None`` where this machine lets nobody make one."""
+    """The browser's own; ``None`` where this machine permits none."""
 
     async def visit(self, context: BrowserContext | None = None) -> TalkPage:
-        """Open the page as somebody who was never there, or in a browser profile that was."""
+        """Open the page as a new participant, or in a browser profile that was there before."""
         if context is None:
             context = await self.browser.new_context(permissions=["microphone"])
         return await TalkPage.open(context, self.page)

@@ -19,7 +19,7 @@ SILENCE_AFTER_S = 60
 async def speech_file(path: Path, text: str, *, after_s: float) -> Path:
     """Write a WAV in which the text is said after some seconds of silence, and again, and again.
 
-    As a person does who was not understood: on a busy machine, sound has gaps.
+    As a person does after a misunderstanding: on a busy machine, sound has gaps.
     """
     tts = EspeakTTS()
     spoken: rtc.AudioFrame = await tts.synthesize(text).collect()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from dev.ports import next_free
 from dev.rig.browser.demo import running_demo
 from dev.rig.browser.page import TalkPage
+from dev.rig.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def lives(process: psutil.Process) -> bool:
-    """Tell whether a process does anything still; where nobody reaps them, dead ones stay."""
+    """Return whether a process still does anything; dead ones that no parent reaps stay."""
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 async def test_a_restarted_demo_remembers(browser: Browser, tmp_path: Path) -> None:
     """After Ctrl-C nothing runs any more; the next start welcomes back by name."""
     # The same address both times, since a browser keeps its identity by address.
-    port = str(next_free(8480))
+    port = str(free_port())
     context = await browser.new_context()
     with running_demo(tmp_path, GATEWAY_PORT=port) as demo:
         started = psutil.Process(demo.pid).children(recursive=True)

@@ -37,6 +37,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 LONG = bool(os.environ.get("REJOIN_LONG"))
 SCREEN_S = 1.0
 """Longer than anything that happens at once takes to be on the screen."""
+SPEAKS_WITHIN_MS = 5_000
+"""An answer that is not spoken by then was given in writing alone."""
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ async def introduced(come: Come) -> TalkPage:
 
 
 async def goes_on(tab: TalkPage) -> None:
-    """Have the assistant answer from what it knows; nobody was greeted, nothing is there twice."""
+    """Have the assistant answer from what it knows; there is no greeting, and nothing twice."""
     await tab.type("what is my name?")
     await tab.says("Your name is Maria")
     assert await tab.texts("user") == ["my name is Maria", "what is my name?"]
@@ -115,7 +117,7 @@ async def test_another_address_is_no_other_visit(come: Come, place: Place, netwo
 
 @pytest.mark.parametrize("asleep_s", [5, *([60] if LONG else [])])
 async def test_a_laptop_that_slept_goes_on(come: Come, place: Place, asleep_s: int) -> None:
-    """It wakes into the same conversation; who slept for long is welcomed back."""
+    """It wakes into the same conversation; after a long sleep the agent welcomes back."""
     tab = await introduced(come)
     with place.asleep():
         await asyncio.sleep(asleep_s)
@@ -137,7 +139,7 @@ async def test_a_page_that_the_browser_froze_comes_back_by_itself(come: Come) ->
 
 
 async def test_a_restart_of_livekit_is_no_visit(come: Come, place: Place) -> None:
-    """All connections are new then, but nobody came: nobody is greeted, nothing is counted."""
+    """All connections are new then, but it is no visit: no greeting, and nothing is counted."""
     tab = await introduced(come)
     before = await session_of(place, tab)
     await place.stand.restart_livekit()
@@ -215,7 +217,7 @@ async def test_what_is_not_saved_yet_says_so(come: Come, place: Place) -> None:
 
 
 async def test_a_conversation_may_begin_without_redis(come: Come, place: Place) -> None:
-    """Somebody new is let in and answered; when Redis is back it is kept as any other."""
+    """A new participant is admitted and answered; when Redis is back everything is saved."""
     place.stand.redis.pause()
     try:
         tab = await come()
@@ -232,9 +234,9 @@ async def test_a_conversation_may_begin_without_redis(come: Come, place: Place) 
 
 
 async def in_mid_sentence(come: Come) -> tuple[TalkPage, Locator]:
-    """Come as somebody new, and wait until the agent is in the middle of a long sentence.
+    """Come as a new participant, and wait until the agent is in the middle of a long sentence.
 
-    On a busy machine an agent now and then answers in writing alone: then somebody else comes.
+    On a busy machine an agent now and then answers in writing alone: then another one comes.
     """
     for _ in range(6):
         tab = await introduced(come)
@@ -243,7 +245,7 @@ async def in_mid_sentence(come: Come) -> tuple[TalkPage, Locator]:
         draft = tab.page.locator("[data-testid=turn][data-role=assistant][data-draft=true]")
         await tab.type("Remember that my cat sleeps on the warm stones until the evening comes")
         with suppress(PlaywrightTimeoutError):
-            await draft.first.wait_for(timeout=WAIT_MS / 6)
+            await draft.first.wait_for(timeout=SPEAKS_WITHIN_MS)
             return tab, draft
     raise AssertionError("no answer was seen as it was spoken")
 

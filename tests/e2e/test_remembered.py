@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from dev.rig.browser.launch import launched
 from dev.rig.browser.page import WAIT_MS, TalkPage
+from dev.rig.net import NET_S
 from session_store import SessionState
 from session_store.keys import ParticipantKeys
 from tests.e2e.forms import found_in
@@ -110,7 +111,7 @@ async def test_a_page_that_was_closed_for_a_while_goes_on(visit: Visit, demo: De
 
 
 async def test_after_the_resume_window_a_new_session_begins(visit: Visit, demo: Demo) -> None:
-    """Who comes too late is greeted as new, and the old conversation is not mixed in."""
+    """A participant who comes too late is greeted as new; the old conversation is not mixed in."""
     tab = await introduced(visit)
     async with demo.store() as store:
         participant = store.pseudonym(await tab.identity())
@@ -187,7 +188,7 @@ async def break_first_turn(whole_redis: str, participant: str, session_id: str) 
 
 async def window_closes(store: SessionStore, participant: str, session_id: str) -> None:
     """Wait until the agent has seen the participant leave, and the resume window has passed."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(NET_S):
         while True:
             loaded = await store.load(participant, session_id)
             until = loaded.session.resume_until if loaded else None
@@ -237,7 +238,7 @@ async def test_what_is_typed_before_the_agent_is_ready_is_answered_once(visit: V
 
 
 async def test_a_language_stays(visit: Visit) -> None:
-    """Who asked for German is welcomed in German."""
+    """A participant who asked for German is welcomed in German."""
     tab = await introduced(visit)
     await tab.type("speak German")
     await tab.says("Deutsch")

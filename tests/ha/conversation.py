@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from session_store import Recorder, SessionStore, Turn
 from session_store.errors import StoreReadOnly, StoreUnavailable
 from session_store.keys import ParticipantKeys
-from session_store.sealing.crypto import tag_of
+from session_store.sealing.data_key import tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

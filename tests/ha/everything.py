@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.rig.net import NET_S
 from session_store import (
     AgentPresence,
     InvalidValue,
@@ -123,7 +124,7 @@ async def _talk(store: SessionStore, joined: Joined, first: int, last: int) -> N
 
 
 async def _crash(store: SessionStore, who: str, session_id: str) -> None:
-    """A job dies and is replaced; its successor dies when nobody is there any more."""
+    """A job dies and is replaced; its successor dies after the participant has left."""
     owner = store.owner_of("worker", "job")
     await store.join(who, session_id=session_id, owner=owner)
     assert await store.claim_orphan(who, session_id) is AgentPresence.PRESENT
@@ -175,7 +176,7 @@ async def _manage(store: SessionStore, person: str) -> None:
 
 
 async def _let_end(settings: StoreSettings, person: str) -> None:
-    """A sweeper finds what is due: the resume window of somebody who left has passed."""
+    """A sweeper finds what is due: the resume window of a departed participant has passed."""
     hasty = settings.model_copy(update={"resume_window_first_s": 0.01, "max_turns": 2})
     store = SessionStore.from_settings(hasty)
     try:
@@ -188,7 +189,7 @@ async def _let_end(settings: StoreSettings, person: str) -> None:
         await store.leave(joined.lease)
         await store.release(joined.lease)
         sweeper = Sweeper(store)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(NET_S):
             while not (await sweeper.sweep()).ended:
                 await asyncio.sleep(0.01)
         assert await store._backend.sweepers("tests", 1000)
@@ -217,7 +218,7 @@ async def _hear(stream: AsyncGenerator[Event | EventsMissed, None], people: Sequ
     awaited = [(EventType.SESSION_CREATED, who) for who in people]
     awaited += [(EventType.ERASED, people[-1])]
     heard: list[tuple[EventType, str]] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(NET_S):
         while not set(awaited) <= set(heard):
             event = await anext(stream)
             assert isinstance(event, Event)

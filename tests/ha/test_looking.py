@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.net import NET_S
 from dev.rig.servers.users import OPERATOR, as_user
 from session_store import SessionStore, Turn
 from session_store.backends.redis import listen
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     Settings = Callable[..., StoreSettings]
 
-WAIT_S = 30
 _numbers = itertools.count()
 
 
@@ -68,7 +68,7 @@ class Heard:
         return sum(isinstance(item, EventsMissed) for item in self.items)
 
     def created(self) -> list[str]:
-        """Whose sessions were heard to begin."""
+        """The participants whose sessions were heard to begin."""
         return [
             item.participant
             for item in self.items
@@ -77,7 +77,7 @@ class Heard:
 
     async def until(self, condition: Callable[[Heard], bool]) -> None:
         """Wait until what was heard is as it should be."""
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(NET_S):
             while not condition(self):
                 if self.task.done():
                     self.task.result()
@@ -161,7 +161,7 @@ async def test_a_listener_follows_a_failover(
             await heard.until(lambda heard: heard.missed >= 2)
             assert await asyncio.to_thread(sentinels.primary) is not before
             (name,) = map(store.pseudonym, people(1))
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(NET_S):
                 while name not in heard.created():
                     await _try(store.open_new(name))
                     await asyncio.sleep(0.05)

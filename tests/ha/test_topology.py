@@ -18,7 +18,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.sentinel import MasterNotFoundError
 
-from dev.rig.servers.process import QUICK, Login, Server, free_port, running
+from dev.rig.ports import free_port
+from dev.rig.servers.process import QUICK, Login, Server, running
 from dev.rig.servers.sentinels import SERVICE
 from dev.rig.servers.tls import Authority
 from session_store.backends.redis.backend import transport_options
@@ -117,7 +118,7 @@ async def test_a_login_that_is_wrong_is_refused(locked: Server, settings_for: Se
 
 
 async def test_nobody_there_is_said(settings_for: Settings) -> None:
-    """Where nobody listens, every kind says so at once."""
+    """At an address without a listener, every kind says so at once."""
     async with connected(settings_for(f"redis://{NOBODY}")) as topology:
         with pytest.raises(RedisConnectionError):
             await call(topology.nodes()[0], "PING")
@@ -282,7 +283,7 @@ async def test_concurrent_refreshes_share_one_discovery(
 async def test_a_waiter_that_gives_up_does_not_stop_the_others(
     clustered: ClusterSet, settings_for: Settings
 ) -> None:
-    """Whoever is cancelled while waiting for a discovery leaves it running for the rest."""
+    """A call that is cancelled while it waits for a discovery leaves it running for the rest."""
     topology = topology_of(settings_for(clustered.url))
     first = asyncio.create_task(topology.connect())
     second = asyncio.create_task(topology.connect())
@@ -297,7 +298,7 @@ async def test_a_waiter_that_gives_up_does_not_stop_the_others(
 async def test_a_slot_without_a_primary_is_an_error_of_its_own(
     tmp_path: Path, settings_for: Settings
 ) -> None:
-    """Keys of slots that nobody serves are refused, the others work."""
+    """Keys of slots that no node serves are refused, the others work."""
     server = Server(tmp_path, *QUICK, "--cluster-enabled", "yes")
     with running(server), server.client() as client:
         client.cluster("ADDSLOTS", client.cluster("KEYSLOT", KEYS[0]))

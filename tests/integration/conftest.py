@@ -98,7 +98,7 @@ async def stage(
     store: SessionStore, settings: StoreSettings
 ) -> AsyncIterator[Callable[..., Stage]]:
     """Set up jobs for the same participant, one after another, with settings changed at will."""
-    # Not at the top: whoever needs no agent need not wait for LiveKit's import.
+    # Not at the top: tests without an agent need not wait for LiveKit's import.
     from tests.integration.stage import Stage  # noqa: PLC0415
 
     stages: list[Stage] = []

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import contextmanager
-from socket import SOCK_DGRAM
 from typing import TYPE_CHECKING, NamedTuple
 
 from dev import livekit_server
 from dev.await_ready import await_all
-from dev.ports import next_free
+from dev.rig.net import NET_S
+from dev.rig.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-START_S = 20
 
 
 class LiveKit(NamedTuple):
@@ -29,11 +27,10 @@ class LiveKit(NamedTuple):
 @contextmanager
 def running_livekit(folder: Path) -> Iterator[LiveKit]:
     """Run a server until the block ends."""
-    port = next_free(7100)
-    tcp_port = next_free(port + 1)
+    port = free_port()
     config = folder / "livekit.json"
     api_key = livekit_server.write_config(
-        config, port=port, tcp_port=tcp_port, udp_port=next_free(port + 1, kind=SOCK_DGRAM)
+        config, port=port, tcp_port=free_port(), udp_port=free_port()
     )
     command = [str(livekit_server.find_or_install()), "--config", str(config)]
     with (
@@ -41,7 +38,7 @@ def running_livekit(folder: Path) -> Iterator[LiveKit]:
         subprocess.Popen(command, stdout=log, stderr=log) as server,
     ):
         try:
-            await_all({"LiveKit": f"http://127.0.0.1:{port}/"}, timeout_s=START_S)
+            await_all({"LiveKit": f"http://127.0.0.1:{port}/"}, timeout_s=NET_S)
             yield LiveKit(f"ws://127.0.0.1:{port}", api_key.key, api_key.secret)
         finally:
             server.kill()

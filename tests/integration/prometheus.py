@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import threading
@@ -11,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socket import SOCK_DGRAM
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
@@ -21,7 +19,7 @@ import yaml
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from dev import livekit_server
-from dev.ports import next_free
+from dev.rig.ports import free_port
 from dev.rig.servers.process import wait_until
 
 if TYPE_CHECKING:
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 
 MONITORING: Final = Path(__file__).parents[2] / "deploy" / "monitoring"
 PROGRAM: Final = shutil.which("prometheus")
-_FIRST_PORT: Final = 24_000 + os.getpid() % 500 * 8
-"""Runs side by side begin apart."""
 _REFUSED: Final = (400, 422)
 _TWICE: Final = 2
 """A rate needs as many samples."""
@@ -68,7 +64,7 @@ class Prometheus:
         return [rule for group in self.get("rules")["groups"] for rule in group["rules"]]
 
     def knows(self, job: str) -> bool:
-        """Tell whether it has read a job's metrics often enough, and judged its rules since."""
+        """Return whether it has read a job's metrics often enough, and judged its rules since."""
         try:
             read = self.query(f'min(count_over_time(up{{job="{job}"}}[1m])) >= {_TWICE}')
             rules = self.rules()
@@ -91,7 +87,7 @@ def running(folder: Path, shown: Mapping[str, str]) -> Iterator[Prometheus]:
     with ExitStack() as at_the_end:
         targets = {job: at_the_end.enter_context(_showing(text)) for job, text in shown.items()}
         targets["livekit"] = at_the_end.enter_context(_livekit(folder))
-        port = next_free(_FIRST_PORT + 4)
+        port = free_port()
         targets["prometheus"] = port
         config = folder / "prometheus.yml"
         config.write_text(yaml.safe_dump(_shipped(targets)))
@@ -150,11 +146,10 @@ def _showing(text: str) -> Iterator[int]:
 def _livekit(folder: Path) -> Iterator[int]:
     """Run a LiveKit server that shows its metrics; yields the port of those."""
     config = folder / "livekit.json"
-    port = next_free(_FIRST_PORT)
-    tcp_port = next_free(port + 1)
-    udp_port = next_free(port + 1, kind=SOCK_DGRAM)
-    livekit_server.write_config(config, port=port, tcp_port=tcp_port, udp_port=udp_port)
-    metrics = next_free(tcp_port + 1)
+    livekit_server.write_config(
+        config, port=free_port(), tcp_port=free_port(), udp_port=free_port()
+    )
+    metrics = free_port()
     settings = json.loads(config.read_text()) | {"prometheus": {"port": metrics}}
     config.write_text(json.dumps(settings))
     program = str(livekit_server.find_or_install())

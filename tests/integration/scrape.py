@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from dev.ports import next_free
+from dev.rig.net import NET_S
 from dev.rig.notes import Kind
+from dev.rig.ports import free_port
 from dev.rig.stand import running
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 SPOKEN: Final = ("my name is Zerubbabel", "remember that my parrot is called Quetzalcoatl")
 """Words that no scrape may hold."""
 QUALITY: Final = b'{"v": 1, "round_trip": 0.042, "loss": 0.015}'
-_WITHIN_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Scraped:
     """What a run came to."""
 
     idle: Scrape
-    """Nobody has come yet."""
+    """Before the first participant."""
     reloaded: Scrape
     """Two people talk; one of them has loaded the page again."""
     killed: Scrape
@@ -72,7 +72,7 @@ class Scraped:
 
 async def scrape_a_run(folder: Path) -> Scraped:
     """Run a worker and a gateway with two people, and read their metrics three times."""
-    worker, gateway = str(next_free(9500)), str(next_free(9600))
+    worker, gateway = str(free_port()), str(free_port())
     async with (
         running(
             folder,
@@ -94,7 +94,7 @@ async def scrape_a_run(folder: Path) -> Scraped:
             return Scrape(*texts)
 
         async def until(seen: Callable[[Scrape], bool]) -> Scrape:
-            deadline = time.monotonic() + _WITHIN_S
+            deadline = time.monotonic() + NET_S
             while not seen(last := await scrape()):
                 assert time.monotonic() < deadline, last.worker
                 await asyncio.sleep(0.1)

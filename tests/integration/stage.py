@@ -46,13 +46,13 @@ class Room(rtc.EventEmitter[Any]):
         self.local_participant = SimpleNamespace(send_text=self._send_text)
 
     def come(self, identity: str, load_id: str) -> None:
-        """Let somebody in."""
+        """Let the participant in."""
         who = SimpleNamespace(identity=identity, attributes={"rj.load": load_id})
         self.remote_participants[identity] = who
         self.emit("participant_connected", who)
 
     def go(self, identity: str) -> None:
-        """Let somebody out."""
+        """Let the participant out."""
         self.emit("participant_disconnected", self.remote_participants.pop(identity))
 
     def types(self) -> list[str]:

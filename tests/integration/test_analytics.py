@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from dev.rig.net import NET_S
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, Turn
 from session_store.backends.contract import SideChannel
@@ -14,7 +15,8 @@ from session_store.backends.redis.backend import RedisBackend
 from session_store.errors import StoreUnavailable
 from session_store.events import Event, EventType
 from session_store.keys import LONG_LIFETIME, ParticipantKeys, day_counts, day_people
-from session_store.sealing.crypto import DataKey, Keyring
+from session_store.sealing.data_key import DataKey
+from session_store.sealing.keyring import Keyring
 from session_store.upkeep import analytics
 from session_store.upkeep.analytics import (
     MAX_WAITING_DAYS,
@@ -162,7 +164,7 @@ async def test_takeovers_and_handoffs_are_told_apart(
 
 
 async def test_people_are_those_who_were_there(store: SessionStore) -> None:
-    """Weeks are unions: who came on two days counts once; who was only erased, not at all."""
+    """Weeks are unions: two visits of a participant count once; an erased one, not at all."""
     hook = Analytics(store.side)
     days = last_days(7, DAY)
     for n, day in enumerate(days):
@@ -228,7 +230,7 @@ async def test_counts_wait_while_the_store_is_away(monkeypatch: pytest.MonkeyPat
     for _ in range(3):
         hook.on_event(event(EventType.TURN_APPENDED, turns=2))
         tries = side.tries
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(NET_S):
             while side.tries == tries:
                 await asyncio.sleep(0.005)
     side.is_broken = False
@@ -244,7 +246,7 @@ async def test_closing_never_waits_for_a_store_that_is_away() -> None:
     side = BrokenSide()
     hook = Analytics(side)
     hook.on_event(event(EventType.SESSION_CREATED))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(NET_S):
         await hook.aclose()
         await hook.aclose()
 
@@ -283,7 +285,7 @@ async def test_a_redis_that_comes_back_gets_the_counts(
         hook.on_event(event(EventType.TURN_APPENDED, turns=5))
         assert not await hook.flush()
         await asyncio.to_thread(server.revive)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(NET_S):
             while not await hook.flush():
                 await asyncio.sleep(0.02)
         assert (await hook.day(DAY)).turns == 5

@@ -36,7 +36,7 @@ def test_the_lines_to_add_are_those_of_the_example() -> None:
 
 
 def test_every_other_block_is_of_an_example_or_runs() -> None:
-    """Whoever copies it has what was tested."""
+    """The documented example is the tested one."""
     examples = [path.read_text() for path in EXAMPLES.glob("*.py")]
     found = blocks("python")
     assert len(found) == 3

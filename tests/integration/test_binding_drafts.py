@@ -13,6 +13,7 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN
 from livekit.agents.voice.room_io import RoomOptions
 
 from demo_models.tts import EspeakTTS
+from dev.rig.net import NET_S
 from session_store.livekit.job.drafts import Drafts
 from session_store.livekit.job.page_channel import PageChannel
 from session_store.livekit.job.transcript import Transcript
@@ -78,7 +79,7 @@ class _Listening(stt.RecognizeStream):
 
 
 class Talk:
-    """A job in a real room that records what is said in it, and somebody who listens."""
+    """A job in a real room that records what is said in it, and a participant who listens."""
 
     def __init__(self, store: SessionStore, joined: Joined, agent_session: Any) -> None:
         page: Any = Room()
@@ -117,12 +118,12 @@ class Talk:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(NET_S):
             while not condition():
                 await asyncio.sleep(0.01)
 
     def recorded(self) -> list[tuple[str | None, str, bool]]:
-        """Return who said what, and whether it was cut short."""
+        """Return roles and texts, and whether each was cut short."""
         turns = [each.turn for each in self.transcript.turns]
         return [(turn.role, turn.text, turn.interrupted) for turn in turns]
 
@@ -249,7 +250,7 @@ async def test_the_users_words_are_kept_as_they_are_understood(
     ) as talk:
 
         async def until_kept(words: str) -> None:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(NET_S):
                 while (await talk.being_said()).get("user") != words:
                     await asyncio.sleep(0.02)
 

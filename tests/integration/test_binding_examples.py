@@ -12,9 +12,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 from livekit import api
 
 from dev.paths import ROOT
+from dev.rig.net import NET_S
 from dev.rig.notes import Kind
 from dev.rig.programs import signal_process, until
 from dev.rig.stand import Stand, running
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = ROOT / "examples"
 NAMES = ["starter", "tools", "handoff", "realtime"]
+IN_ONE_LOOP = pytest.mark.asyncio(loop_scope="module")
+"""Servers and what talks to them live in one event loop."""
 
 
 def source(name: str, *, before: bool = False) -> str:
@@ -52,23 +56,30 @@ def test_at_most_six_lines_are_added(name: str) -> None:
     assert agents_in(before) == agents_in(after) != {}
 
 
-@asynccontextmanager
-async def at_work(name: str, folder: Path) -> AsyncIterator[tuple[Stand, Person]]:
-    """Run an example as a worker, and let somebody come to it."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
+    """Run everything but a worker."""
+    folder = tmp_path_factory.mktemp("examples")
     async with running(folder, workers=0, LIVEKIT_AGENT_NAME="assistant") as stand:
-        command = ("livekit.agents", "start", "--dev", str(EXAMPLES / f"{name}.py"))
-        worker = await stand.add_worker(module=command, ready=False)
-        await until(
-            lambda: "registered worker" in worker.last_words(100_000),
-            "the worker is known",
-            within_s=120,
-        )
+        yield stand
+
+
+@asynccontextmanager
+async def at_work(name: str, stand: Stand) -> AsyncIterator[Person]:
+    """Run an example as a worker, and let a person come to it."""
+    command = ("livekit.agents", "start", "--dev", str(EXAMPLES / f"{name}.py"))
+    worker = await stand.add_worker(module=command, ready=False)
+    known = "registered worker"
+    try:
+        await until(lambda: known in worker.last_words(100_000), "the worker is known")
         async with stand.person() as person:
             await person.come()
-            # Whoever spoke first would interrupt the greeting.
+            # A person who spoke first would interrupt the greeting.
             # On a busy machine the first job waits long for its process.
-            await person.notes.first(Kind.SAVED, within_s=180)
-            yield stand, person
+            await person.notes.first(Kind.SAVED, within_s=2 * NET_S)
+            yield person
+    finally:
+        await stand.mend(workers=0)
 
 
 async def die(stand: Stand, person: Person) -> None:
@@ -76,15 +87,16 @@ async def die(stand: Stand, person: Person) -> None:
     logged = stand.workers[0].log.read_text()
     joined = re.findall(rf' joined .*"{person.session_id}".*?"pid": (\d+)', logged)
     killed = signal_process(int(joined[-1]), signal.SIGKILL)
-    await person.notes.first(Kind.HELLO, after=killed, within_s=60)
+    await person.notes.first(Kind.HELLO, after=killed)
 
 
-async def test_the_starter_remembers(tmp_path: Path) -> None:
-    """After a kill the successor knows what was said, and greets nobody."""
-    async with at_work("starter", tmp_path) as (stand, person):
-        await person.ask("my cat is called Tom", within_s=60)
+@IN_ONE_LOOP
+async def test_the_starter_remembers(stand: Stand) -> None:
+    """After a kill the successor knows what was said, and does not greet."""
+    async with at_work("starter", stand) as person:
+        await person.ask("my cat is called Tom")
         await die(stand, person)
-        answer = await person.ask("what have I said?", within_s=60)
+        answer = await person.ask("what have I said?")
         assert answer["text"] == "You said: my cat is called Tom."
         assert person.texts("assistant") == [
             "Hello! I am your assistant. What is your name?",
@@ -93,12 +105,13 @@ async def test_the_starter_remembers(tmp_path: Path) -> None:
         ]
 
 
-async def test_what_a_tool_has_done_is_known(tmp_path: Path) -> None:
+@IN_ONE_LOOP
+async def test_what_a_tool_has_done_is_known(stand: Stand) -> None:
     """The successor's context has the call and its output; its ``on_enter`` runs, and is silent."""
-    async with at_work("tools", tmp_path) as (stand, person):
-        await person.ask("please book a table for 4", within_s=60)
+    async with at_work("tools", stand) as person:
+        await person.ask("please book a table for 4")
         await die(stand, person)
-        await person.ask("thank you", within_s=60)
+        await person.ask("thank you")
         assert person.texts("assistant") == [
             "Welcome! For how many people?",
             "It says: table 7 for 4.",
@@ -108,13 +121,14 @@ async def test_what_a_tool_has_done_is_known(tmp_path: Path) -> None:
         assert [each["output"] for each in details if "output" in each] == ["table 7 for 4"]
 
 
-async def test_the_agent_that_was_handed_to_goes_on(tmp_path: Path) -> None:
+@IN_ONE_LOOP
+async def test_the_agent_that_was_handed_to_goes_on(stand: Stand) -> None:
     """The successor begins with the agent that was active, with its tools, and in silence."""
-    async with at_work("handoff", tmp_path) as (stand, person):
+    async with at_work("handoff", stand) as person:
         handed = person.type("call billing, please")
-        await person.answer(handed, within_s=60)
+        await person.answer(handed)
         await die(stand, person)
-        answer = await person.ask("please check bill 12", within_s=60)
+        answer = await person.ask("please check bill 12")
         assert answer["text"] == "It says: bill 12 is paid."
         assert person.texts("assistant") == [
             "Reception, good morning!",
@@ -123,24 +137,26 @@ async def test_the_agent_that_was_handed_to_goes_on(tmp_path: Path) -> None:
         ]
 
 
-async def test_the_library_counts_turns_and_saves_those_of_an_outage(tmp_path: Path) -> None:
+@IN_ONE_LOOP
+async def test_the_library_counts_turns_and_saves_those_of_an_outage(stand: Stand) -> None:
     """A job that ends while Redis is away leaves its turns; the same worker saves them later."""
-    async with at_work("starter", tmp_path) as (stand, person):
-        await person.ask("my cat is called Tom", within_s=60)
-        async with asyncio.timeout(60):
-            while await turns_counted(stand) != 3:
+    before = await turns_counted(stand)
+    async with at_work("starter", stand) as person:
+        await person.ask("my cat is called Tom")
+        async with asyncio.timeout(NET_S):
+            while await turns_counted(stand) < before + 3:
                 await asyncio.sleep(0.1)
         stand.redis.kill()
         said_at = time.monotonic()
         person.type("my dog is called Rex")
         heard = "I heard: my dog is called Rex."
         await person.notes.first(
-            Kind.TURN, after=said_at, where=lambda note: note.fields["text"] == heard, within_s=60
+            Kind.TURN, after=said_at, where=lambda note: note.fields["text"] == heard
         )
         await stand.api.room.delete_room(api.DeleteRoomRequest(room=person.session_id))
-        await until(lambda: spooled(stand) != [], "the job has left its turns", within_s=60)
+        await until(lambda: spooled(stand) != [], "the job has left its turns")
         await asyncio.to_thread(stand.redis.revive)
-        await until(lambda: spooled(stand) == [], "the worker has saved them", within_s=60)
+        await until(lambda: spooled(stand) == [], "the worker has saved them")
         texts = [recorded.turn.text for recorded in await stand.recorded(person)]
         assert texts == [
             "Hello! I am your assistant. What is your name?",

@@ -44,7 +44,7 @@ class Call:
         return self.model.sessions[-1]
 
     def turns(self) -> list[tuple[str, str]]:
-        """Return who said what, as it is recorded."""
+        """Return roles and texts, as they are recorded."""
         turns = [each.turn for each in self.stage.conversation._writers.transcript.turns]
         return [(str(turn.role), turn.text) for turn in turns if turn.role]
 

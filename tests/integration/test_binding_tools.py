@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest_asyncio
 from livekit.agents import Agent, AgentSession, RunContext, ToolError, function_tool, llm
 
+from dev.rig.net import NET_S
 from session_store import TurnKind
 from session_store.livekit.job.chat_items import chat_context, item_of, unanswered
 from session_store.livekit.job.page_channel import PageChannel
@@ -122,12 +123,12 @@ class Desk:
         return [turn.text for turn in turns if turn.role == "assistant"]
 
     def has_answered(self) -> bool:
-        """Tell whether the agent has said what came of its calls."""
+        """Return whether the agent has said what came of its calls."""
         return any("It says" in words for words in self.said())
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(NET_S):
             while not condition():
                 await asyncio.sleep(0.01)
 
@@ -241,7 +242,7 @@ async def test_a_tool_that_reports_and_goes_on_has_both_in_the_record(
 async def test_a_tool_that_had_reported_has_an_unknown_outcome_after_a_death(
     desk: Callable[..., Any], store: SessionStore, raw: Any
 ) -> None:
-    """The model does not wait for a tool that nobody runs any more."""
+    """The model does not wait for a tool that no job runs any more."""
     first: Desk = await desk(calls_once("look_around"))
     first.ask("where is it?")
     await first.until(first.has_answered)

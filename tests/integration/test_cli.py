@@ -174,7 +174,7 @@ def talk(cli: Cli) -> Talk:
 
 
 def audited(cli: Cli) -> list[tuple[str, str]]:
-    """Return who did what, by the audit stream."""
+    """Return actors and actions, by the audit stream."""
 
     async def work(store: SessionStore) -> list[tuple[str, str]]:
         log = AuditLog(store.side, store.keyring, actor="test")
@@ -261,7 +261,7 @@ def test_nothing_is_erased_that_cannot_be_noted(
 
 
 def test_looking_needs_no_keys(cli: Cli, talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who may see numbers need not hold a key; revealing and deriving do."""
+    """Numbers need no key; revealing and deriving do."""
     monkeypatch.delenv("REJOIN_KEY_FILE")
 
     assert cli("list").code == Exit.OK
@@ -355,7 +355,7 @@ def test_export_writes_a_file_for_its_owner_alone(cli: Cli, talk: Talk, tmp_path
 
 
 def test_an_export_says_where_to(cli: Cli, talk: Talk, tmp_path: Path) -> None:
-    """Neither a file nor --reveal, both, a folder that is not there, or nobody: no export."""
+    """Neither a file nor --reveal, both, a missing folder, an unknown participant: no export."""
     missing = tmp_path / "none" / "maria.json"
     file = tmp_path / "f.json"
     export = ("export", "--participant", talk.participant)
@@ -386,7 +386,7 @@ def test_a_session_that_does_not_open_is_told(cli: Cli, talk: Talk, tmp_path: Pa
 
 
 def test_erase_proves_notes_and_audits(cli: Cli, talk: Talk, tmp_path: Path) -> None:
-    """An erasure is audited, noted and done; a second one finds nobody, and notes it again."""
+    """An erasure is audited, noted and done; a second one finds no one, and notes it again."""
     first = cli("erase", "--participant", talk.participant, "--yes", "--json", "--reason", "T-1")
     again = cli("erase", "--participant", talk.participant, "--yes")
 
@@ -407,7 +407,7 @@ def test_erase_proves_notes_and_audits(cli: Cli, talk: Talk, tmp_path: Path) -> 
 
 
 def test_erase_asks_first(cli: Cli, talk: Talk) -> None:
-    """Without a terminal nobody can be asked, so --yes must be said; nothing is done without."""
+    """Without a terminal there is no question, so --yes must be given; nothing is done without."""
     for arguments in (["erase", "--identity", "maria"], ["erase-session", talk.session_id]):
         ran = cli(*arguments)
         assert ran.code == Exit.USAGE
@@ -461,7 +461,7 @@ def test_erasures_are_replayed_from_the_journal(cli: Cli, talk: Talk, tmp_path: 
 
 
 def test_consent_is_noted_and_shown(cli: Cli, talk: Talk) -> None:
-    """Consent has a version and a time; who is unknown has none."""
+    """Consent has a version and a time; an unknown participant has none."""
     who = ("--participant", talk.participant)
     assert cli("consent", *who, "--json").data["consent"] is None
     given = cli("consent", *who, "--give", "2026-02", "--json").data["consent"]
@@ -520,7 +520,7 @@ def test_a_key_that_went_too_early_is_missed(cli: Cli, talk: Talk) -> None:
 
 
 def test_an_audit_that_was_tampered_with_is_found(cli: Cli, talk: Talk) -> None:
-    """The list shows who did what; verify finds a forged entry and one that was removed."""
+    """The list shows actors and actions; verify finds a forged entry and a removed one."""
     for _ in range(3):
         cli("show", talk.session_id, "--reveal")
     assert cli("audit", "verify", "--json").data["intact"] is True
@@ -687,7 +687,7 @@ def test_wrong_settings_are_explained_without_their_values(
 
 
 def test_a_defect_shows_no_content(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that nobody foresaw is named by its kind alone; --debug raises it."""
+    """An unforeseen error is named by its kind alone; --debug raises it."""
 
     async def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("maria said hello")

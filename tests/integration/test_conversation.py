@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from livekit.agents import llm
 
+from dev.rig.net import NET_S
 from dev.rig.servers.process import QUICK, Server, running
 from session_store import AgentPresence, LeaseHeld, SessionState, StoreUnavailable
 from session_store.livekit.job.chat_items import unanswered
@@ -56,7 +57,7 @@ async def test_somebody_new_is_greeted_once(stage: Callable[[], Stage]) -> None:
 
 
 async def test_a_reload_is_welcomed_and_counted(stage: Callable[[], Stage]) -> None:
-    """A new load id is a return, even if nobody was seen leaving."""
+    """A new load id is a return, even without a departure before."""
     first = await (await stage().join()).start()
     await first.until(lambda: len(first.said()) == 1)
     first.job.room.come(first.participant, "load-2")
@@ -79,7 +80,7 @@ async def test_a_reload_while_the_agent_starts_is_no_return_to_somebody_new(
 async def test_a_job_that_died_before_its_greeting_is_made_up_for(
     stage: Callable[[], Stage], raw: Any
 ) -> None:
-    """The successor greets somebody whom nobody has greeted, although it is a takeover."""
+    """The successor greets a participant who was not greeted yet, although it is a takeover."""
     first = await stage().join()
     await first.die()
     await age(raw, first.store, "maria", first.conversation.session_id, 4)
@@ -186,7 +187,7 @@ async def test_an_erasure_ends_the_conversation(stage: Callable[[], Stage]) -> N
 
 
 async def test_an_erasure_whose_answer_was_lost_is_one(stage: Callable[[], Stage]) -> None:
-    """It is tried again, finds nothing, and the page is told; nobody says that it failed."""
+    """It is tried again, finds nothing, and the page is told; no failure is shown."""
     first = await (await stage().join()).start()
     erase = first.store._backend.erase
     answers = iter([StoreUnavailable("no answer")])
@@ -346,7 +347,7 @@ async def test_what_a_stalled_job_could_not_write_comes_in_late(
 async def test_an_erased_conversation_is_not_spooled(
     stage: Callable[..., Stage], tmp_path: Path, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever erased it, the words that were still on their way are not left on the disk."""
+    """Whichever process erased it, words that were still on their way are not left on disk."""
     first = await stage(spool_dir=tmp_path / "spool").join()
     stall(first, monkeypatch)
     say(first, "forget this")
@@ -406,7 +407,7 @@ async def test_late_turns_are_told_to_the_model_in_their_place(
 async def test_a_late_question_behind_everything_is_answered(
     stage: Callable[..., Stage], raw: Any, tmp_path: Path
 ) -> None:
-    """The last words of a dead job count as the last ones, if nobody has said anything since."""
+    """The last words of a dead job count as the last ones, if nothing was said since."""
     first = await (await stage().join()).start()
     await first.until(lambda: len(first.said()) == 1)
     await first.conversation._writers.recorder.flush(5)
@@ -497,7 +498,7 @@ async def test_a_conversation_goes_on_while_redis_hangs(
 async def test_an_erasure_is_noted_outside_of_redis_and_audited(
     stage: Callable[..., Stage], tmp_path: Path
 ) -> None:
-    """Whoever asks to be forgotten stays forgotten after a restored backup, and it is on record."""
+    """An erased participant stays erased after a restored backup, and it is on record."""
     journal = tmp_path / "erasures"
     first = await (await stage(erasure_journal=journal).join()).start()
     await first.conversation.erase()
@@ -514,14 +515,14 @@ async def test_whoever_waits_for_the_end_hears_of_it(stage: Callable[[], Stage])
     await asyncio.sleep(0)
     assert not ended.done()
     await first.end()
-    await asyncio.wait_for(ended, 5)
+    await asyncio.wait_for(ended, NET_S)
     assert first.conversation._writers.recorder.waiting == 0
 
 
 async def test_what_a_dead_job_could_not_show_is_shown_by_its_successor(
     stage: Callable[[], Stage], raw: Any
 ) -> None:
-    """A turn that is in the record, but whose message was lost, comes behind the next hello."""
+    """A recorded turn whose message was lost comes behind the next hello."""
     first = await (await stage().join()).start()
     await first.until(lambda: len(first.said()) == 1)
     await spoken_to(first, "my name is Maria")
@@ -545,7 +546,7 @@ async def test_what_a_dead_job_could_not_show_is_shown_by_its_successor(
 async def test_a_conversation_that_is_finished_has_no_successor(
     stage: Callable[[], Stage],
 ) -> None:
-    """The session has ended, nobody is to be sent, and the next visit begins another one."""
+    """The session has ended, no agent is to be sent, and the next visit begins another one."""
     first = await (await stage().join()).start()
     await first.until(lambda: len(first.said()) == 1)
     await first.conversation.finish()

@@ -46,7 +46,7 @@ async def talked(stage: Stage, *words: str) -> None:
 
 
 async def earlier_conversation(stage: Callable[..., Stage], raw: Any) -> str:
-    """Let somebody have talked before; the job died since, and its lease has run out."""
+    """Let a participant have talked before; the job died since, and its lease has run out."""
     first = await (await stage().join()).start()
     await first.until(lambda: len(first.said()) == 1)
     await talked(first, "my name is Maria")
@@ -135,7 +135,7 @@ async def test_a_return_is_counted_when_redis_is_back(
 async def test_nothing_is_written_before_the_lease_is_granted(
     store: SessionStore, raw: Any
 ) -> None:
-    """A lease of one's own making is shown to nobody."""
+    """An invented lease is not shown to anyone."""
     who = store.pseudonym("maria")
     _, joined_ = begin(store, who, None, "1" * 32)
     for call in (
@@ -258,7 +258,7 @@ async def test_an_erasure_in_the_middle_of_a_late_join_is_not_undone(
 async def test_an_erasure_before_the_outage_is_no_reason_to_forget(
     store: SessionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody who asked to be forgotten, and came again, is somebody new."""
+    """A participant who was erased, and came again, is a new one."""
     monkeypatch.setattr(offline_start, "CLOCKS_DIFFER_MS", 0)
     await store.erase(store.pseudonym("maria"))
     await asyncio.sleep(0.01)

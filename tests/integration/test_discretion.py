@@ -14,6 +14,7 @@ import pytest
 from livekit.agents import Agent, AgentSession, APIStatusError, function_tool, llm
 from livekit.agents.types import APIConnectOptions
 
+from dev.rig.net import NET_S
 from session_store.logs import LogSettings, configure
 from tests.e2e.forms import found_in
 from tests.integration.scripted import ScriptedLLM, call
@@ -81,7 +82,7 @@ async def test_a_provider_s_answer_is_not_logged(log: io.StringIO) -> None:
         await session.start(Host())
         closed = asyncio.Event()
         session.on("close", lambda _: closed.set())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(NET_S):
             # Until LiveKit ends the session, and says why.
             while not closed.is_set():
                 with suppress(RuntimeError):
@@ -106,7 +107,7 @@ async def test_what_a_tool_was_given_is_not_logged(log: io.StringIO) -> None:
     model = ScriptedLLM(script)
     async with AgentSession(llm=model) as session:
         await session.start(Host())
-        await asyncio.wait_for(session.generate_reply(user_input=SAID), 10)
+        await asyncio.wait_for(session.generate_reply(user_input=SAID), NET_S)
 
     told = log.getvalue()
     assert "exception occurred while executing tool" in told
@@ -116,7 +117,7 @@ async def test_what_a_tool_was_given_is_not_logged(log: io.StringIO) -> None:
 
 
 async def test_a_task_that_nobody_awaited_is_named_alone(log: io.StringIO) -> None:
-    """Asyncio quotes the error of a task whose end nobody saw."""
+    """Asyncio quotes the error of a task that was never awaited."""
 
     async def fail() -> None:
         raise ValueError(SAID)

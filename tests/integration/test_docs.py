@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_quick_start_of_the_store_runs(settings: StoreSettings) -> None:
-    """Whoever copies the first example of docs/store.md has something that works."""
+    """The first example of docs/store.md works when it is copied."""
     found = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "store.md").read_text(), re.DOTALL)
     assert found is not None
     assert settings.key_file is not None

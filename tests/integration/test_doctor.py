@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from dev.rig.key_file import write_key_file
+from dev.rig.net import NET_S
 from dev.rig.servers.cluster import cluster
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings
@@ -169,7 +170,7 @@ async def test_replicas_are_compared_with_what_is_asked(
     alone = by_check(await examine(replicated))["replicas"]
     follow = ("--replicaof", "127.0.0.1", str(healthy.port))
     with standalone(tmp_path / "r", *follow), healthy.client() as client:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(NET_S):
             while client.info("replication")["connected_slaves"] < 1:
                 await asyncio.sleep(0.02)
         followed = by_check(await examine(replicated))["replicas"]
@@ -236,7 +237,7 @@ async def test_keys_are_looked_at(
 async def test_a_key_that_was_taken_out_too_early_is_named(
     make_store: Callable[..., SessionStore], well: StoreSettings, tmp_path: Path
 ) -> None:
-    """As long as it wraps somebody's data key, the doctor and each start say so."""
+    """As long as it wraps a participant's data key, the doctor and each start say so."""
     assert well.key_file is not None
     kept = json.loads(well.key_file.read_text())
     lost = {**kept, "keys": {**kept["keys"], "k-lost": kept["keys"][kept["primary"]]}}
@@ -324,7 +325,7 @@ async def test_the_quick_look_never_stops_a_start(
     make_store: Callable[..., SessionStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No Redis, a stalled one, one that tells nothing, or memory alone: nothing is said."""
-    monkeypatch.setattr("session_store.doctor.QUICK_WITHIN_S", 0.3)
+    monkeypatch.setattr("session_store.doctor.examination.QUICK_WITHIN_S", 0.3)
     assert await quick_look(make_store(redis_url="redis://127.0.0.1:1/0")) == []
     assert await quick_look(make_store(redis_url="memory://")) == []
     with standalone(tmp_path / "redis") as one:

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from dev.rig.net import NET_S
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings, Turn
 from session_store.backends.redis import listen
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from dev.rig.servers.process import Server
     from session_store.backends.transport.topology import Topology
 
-WAIT_S = 20
 ALLOWED = {"v", "type", "at", "participant", "session_id", "seq", "turns", "visit_ms"}
 
 
@@ -58,7 +58,7 @@ class Heard:
 
     async def until(self, condition: Callable[[list[str]], bool]) -> list[str]:
         """Wait until what was heard is as it should be."""
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(NET_S):
             while not condition(self.types):
                 if self.task.done():
                     self.task.result()
@@ -167,7 +167,7 @@ async def test_events_hold_nothing_about_a_person(
     who = store.pseudonym("maria@example.org")
     async with raw.pubsub() as channel:
         await channel.subscribe(EVENTS)
-        await channel.get_message(timeout=WAIT_S)
+        await channel.get_message(timeout=NET_S)
         joined = await store.join(who, load_id="secret-load")
         await store.append(joined.lease, [store.seal(joined.lease, turn(1))])
         await store.update(
@@ -345,7 +345,7 @@ async def test_a_listener_moves_with_the_primaries(
 
     topology: Any = Moving()
     stream = listen.listen(topology)
-    async with asyncio.timeout(WAIT_S), aclosing(stream):
+    async with asyncio.timeout(NET_S), aclosing(stream):
         assert await anext(stream) is None
         topology.at = new
         assert await anext(stream) is None
@@ -358,7 +358,7 @@ async def test_a_listener_moves_with_the_primaries(
 async def test_a_slow_reader_costs_bounded_memory(settings: StoreSettings, raw: Any) -> None:
     """Where more wait than may, they become one gap; what comes after it is heard."""
     stream = listen.listen(topology_of(settings), limit=10)
-    async with asyncio.timeout(WAIT_S), aclosing(stream):
+    async with asyncio.timeout(NET_S), aclosing(stream):
         assert await anext(stream) is None
         for n in range(25):
             await raw.publish(EVENTS, str(n))
@@ -388,7 +388,7 @@ async def test_closing_leaves_nothing_behind(store: SessionStore, raw: Any) -> N
     await asyncio.gather(waiting, return_exceptions=True)
     await stream.aclose()
 
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(NET_S):
         while await raw.client_list(_type="pubsub"):
             await asyncio.sleep(0.01)
     assert asyncio.all_tasks() - before == set()
@@ -406,7 +406,7 @@ async def test_closing_in_the_middle_of_a_ping_does_not_hang(
         waiting = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(moments.uniform(0.008, 0.014))
         waiting.cancel()
-        done, _ = await asyncio.wait({waiting}, timeout=WAIT_S)
+        done, _ = await asyncio.wait({waiting}, timeout=NET_S)
         assert done
         await stream.aclose()
 
@@ -420,7 +420,7 @@ async def test_who_may_not_listen_is_told(
         for password, error in (("pw", PermissionMissing), ("wrong", LoginRefused)):
             store = make_store(redis_url=f"redis://deaf:{password}@127.0.0.1:{redis_port}/0")
             stream = store.events()
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(NET_S):
                 with pytest.raises(error):
                     await anext(stream)
     finally:

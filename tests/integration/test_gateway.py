@@ -246,7 +246,7 @@ async def test_who_cannot_go_on_is_told_so_and_may_begin_anew(
     raw: Any,
     spoil: Callable[[Any, str, str], Awaitable[None]],
 ) -> None:
-    """A session that does not open locks nobody out: it is kept, and another one can begin."""
+    """A session that does not open locks no one out: it is kept, and another one can begin."""
     mine = secret_id()
     participant = store.pseudonym(mine)
     old = (await talk_and_go(store, participant)).session.id
@@ -453,7 +453,7 @@ async def test_another_sites_page_is_refused(client: httpx.AsyncClient) -> None:
 async def test_the_page_is_served_under_a_strict_policy(
     client: httpx.AsyncClient, livekit: LiveKit
 ) -> None:
-    """Scripts come from here alone, connections go here and to LiveKit alone, nobody frames it."""
+    """Scripts come from here alone, connections go here and to LiveKit alone, framing is denied."""
     response = await client.get("/")
     policy = response.headers["content-security-policy"]
     assert response.status_code == 200
@@ -497,7 +497,7 @@ async def test_a_redis_that_is_away_is_named(
 
 
 def without_redis(settings: StoreSettings) -> StoreSettings:
-    """Return the same settings, at an address where nobody listens."""
+    """Return the same settings, at an address without a listener."""
     return StoreSettings.model_validate(
         {**settings.model_dump(), "redis_url": "redis://127.0.0.1:1/0"}
     )
@@ -596,7 +596,7 @@ async def test_an_agent_that_is_there_is_left_alone_while_redis_is_away(
     livekit_api: api.LiveKitAPI,
     store: SessionStore,
 ) -> None:
-    """Nobody can claim, so what LiveKit shows decides: no second agent joins a working one."""
+    """No claim is possible, so what LiveKit shows decides: no second agent joins a working one."""
     mine = secret_id()
     participant = store.pseudonym(mine)
     room = store.keyring.new_session_id(participant)
@@ -628,7 +628,7 @@ async def agent_in(livekit: LiveKit, room: str) -> AsyncIterator[rtc.Room]:
 
 @asynccontextmanager
 async def there(livekit: LiveKit, token: api.AccessToken, name: str) -> AsyncIterator[rtc.Room]:
-    """Let somebody be in a room."""
+    """Let a participant be in a room."""
     room = rtc.Room()
     grants = api.VideoGrants(room_join=True, room=name)
     await room.connect(livekit.url, token.with_grants(grants).to_jwt())
@@ -661,7 +661,7 @@ async def test_a_session_begun_without_redis_is_in_the_store_afterwards(
 async def test_a_session_that_ended_meanwhile_goes_on_for_who_was_let_into_it(
     client: httpx.AsyncClient, store: SessionStore, raw: Any
 ) -> None:
-    """The page was told that it goes on, and has said more in it since; nobody else is let in."""
+    """The page was told that it goes on, and said more in it since; no other page is admitted."""
     mine = secret_id()
     ended = (await talk_and_go(store, store.pseudonym(mine))).session.id
     await age(raw, store, mine, ended, 400)

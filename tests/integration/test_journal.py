@@ -73,7 +73,7 @@ async def test_erased_data_come_back_with_a_backup_and_go_with_the_journal(
         loaded = await store.load(erased, session.id)
         assert loaded is not None
         assert [each.turn for each in loaded.turns] == [turn(1), turn(2), turn(3)]
-        # Somebody new is faster than the operator.
+        # A new participant is faster than the operator.
         await talk_and_go(store, newcomer)
 
         report = await replay(store, journal)
@@ -151,7 +151,7 @@ def test_somebody_the_store_did_not_know_is_covered_until_the_erasure() -> None:
 async def test_somebody_unknown_is_erased_from_backups_too(
     store: SessionStore, journal: ErasureJournal
 ) -> None:
-    """Who asks to be forgotten after their data expired is noted: a backup may know them."""
+    """An erasure after the data expired is noted: a backup may have them."""
     who = store.pseudonym("maria")
     await privacy.erase(store, who, journal=journal)
     (noted,) = (await journal.read(store.keyring)).entries
@@ -242,7 +242,7 @@ def altered(name: str, value: object) -> Callable[[dict[str, Any]], object]:
 async def test_a_forged_line_is_skipped_and_reported(
     store: SessionStore, journal: ErasureJournal, change: Callable[[dict[str, Any]], object]
 ) -> None:
-    """Nobody without the keys can have somebody erased: every field of a line is authentic."""
+    """Without the keys no one can have a participant erased: each field of a line is authentic."""
     who = store.pseudonym("maria")
     await talk_and_go(store, who)
     await journal.note(store.keyring, who, created=8)
@@ -339,7 +339,7 @@ async def test_many_processes_write_whole_lines(journal: ErasureJournal, tmp_pat
 async def test_a_writer_waits_for_the_one_before(
     store: SessionStore, journal: ErasureJournal
 ) -> None:
-    """While another process is in the middle of a line, nobody judges whether it is cut short."""
+    """While another process is in the middle of a line, no reader judges it cut short."""
     await journal.note(store.keyring, store.pseudonym("maria"))
     with journal.path.open("rb+") as other:
         fcntl.flock(other, fcntl.LOCK_EX)

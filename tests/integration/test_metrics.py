@@ -102,7 +102,7 @@ def test_a_killed_job_leaves_no_file_behind(scraped: Scraped) -> None:
 
 
 def test_no_scrape_holds_an_id_a_name_or_a_word(scraped: Scraped) -> None:
-    """Who talked, in which session, and about what, is in no label, name or help text."""
+    """Names, session ids and words are in no label, name or help text."""
     for scrape in (scraped.idle, scraped.reloaded, scraped.killed):
         text = (scrape.worker + scrape.gateway).lower()
         assert not [secret for secret in scraped.secrets if secret.lower() in text]
@@ -110,7 +110,7 @@ def test_no_scrape_holds_an_id_a_name_or_a_word(scraped: Scraped) -> None:
 
 @pytest.mark.parametrize("part", ["agent", "gateway"])
 def test_a_port_that_is_taken_is_named(part: str, tmp_path: Path, settings: StoreSettings) -> None:
-    """Whoever asked for metrics is told at the start that there would be none."""
+    """An operator who asked for metrics is told at the start that there would be none."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         code, said = start(

@@ -38,7 +38,7 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def resumed(counted: Counted) -> dict[str, float]:
-    """Return how often an agent listened to somebody, by how they came."""
+    """Return how often an agent listened to a participant, by kind of arrival."""
     name = "rejoin_resume_seconds_count"
     values = {kind: counted.value(name, kind=kind) for kind in KINDS}
     return {kind: value for kind, value in values.items() if value}
@@ -47,7 +47,7 @@ def resumed(counted: Counted) -> dict[str, float]:
 async def test_a_conversation_is_held_until_its_job_ends(
     stage: Callable[..., Stage], counted: Counted
 ) -> None:
-    """Somebody new, and the same one again after having left: one at a time, and then none."""
+    """A new participant, and the same one back after leaving: one at a time, and then none."""
     assert counted.value("active_sessions") == 0
     first = await (await stage().join()).start()
     assert counted.value("active_sessions") == 1

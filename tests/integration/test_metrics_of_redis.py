@@ -81,7 +81,7 @@ async def test_a_refused_lease_is_an_answer_and_no_error_of_redis(settings: Stor
 async def test_a_redis_that_is_away_opens_the_circuit_until_it_is_back(
     settings: StoreSettings,
 ) -> None:
-    """The first call found nobody, the others were not sent; the gauge says for how long."""
+    """The first call found no server, the others were not sent; the gauge says for how long."""
     is_there = False
 
     def answer(data: bytes) -> bytes | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.net import NET_S
 from dev.rig.servers.process import standalone, wait_until
 from dev.rig.servers.users import LOOKS_AT_ALL, OPERATOR, WORKER, as_user, guarded_by_users
 from session_store import SessionStore, StoreSettings
@@ -54,7 +55,7 @@ def finding(report: Report, check: str) -> Finding:
 async def test_a_store_that_is_looked_after_is_well(
     store: SessionStore, settings: StoreSettings, raw: Any
 ) -> None:
-    """With a sweeper, and an agent for who is there, every check says so, and nothing changes."""
+    """With a sweeper, and an agent for each participant, every check passes; nothing changes."""
     await talk(store, store.pseudonym("maria"))
     await Sweeper(store).sweep()
     await store._backend.sweepers("a sweeper", 3000)
@@ -96,7 +97,7 @@ async def test_sessions_that_nobody_looks_at_are_found(
 async def test_a_sweep_behind_time_is_a_warning(
     store: SessionStore, settings: StoreSettings, raw: Any
 ) -> None:
-    """A deadline of some seconds ago is not yet one that nobody sees to."""
+    """A deadline of some seconds ago is not yet a missed one."""
     await talk(store, store.pseudonym("maria"))
     await pass_time(raw, 20)
 
@@ -122,7 +123,7 @@ async def test_a_sweeper_that_is_silent_is_gone(
 async def test_deadlines_of_nobody_are_counted_and_looked_past(
     store: SessionStore, settings: StoreSettings, raw: Any
 ) -> None:
-    """Somebody else's members in the set stop nothing."""
+    """Another program's members in the set stop nothing."""
     await talk(store, store.pseudonym("maria"))
     await raw.zadd("rj1:{s0001}:due", {"nonsense": 1, "no:one": 1})
 
@@ -291,7 +292,7 @@ class Heard(Meter):
 
 
 def test_the_fullest_primary_is_told() -> None:
-    """Whose keys are there cannot be saved, however empty the others are."""
+    """A full primary cannot save its keys, however empty the others are."""
     assert fullest([(5, 10), (9, 10), (100, 0)]) == (9, 10)
     assert fullest([(5, 0), (7, 0)]) == (7, 0)
 
@@ -303,7 +304,7 @@ async def test_prometheus_is_told_the_same(store: SessionStore, raw: Any) -> Non
     await raw.config_set("maxmemory", 10**9)
     meter = Heard()
     try:
-        async with aclosing(Gauges(store._backend, meter)) as gauges, asyncio.timeout(10):
+        async with aclosing(Gauges(store._backend, meter)) as gauges, asyncio.timeout(NET_S):
             gauges.start()
             await meter.complete.wait()
     finally:
@@ -337,7 +338,7 @@ async def test_a_worker_s_memory_has_that_of_its_processes() -> None:
     try:
         with_child = resident_bytes()
         meter = Heard()
-        async with aclosing(MemoryGauge(meter)) as gauge, asyncio.timeout(10):
+        async with aclosing(MemoryGauge(meter)) as gauge, asyncio.timeout(NET_S):
             gauge.start()
             await meter.complete.wait()
     finally:
@@ -376,7 +377,7 @@ def program(settings: StoreSettings, monkeypatch: pytest.MonkeyPatch) -> Callabl
 
 
 async def let_somebody_talk(settings: StoreSettings) -> None:
-    """Let somebody be there, with a sweeper."""
+    """Let a participant be there, with a sweeper."""
     async with aclosing(SessionStore.from_settings(settings)) as store:
         await talk(store, store.pseudonym("maria"))
         await store._backend.sweepers("a sweeper", 3000)

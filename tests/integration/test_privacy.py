@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 async def exported(store: SessionStore, participant: str) -> dict[str, Any]:
-    """Export somebody, by way of JSON and back."""
+    """Export a participant, by way of JSON and back."""
     answer = await privacy.export(store, participant)
     assert answer is not None
     back: dict[str, Any] = json.loads(json.dumps(answer, allow_nan=False))
@@ -106,7 +106,7 @@ async def test_an_export_has_every_one_of_many_sessions(
 async def test_a_session_that_changes_place_meanwhile_is_not_left_out(
     make_store: Callable[..., SessionStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session that somebody returns to between two pages comes first, and is exported, too."""
+    """A session that is resumed between two pages comes first, and is exported, too."""
     monkeypatch.setattr(privacy, "_PAGE", 2)
     store, other = make_store(), make_store()
     who = store.pseudonym("maria")
@@ -180,7 +180,7 @@ async def test_a_participant_whose_hash_is_broken_is_exported_as_that(
 
 
 async def test_of_a_stranger_there_is_nothing(store: SessionStore) -> None:
-    """Somebody unknown has no export, no consent, and nothing to set."""
+    """An unknown participant has no export, no consent, and nothing to set."""
     who = store.pseudonym("nobody")
     assert await privacy.export(store, who) is None
     assert await privacy.consent(store, who) is None
@@ -358,7 +358,7 @@ async def test_a_participants_own_retention_is_kept(store: SessionStore, raw: An
 async def test_a_retention_shorter_than_the_resume_window_is_kept(
     store: SessionStore, raw: Any
 ) -> None:
-    """Who wants to be kept for a minute is not kept until the window has passed."""
+    """A retention of a minute does not outlast the resume window."""
     who = store.pseudonym("maria")
     await talk_and_go(store, who)
     await privacy.set_retention(store, who, timedelta(seconds=60))
@@ -394,7 +394,7 @@ async def test_a_retention_out_of_bounds_is_refused(
 
 
 async def test_a_broken_participant_can_be_erased(store: SessionStore, raw: Any) -> None:
-    """What nobody can read any more can still be erased."""
+    """What no key can open any more can still be erased."""
     who = store.pseudonym("maria")
     joined = await talk_and_go(store, who)
     await raw.hset(ParticipantKeys.of(who).data_key, "wrapped", b"broken")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.net import NET_S
 from dev.rig.servers.process import QUICK, Server, running
 from session_store import LeaseKeeper, LeaseLost, Recorder, SessionGone, SessionStoreError, Turn
 from session_store.errors import CircuitOpen
@@ -121,7 +122,7 @@ async def test_turns_that_a_failover_lost_are_sent_again(store: SessionStore, ra
 
 
 async def test_a_recorder_stops_when_its_lease_is_lost(store: SessionStore, raw: Any) -> None:
-    """After a takeover nothing more is written, and who must know is told once."""
+    """After a takeover nothing more is written, and the conversation is told once."""
     who = store.pseudonym("maria")
     joined, heard = await store.join(who), Heard()
     recorder = Recorder(store, joined.lease, on_saved=heard.on_saved, on_lost=heard.on_lost)
@@ -145,7 +146,7 @@ async def test_a_lease_is_kept_as_long_as_nobody_takes_it(store: SessionStore, r
     await asyncio.sleep(0.1)
     assert heard.lost == []
     await store.erase(who)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(NET_S):
         while not heard.lost:
             await asyncio.sleep(0.01)
     assert isinstance(heard.lost[0], SessionGone)
@@ -259,7 +260,7 @@ async def test_while_redis_is_away_nobody_but_a_probe_asks_for_it(
     server.kill()
     recorder.record(turn(0))
     circuit_opened = False
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(NET_S):
         while not circuit_opened:
             try:
                 await own_store.renew(joined.lease.ref)

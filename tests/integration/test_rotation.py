@@ -62,7 +62,7 @@ def processes(make_store: Callable[..., SessionStore], tmp_path: Path) -> Proces
 
 
 async def wrapped_by(store: SessionStore, key_id: str) -> set[str]:
-    """Return whose data keys a key wraps."""
+    """Return the participants whose data keys a key wraps."""
     return set(await store._backend.wrapped_by(key_id, range(SHARDS)))
 
 
@@ -84,7 +84,7 @@ async def newest_turns(store: SessionStore, people: Sequence[str]) -> list[str]:
 
 
 async def test_keys_rotate_while_conversations_go_on(processes: Processes) -> None:
-    """Killed in the middle and run again under load, a rotation loses nothing and nobody."""
+    """Killed in the middle and run again under load, a rotation loses nothing and no one."""
     before = processes.store("old", "new", primary="old")
     during = processes.store("old", "new", primary="new")
     for store in (before, during):
@@ -298,7 +298,7 @@ async def test_a_data_key_moved_to_somebody_else_is_not_wrapped_anew(
 
 
 async def test_stale_entries_are_removed(processes: Processes, raw: Any) -> None:
-    """Who is gone, or wrapped by another key already, is taken off an old key's list."""
+    """A participant who is gone, or wrapped by another key, is taken off an old key's list."""
     before = processes.store("old", "new", primary="old")
     during = processes.store("old", "new", primary="new")
     gone, newer = before.pseudonym("nobody"), before.pseudonym("tom")

@@ -179,7 +179,7 @@ async def test_a_record_that_was_tampered_with_is_refused_and_left_as_it_is(
     raw: Any,
     tamper: Callable[[Record, Record], Awaitable[None]],
 ) -> None:
-    """Whoever reads it gets SealBroken; the reader has changed nothing, so a repair is possible."""
+    """A reader gets SealBroken; it has changed nothing, so a repair is possible."""
     writer = make_store()
     who = writer.pseudonym("maria")
     first = await talk(writer, who)

@@ -1,4 +1,4 @@
-"""What a dead job left, brought into a real Redis by whoever finds it."""
+"""What a dead job left, brought into a real Redis by the process that finds it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr
 
+from dev.rig.net import NET_S
 from session_store import Recorder, StoreSettings, Turn
 from session_store.livekit.worker.spool_replay import replay_spool
 from session_store.meter import NO_METER
@@ -281,7 +282,7 @@ async def test_the_main_process_of_a_worker_replays(
     joined = await store.join(store.pseudonym("maria"))
     spool.write(joined.lease.ref, [store.seal(joined.lease, turn(1))])
     replaying = asyncio.create_task(replay_spool(settings, folder, NO_METER))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(NET_S):
         while list(folder.glob("*.spool")):  # noqa: ASYNC240 (a test's own folder)
             await asyncio.sleep(0.01)
     spool.write(joined.lease.ref, [store.seal(joined.lease, turn(2))])

@@ -15,7 +15,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dev import redis_server
-from dev.rig.servers.process import free_port, wait_until
+from dev.rig.net import NET_S
+from dev.rig.ports import free_port
+from dev.rig.servers.process import wait_until
 from session_store import SessionStore, StoreSettings
 from session_store.doctor import Verdict, examine
 from tests.integration.keeping import talk
@@ -185,7 +187,7 @@ async def test_the_doctor_finds_nothing_wrong(stack_redis: StackRedis, key_file:
 
 
 def test_every_user_has_the_password_that_was_set(stack_redis: StackRedis) -> None:
-    """All four can log in, and nobody with another password or none."""
+    """All four can log in, and no other password works, nor an empty one."""
     with stack_redis.running():
         for user in PASSWORDS:
             with stack_redis.client(user) as client:
@@ -208,7 +210,7 @@ def test_every_user_has_the_password_that_was_set(stack_redis: StackRedis) -> No
 @pytest.mark.parametrize("password", ["", "change-me"])
 def test_it_does_not_start_with_an_example(stack_redis: StackRedis, password: str) -> None:
     """A password that is missing or known to all ends the start, and it is said what to do."""
-    output, _ = stack_redis.start(REDIS_PASSWORD=password).communicate(timeout=10)
+    output, _ = stack_redis.start(REDIS_PASSWORD=password).communicate(timeout=NET_S)
     assert output == "redis: REDIS_PASSWORD is not set; run make secrets\n"
 
 
@@ -216,7 +218,7 @@ def test_who_has_data_does_not_guess_who_is_the_primary(stack_redis: StackRedis)
     """While no sentinel answers it ends, to be started again: the others may have newer data."""
     (stack_redis.data / "appendonly.aof").touch()
     process = stack_redis.start(**WATCHED, REDIS_SENTINEL_PORT=str(free_port()))
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=NET_S)
     assert (process.returncode, output) == (1, "redis: too few sentinels say who the primary is\n")
 
 
@@ -226,7 +228,7 @@ def test_one_sentinel_of_three_is_not_believed(stack_redis: StackRedis, tmp_path
     port = free_port()
     with sentinel(tmp_path / "1", "127.0.0.1", port, *knows("10.123.117.11", 0)):
         process = stack_redis.start(**WATCHED, REDIS_SENTINEL_PORT=str(port))
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=NET_S)
     assert (process.returncode, output) == (1, "redis: too few sentinels say who the primary is\n")
 
 
@@ -266,7 +268,7 @@ def test_a_failover_changes_no_file_of_the_deployment(stack_redis: StackRedis) -
 
 
 def test_a_sentinel_takes_new_passwords_and_keeps_what_it_knows(tmp_path: Path) -> None:
-    """Whoever changes them in .env reaches sentinels that have been started before."""
+    """An operator who changes them in .env reaches sentinels that were started before."""
     with sentinel(tmp_path / "s", "127.0.0.1", free_port(), *knows("10.123.117.12", 3)) as client:
         state: Any = client.sentinel_master("rejoin")
         assert (state["ip"], state["config-epoch"]) == ("10.123.117.12", 3)

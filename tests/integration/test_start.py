@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dev.ports import next_free
 from dev.rig.key_file import write_key_file
+from dev.rig.ports import free_port
 from session_store import SessionStore, StoreSettings
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def start(part: str, folder: Path, **settings: str) -> tuple[int, str]:
         "LIVEKIT_URL": "ws://127.0.0.1:1",
         "LIVEKIT_API_KEY": "key",
         "LIVEKIT_API_SECRET": "secret" * 8,
-        "GATEWAY_PORT": str(next_free(7300)),
+        "GATEWAY_PORT": str(free_port()),
         "GATEWAY_PAGE": str(page),
         **settings,
     }

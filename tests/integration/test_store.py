@@ -180,7 +180,7 @@ async def test_the_resume_window_grows_with_the_returns(
 
 
 async def test_a_session_whose_job_died_can_be_resumed(store: SessionStore, raw: Any) -> None:
-    """The window of a session that nobody left runs from the end of the dead job's lease."""
+    """Without a departure, the window runs from the end of the dead job's lease."""
     who = store.pseudonym("maria")
     joined = await store.join(who, load_id="a")
     await age(raw, store, "maria", joined.session.id, 290)
@@ -373,7 +373,7 @@ async def test_erasure_leaves_nothing_and_nothing_comes_back(store: SessionStore
 
 
 async def test_every_key_has_a_lifetime(store: SessionStore, raw: Any) -> None:
-    """Nothing stays for ever, whatever happens to those who should clean up."""
+    """Nothing stays for ever, even if every sweeper dies."""
     await store.check()
     joined = await store.join(store.pseudonym("maria"))
     await append(store, joined, turn(1))
@@ -483,7 +483,7 @@ async def test_content_cannot_be_moved_to_another_person(store: SessionStore, ra
 async def test_a_copied_conversation_does_not_open_for_who_copied_it(
     store: SessionStore, raw: Any
 ) -> None:
-    """Who can write to Redis and has a page cannot read others, not even where keys are cached."""
+    """An attacker with Redis and a page cannot read others, even where keys are cached."""
     victim, thief = store.pseudonym("maria"), store.pseudonym("mallory")
     joined = await store.join(victim)
     await append(store, joined, turn(1, "my PIN is 1234"))
@@ -525,7 +525,7 @@ async def test_the_list_of_wrapped_keys_lives_as_long_as_they_do(
 async def test_another_keyring_is_an_error_at_start(
     store: SessionStore, make_store: Callable[..., SessionStore], tmp_path: Path
 ) -> None:
-    """With other keys nobody is taken for new: the start is refused, and nothing is lost."""
+    """With other keys no participant is taken for new: the start is refused, nothing is lost."""
     await store.check()
     await store.check()
     other = make_store(key_file=write_key_file(tmp_path / "other.json"))
@@ -613,7 +613,7 @@ async def test_content_survives_a_write_of_another_process(store: SessionStore) 
 
 
 async def test_a_session_of_somebody_else_is_not_taken_over(store: SessionStore, raw: Any) -> None:
-    """Who writes to Redis cannot give a participant the id, and so the room, of another one."""
+    """A writer to Redis cannot give a participant the id, and so the room, of another one."""
     joe, maria = store.pseudonym("joe"), store.pseudonym("maria")
     mine, theirs = await store.open(joe), await store.join(maria)
     keys = ParticipantKeys.of(joe)
@@ -630,7 +630,7 @@ async def test_a_session_of_somebody_else_is_not_taken_over(store: SessionStore,
 
 
 async def test_a_new_session_gets_past_a_broken_one(store: SessionStore, raw: Any) -> None:
-    """Somebody whose newest session does not open begins another; the broken one is kept."""
+    """A newest session that does not open is kept, and another one begins."""
     who = store.pseudonym("maria")
     broken = await store.join(who)
     await append(store, broken, turn(1))
@@ -702,7 +702,7 @@ async def test_a_lost_data_key_is_a_new_beginning(store: SessionStore, raw: Any)
 
 
 async def test_an_erased_key_is_forgotten_by_its_eraser(store: SessionStore) -> None:
-    """The process that erases somebody keeps no key that would open a backup."""
+    """The process that erases a participant keeps no key that would open a backup."""
     who, other = store.pseudonym("maria"), store.pseudonym("joe")
     await store.join(who)
     await store.join(other)
@@ -711,7 +711,7 @@ async def test_an_erased_key_is_forgotten_by_its_eraser(store: SessionStore) -> 
 
 
 async def test_the_limit_spares_a_live_session(make_store: Callable[..., SessionStore]) -> None:
-    """One session more erases the oldest that has ended, not the one that somebody talks in."""
+    """One session more erases the oldest that has ended, not one that is in use."""
     store = make_store(max_sessions=2)
     who = store.pseudonym("maria")
     live = await store.join(who)
@@ -795,7 +795,7 @@ async def test_a_content_has_a_bound(store: SessionStore) -> None:
 async def test_an_odd_record_is_a_broken_one(
     store: SessionStore, raw: Any, name: str, value: str
 ) -> None:
-    """What somebody wrote into a session's hash is no error of an unknown kind."""
+    """A foreign field in a session's hash is no error of an unknown kind."""
     who = store.pseudonym("maria")
     joined = await store.join(who)
     await raw.hset(ParticipantKeys.of(who).session(joined.session.id), name, value)

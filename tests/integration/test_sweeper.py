@@ -1,4 +1,4 @@
-"""The sweeper: sessions end and are erased in time, once, whoever of many does it."""
+"""The sweeper: sessions end and are erased in time, once, by any of many sweepers."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ async def test_a_participant_stays_while_one_session_does(store: SessionStore, r
 
 
 async def test_a_session_whose_lease_is_renewed_goes_on(store: SessionStore, raw: Any) -> None:
-    """However long somebody talks, a session whose job renews its lease is not ended."""
+    """However long a conversation is, a session whose job renews its lease is not ended."""
     who = store.pseudonym("maria")
     joined = await talk(store, who)
     for _ in range(5):
@@ -228,7 +228,7 @@ async def test_an_orphan_is_told_of_until_somebody_acts(
 async def test_who_is_late_is_told_of_before_it_is_missed(
     make_store: Callable[..., SessionStore], raw: Any
 ) -> None:
-    """Each look goes to one who hears of it; nothing has changed by either."""
+    """Each look goes to a listener; nothing has changed by either."""
     store = make_store(lease_s=400, lease_renew_s=100)
     joined = await talk(store, store.pseudonym("maria"))
     session = SessionRef(joined.lease.participant, joined.session.id)
@@ -318,7 +318,7 @@ async def test_a_running_sweeper_needs_no_help(store: SessionStore, raw: Any) ->
 
 
 async def test_sweepers_need_no_names(store: SessionStore, raw: Any) -> None:
-    """Two sweepers that nobody named are two in the registry."""
+    """Two sweepers without a name are two in the registry."""
     both = [Sweeper(store, every_s=0.02) for _ in range(2)]
     for each in both:
         each.start()
@@ -449,7 +449,7 @@ async def test_while_redis_is_away_a_sweeper_waits(
 async def test_a_defect_does_not_end_the_sweeper(
     store: SessionStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An error that nobody expected is logged, and the next round comes all the same."""
+    """An unexpected error is logged, and the next round comes all the same."""
     running = Sweeper(store, every_s=0.01)
     sweep = running.sweep
     rounds = 0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from livekit import api, rtc
 
+from dev.rig.net import NET_S
 from session_store import AgentPresence, SessionState, SessionStore
 from session_store.backends.values import SessionRef
 from session_store.livekit.rooms.api_calls import LiveKitFailed
@@ -130,7 +131,7 @@ async def test_an_agent_answers_while_it_lives(livekit: LiveKit, rooms: LiveKitR
 
 async def until_answers(rooms: LiveKitRooms, room: str, agent: str) -> None:
     """Wait until an agent answers."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(NET_S):
         while not await rooms.any_answers(room, [agent]):
             pass
 
@@ -138,7 +139,7 @@ async def until_answers(rooms: LiveKitRooms, room: str, agent: str) -> None:
 async def test_one_living_agent_among_ghosts_is_enough(
     livekit: LiveKit, rooms: LiveKitRooms
 ) -> None:
-    """All are asked at once; who is not there, or has no conversation, does not answer."""
+    """All are asked at once; an agent that is absent, or has no conversation, does not answer."""
     room = new_room()
     async with (
         stand_in(livekit, room, "agent-1") as ghost,
@@ -154,7 +155,7 @@ async def test_one_living_agent_among_ghosts_is_enough(
 
 
 async def test_a_look_tells_people_from_agents(livekit: LiveKit, rooms: LiveKitRooms) -> None:
-    """Agents of another name are somebody else's; a room that is not there is empty."""
+    """Agents of another name are another program's; a room that does not exist is empty."""
     room = new_room()
     async with (
         stand_in(livekit, room, "agent-1"),
@@ -168,7 +169,7 @@ async def test_a_look_tells_people_from_agents(livekit: LiveKit, rooms: LiveKitR
 
 
 async def test_a_livekit_that_is_away_is_no_answer() -> None:
-    """Nobody is taken for dead because LiveKit cannot be asked."""
+    """No agent is taken for dead because LiveKit cannot be asked."""
     async with LiveKitRooms("ws://127.0.0.1:1", "key", "secret" * 8) as rooms:
         for question in (
             rooms.reach(),
@@ -184,7 +185,7 @@ async def test_an_agent_that_does_not_come_is_sent_again(
     rooms: LiveKitRooms,
     livekit_api: api.LiveKitAPI,
 ) -> None:
-    """It is sent again while somebody waits, and not any more when they have left, or it came."""
+    """It is sent again while the participant waits, until it came or the participant left."""
     room = new_room()
     dispatch = Dispatch(room, NAME, "{}")
     await rooms.make(room, departure_timeout_s=60)
@@ -203,7 +204,7 @@ async def test_an_agent_that_does_not_come_is_sent_again(
 
 
 class Talk:
-    """A session whose participant is in the room, and whose agent is a stand-in."""
+    """A session with its participant in the room, and a stand-in as its agent."""
 
     def __init__(self, store: SessionStore) -> None:
         self.store = store

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from dev.ports import next_free
+from dev.rig.ports import free_port
 from dev.rig.programs import until
 from dev.rig.stand import running
 from session_store import Joined, LeaseHeld, SessionStore, StoreUnavailable, Turn
@@ -94,7 +94,7 @@ async def test_an_operation_is_a_child_of_what_asked_for_it(
 
 
 async def test_no_word_of_a_person_is_in_a_span(traced: SessionStore, spans: Spans) -> None:
-    """Neither what was said nor who said it, in names, attributes or events."""
+    """No words and no names of participants, in names, attributes or events."""
     participant = traced.pseudonym("maria@example.org")
     joined = await traced.join(participant)
     await say(traced, joined, "my parrot is Leonardo")
@@ -110,7 +110,7 @@ async def test_no_word_of_a_person_is_in_a_span(traced: SessionStore, spans: Spa
 async def test_a_refusal_is_an_outcome_and_no_answer_is_an_error(
     traced: SessionStore, make_store: Callable[..., SessionStore], spans: Spans
 ) -> None:
-    """Who is told that another holds the lease has had an answer; of an error its type is told."""
+    """A lease that is held is an answer, too; of an error its type is told."""
     maria = traced.pseudonym("maria")
     await traced.join(maria)
     with pytest.raises(LeaseHeld):
@@ -181,7 +181,7 @@ async def collector() -> AsyncIterator[tuple[str, list[Any]]]:
     app.router.add_post("/v1/traces", take)
     runner = web.AppRunner(app)
     await runner.setup()
-    port = next_free(9800)
+    port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     try:
         yield f"http://127.0.0.1:{port}", taken

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.net import NET_S
 from session_store import LeaseHeld, LeaseLost, StoreSettings
 from session_store.backends.redis.backend import transport_options
 from session_store.backends.transport import wire
@@ -147,7 +148,7 @@ async def test_a_connection_that_redis_closed_is_replaced(store: SessionStore, r
 
 
 async def test_a_redis_that_is_away_costs_nothing(settings: StoreSettings) -> None:
-    """After the first call that found nobody, others fail without asking; then it is back."""
+    """After the first call that found no server, others fail without asking; then it is back."""
     asked = 0
     is_there = False
 
@@ -174,7 +175,7 @@ async def test_a_redis_that_is_away_costs_nothing(settings: StoreSettings) -> No
                 await transport.execute("k", "PING")
         assert asked == before
         is_there = True
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(NET_S):
             while True:
                 with contextlib.suppress(CircuitOpen):
                     if await transport.execute("k", "PING") == b"PONG":
@@ -227,7 +228,7 @@ async def test_a_silent_redis_is_given_up_in_time(settings: StoreSettings) -> No
             )
         )
         calls = [transport.execute("k", "PING") for _ in range(20)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(NET_S):
             replies = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(reply) for reply in replies} == {StoreUnavailable}
         await transport.aclose()
@@ -283,7 +284,7 @@ async def test_a_caller_that_gave_up_disturbs_nobody(transport: Transport) -> No
 
 
 async def test_closing_answers_those_who_wait(settings: StoreSettings) -> None:
-    """Nobody waits for ever on a store that was closed."""
+    """No call waits for ever on a store that was closed."""
     transport = transport_of(settings)
     await transport.execute("k", "PING")
     waiting = asyncio.create_task(transport.execute("k", "BLPOP", "nothing", "0"))
@@ -346,7 +347,7 @@ async def test_a_missing_permission_is_named(make_store: Any, raw: Any, redis_po
 
 
 async def test_a_turn_that_no_replica_has_is_not_saved(make_store: Any, raw: Any) -> None:
-    """With ``replicated`` and nobody who replicates, an append is unknown, also when repeated."""
+    """With ``replicated`` and no replica, an append is unknown, also when repeated."""
     store = make_store(durability="replicated", replica_timeout_s=0.05)
     plain = make_store()
     joined = await store.join(store.pseudonym("maria"))
@@ -391,7 +392,7 @@ def test_a_store_works_in_a_second_event_loop(settings: StoreSettings) -> None:
     transport = transport_of(settings)
 
     async def use(*, last: bool) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(NET_S):
             pong: bytes = await transport.execute("k", "PING")
             for route in () if last else transport._routes.values():
                 await route.aclose()
@@ -410,7 +411,7 @@ async def test_a_refusal_ends_the_probing(settings: StoreSettings) -> None:
     def answer(_: bytes) -> bytes | None:
         return b"-NOAUTH Authentication required.\r\n" if is_there else None
 
-    async with server(answer) as port, asyncio.timeout(10):
+    async with server(answer) as port, asyncio.timeout(NET_S):
         transport = transport_of(
             StoreSettings.model_validate(
                 {
@@ -465,7 +466,7 @@ async def test_nobody_is_stuck_behind_a_stalled_connection(settings: StoreSettin
             await transport.execute("k", "PING")
         return refused.value
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(NET_S):
         told = await asyncio.gather(*(call(delay_s) for delay_s in (0, 0.02, 0.05, 0.1)))
     assert len(told) == 4
     await transport.aclose()
@@ -521,7 +522,7 @@ async def test_a_login_that_redis_quotes_is_cut(settings: StoreSettings) -> None
 
 
 async def test_a_refusal_needs_no_replica(make_store: Any) -> None:
-    """With ``replicated`` and nobody who replicates, a stale writer still hears that it is one."""
+    """With ``replicated`` and no replica, a stale writer still hears that it is one."""
     store = make_store(durability="replicated", replica_timeout_s=0.05)
     joined = await store.join(store.pseudonym("maria"))
     sealed = store.seal(joined.lease, turn(1))

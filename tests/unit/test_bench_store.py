@@ -51,7 +51,7 @@ def measured() -> Measured:
 
 
 def test_the_ratios_have_the_names_that_were_agreed() -> None:
-    """Whoever reads store.json finds the ratios at its top, and the numbers below."""
+    """The ratios are at the top of store.json, and the numbers below."""
     written = as_json(measured(), WHERE)
     assert list(written) == [
         "append_c64_vs_pipeline",
@@ -122,7 +122,7 @@ def test_an_aim_that_was_missed_stands_beside_what_no_call_is_below() -> None:
 
 
 def test_the_page_says_how_reads_are_compared_and_what_the_other_way_gives() -> None:
-    """Who takes "3 x" as the time of one task finds whether that is met, too."""
+    """A reader who takes "3 x" as the time of one task finds whether that is met, too."""
     assert "task: 2.00, by which the aim would not be met." in as_markdown(measured(), WHERE)
     faster = replace(measured(), reads=Reads(each(100, 60, 200, 300), each(4, 4, 2, 1)))
     assert "task: 3.00, by which the aim would be met." in as_markdown(faster, WHERE)
@@ -143,14 +143,14 @@ def test_all_aims_are_among_the_ratios() -> None:
 
 
 def test_texts_have_200_bytes_and_differ() -> None:
-    """What is appended is as large as the table says, and nobody gains from repetition."""
+    """What is appended is as large as the table says, and repetition helps no store."""
     assert {len(text.encode()) for text in TEXTS} == {TEXT_BYTES}
     assert len(set(TEXTS)) == len(TEXTS)
 
 
 @pytest.mark.parametrize("rounds", [1, 3])
 async def test_contestants_are_measured_by_turns(rounds: int) -> None:
-    """The first round warms up, and counts for nobody."""
+    """The first round warms up, and is not counted."""
     calls: list[str] = []
 
     def measure(name: str) -> float:

@@ -425,7 +425,7 @@ def test_nothing_in_a_context_is_of_the_future() -> None:
 
 
 def test_the_last_handoff_tells_who_is_active() -> None:
-    """Without one, nobody does."""
+    """Without one, no turn has."""
     handoffs: Iterable[llm.ChatItem] = [
         llm.AgentHandoff(old_agent_id="a", new_agent_id="b"),
         llm.AgentConfigUpdate(instructions="be brief"),

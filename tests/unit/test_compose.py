@@ -144,7 +144,7 @@ def test_no_secret_has_a_default() -> None:
 
 
 def test_settings_of_env_reach_agent_and_gateway() -> None:
-    """Whoever adds a setting adds it to the stack, unless it is fixed there."""
+    """A new setting must be added to the stack, unless it is fixed there."""
     own = {f"REJOIN_{n}".upper() for n in StoreSettings.model_fields | LogSettings.model_fields}
     for service, settings in (("agent", AgentSettings), ("gateway", GatewaySettings)):
         wanted = own | {name.upper() for name in settings.model_fields}
@@ -181,7 +181,7 @@ def test_what_must_survive_is_on_a_volume() -> None:
 
 
 def has_compose() -> bool:
-    """Tell whether ``docker compose`` is here; it needs no running engine to read a file."""
+    """Return whether ``docker compose`` is here; it needs no running engine to read a file."""
     docker = shutil.which("docker")
     return docker is not None and not subprocess.run(
         [docker, "compose", "version"], capture_output=True, check=False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import Keyring, KeyringMissing, SealBroken, StoreSettings, UnknownKey
-from session_store.sealing.crypto import NO_TAG, tag_of
+from session_store.sealing.data_key import NO_TAG, tag_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def test_a_draft_opens_only_in_its_place() -> None:
 
 
 def test_a_job_is_named_by_its_worker_too() -> None:
-    """Under the same key the same nonce, for no other job, and for nobody without the key."""
+    """Under the same key the same nonce, for no other job, and unknown without the key."""
     ring, other = keyring("a"), keyring("a")
     nonce = ring.owner_of("worker", "job")
     assert (len(nonce), int(nonce, 16) > 0) == (32, True)
@@ -98,7 +98,7 @@ def test_a_record_cut_short_breaks_the_seal(length: int) -> None:
 
 
 def test_a_data_key_belongs_to_one_participant() -> None:
-    """A wrapped key that was moved to somebody else does not open."""
+    """A wrapped key that was moved to another participant does not open."""
     ring = keyring("a")
     with pytest.raises(SealBroken):
         ring.unwrap("somebody", ring.new_data_key("p"))

@@ -157,13 +157,13 @@ async def test_it_knows_nothing_of_a_stranger() -> None:
         EN.nothing_kept,
         EN.first_visit,
         EN.talked_about.format(
-            topics="your name; what I keep in mind for you; how often you were here"
+            topics="your name; what I remember for you; how often you have been here"
         ),
     ]
 
 
 async def test_a_name_alone_answers_the_question_for_it() -> None:
-    """Who is asked for their name may just say it."""
+    """A participant who is asked for a name may just say it."""
     agent = Rememberer()
     await ask(agent, "What is my name?", "Maria")
     assert agent.calls == [("remember_name", "Maria")]

@@ -14,7 +14,7 @@ import pytest
 
 from dev.await_ready import await_all, problem_of
 from dev.commands import DevError
-from dev.ports import next_free
+from dev.rig.ports import free_port
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def test_an_http_target_is_ready_when_it_answers_200() -> None:
 
 def test_a_tcp_target_is_ready_when_somebody_listens() -> None:
     """Waiting ends with the first connection that is accepted."""
-    port = next_free(20_000)
+    port = free_port()
     assert problem_of(f"tcp:127.0.0.1:{port}") is not None
     with socket.create_server(("127.0.0.1", port)):
         await_all({"it": f"tcp:127.0.0.1:{port}"}, timeout_s=5)
@@ -65,8 +65,8 @@ def test_a_target_of_an_unknown_kind_is_refused() -> None:
 
 
 def test_who_is_not_ready_in_time_is_named() -> None:
-    """The error says who was waited for, how long, and what was wrong."""
-    port = next_free(20_000)
+    """The error names the part, how long it was waited for, and what was wrong."""
+    port = free_port()
     with pytest.raises(DevError, match=r"LiveKit did not become ready in 0 s: .*refused"):
         await_all({"LiveKit": f"tcp:127.0.0.1:{port}"}, timeout_s=0.2)
 
@@ -82,7 +82,7 @@ def test_the_wrapper_becomes_the_command(tmp_path: Path) -> None:
 
 def test_the_wrapper_fails_in_one_line_without_the_password() -> None:
     """A URL from the environment shows neither in the arguments nor in the error."""
-    url = f"redis://:hunter2@127.0.0.1:{next_free(20_000)}"
+    url = f"redis://:hunter2@127.0.0.1:{free_port()}"
     wrapper = [sys.executable, "-m", "dev.await_ready", "--timeout=0.2", "--for=Redis=$REDIS_HERE"]
     done = subprocess.run(
         [*wrapper, "--", "true"],

@@ -1,12 +1,69 @@
 """The lanes of ``make test``."""
 
-from dev.lanes import PARTS, PEOPLE
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from dev import lanes
+from dev.commands import DevError
 from dev.paths import ROOT
 
 
+def covered(lane: lanes.Lane) -> list[str]:
+    """Return the files of tests that a lane's command names, without what it leaves out."""
+    words = lanes.command(lane, report=Path("report.xml"))
+    left_out = {ROOT / word.removeprefix("--ignore=") for word in words if "--ignore" in word}
+    files: list[str] = []
+    for word in words:
+        path = ROOT / word
+        if word.startswith("tests/"):
+            found = [path] if path.is_file() else path.glob("**/test_*.py")
+            files += [str(each) for each in found if not {each, *each.parents} & left_out]
+    return files
+
+
 def test_every_test_runs_in_one_lane() -> None:
-    """A new folder of tests that no lane knew of would never be run."""
-    folders = {
-        path.relative_to(ROOT / "tests").parts[0] for path in ROOT.glob("tests/**/test_*.py")
-    }
-    assert sorted(folders) == sorted([*PEOPLE, *PARTS])
+    """A new file of tests is in the lane of its folder, and no test runs twice."""
+    counts = Counter(name for lane in lanes.ALL for name in covered(lane))
+    assert dict(counts) == {str(path): 1 for path in ROOT.glob("tests/**/test_*.py")}
+
+
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a lane's first path be the Python code that it runs instead of pytest."""
+
+    def command(lane: lanes.Lane, *, report: Path) -> list[str]:
+        return [sys.executable, "-c", lane.paths[0], str(report)]
+
+    monkeypatch.setattr(lanes, "command", command)
+
+
+REPORT = """
+import sys
+cases = ''.join(f'<testcase classname="tests.a" name="test_{n}" time="{n}.5"/>' for n in range(12))
+open(sys.argv[1], 'w').write(f'<testsuites><testsuite>{cases}</testsuite></testsuites>')
+"""
+
+
+@pytest.mark.usefixtures("scripts")
+def test_the_slowest_tests_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ten of them, over all lanes, the slowest first."""
+    lanes.run([lanes.Lane("a", (REPORT,)), lanes.Lane("b", (REPORT,))])
+    _, shown = capsys.readouterr().out.split("The 10 slowest tests of 24\n")
+    assert shown.splitlines() == [
+        f"  {number + 0.5:7.1f} s  a: test_{number}"
+        for number in (11, 11, 10, 10, 9, 9, 8, 8, 7, 7)
+    ]
+
+
+@pytest.mark.usefixtures("scripts")
+def test_a_lane_that_fails_stops_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    """What each printed is shown, and the failed one is named."""
+    failing = lanes.Lane("bad", ("print('is broken'); raise SystemExit(1)",))
+    with pytest.raises(DevError, match=r"pytest failed \(see above\): bad\."):
+        lanes.run([failing, lanes.Lane("good", ("print('is well')",))])
+    shown = capsys.readouterr().out
+    assert "is broken" in shown
+    assert "is well" in shown

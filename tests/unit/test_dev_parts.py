@@ -14,6 +14,7 @@ import pytest
 
 from dev import sessions
 from dev.paths import ROOT
+from dev.rig.net import NET_S
 
 _RUNNER = """
 import json, os, sys
@@ -72,7 +73,7 @@ class Runner:
 
     def result(self) -> list[str | list[str]] | None:
         """Return what the runner told at its end."""
-        output, _ = self.process.communicate(timeout=20)
+        output, _ = self.process.communicate(timeout=NET_S)
         (line,) = (line for line in output.splitlines() if line.startswith("DEATH "))
         told: list[str | list[str]] | None = json.loads(line.removeprefix("DEATH "))
         return told
@@ -201,6 +202,6 @@ def test_parts_stop_when_their_demo_is_killed(start: Starter, tmp_path: Path) ->
     }
     psutil.Process(runner.process.pid).kill()
     runner.process.wait()
-    announcer.communicate(timeout=20)
+    announcer.communicate(timeout=NET_S)
     _assert_nothing_left(pids)
     assert not (tmp_path / "ready.json").exists()

@@ -8,7 +8,7 @@ from dev import ports
 
 
 def test_a_port_in_use_is_answered_by_the_next_free_one() -> None:
-    """A port that somebody listens on is passed over."""
+    """A port with a listener is passed over."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()

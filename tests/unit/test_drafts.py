@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from session_store.values import Joined, Lease
 
 
+pytestmark = pytest.mark.virtual_time
+
+
 class Store(SessionStore):
     """A store in memory that counts drafts, and is away when a test wants it."""
 
@@ -65,7 +68,7 @@ class Talk(rtc.EventEmitter[Any]):
 
 
 class Spoken(TextOutput):
-    """A text output of somebody else's."""
+    """A text output of another program's."""
 
     def __init__(self) -> None:
         super().__init__(label="somebody else's", next_in_chain=None)
@@ -162,7 +165,7 @@ async def test_however_fast_somebody_speaks_few_drafts_are_written(job: Job) -> 
 
 
 async def test_a_turn_settles_its_draft_and_takes_its_id(job: Job) -> None:
-    """Nothing is being said afterwards, and nobody finds the same words twice."""
+    """Nothing is being said afterwards, and the same words are not found twice."""
     job.talk.hear("my name is Maria")
     await job.stored()
     ended = job.drafts.settle(message("user", "my name is Maria"))
@@ -297,7 +300,7 @@ async def test_whoever_types_wants_no_answer_to_half_a_word(job: Job) -> None:
 
 
 async def test_half_a_word_of_somebody_who_left_is_taken_back(job: Job) -> None:
-    """Whole words stay: nobody has answered them."""
+    """Whole words stay: they have no answer yet."""
     job.talk.hear("uh", is_final=False)
     assert await job.stored() == {"user": "uh"}
     await job.drafts.forget_half_words()
@@ -316,7 +319,7 @@ def drafted(number: int, role: Any, text: str, at: float) -> Draft:
 
 
 def test_what_is_recovered_is_in_the_order_of_time() -> None:
-    """Who began to speak first comes first; a draft without words is none."""
+    """The speaker who began first comes first; a draft without words is none."""
     drafts = [drafted(2, "user", "stop", 2.0), drafted(1, "assistant", "Hello", 1.0)]
     assert [draft.number for draft in recovered(drafts, [])] == [1, 2]
     assert recovered([drafted(1, "user", " ", 1.0)], []) == []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dev.rig.servers.process import free_port
+from dev.rig.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,5 +66,5 @@ def test_a_worker_that_livekit_does_not_know_is_not(address: str, tmp_path: Path
 
 
 def test_a_service_that_does_not_answer_is_not() -> None:
-    """Nobody listens."""
+    """There is no listener."""
     assert ask(f"http://127.0.0.1:{free_port()}/") == (1, "Connection refused\n")

@@ -23,7 +23,7 @@ COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").re
 WORKLOADS: Final = ("agent", "gateway", "redis")
 METRICS_PORTS: Final = {"agent": 9464, "gateway": 9465}
 AFTER_DRAIN_S: Final = 20
-"""What ``AGENT_DRAIN_S`` asks of whoever stops a worker, besides itself."""
+"""What ``AGENT_DRAIN_S`` asks of the program that stops a worker, besides itself."""
 
 
 def named(kind: str, name: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def test_a_burst_is_let_through_and_then_one_by_one() -> None:
 
 
 def test_callers_have_buckets_of_their_own() -> None:
-    """Who asks too often takes nothing from others."""
+    """A caller that asks too often takes nothing from others."""
     limits = CallerLimits(1, 1, now=Clock())
     assert [limits.take("a"), limits.take("a"), limits.take("b")] == [0, 60, 0]
 
@@ -43,7 +43,7 @@ def test_zero_bounds_nothing() -> None:
 
 
 def test_only_those_are_remembered_who_asked_lately() -> None:
-    """However many callers come, memory holds those whose bucket is not full."""
+    """However many callers come, memory holds only buckets that are not full."""
     clock = Clock()
     limits = CallerLimits(60, 5, now=clock)
     for number in range(30_000):

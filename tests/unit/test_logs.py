@@ -95,7 +95,7 @@ def test_text_for_people_has_the_same(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize("format_", ["json", "text"])
 def test_what_an_error_says_is_not_logged(format_: str) -> None:
-    """Its type is, and where it was raised: what it says may quote somebody."""
+    """Its type is, and where it was raised: its message may quote a participant."""
     stream = io.StringIO()
     configure(LogSettings(log_format=format_), stream=stream)
     error = failed(ValueError(SECRET))
@@ -190,7 +190,7 @@ def test_fields_marked_as_personal_are_withheld(lines: Lines) -> None:
     ],
 )
 def test_of_others_only_known_fields_are_shown(lines: Lines, field: str, value: Any) -> None:
-    """A field that nobody here has looked at may hold anything; its name is told."""
+    """An unknown field may hold anything; its name is told."""
     logging.getLogger("livekit.agents").info("something", extra={field: value, "job_id": "AJ_1"})
 
     [line] = lines.parsed
@@ -347,7 +347,7 @@ def lines_of(stream: Lines) -> list[tuple[str, list[str]]]:
 
 
 def test_by_default_people_get_text_and_machines_json() -> None:
-    """What is written to a terminal is read by somebody."""
+    """A person reads what is written to a terminal."""
     settings = LogSettings()
     assert settings.is_json(on_terminal=False)
     assert not settings.is_json(on_terminal=True)

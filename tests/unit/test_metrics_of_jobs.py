@@ -115,7 +115,7 @@ def test_a_job_that_was_killed_and_not_awaited_yet_holds_nothing(folder: Folder)
 
 
 def test_another_process_under_an_old_id_is_not_the_writer(folder: Folder) -> None:
-    """Whoever this worker has not started cannot be one of its jobs."""
+    """A process that this worker has not started cannot be one of its jobs."""
     mine, stranger, nobody = (folder.leave(pid) for pid in (os.getpid(), os.getppid(), NOBODY))
     assert folder.value("joins_total") == 3
     assert mine.exists()
@@ -124,7 +124,7 @@ def test_another_process_under_an_old_id_is_not_the_writer(folder: Folder) -> No
 
 
 def test_no_scrape_sees_a_value_twice_or_misses_one(folder: Folder) -> None:
-    """Whoever folds while others scrape: each sees all that was counted, once."""
+    """Some fold while others scrape: each sees all that was counted, once."""
     for number in range(200):
         folder.leave(NOBODY + number)
     with ThreadPoolExecutor(4) as threads:
@@ -186,7 +186,7 @@ meter.turn_saved(0.02)
 
 
 def test_files_of_others_are_left_alone(folder: Folder) -> None:
-    """What is not named as Prometheus names its files is nobody's that has ended."""
+    """A file without Prometheus's form of name belongs to no job that has ended."""
     (folder.path / "notes.txt").write_text("keep")
     folder.files.fold()
     assert folder.names() == ["notes.txt"]

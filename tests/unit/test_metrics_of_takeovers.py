@@ -72,7 +72,7 @@ def test_a_successor_is_sent_since_a_lease_was_lost() -> None:
 
 
 def test_a_successor_is_sent_since_one_is_overdue() -> None:
-    """Nobody held a lease that could have been lost."""
+    """There was no lease that could have been lost."""
 
     async def scene() -> None:
         world = World()
@@ -103,7 +103,7 @@ def test_a_conversation_is_given_up_once() -> None:
 
 
 def test_a_takeover_lasts_from_the_last_renewal_to_the_successor_s_lease() -> None:
-    """By the store's clock, whoever claimed in between."""
+    """By the store's clock, whichever caller claimed in between."""
 
     async def scene() -> None:
         world = World()
@@ -129,10 +129,10 @@ class Silent(LiveKitRooms):
         super().__init__("ws://nowhere", "key", "secret", meter=counted.sink)
 
     async def clear(self, *_: object) -> None:
-        """Remove nobody."""
+        """Remove no one."""
 
     async def tell_people(self, *_: object) -> None:
-        """Tell nobody."""
+        """Tell no one."""
 
     async def look(self, *_: object) -> Occupants:
         """See the same person each time."""

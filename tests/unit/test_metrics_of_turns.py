@@ -1,6 +1,6 @@
 """How long turns take to be saved, how many wait, and what becomes of those that a job leaves.
 
-On a store in memory that can be away; in virtual time, but for the spool, whose files are real.
+On a store in memory that can be away; in virtual time, but for the spool: its files are real.
 """
 
 from __future__ import annotations

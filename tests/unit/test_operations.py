@@ -28,7 +28,7 @@ ALERTS: Final[list[dict[str, Any]]] = [
 ]
 SERVICES: Final = set(yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"])
 NAMES_SERVICES: Final = {"build", "down", "exec", "logs", "ps", "run", "stop", "up"}
-"""Commands of docker compose whose words are services."""
+"""Commands of docker compose that take names of services."""
 TAKES_VALUE: Final = {
     *("--entrypoint", "--format", "--profile", "--scale", "--since", "--tail"),
 }
@@ -74,7 +74,7 @@ def sources() -> str:
 
 
 def test_every_alert_leads_to_a_section_that_names_it() -> None:
-    """Whoever was woken by an alert finds its name below the heading that it links to."""
+    """An operator woken by an alert finds its name below the heading that it links to."""
     found = sections(PAGE)
     for rule in ALERTS:
         anchor = rule["annotations"]["runbook"].partition("#")[2]
@@ -92,7 +92,7 @@ def test_the_settings_are_those_of_the_example_with_their_defaults() -> None:
 
 
 def test_every_setting_that_the_text_names_exists() -> None:
-    """Nobody looks for a setting that was renamed."""
+    """No setting in the runbook was renamed since."""
     named = set(re.findall(r"`((?:REJOIN|AGENT|GATEWAY|LIVEKIT|REDIS)_[A-Z_]+)[`=]", PAGE))
     listed = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert named <= listed
@@ -130,7 +130,7 @@ def test_every_docker_compose_command_names_services_of_the_stack() -> None:
 
 
 def test_every_log_line_that_is_quoted_is_logged() -> None:
-    """Somebody who searches the logs for the words on the page finds them."""
+    """An operator who searches the logs for the words on the page finds them."""
     logged = sources()
     quoted = re.findall(r"\b[Ll]og `([^`]+)`", PAGE)
     assert quoted
@@ -157,7 +157,7 @@ def test_every_link_leads_somewhere() -> None:
 
 @pytest.mark.skipif(not CAPACITY.exists(), reason="nothing was measured: make bench-capacity")
 def test_the_figures_are_those_that_were_measured() -> None:
-    """The tables are what the benchmark has written, and nobody has improved them."""
+    """The tables are what the benchmark has written, unchanged."""
     tables = as_markdown(json.loads(CAPACITY.read_text()))
     assert PAGE.count(BEGIN) == PAGE.count(END) == 1
     assert put_into(PAGE, tables) == PAGE

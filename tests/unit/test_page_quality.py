@@ -1,4 +1,4 @@
-"""What a page says of its connection: whose word is taken, within which bounds, and how often."""
+"""What a page says of its connection: from which sender, within which bounds, and how often."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Heard(Meter):
 
 
 class Stage:
-    """A room with maria's conversation, to whom anybody may send anything."""
+    """A room with maria's conversation; anybody may send anything to it."""
 
     def __init__(self) -> None:
         self.room: rtc.EventEmitter[Any] = rtc.EventEmitter()

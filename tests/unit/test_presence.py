@@ -1,4 +1,4 @@
-"""Who has left, and who only seems to."""
+"""Which participants have left, and which only seem to."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from livekit import rtc
 
 from session_store.livekit.job import presence
 from session_store.livekit.job.presence import Presence
+
+pytestmark = pytest.mark.virtual_time
 
 
 class Room(rtc.EventEmitter[Any]):
@@ -53,7 +55,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_whoever_stays_away_has_left() -> None:
-    """A departure counts once nobody has come back."""
+    """A departure counts once the participant has stayed away."""
     watched = Watched()
     watched.room.go()
     assert watched.presence.is_here

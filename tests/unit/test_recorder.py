@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dev.rig.net import NET_S
 from session_store import Keyring, LeaseKeeper, Recorder, SessionStore, StoreSettings, Turn
 from session_store.backends.memory.backend import MemoryBackend
 from session_store.backends.values import LeaseRef
@@ -183,7 +184,7 @@ async def test_what_is_recorded_in_one_tick_is_one_append() -> None:
 
 
 async def test_tasks_that_have_drifted_apart_find_together_again() -> None:
-    """Who records while an append is under way shares the next one with all who wait."""
+    """Turns that are recorded while an append is under way share the next one."""
     store = Faulty()
     recorder, _ = await begun(store)
 
@@ -199,7 +200,7 @@ async def test_tasks_that_have_drifted_apart_find_together_again() -> None:
 
 
 async def test_each_turn_is_acknowledged_by_its_number() -> None:
-    """Who asks for one turn waits for that one, and who asks for one that is in does not wait."""
+    """A caller waits for the turn that it asked for, and not at all if that is saved."""
     store = Faulty(["none", "refused", "refused"])
     recorder, _ = await begun(store)
     first = recorder.record(turn(1))
@@ -211,7 +212,7 @@ async def test_each_turn_is_acknowledged_by_its_number() -> None:
 
 
 async def test_an_answer_that_never_comes_is_no() -> None:
-    """Who waits for a turn is told when the lease is lost, and when the recorder is closed."""
+    """A waiting caller is told when the lease is lost, and when the recorder is closed."""
     store = Faulty(["refused"] * 10_000)
     recorder, lease = await begun(store)
     seq = recorder.record(turn(1)).seq
@@ -219,7 +220,7 @@ async def test_an_answer_that_never_comes_is_no() -> None:
     await asyncio.sleep(0.01)
     asked[1].cancel()
     await recorder.aclose()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(NET_S):
         assert await asked[0] is False
     assert not await recorder.saved(1)
     assert [each.seq for each in recorder.unsaved()] == [1]
@@ -228,7 +229,7 @@ async def test_an_answer_that_never_comes_is_no() -> None:
 
 
 async def test_nothing_is_forgotten_about_who_stopped_waiting() -> None:
-    """Answers that nobody waits for any more do not pile up during a long outage."""
+    """Answers without a waiting caller do not pile up during a long outage."""
     store = Faulty(["refused"] * 10_000)
     recorder, _ = await begun(store)
     seq = recorder.record(turn(1)).seq
@@ -272,7 +273,7 @@ async def test_an_outage_is_logged_once(caplog: pytest.LogCaptureFixture) -> Non
 
 
 async def test_a_bug_below_loses_no_turn() -> None:
-    """An error that nobody foresaw is one more reason to try again."""
+    """An unforeseen error is one more reason to try again."""
     store = Faulty()
     recorder, lease = await begun(store)
     append = store.append
@@ -381,7 +382,7 @@ def test_an_append_is_bounded_in_turns_and_in_bytes() -> None:
 
 
 async def test_changes_by_two_hands_both_survive() -> None:
-    """A title that somebody set meanwhile is kept, and so are changes that waited, and new ones."""
+    """A title that was set meanwhile is kept, and so are changes that waited, and new ones."""
     store = Faulty(["refused", "refused"])
     recorder, lease = await begun(store)
     content = ContentWriter(store, lease, recorder)
@@ -436,7 +437,7 @@ async def test_content_waits_for_turns_that_a_failover_took_back() -> None:
 
 
 async def test_content_of_a_lost_session_is_not_saved() -> None:
-    """The answer of a flush is honest, and later changes ask nobody."""
+    """The answer of a flush is honest, and later changes ask no one."""
     store = Faulty()
     recorder, lease = await begun(store)
     content = ContentWriter(store, lease, recorder)
@@ -517,7 +518,7 @@ async def test_a_lease_that_cannot_be_renewed_is_logged_once(
     lease = LeaseRef("p", "the-session", "owner", "1", "key")
     keeper = LeaseKeeper(renewals, lease, every_s=0.001, on_lost=lost.append)
     keeper.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(NET_S):
         while len(renewals.left) > 1:
             await asyncio.sleep(0.001)
     await asyncio.sleep(0.01)

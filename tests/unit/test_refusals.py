@@ -32,7 +32,7 @@ from session_store.errors import PermissionMissing
     ],
 )
 def test_a_missing_permission_is_known_by_every_server_s_words(text: str) -> None:
-    """Whoever runs it is sent to the rules that are shipped, whatever the server."""
+    """The operator is sent to the rules that are shipped, whatever the server."""
     error = error_of(reply_error(text), "redis:6379")
     assert isinstance(error, PermissionMissing)
     assert "users.acl" in str(error)

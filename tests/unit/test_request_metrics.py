@@ -40,7 +40,7 @@ async def answer(request: Request) -> Response:
     ],
 )
 async def test_an_answer_is_counted_by_path_and_class(address: str, path: str, status: str) -> None:
-    """Whatever somebody asks for, there are three paths; what fails altogether is a 5xx."""
+    """Whatever is asked for, there are three paths; what fails altogether is a 5xx."""
     counted = Counted("gateway")
     app = Starlette(routes=[Route("/{rest:path}", answer, methods=["GET"])])
     measured = RequestMetrics(app, counted.sink)

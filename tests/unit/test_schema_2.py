@@ -15,8 +15,9 @@ from session_store import (
 )
 from session_store.backends.memory.backend import MemoryBackend
 from session_store.models import TurnKind, Witness
-from session_store.sealing import crypto, schema
-from session_store.sealing.crypto import NO_TAG, tag_of
+from session_store.sealing import data_key as seals
+from session_store.sealing import schema
+from session_store.sealing.data_key import NO_TAG, tag_of
 from session_store.sealing.turn_codec import encode_turn
 from session_store.values import Lease, SealedTurn
 from tests.unit import test_schema_1 as version_1
@@ -25,8 +26,8 @@ from tests.unit.test_schema_1 import PARTICIPANT, SESSION, data_key, keyring
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Made once, by the code that wrote version 2, and never made anew: who changes one of these
-# changes what lies in somebody's Redis. The keys are those of version 1, and so are the three
+# Made once, by the code that wrote version 2, and never made anew: a change of one of these
+# changes what lies in a user's Redis. The keys are those of version 1, and so are the three
 # turns that these follow in the record.
 TURNS = (
     bytes.fromhex(
@@ -152,7 +153,7 @@ def test_keys_and_their_checks_keep_version_1() -> None:
 
 @pytest.mark.parametrize("label", [0, 1, 3, 130, 255])
 def test_a_record_cannot_be_relabelled(label: int) -> None:
-    """A record of version 2 whose first byte was changed is broken, not "too new"."""
+    """A version 2 record with a changed first byte is broken, not "too new"."""
     with pytest.raises(SealBroken):
         data_key().open_content(SESSION, CONTENT_VERSION, bytes([label]) + CONTENT[1:])
 
@@ -169,7 +170,7 @@ def sealed_by_version_1(lease: Lease, turn: Turn) -> SealedTurn:
     """Seal a turn under a lease as a process of version 1 does."""
     plain = turn.model_dump_json(exclude_defaults=True).encode()
     seq, tag_before, key = lease.last_seq + 1, lease.last_tag, lease.data_key
-    sealed = crypto._seal(key._aead, 1, plain, key._turn_aad(lease.session_id, seq, tag_before))
+    sealed = seals.seal(key._aead, 1, plain, key._turn_aad(lease.session_id, seq, tag_before))
     lease.last_seq, lease.last_tag = seq, tag_of(sealed)
     return SealedTurn(seq, tag_before, sealed, turn)
 
@@ -185,7 +186,7 @@ async def test_a_session_holds_turns_of_both_versions(monkeypatch: pytest.Monkey
 
     await store.append(lease, [sealed_by_version_1(lease, turn) for turn in said[:3]])
     with monkeypatch.context() as earlier:
-        earlier.setattr(crypto, "SCHEMA_VERSION", 1)
+        earlier.setattr(seals, "SCHEMA_VERSION", 1)
         await store.update(lease, lambda content: content.model_copy(update={"title": "one"}))
     await store.append(lease, [store.seal(lease, turn) for turn in said[3:8]])
     await store.append(lease, [sealed_by_version_1(lease, turn) for turn in said[8:]])

@@ -14,7 +14,7 @@ def commands_of(text: str) -> set[str]:
 
 
 def test_the_check_at_the_start_asks_for_every_command() -> None:
-    """Whoever uses another command in a script adds it to what a process's user must be allowed."""
+    """Each command that a script uses is among those that a process's user is allowed."""
     used = set().union(*(commands_of(each.read_text()) for each in FOLDER.iterdir()))
     listed = re.search(r"local COMMANDS = \{(.*?)\}", (FOLDER / "check.lua").read_text(), re.DOTALL)
     assert listed is not None

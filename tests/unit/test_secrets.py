@@ -13,7 +13,7 @@ from pydantic import SecretStr, ValidationError
 from agent.settings import AgentSettings
 from gateway.settings import GatewaySettings
 from session_store import StoreSettings
-from session_store.sealing.crypto import Keyring
+from session_store.sealing.keyring import Keyring
 from session_store.settings import explain
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +72,7 @@ def test_passwords_can_stand_in_a_url(env_file: Path) -> None:
 
 
 def test_a_second_run_changes_nothing(env_file: Path) -> None:
-    """Who runs it again keeps every secret, and the file its bytes."""
+    """Another run keeps every secret, and the file its bytes."""
     run(env_file)
     before = env_file.read_bytes()
     again = run(env_file)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_example_lists_every_setting_and_no_other() -> None:
-    """Whoever adds a setting adds its line, with its default."""
+    """Each setting has its line, with its default."""
     example = (ROOT / ".env.example").read_text()
     listed = dict(re.findall(r"^#([A-Z_]+)=(.*)$", example, re.MULTILINE))
     own = StoreSettings.model_fields | LogSettings.model_fields

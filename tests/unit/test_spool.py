@@ -77,7 +77,7 @@ def only_file(folder: Path) -> Path:
 
 
 def mode(path: Path) -> int:
-    """Return who may do what with it."""
+    """Return its permissions."""
     return path.stat().st_mode & 0o777
 
 

@@ -1,4 +1,4 @@
-"""Who is sent another agent, and who is not: a store in memory, a stand-in for LiveKit's rooms.
+"""Which participants are sent another agent: a store in memory, a stand-in for LiveKit's rooms.
 
 Time is virtual, for the store too. With a real LiveKit: ``tests/integration/test_takeover.py``.
 """
@@ -83,7 +83,7 @@ class Rooms:
         self.newest: str | None = None
 
     def fill(self, room: str, people: Iterable[str], agents: Iterable[str] = ()) -> None:
-        """Say who is in a room."""
+        """Set the participants of a room."""
         self.there[room] = Occupants({each: {} for each in people}, tuple(agents))
 
     async def look(self, room: str, agent_name: str) -> Occupants:
@@ -159,7 +159,7 @@ class World:
         )
 
     async def talk(self, who: str = "maria", *, agents: Iterable[str] = ("agent-1",)) -> SessionRef:
-        """Let somebody talk to an agent."""
+        """Let a participant talk to an agent."""
         participant = self.store.pseudonym(who)
         self.owner = self.store.owner_of("worker", secrets.token_hex(4))
         self.joined = await self.store.join(participant, owner=self.owner)
@@ -232,7 +232,7 @@ def test_a_job_that_ended_in_order_leaves_nothing_to_do() -> None:
 
 
 def test_a_job_that_ended_in_order_with_somebody_there_is_replaced() -> None:
-    """Whoever is in the room waits for an agent, however the last one went."""
+    """A participant in the room waits for an agent, however the last one went."""
 
     async def scene() -> None:
         world = World()
@@ -245,7 +245,7 @@ def test_a_job_that_ended_in_order_with_somebody_there_is_replaced() -> None:
 
 
 def test_a_job_whose_conversation_another_has_is_not_replaced() -> None:
-    """Who lost its lease to a successor leaves without consequences."""
+    """A job that lost its lease to a successor leaves without consequences."""
 
     async def scene() -> None:
         world = World()
@@ -284,7 +284,7 @@ def test_a_dead_job_is_remembered_while_nothing_answers(away: str) -> None:
 
 
 def test_without_the_store_an_agent_is_sent_once_a_minute_at_most() -> None:
-    """Nobody counts deaths then; the next one is replaced when the store is back."""
+    """Deaths are not counted then; the next one is replaced when the store is back."""
 
     async def scene() -> None:
         world = World()
@@ -376,7 +376,7 @@ def test_two_watchers_send_one_agent() -> None:
 
 
 def test_a_lost_lease_with_nobody_there_ends_in_a_departure() -> None:
-    """No agent is sent to an empty room; who is back within a minute is still seen."""
+    """No agent is sent to an empty room; a participant back within a minute is still seen."""
 
     async def scene() -> None:
         world = World()
@@ -402,7 +402,7 @@ def test_a_lost_lease_with_nobody_there_ends_in_a_departure() -> None:
 
 
 def test_an_agent_that_is_overdue_is_sent_again() -> None:
-    """A dispatch that brought nobody is repeated, for ever, and counts as no death."""
+    """A dispatch that brought no agent is repeated, for ever, and counts as no death."""
 
     async def scene() -> None:
         world = World()
@@ -461,7 +461,7 @@ def test_a_crash_loop_stops_and_the_page_is_told() -> None:
 
 
 def test_a_mass_death_does_not_stampede() -> None:
-    """Agents are sent one after another; who left meanwhile is sent none."""
+    """Agents are sent one after another; a participant who left meanwhile is sent none."""
 
     async def scene() -> None:
         world = World(per_s=2.0)
@@ -569,7 +569,7 @@ def test_a_job_that_died_before_its_join_is_replaced(newest: str | None, sent: i
 
 
 def test_without_the_store_only_those_are_replaced_whom_the_dispatch_names() -> None:
-    """Who is in a room of somebody else's dispatch may be anybody."""
+    """An agent in the room of another program's dispatch may be anyone's."""
 
     async def scene() -> None:
         world = World()
@@ -587,7 +587,7 @@ def test_without_the_store_only_those_are_replaced_whom_the_dispatch_names() -> 
 
 
 def test_a_job_that_had_not_said_where_it_was_is_known_by_its_lease() -> None:
-    """A job of somebody else's dispatch that dies at once is replaced all the same."""
+    """A job of another program's dispatch that dies at once is replaced all the same."""
 
     async def scene() -> None:
         world = World()
@@ -619,7 +619,7 @@ def test_nobody_is_absent_from_a_room_that_nothing_tells_of() -> None:
 
 
 class Watch:
-    """One who hears of the sweep every half second."""
+    """A listener that hears of the sweep every half second."""
 
     def __init__(self, world: World) -> None:
         self.takeovers = TakeoverTasks(world.takeover, LEASE_S)

@@ -94,7 +94,7 @@ def running(job_id: str, *, fake: bool = False) -> RunningJobInfo:
 
 
 def test_jobs_that_run_no_more_are_seen_once() -> None:
-    """Who was there at the last look and is not now has ended; the console's do not count."""
+    """A job of the last look that is not there now has ended; the console's do not count."""
     jobs = RunningJobs()
     one, two, console = running("1"), running("2"), running("3", fake=True)
     assert jobs.ended([one, console]) == []

@@ -18,7 +18,7 @@ from livekit.agents.utils import shortuuid
 from pydantic import ValidationError
 
 from session_store import Keyring, Turn, TurnKind
-from session_store.sealing.crypto import NO_TAG
+from session_store.sealing.data_key import NO_TAG
 from session_store.sealing.turn_codec import decode_turn, encode_turn
 
 ROLES = (None, "user", "assistant", "system", "developer")
@@ -104,7 +104,7 @@ def test_every_turn_is_read_back(turn: Turn) -> None:
 @given(st.binary() | st.binary().map(lambda rest: plain(rest=rest)))
 @example(b"")
 def test_any_bytes_are_a_turn_or_a_value_error(data: bytes) -> None:
-    """Bytes that nobody has written raise no other error than the store expects."""
+    """Arbitrary bytes raise no other error than the store expects."""
     try:
         turn = decode_turn(data)
     except ValueError:
@@ -262,7 +262,7 @@ def test_200_bytes_of_text_are_sealed_in_few(turn_id: str, size: int) -> None:
 
 
 def test_a_turn_that_was_read_is_like_one_that_was_made() -> None:
-    """Turns are read past the validation of pydantic, and nobody can tell."""
+    """Turns are read past the validation of pydantic, without a difference."""
     made = Turn(
         id=LIVEKIT_ID,
         kind=TurnKind.MESSAGE,
@@ -286,7 +286,7 @@ def test_a_turn_that_was_read_is_like_one_that_was_made() -> None:
 
 
 def test_details_are_plain_json() -> None:
-    """Whoever has the key can read the details of a tool's call without this library."""
+    """A reader with the key can read the details of a tool's call without this library."""
     held = {"name": "remember", "arguments": '{"fact":"María 🌸"}', "n": 2**64}
     written = encode_turn(Turn(id="x", kind=TurnKind.TOOL_CALL, created_at=1.5, details=held))
     assert json.loads(written[15:]) == held

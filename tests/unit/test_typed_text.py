@@ -11,6 +11,7 @@ from livekit.agents import Agent, AgentSession, llm
 from livekit.agents.voice.room_io import TextInputEvent
 
 from demo_models.llm import RuleLLM
+from dev.rig.net import NET_S
 from session_store import InvalidValue
 from session_store.livekit.job.typed_text import MAX_TYPED_CHARS, MESSAGE_ID, TypedText
 
@@ -46,7 +47,7 @@ class Desk:
 
     async def answers(self, count: int) -> list[str]:
         """Wait for so many answers; return them."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(NET_S):
             while len(said := self._said()) < count:
                 await asyncio.sleep(0.01)
         return said
@@ -93,7 +94,7 @@ async def test_a_message_that_comes_twice_is_answered_once(desk: Desk) -> None:
 
 
 async def test_a_message_that_is_too_long_is_refused(desk: Desk) -> None:
-    """Who sent it is told what to do, and nothing is recorded."""
+    """The sender is told what to do, and nothing is recorded."""
     await desk.type("x" * (MAX_TYPED_CHARS + 1), "long")
     (message_id, reason) = desk.refused[0]
     assert message_id == "long"

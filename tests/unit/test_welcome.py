@@ -1,4 +1,4 @@
-"""What is said when somebody comes, and what the model is told of them."""
+"""What an agent says when a participant comes, and what the model is told of them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from playwright.async_api import expect
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, Page
 
-WAIT_MS = 30_000
+WAIT_MS = 60_000
 """How long a person would wait before giving up; never a measure of speed."""
 
 _READ_TURNS = """
@@ -41,6 +41,7 @@ class TalkPage:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        page.set_default_timeout(WAIT_MS)
         self.problems: list[str] = []
         self.crashes: list[str] = []
         """Errors that nothing has caught; those of the network are told in ``problems`` alone."""

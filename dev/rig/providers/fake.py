@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
 
-from dev.ports import next_free
+from dev.rig.ports import free_port
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -19,8 +19,6 @@ class FakeProvider:
     Subclasses say what it serves. Each request passes ``_refuse`` first.
     """
 
-    first_port = 9300
-
     def __init__(self) -> None:
         self.refuses: dict[str, int] = {}
         """Status by path: requests of it are refused with that. Empty: all is well."""
@@ -30,7 +28,7 @@ class FakeProvider:
         """The authorization headers that were sent."""
         self.asked: list[tuple[str, float]] = []
         """The paths of all requests, refused ones too, and when they came (monotonic)."""
-        self._port = next_free(self.first_port)
+        self._port = free_port()
         self._runner: web.AppRunner | None = None
 
     @property
@@ -65,7 +63,7 @@ class FakeProvider:
             await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
 
     async def go_away(self) -> None:
-        """Listen no more, and drop all connections: who asks is refused by the machine."""
+        """Listen no more, and drop all connections: the machine refuses new ones."""
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()

@@ -63,7 +63,7 @@ class ClusterSet:
         return source, target
 
     def heal(self) -> None:
-        """Bring back who was killed or paused, and wait until all is well."""
+        """Bring back nodes that were killed or paused, and wait until all is well."""
         for server in self.servers:
             server.revive()
         for server in self.servers:

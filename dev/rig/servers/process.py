@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import os
 import signal
 import subprocess
 import time
@@ -16,20 +14,16 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dev import redis_server
-from dev.ports import is_free
+from dev.rig.net import NET_S
+from dev.rig.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-START_S = 20.0
+START_S = NET_S
 _STOP_S = 5.0
 _POLL_S = 0.01
-_BUS_OFFSET = 10_000
-"""A Cluster node listens there too, for its peers."""
-# Below the ports of outgoing connections, with the bus; runs side by side begin apart.
-_FIRST_PORT = 12_000
-_candidates = itertools.count(_FIRST_PORT + os.getpid() % 600 * 15)
 
 QUICK = (
     *("--save", "", "--appendonly", "no", "--loglevel", "notice"),
@@ -39,13 +33,6 @@ QUICK = (
 """Nothing is written to disk, and replicas begin at once."""
 _AS_STARTED: Final = {"maxmemory": "0", "maxmemory-policy": "noeviction"}
 """What tests change in a server that others use too."""
-
-
-def free_port() -> int:
-    """Return a port that is free, and whose bus port is free too, each time another one."""
-    return next(
-        port for port in _candidates if all(is_free(each) for each in (port, port + _BUS_OFFSET))
-    )
 
 
 def wait_until(condition: Callable[[], bool], what: str, *, timeout_s: float = START_S) -> None:

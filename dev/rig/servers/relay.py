@@ -50,7 +50,7 @@ class Relay(ABC):
         await stop(*self._connections)
 
     def refuses(self) -> bool:
-        """Tell whether new connections are reset."""
+        """Return whether new connections are reset."""
         return False
 
     @abstractmethod

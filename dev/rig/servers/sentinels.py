@@ -48,7 +48,7 @@ class SentinelSet:
         return found[0]
 
     def heal(self) -> None:
-        """Bring back who was killed or paused, as a replica, and wait until all is well."""
+        """Bring back what was killed or paused, as replicas, and wait until all is well."""
         primary = self.primary()
         follow = ("127.0.0.1", str(primary.port))
         for server in self.servers:

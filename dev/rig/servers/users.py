@@ -54,7 +54,7 @@ def rules_of(user: str, *, file: Path = SHIPPED) -> list[str]:
 
 
 def write_users(path: Path) -> Path:
-    """Write the shipped file with passwords, and one user more, who looks at everything."""
+    """Write the shipped file with passwords, and one more user that may look at everything."""
     names = [_user_in(line)[0] for line in SHIPPED.read_text().splitlines()]
     lines = [f"user {name} {' '.join(rules_of(name))}" for name in names]
     tester = f"user {TESTER} on #{hashlib.sha256(password_of(TESTER).encode()).hexdigest()}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from session_store.events import Event
-    from session_store.sealing.crypto import WrappedKey
+    from session_store.sealing.data_key import WrappedKey
     from session_store.settings import StoreSettings
 
 

@@ -100,7 +100,7 @@ class RedisCalls(Backend):
 
         Args:
             name: the script.
-            participant: whose keys they are; for the error.
+            participant: the pseudonym, for the error.
             guess: ids to declare at first. A right guess saves a round trip.
             declare: makes keys and arguments from ids.
             durable: as in ``Transport.run``.

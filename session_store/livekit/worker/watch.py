@@ -21,7 +21,7 @@ from session_store.livekit.worker.spool_replay import replay_spool
 from session_store.livekit.worker.takeover import Takeover, TakeoverTasks
 from session_store.meter import NO_METER
 from session_store.monitor import Gauges
-from session_store.sealing.crypto import Keyring
+from session_store.sealing.keyring import Keyring
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
 from session_store.tasks import KeptTasks, Outage, RateLimit

@@ -133,7 +133,7 @@ class Call:
         return self.stage.conversation
 
     def hears(self) -> bool:
-        """Tell whether the agent listens to the microphone."""
+        """Return whether the agent listens to the microphone."""
         return self.stage.agent_session.input.audio_enabled
 
     def notices(self) -> list[str]:
@@ -141,7 +141,7 @@ class Call:
         return [each["text"] for each in self.stage.job.room.sent if each["type"] == "notice"]
 
     def turns(self) -> list[tuple[str, str]]:
-        """Return who said what, as it is recorded."""
+        """Return roles and texts, as they are recorded."""
         turns = [each.turn for each in self.conversation._writers.transcript.turns]
         return [(str(turn.role), turn.text) for turn in turns if turn.role]
 

@@ -17,8 +17,6 @@ SPEAK: Final = "/v1/speak"
 class FakeDeepgram(FakeProvider):
     """It hears what a test says it hears, and speaks in one tone."""
 
-    first_port = 9500
-
     def __init__(self) -> None:
         super().__init__()
         self.ears: list[web.WebSocketResponse] = []

@@ -22,8 +22,6 @@ REALTIME: Final = "/v1/realtime"
 class FakeRealtime(FakeProvider):
     """It answers with what it heard or read; a test says what it hears."""
 
-    first_port = 9400
-
     def __init__(self) -> None:
         super().__init__()
         self.numbers = itertools.count(1)
@@ -77,7 +75,7 @@ class RealtimeSession:
         self._numbers = provider.numbers
 
     def said(self) -> list[tuple[str, str]]:
-        """Return who said what in the conversation."""
+        """Return roles and texts of the conversation."""
         return [(each["role"], _text(each)) for each in self.items if each["type"] == "message"]
 
     async def send(self, type_: str, **fields: Any) -> None:

@@ -243,7 +243,7 @@ async def test_an_answer_that_breaks_off_each_time_is_left_at_that(
 async def test_who_waits_in_silence_is_told_once(
     begin: Callable[[], Any], provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often the agent tries again by itself; who says more is told again."""
+    """However often the agent retries, it says so once; a participant who talks is told again."""
     monkeypatch.setattr(outages, "TOLD_AGAIN_S", 0.2)
     call: Call = await begin()
     provider.refuses = {CHAT: 500}
@@ -326,7 +326,7 @@ async def test_with_no_provider_at_all_it_is_still_spoken(
 async def test_without_any_voice_the_agent_answers_in_writing(
     begin: Callable[..., Any], provider: FakeOpenAI
 ) -> None:
-    """Somebody else's agent may have no second voice; its answers are not lost for that."""
+    """Another project's agent may have no second voice; its answers are not lost for that."""
     call: Call = await begin(one_voice=True)
     provider.refuses = {SPEECH: 500}
     await call.type("my cat is called Tom")

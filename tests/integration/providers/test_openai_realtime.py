@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from agent.pipelines.cloud import openai_realtime
+from dev.rig.net import NET_S
 from tests.integration.providers.fake_realtime import REALTIME, FakeRealtime
 from tests.integration.providers.test_openai import HELLO, NO_ANSWER, NO_THOUGHT, TOO_MANY
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("brief_pauses")
 
 @pytest_asyncio.fixture
 async def provider(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeRealtime]:
-    """Run the provider; who cannot connect tries again soon."""
+    """Run the provider; an agent that cannot connect tries again soon."""
     monkeypatch.setattr(openai_realtime, "LONGEST_PAUSE_S", 0.3)
     async with FakeRealtime() as server:
         yield server
@@ -183,5 +184,5 @@ async def test_a_job_may_end_while_its_provider_is_away(
     provider.refuses = {REALTIME: 503}
     await provider.drop()
     await call.stage.until(lambda: provider.count(REALTIME) > 3)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(NET_S):
         await call.stage.agent_session.aclose()
