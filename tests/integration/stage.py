@@ -103,14 +103,14 @@ class Stage:
 
     def begin(self, load_id: str = "load-1", session_id: str | None = None) -> Stage:
         """Begin without the store, which is away."""
-        beginning, joined = begin(self.store, self.participant, session_id, self.lease_owner)
-        return self._converse(load_id, joined, beginning)
+        offline_start, joined = begin(self.store, self.participant, session_id, self.lease_owner)
+        return self._converse(load_id, joined, offline_start)
 
     def _converse(
-        self, load_id: str, joined: Joined, beginning: OfflineStart | None = None
+        self, load_id: str, joined: Joined, offline_start: OfflineStart | None = None
     ) -> Stage:
         self.job.room.come(self.participant, load_id)
-        session_id = joined.session.id if beginning is None or beginning.exact else None
+        session_id = joined.session.id if offline_start is None or offline_start.exact else None
         who = JobParticipant(self.participant, self.participant, session_id, {"plan": "gold"})
         context: Any = self.job
         setup = Setup(
@@ -125,7 +125,7 @@ class Stage:
         now = asyncio.get_running_loop().time()
         self.conversation = Conversation(
             setup,
-            Entry(who, load_id, self.lease_owner, joined, now, beginning),
+            Entry(who, load_id, self.lease_owner, joined, now, offline_start),
             Liveness(self.job.room, lambda: None),  # type: ignore[arg-type]
         )
         return self

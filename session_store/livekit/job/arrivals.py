@@ -101,7 +101,7 @@ class Arrivals:
         entry = self._parts.entry
         self._parts.log("listening", present=is_present)
         # Nothing was resumed if the store was unreachable.
-        if entry.beginning is None:
+        if entry.offline_start is None:
             self._parts.metrics.resumed(entry.joined.outcome, waited_from=entry.waited_from)
 
     async def _receive(self) -> None:

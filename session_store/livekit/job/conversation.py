@@ -76,10 +76,10 @@ class Conversation:
         parts, joined = self._parts, self._entry.joined
         parts.name_in_logs()
         parts.metrics.begin()
-        if self._entry.beginning is None:
+        if self._entry.offline_start is None:
             parts.log("joined", outcome=joined.outcome.value, visit=self.visit)
         else:
-            self._late_join.start(self._entry.beginning)
+            self._late_join.start(self._entry.offline_start)
             parts.log("begun without the store")
 
     @property

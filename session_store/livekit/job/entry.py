@@ -24,7 +24,7 @@ class Entry:
     joined: Joined
     waited_from: float
     """When the participant was there, by the event loop's clock."""
-    beginning: OfflineStart | None = None
+    offline_start: OfflineStart | None = None
     """Set if the store was unreachable, so that nothing was joined yet."""
     place: Place | None = None
     """Where a successor has to be sent; ``None`` if the gateway's dispatch tells it."""

@@ -158,7 +158,7 @@ async def _enter(setup: Setup, participant: JobParticipant, load_id: str) -> Ent
     except SessionStoreError as error:
         meter.joined(failed_as(error))
         raise
-    is_joined = entry.beginning is None
+    is_joined = entry.offline_start is None
     meter.joined(JOINED_AS[entry.joined.outcome] if is_joined else "begun_without_store")
     return entry
 

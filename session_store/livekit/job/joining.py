@@ -105,23 +105,23 @@ class _Joining:
         if await is_another_here(self._setup.ctx.room):
             raise LeaseHeld(participant.session_id or "", 0) from None
         logger.warning("beginning without the store", extra={"reason": reason_of(error)})
-        beginning, joined = begin(
+        offline_start, joined = begin(
             self._setup.store,
             participant.pseudonym,
             participant.session_id,
             self._lease_owner,
             begun_ms=participant.admitted_at_ms or None,
         )
-        return self._entry(joined, beginning)
+        return self._entry(joined, offline_start)
 
-    def _entry(self, joined: Joined, beginning: OfflineStart | None = None) -> Entry:
+    def _entry(self, joined: Joined, offline_start: OfflineStart | None = None) -> Entry:
         return Entry(
             self._participant,
             self._load_id,
             self._lease_owner,
             joined,
             self._begun,
-            beginning,
+            offline_start,
             self._place(),
         )
 

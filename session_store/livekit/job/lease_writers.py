@@ -58,7 +58,7 @@ class LeaseWriters:
         """
         store, settings, lease = setup.store, setup.settings, entry.joined.lease
         self._store = store
-        self._beginning = entry.beginning
+        self._offline_start = entry.offline_start
         self.lease: Final = lease
         self.recorder: Final = Recorder(
             store,
@@ -89,7 +89,7 @@ class LeaseWriters:
 
         See ``session_store.writing.offline_start``. Nothing is written in between.
         """
-        self._beginning = None
+        self._offline_start = None
         said_here = self.recorder.withdraw()
         self.lease.adopt(joined.lease)
         self.content.renew()
@@ -137,9 +137,11 @@ class LeaseWriters:
             return
         extra = {"session_id": self.lease.session_id, "turns": len(turns)}
         try:
-            if self._beginning is not None:
+            if self._offline_start is not None:
                 sealed = content and content.sealed
-                left = SpooledStart(self._beginning, tuple(turn.sealed for turn in turns), sealed)
+                left = SpooledStart(
+                    self._offline_start, tuple(turn.sealed for turn in turns), sealed
+                )
                 await self._leave_begun(left, extra)
             elif self._spool is not None:
                 self._spool.write(self.lease.ref, turns, content)
