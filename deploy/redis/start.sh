@@ -3,7 +3,7 @@
 #
 #   REDIS_PASSWORD, REDIS_OPERATOR_PASSWORD, REDIS_REPLICA_PASSWORD, REDIS_SENTINEL_PASSWORD
 #   REDIS_ADDRESS         address of this server
-#   REDIS_PRIMARY         address of the primary, for a new server without an answer from sentinels
+#   REDIS_PRIMARY         address of the primary, if no sentinel answers a new server; its own on the primary
 #   REDIS_SENTINELS       addresses of the sentinels, separated by blanks
 #   REDIS_SCHEME          redis+sentinel: ask the sentinels for the primary; rediss: use only TLS
 #   REDIS_MAXMEMORY, REDIS_MIN_REPLICAS
