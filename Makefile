@@ -74,7 +74,7 @@ bench-resume: setup ## Measure how long it takes to resume a conversation
 	@$(PYTHON) -m benchmarks.resume $(ARGS)
 
 .PHONY: bench-takeover
-bench-takeover: setup ## Measure how long a participant waits after an agent or worker was killed
+bench-takeover: setup ## Measure how long a participant waits after an agent or a worker was killed
 	@$(PYTHON) -m benchmarks.takeover $(ARGS)
 
 .PHONY: bench-capacity

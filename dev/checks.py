@@ -69,7 +69,7 @@ def _checks(kind: str, args: Sequence[str]) -> list[Check]:
     match kind:
         case "test":
             # With options of the caller's, in one run: `-x`, `-k` and the like mean all of it.
-            python_tests = _tool("pytest", *args) if args else lanes.run
+            python_tests = _tool("pytest", "--durations=10", *args) if args else lanes.run
             return [*_needs(), Check("Python tests", python_tests), page_tests]
         case "test-fast":
             return [Check("unit tests, and the contract in memory", lambda: lanes.run(lanes.FAST))]
