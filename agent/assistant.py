@@ -1,4 +1,4 @@
-"""The assistant: what it can do to remember and to forget."""
+"""The assistant, and its tools to remember and to forget."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_FACT_CHARS: Final = 500
 
 
 class Assistant(Agent):
-    """Talks, remembers what it is asked to, and forgets everything on request."""
+    """Talks, remembers what the participant asks it to, and forgets everything on request."""
 
     def __init__(self, conversation: Conversation, pipeline: Pipeline) -> None:
         self._earlier = conversation.content.context
@@ -63,7 +63,7 @@ class Assistant(Agent):
         known = self._conversation.content.context.preferences.get("facts")
         facts = [each for each in known if each != fact] if isinstance(known, list) else []
         if len(facts) >= MAX_FACTS:
-            raise ToolError(f"{MAX_FACTS} facts are remembered already, which is the most")
+            raise ToolError(f"{MAX_FACTS} facts are remembered already; no more fit")
         self._prefer(facts=[*facts, fact])
         return "remembered"
 
@@ -90,8 +90,8 @@ class Assistant(Agent):
         try:
             await self._conversation.erase()
         except SessionStoreError as error:
-            logger.warning("the erasure failed", extra={"error": str(error)})
-            raise ToolError("nothing could be erased just now; they should try again") from None
+            logger.warning("an erasure failed: the assistant says so", extra={"error": str(error)})
+            raise ToolError("nothing was erased: ask the person to try again in a moment") from None
         return "erased"
 
     def _prefer(self, **preferences: Any) -> None:

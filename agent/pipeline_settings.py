@@ -1,4 +1,4 @@
-"""Settings of the pipelines: which models, whose, and with which keys."""
+"""Settings of the pipelines: models, their providers, and keys."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Speaker = Literal["demo", "livekit", "openai", "deepgram"]
-"""Who hears or speaks."""
+"""A provider of speech to text or text to speech."""
 
 NO_KEY: Final = "none"
-"""What is sent as a key to a server of one's own that asks for none."""
+"""The key for a server of your own that asks for none."""
 
 
 class PipelineSettings(BaseSettings):
-    """Which models an agent hears, thinks and speaks with."""
+    """The models with which an agent hears, thinks and speaks."""
 
     model_config = SettingsConfigDict(
         env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
     agent_pipeline: Literal["demo", "livekit", "openai", "openai-realtime"] = "demo"
-    """Which speech and language models: ``demo`` needs no keys and no network."""
+    """The provider of all models. ``demo`` needs no keys and no network."""
     agent_stt: Speaker | None = None
-    """Who hears, instead of the pipeline's own."""
+    """Another provider of speech to text."""
     agent_tts: Speaker | None = None
-    """Who speaks, instead of the pipeline's own."""
+    """Another provider of text to speech."""
     agent_stt_model: str | None = None
     agent_llm_model: str | None = None
     agent_tts_model: str | None = None
     agent_tts_voice: str | None = None
-    """A voice of that model, where it has several; also a realtime model's."""
+    """A voice of that model, or of a realtime model."""
     agent_llm_timeout_s: float = Field(default=10.0, gt=0)
-    """How long the language model may take to begin its answer, in seconds."""
+    """Seconds within which the language model must begin its answer."""
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = None
-    """An OpenAI-compatible server (Ollama, vLLM, speaches); it may ask for no key."""
+    """An OpenAI-compatible server (Ollama, vLLM, speaches). It may need no key."""
     agent_speech_url: str | None = None
     """Another such server for speech to text and back."""
     agent_speech_key: SecretStr | None = None
@@ -46,22 +46,22 @@ class PipelineSettings(BaseSettings):
 
     @property
     def hears(self) -> Speaker | None:
-        """Who turns speech into text; ``None`` where the language model does."""
+        """The provider of speech to text; ``None`` if the language model hears."""
         return self.agent_stt or _own(self.agent_pipeline)
 
     @property
     def speaks(self) -> Speaker | None:
-        """Who turns text into speech; ``None`` where the language model does."""
+        """The provider of text to speech; ``None`` if the language model speaks."""
         return self.agent_tts or _own(self.agent_pipeline)
 
     @property
     def language_server(self) -> tuple[str | None, str]:
-        """Where an OpenAI language model is asked (``None``: at OpenAI), and with which key."""
+        """Address (``None`` for OpenAI itself) and key of the OpenAI language model."""
         return self.openai_base_url, _secret(self.openai_api_key)
 
     @property
     def speech_server(self) -> tuple[str | None, str]:
-        """Where OpenAI's speech models are asked, and with which key."""
+        """Address (``None`` for OpenAI itself) and key of OpenAI's speech models."""
         if self.agent_speech_url is None:
             return self.language_server
         return self.agent_speech_url, _secret(self.agent_speech_key)
@@ -79,14 +79,14 @@ class PipelineSettings(BaseSettings):
     def _keys_are_there(self) -> Self:
         asked = {self.agent_pipeline, self.hears, self.speaks}
         if "deepgram" in asked and self.deepgram_api_key is None:
-            raise ValueError("DEEPGRAM_API_KEY: Deepgram is asked to hear or speak; give its key")
+            raise ValueError("DEEPGRAM_API_KEY is missing: Deepgram is set to hear or speak")
         servers = {
             *([self.language_server] if self.agent_pipeline.startswith("openai") else []),
             *([self.speech_server] if "openai" in (self.hears, self.speaks) else []),
         }
         if (None, NO_KEY) in servers:
             raise ValueError(
-                "OPENAI_API_KEY: OpenAI is asked, which wants a key; give it, or set "
+                "OPENAI_API_KEY is missing: OpenAI needs a key. Set it, or set "
                 "OPENAI_BASE_URL to a compatible server (Ollama, vLLM, speaches)"
             )
         return self

@@ -1,4 +1,4 @@
-"""What a worker makes sure of about Redis: at its start, or as soon as Redis is there."""
+"""Checks of Redis at a worker's start, or as soon as Redis is reachable."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ logger = logging.getLogger(__name__)
 
 
 async def check_at_start(settings: StoreSettings) -> None:
-    """Find wrong keys and logins before a job comes. A Redis that is away may come later.
+    """Find wrong keys and logins before a job comes. Redis may become reachable later.
 
     Raises:
-        WrongKey: Redis was written with other keys; everybody would be new.
-        LoginRefused, PermissionMissing: this user may not do what is needed.
+        WrongKey: Redis was written with other keys; every participant would look new.
+        LoginRefused, PermissionMissing: this user lacks a right that the agent needs.
         KeyringMissing: no keys are configured.
     """
     async with aclosing(SessionStore.from_settings(settings)) as store:
         try:
             await store.check()
         except MAY_PASS as error:
-            logger.warning("%s; starting, and trying again", error)
+            logger.warning("%s; starting, and checking again later", error)
 
 
 async def watch_start(settings: StoreSettings) -> None:
-    """Check the keys until Redis has answered, then warn of what loses conversations.
+    """Check the keys until Redis answers, then warn of settings that lose conversations.
 
-    With other keys than Redis was written with, this worker is ended: its conversations would be
-    those of people whom nobody finds again.
+    If Redis was written with other keys, this ends the worker: its conversations would belong to
+    pseudonyms that no other process can find.
     """
     async with aclosing(SessionStore.from_settings(settings)) as store:
         outage = Outage(logger, "the check of the keys", "")
@@ -48,7 +48,7 @@ async def watch_start(settings: StoreSettings) -> None:
             except (StoreUnavailable, StoreRefused) as error:
                 await outage.pause(error)
             except WrongKey as error:
-                logger.error("the worker ends", extra={"reason": str(error)})  # noqa: TRY400 (the trace tells nothing more)
+                logger.error("wrong keys: the worker ends", extra={"reason": str(error)})  # noqa: TRY400 (a traceback adds nothing)
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
             else:

@@ -15,25 +15,25 @@ class AgentSettings(PipelineSettings):
     """How the worker runs. LiveKit's own settings have LiveKit's own names."""
 
     agent_http_host: str = "127.0.0.1"
-    """Where the worker's health endpoint listens; ``0.0.0.0`` in a container."""
+    """Address on which the worker's health endpoint listens; ``0.0.0.0`` in a container."""
     agent_http_port: int = Field(default=8081, ge=0, le=65535)
     """Port of the worker's health endpoint."""
     agent_metrics_port: int | None = Field(default=None, ge=1, le=65535)
     """Port of ``GET /metrics`` for Prometheus, on the same address. Unset: nothing is counted."""
     agent_metrics_dir: Path | None = None
-    """Folder where this worker's processes count, and nobody else: it is emptied at the start.
-    By default a fresh temporary one."""
+    """Folder for the counts of this worker's processes only: it is emptied at the start. By default
+    a new temporary folder."""
     agent_ready_file: Path | None = None
-    """Made when LiveKit knows the worker, removed at its start: a readiness probe."""
+    """A file for readiness probes: removed at the start, made once LiveKit knows the worker."""
     agent_max_jobs: int = Field(default=10, ge=1)
-    """Conversations that this worker takes at once."""
+    """Conversations that this worker holds at once."""
     agent_idle_processes: int = Field(default=1, ge=0)
-    """Processes that are kept warm for the next conversations."""
+    """Processes kept warm for the next conversations."""
     agent_drain_s: int = Field(default=30, ge=1)
-    """How long a worker that is stopped lets its conversations go on, in seconds. Then it ends, and
-    other workers take them over. Whoever stops it must leave it 20 s more."""
+    """Seconds for which a stopping worker lets its conversations continue. Then it ends, and other
+    workers take them over. Give it 20 s more before you kill it."""
     otel_exporter_otlp_endpoint: str = ""
-    """Where jobs send their traces: OTLP over HTTP, as everywhere with OpenTelemetry."""
+    """Address to which jobs send traces: OTLP over HTTP. A setting of OpenTelemetry itself."""
     livekit_url: str = Field(min_length=1)
     livekit_api_key: Annotated[str, AfterValidator(not_an_example)] = Field(min_length=1)
     livekit_api_secret: Annotated[str, AfterValidator(not_an_example)] = Field(min_length=1)

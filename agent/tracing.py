@@ -1,4 +1,4 @@
-"""Traces of jobs, sent where OpenTelemetry's own settings say: LiveKit's spans and the store's."""
+"""Traces of jobs: LiveKit's spans and the store's, sent as OpenTelemetry's settings say."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 SERVICE: Final = "rejoin-agent"
 LAST_S: Final = 3.0
-"""How long the end of a job waits for its last spans to be taken."""
+"""How long the end of a job waits until its last spans are delivered."""
 
 
 def begin(settings: AgentSettings) -> None:
-    """Trace this process, if there is somebody to send it to. Once, before its first job."""
+    """Trace this process, if an endpoint is set. Call it once, before its first job."""
     if not settings.otel_exporter_otlp_endpoint:
         return
-    # Not where nobody traces: they take a while to import.
+    # Imported only to trace: they take a while.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
         OTLPSpanExporter,
     )
@@ -34,15 +34,15 @@ def begin(settings: AgentSettings) -> None:
     name = os.environ.get("OTEL_SERVICE_NAME") or SERVICE
     resource = Resource.create({SERVICE_NAME: name})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    # It reads the other settings by itself: headers, compression, time-outs.
+    # The exporter reads the other settings itself: headers, compression, timeouts.
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     set_tracer_provider(provider, allow_pii=False)
-    # The job's own span ends last, and a process of multiprocessing runs nothing of atexit.
+    # The job's own span ends last, and a process of multiprocessing does not run atexit.
     util.Finalize(None, _end, args=(provider,), exitpriority=1)
 
 
 def _end(provider: TracerProvider) -> None:
-    """Send what is left, within a bound: a collector that is away must hold up nobody."""
+    """Send the last spans, within a bound: an unreachable collector must not delay the end."""
     sending = threading.Thread(target=provider.shutdown, name="last-spans", daemon=True)
     sending.start()
     sending.join(LAST_S)

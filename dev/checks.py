@@ -83,7 +83,6 @@ def _checks(kind: str, args: Sequence[str]) -> list[Check]:
                 Check("imports", _program("lint-imports")),
                 Check("page types", lambda: web.script("check")),
                 Check("Dockerfile", _program("hadolint", "Dockerfile")),
-                Check("Dockerfile", _program("hadolint", "Dockerfile")),
             ]
 
 

@@ -15,7 +15,6 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN
 from livekit.agents.utils import shortuuid
 from livekit.plugins import silero
 
-from agent.pipelines.base import vad_turns
 from demo_models.recognizer import Recognizer
 from demo_models.stt import JsgfSTT
 from demo_models.tts import EspeakTTS
@@ -40,8 +39,12 @@ def speech_and_model() -> dict[str, Any]:
         "llm": LocalLLM(),
         "tts": EspeakTTS(language="en"),
         "vad": silero.VAD.load(),
-        # LiveKit's own detector of turns asks a cloud service.
-        "turn_handling": vad_turns(),
+        # LiveKit's default turn detector asks a cloud service.
+        "turn_handling": {
+            "turn_detection": "vad",
+            "endpointing": {"mode": "fixed", "min_delay": 0.3, "max_delay": 1.5},
+            "interruption": {"mode": "vad"},
+        },
     }
 
 

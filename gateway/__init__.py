@@ -1,1 +1,1 @@
-"""The HTTP door: turns an identity into a LiveKit token, and makes sure that an agent is there."""
+"""The HTTP gateway: it admits a page with a LiveKit token, and dispatches its agent."""

@@ -11,7 +11,7 @@ from dotenv import load_dotenv
 from pydantic import ValidationError
 
 from gateway.app import create_app
-from gateway.request_ids import NameOfRequest
+from gateway.request_ids import RequestIdFilter
 from gateway.settings import GatewaySettings
 from session_store import SessionStore, SessionStoreError, StoreSettings
 from session_store.errors import MAY_PASS
@@ -23,21 +23,21 @@ logger = logging.getLogger(__name__)
 
 
 async def _check_keys(settings: StoreSettings) -> None:
-    """Find wrong keys before anything is served. A Redis that is away may come later."""
+    """Find wrong keys before anything is served. Redis may become reachable later."""
     store = SessionStore.from_settings(settings)
     try:
         await store.check()
     except MAY_PASS as error:
-        logger.warning("%s; serving, and trying again with each request", error)
+        logger.warning("%s; serving, and checking the keys again with each request", error)
     finally:
         await store.aclose()
 
 
 def _meter(settings: GatewaySettings) -> Meter:
-    """Count from now on, and show it on a port of its own, where that is asked for."""
+    """Return what counts. If a port is set, serve the metrics there from now on."""
     if settings.gateway_metrics_port is None:
         return NO_METER
-    from session_store.metrics import sink  # noqa: PLC0415 (an extra, not needed without)
+    from session_store.metrics import sink  # noqa: PLC0415 (an optional extra)
     from session_store.metrics.endpoint import Endpoint  # noqa: PLC0415
 
     Endpoint(settings.gateway_host, settings.gateway_metrics_port).show_gateway()
@@ -48,7 +48,7 @@ def main() -> int:
     """Run the gateway until it is stopped."""
     load_dotenv(".env.local")
     try:
-        configure(LogSettings(), NameOfRequest())
+        configure(LogSettings(), RequestIdFilter())
         settings, store_settings = GatewaySettings(), StoreSettings()
         if not (settings.gateway_page / "index.html").is_file():
             sys.stderr.write(

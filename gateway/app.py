@@ -1,19 +1,19 @@
-"""The gateway's application: its parts, and where each address leads."""
+"""The gateway's application: its parts, its routes and its middleware."""
 
 from __future__ import annotations
 
 import logging
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from gateway import errors, health, sessions
-from gateway.limits import Buckets
-from gateway.measured import Measured
+from gateway.limits import CallerLimits
+from gateway.parts import Parts
 from gateway.request_ids import RequestIds
+from gateway.request_metrics import RequestMetrics
 from gateway.rooms import Rooms
 from gateway.security import Guard, response_headers
 from session_store import SessionStore, StoreSettings
@@ -31,26 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BURST: Final = 20
-"""Requests of one participant at once: a page that reloads, and is mended, and mended again."""
-
-
-@dataclass(slots=True)
-class Parts:
-    """What the handlers work with."""
-
-    settings: GatewaySettings
-    store: SessionStore
-    rooms: Rooms
-    asks: Buckets
-    """By participant."""
-    asks_by_address: Buckets
-    keys_checked: bool = False
-
-    async def check_keys(self) -> None:
-        """Compare the keys with Redis's, once it is there: with others, everybody would be new."""
-        if not self.keys_checked:
-            await self.store.check()
-            self.keys_checked = True
+"""Requests of one participant at once: a page may reload and reconnect several times in a row."""
 
 
 def create_app(
@@ -59,9 +40,9 @@ def create_app(
     """Build the application.
 
     Args:
-        settings: of the gateway.
+        settings: settings of the gateway.
         store_settings: how to reach the store.
-        meter: hears how often and how long; by default nobody does.
+        meter: counts and times requests and dispatches. By default nothing is counted.
 
     Raises:
         KeyringMissing: no encryption key is configured.
@@ -70,7 +51,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        """Open what must be closed, and check the keys: wrong ones end the start."""
+        """Open what must be closed later, and check the keys. Wrong keys end the start."""
         async with (
             aclosing(store),
             watched(store, actor="gateway", meter=meter),
@@ -80,8 +61,8 @@ def create_app(
                 settings,
                 store,
                 rooms,
-                asks=Buckets(settings.gateway_asks_per_minute, BURST),
-                asks_by_address=Buckets(
+                limits_by_participant=CallerLimits(settings.gateway_asks_per_minute, BURST),
+                limits_by_address=CallerLimits(
                     settings.gateway_asks_per_minute_address,
                     settings.gateway_asks_per_minute_address,
                 ),
@@ -101,5 +82,5 @@ def create_app(
     app.mount("/", StaticFiles(directory=settings.gateway_page, html=True))
     app.add_middleware(Guard, headers=response_headers(settings.public_url))
     app.add_middleware(RequestIds)
-    app.add_middleware(Measured, meter=meter)
+    app.add_middleware(RequestMetrics, meter=meter)
     return app

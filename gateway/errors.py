@@ -1,4 +1,4 @@
-"""Errors as the page gets them: a code to act on, and a sentence that says what to do."""
+"""Errors as the page receives them: a code to act on, and a sentence for the participant."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class GatewayError(Exception):
 
 
 class LiveKitUnavailable(GatewayError):
-    """LiveKit did not answer, or refused."""
+    """LiveKit did not answer, or it refused."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -45,7 +45,7 @@ class LiveKitUnavailable(GatewayError):
 
 
 class ConversationUnreadable(GatewayError):
-    """The session that would go on does not open; a new one may be begun in its place."""
+    """The session to resume does not open. The participant may begin a new one."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -56,19 +56,19 @@ class ConversationUnreadable(GatewayError):
 
 
 class OperatorNeeded(GatewayError):
-    """The participant's own key does not open, so a new session would not open either."""
+    """The participant's data key does not open, so a new session would not open either."""
 
     def __init__(self) -> None:
         super().__init__(
             409,
             "operator_needed",
             "Your conversations are kept, but none of them can be opened, and no new one can "
-            "begin. Please tell whoever runs this service; then try again.",
+            "begin. Please tell the operator of this service; then try again.",
         )
 
 
 class AgentKeepsFailing(GatewayError):
-    """The agents of this session died again and again, so none is dispatched for a while."""
+    """The agents of this session died again and again: none is dispatched for a while."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -80,7 +80,7 @@ class AgentKeepsFailing(GatewayError):
 
 
 class GoesOnElsewhere(GatewayError):
-    """The participant is in the room by another page load, and was asked not to be thrown out."""
+    """Another page load of the participant is in the room, and must not be disconnected."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -92,7 +92,7 @@ class GoesOnElsewhere(GatewayError):
 
 
 class TooManyRequests(GatewayError):
-    """Somebody asks more often than a page does."""
+    """A participant or an address sends more requests than a page does."""
 
     def __init__(self, wait_s: int) -> None:
         super().__init__(
@@ -112,7 +112,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(SessionStoreError)
     async def store_failed(_: Request, error: SessionStoreError) -> JSONResponse:
-        logger.warning("the store failed", extra={"reason": str(error)})
+        logger.warning("the store failed: answering with an error", extra={"reason": str(error)})
         if isinstance(error, StoreUnavailable):
             return answer(
                 503,
@@ -122,7 +122,7 @@ def install(app: FastAPI) -> None:
         return answer(
             500,
             "store_refused",
-            "Your conversation cannot be opened just now. It is kept; please try again later.",
+            "Your conversation cannot be opened right now. It is saved; please try again later.",
         )
 
     @app.exception_handler(RequestValidationError)
@@ -138,7 +138,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> JSONResponse:
         logger.error("a request failed", exc_info=error)
-        # This answer does not pass the middleware.
+        # This answer bypasses the middleware, which would add the header.
         name = {HEADER: current() or ""}
         return answer(500, "internal", "Something went wrong here. Please try again.", name)
 
@@ -146,13 +146,13 @@ def install(app: FastAPI) -> None:
 def answer(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """Build the error's answer."""
+    """Build the answer to a request that failed."""
     body = {"error": {"code": code, "message": message}}
     return JSONResponse(body, status_code=status, headers=dict(headers or {}))
 
 
 def _explain(error: RequestValidationError) -> str:
-    """Say which fields are wrong, without repeating what was sent."""
+    """Name the fields that are not valid, without repeating their values."""
     reasons = []
     for each in error.errors()[:5]:
         field = ".".join(str(part) for part in each["loc"][1:])[:100]

@@ -1,7 +1,7 @@
-"""Who somebody is: the one place that decides it.
+"""Which participant a request comes from. Only this module decides it.
 
-For now, a page proves itself by knowing a random secret of 128 bits or more, its id. Nobody but
-the page and this module sees it: LiveKit, Redis and other participants get its pseudonym.
+For now, a page proves its participant by a random secret of 128 bits or more, its id. Only the
+page and this module see the secret. LiveKit, Redis and other participants see its pseudonym.
 """
 
 from __future__ import annotations
@@ -18,5 +18,5 @@ SecretId = Annotated[str, Field(min_length=22, max_length=64, pattern=r"^[A-Za-z
 
 
 def participant_of(secret_id: str, store: SessionStore) -> str:
-    """Return the pseudonym under which this page's participant is known."""
+    """Return the pseudonym of the participant that this secret proves."""
     return store.pseudonym(secret_id)

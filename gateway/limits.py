@@ -1,4 +1,4 @@
-"""How often somebody may ask: each answer makes a room and takes an agent, and those are few."""
+"""Rate limits of callers: each admission makes a room and takes an agent, and both are scarce."""
 
 from __future__ import annotations
 
@@ -7,53 +7,64 @@ import math
 import time
 from typing import TYPE_CHECKING, Final
 
+from session_store.tasks import RateLimit
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
 _SWEEP_AT: Final = 10_000
-"""So many callers are remembered before those are forgotten whose bucket is full again."""
+"""With more callers than this in memory, those with a full bucket are forgotten."""
 _IPV6_NETWORK_BITS: Final = 64
 """A household has a network of this size, not one address."""
 
 
-class Buckets:
-    """A token bucket per caller: ``burst`` at once, and ``per_minute`` from then on."""
+class CallerLimits:
+    """A token bucket per caller: ``burst`` requests at once, then ``per_minute``."""
 
     def __init__(
-        self, per_minute: int, burst: int, *, clock: Callable[[], float] = time.monotonic
+        self, per_minute: int, burst: int, *, now: Callable[[], float] = time.monotonic
     ) -> None:
-        """Make the buckets, in memory of this process alone.
+        """Make the buckets, in the memory of this process.
 
         Args:
-            per_minute: tokens that come back in a minute; 0 bounds nothing.
+            per_minute: tokens that come back in a minute; 0 means no limit.
             burst: tokens of a full bucket.
-            clock: seconds, monotonic.
+            now: the clock, in seconds; monotonic.
         """
         self._per_s = per_minute / 60
         self._burst = burst
-        self._clock = clock
-        self._full_at: dict[Hashable, float] = {}
-        """By caller, when the bucket is full again; who is not in it has a full one."""
+        self._now = now
+        self._buckets: dict[Hashable, RateLimit] = {}
 
     def take(self, caller: Hashable) -> int:
-        """Take a token; return 0, or for how many seconds there is none, and then none is taken."""
+        """Take a token of this caller if there is one.
+
+        Returns:
+            0; or the seconds until there is a token, rounded up, and then none is taken.
+        """
         if not self._per_s:
             return 0
-        now = self._clock()
-        full_at = max(self._full_at.get(caller, now), now) + 1 / self._per_s
-        wait_s = full_at - now - self._burst / self._per_s
-        if wait_s > 1e-6:  # noqa: PLR2004 (what adding seconds up has rounded off)
-            return math.ceil(wait_s)
-        self._full_at[caller] = full_at
-        if len(self._full_at) > _SWEEP_AT:
-            self._full_at = {each: at for each, at in self._full_at.items() if at > now}
-        return 0
+        wait_s = math.ceil(self._bucket_of(caller).take())
+        if len(self._buckets) > _SWEEP_AT:
+            self._forget_full_buckets()
+        return wait_s
+
+    def _bucket_of(self, caller: Hashable) -> RateLimit:
+        bucket = self._buckets.get(caller)
+        if bucket is None:
+            bucket = self._buckets[caller] = RateLimit(self._per_s, self._burst, now=self._now)
+        return bucket
+
+    def _forget_full_buckets(self) -> None:
+        used = {caller: each for caller, each in self._buckets.items() if not each.is_full}
+        self._buckets = used
 
 
 def caller_at(address: str | None) -> str:
-    """Return what callers at this address are counted as: of IPv6, the network.
+    """Return the caller that requests from this address count for.
 
-    Without an address (a socket file) they are counted as one.
+    For IPv6 it is the network. All requests without an address (from a socket file) count for one
+    caller.
     """
     try:
         parsed = ipaddress.ip_address(address or "")

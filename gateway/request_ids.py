@@ -1,6 +1,6 @@
-"""A name for each request: in its answer's ``x-request-id``, and on the lines logged for it.
+"""An id for each request: in the header ``x-request-id`` of its answer, and on its log lines.
 
-It is made here. One that came with the request could be anything.
+The gateway makes the id. An id from the caller could hold anything.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _current: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 def current() -> str | None:
-    """Return the id of the request that is being answered."""
+    """Return the id of the current request; ``None`` outside of requests."""
     return _current.get()
 
 
 class RequestIds:
-    """ASGI middleware: names each request, and says the name in its answer.
+    """ASGI middleware that gives each request an id, and puts it in the answer.
 
-    The name outlives the middleware: what fails is answered, and logged, further out.
+    The id outlives the middleware: a request that raises is answered and logged further out.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -38,24 +38,24 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = secrets.token_hex(_ID_BYTES)
-        _current.set(name)
+        request_id = secrets.token_hex(_ID_BYTES)
+        _current.set(request_id)
 
-        async def send_with_name(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                named = (HEADER.encode(), name.encode())
-                message["headers"] = [*message.get("headers", []), named]
+                header = (HEADER.encode(), request_id.encode())
+                message["headers"] = [*message.get("headers", []), header]
             await send(message)
 
-        await self._app(scope, receive, send_with_name)
+        await self._app(scope, receive, send_with_id)
 
 
-class NameOfRequest(logging.Filter):
-    """Puts the request's id on the lines that are logged for it."""
+class RequestIdFilter(logging.Filter):
+    """Adds the request's id to the log lines of that request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """See ``logging.Filter``."""
-        name = current()
-        if name is not None and not hasattr(record, "request_id"):
-            record.request_id = name
+        request_id = current()
+        if request_id is not None and not hasattr(record, "request_id"):
+            record.request_id = request_id
         return True

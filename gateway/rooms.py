@@ -1,13 +1,12 @@
-"""Rooms and their agents: one room per session, and its first agent.
+"""Rooms of sessions, and the first agent of each.
 
-LiveKit gives a room its agent when the room is made; so the gateway makes the room, and
-dispatches by itself, once, where the store says that nobody else does. What comes after that is
-the workers' business: see ``session_store.livekit.worker.watch``.
+LiveKit can only dispatch an agent on its own when it makes a room. So the gateway makes the room,
+and dispatches the first agent itself if the store grants it the claim. Workers dispatch all
+successors: see ``session_store.livekit.worker.watch``.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from contextlib import contextmanager
@@ -15,7 +14,10 @@ from typing import TYPE_CHECKING, Self
 
 from gateway.errors import LiveKitUnavailable
 from session_store import SessionStoreError
-from session_store.livekit.rooms.rooms import Dispatch, LiveKitFailed, LiveKitRooms
+from session_store.livekit.rooms.api_calls import LiveKitFailed
+from session_store.livekit.rooms.dispatch import Dispatch
+from session_store.livekit.rooms.recent_dispatches import RecentDispatches
+from session_store.livekit.rooms.rooms import LiveKitRooms
 from session_store.page_turns import LOAD_ID
 from session_store.tasks import KeptTasks
 
@@ -30,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class Rooms:
-    """LiveKit's rooms, as far as the gateway needs them. Use it as a context manager."""
+    """LiveKit's rooms, as the gateway uses them. An asynchronous context manager."""
 
     def __init__(
         self,
@@ -50,8 +52,7 @@ class Rooms:
             meter=meter,
         )
         self._meter = meter
-        self._unclaimed: dict[str, float] = {}
-        """By session, until when an agent is expected that was dispatched without a claim."""
+        self._unclaimed = RecentDispatches()
         self._tasks = KeptTasks(logger)
 
     async def __aenter__(self) -> Self:
@@ -65,15 +66,19 @@ class Rooms:
         await self._rooms.__aexit__(*exc)
 
     async def ping(self) -> None:
-        """Reach LiveKit with our key, or raise ``LiveKitUnavailable``."""
+        """Reach LiveKit with our key.
+
+        Raises:
+            LiveKitUnavailable: it did not answer, or it refused.
+        """
         with _as_unavailable():
             await self._rooms.reach()
 
     async def make(self, session_id: str) -> None:
-        """Make the session's room; a no-op where it is there.
+        """Make the session's room. A no-op if it exists.
 
         Raises:
-            LiveKitUnavailable: it did not answer.
+            LiveKitUnavailable: LiveKit did not answer, or it refused.
         """
         with _as_unavailable():
             await self._rooms.make(
@@ -81,10 +86,10 @@ class Rooms:
             )
 
     async def is_elsewhere(self, participant: str, session_id: str, load_id: str) -> bool:
-        """Tell whether the participant is in the room by another page load than this.
+        """Return whether another page load of the participant is in the room.
 
         Raises:
-            LiveKitUnavailable: it did not answer.
+            LiveKitUnavailable: LiveKit did not answer, or it refused.
         """
         with _as_unavailable():
             there = await self._rooms.look(session_id, self._settings.livekit_agent_name)
@@ -92,45 +97,51 @@ class Rooms:
         return attributes is not None and attributes.get(LOAD_ID, "") != load_id
 
     def bring(self, participant: str, session_id: str) -> None:
-        """Send the agent that the store said was wanted, in the background."""
+        """Dispatch an agent in the background, under the claim that the store granted."""
         self._tasks.spawn(self._bring(participant, session_id))
 
     def bring_without_store(self, participant: str, session_id: str) -> None:
-        """Send an agent to a room that has none, in the background, while the store is away.
+        """Dispatch an agent in the background while the store is unreachable.
 
-        Nobody holds a claim then, so what LiveKit shows decides; and an agent that was sent from
-        here a moment ago is waited for.
+        Without the store there are no claims. So LiveKit decides: an agent is dispatched only if
+        the room has none that answers, and if this gateway did not dispatch one a moment ago.
         """
-        now = asyncio.get_running_loop().time()
-        self._unclaimed = {room: at for room, at in self._unclaimed.items() if at > now}
         if session_id not in self._unclaimed:
-            self._unclaimed[session_id] = now + self._expected_s
-            let_in_ms = time.time_ns() // 1_000_000
-            self._tasks.spawn(self._bring(participant, session_id, let_in_ms))
+            self._unclaimed.add(session_id, for_s=self._expected_s)
+            admitted_at_ms = time.time_ns() // 1_000_000
+            self._tasks.spawn(self._bring(participant, session_id, admitted_at_ms))
 
     async def give_back(self, participant: str, session_id: str) -> None:
-        """Give back the claim to dispatch, as far as the store can be reached."""
+        """Return the claim to dispatch. If that fails, the claim expires by itself."""
         try:
             await self._store.give_back_claim(participant, session_id)
         except SessionStoreError as error:
-            logger.warning("the claim runs out by itself", extra={"reason": str(error)})
+            logger.warning(
+                "the claim was not returned: it expires by itself", extra={"reason": str(error)}
+            )
 
-    async def _bring(self, participant: str, session_id: str, let_in_ms: int = 0) -> None:
-        """Send an agent, unless one is there that lives: it may only be cut off from the store."""
+    async def _bring(self, participant: str, session_id: str, admitted_at_ms: int = 0) -> None:
+        """Dispatch an agent, unless one in the room answers: it may just lack the store."""
         extra = {"session_id": session_id}
         name = self._settings.livekit_agent_name
-        dispatch = Dispatch.for_session(participant, session_id, name, let_in_ms=let_in_ms)
+        dispatch = Dispatch.for_session(
+            participant, session_id, name, admitted_at_ms=admitted_at_ms
+        )
         try:
             there = await self._rooms.look(dispatch.room, dispatch.agent_name)
             if await self._rooms.any_answers(dispatch.room, there.agents):
-                logger.info("an agent lives there, without the lease", extra=extra)
+                logger.info(
+                    "an agent in the room answers, without a lease: dispatching none", extra=extra
+                )
                 return
         except LiveKitFailed as error:
-            # The claim runs out, and a worker that watches sends one.
-            logger.warning("an agent is not sent", extra={**extra, "reason": str(error)})
-            self._unclaimed.pop(session_id, None)
+            # The claim expires, and a watcher dispatches an agent.
+            logger.warning(
+                "LiveKit failed: no agent is dispatched", extra={**extra, "reason": str(error)}
+            )
+            self._unclaimed.discard(session_id)
             return
-        logger.info("sending an agent", extra=extra)
+        logger.info("dispatching an agent", extra=extra)
         self._meter.dispatched("asked")
         await self._rooms.bring(dispatch, there, within_s=self._expected_s)
 

@@ -1,4 +1,4 @@
-"""What the gateway asks of browsers, and refuses from anybody."""
+"""Security headers of every answer, and requests that are refused before any handler."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ MAX_BODY_BYTES: Final = 16 * 1024
 
 
 def response_headers(livekit_url: str) -> dict[str, str]:
-    """Headers of every answer. The page runs its own scripts, and reaches LiveKit alone."""
+    """Return the headers of every answer.
+
+    The page may run only its own scripts, and connect only to this gateway and to LiveKit.
+    """
     livekit = urlsplit(livekit_url)
     secure = livekit.scheme in {"wss", "https"}
     reached = f"{'wss' if secure else 'ws'}://{livekit.netloc}"
@@ -45,7 +48,7 @@ def response_headers(livekit_url: str) -> dict[str, str]:
 
 
 class Guard:
-    """ASGI middleware: adds the headers, refuses large bodies and foreign pages."""
+    """ASGI middleware that adds the headers, and refuses large bodies and foreign pages."""
 
     def __init__(self, app: ASGIApp, headers: dict[str, str]) -> None:
         self._app = app
@@ -95,7 +98,7 @@ class Guard:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """Read the body; ``None`` if it is too large, whatever length was announced."""
+    """Read the body; ``None`` if it is too large, even if a smaller length was announced."""
     body = bytearray()
     while True:
         message = await receive()

@@ -1,4 +1,7 @@
-"""``POST /api/token``: the LiveKit TokenSource schema, and the conversation so far."""
+"""``POST /api/token``: admit a page, with the conversation so far.
+
+Request and answer extend the schema of LiveKit's TokenSource.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,8 @@ from session_store.errors import UnknownSchema
 from session_store.page_turns import shown_after
 
 if TYPE_CHECKING:
-    from gateway.app import Parts
-    from gateway.limits import Buckets
+    from gateway.limits import CallerLimits
+    from gateway.parts import Parts
     from session_store import Opened, SessionStore
 
 logger = logging.getLogger(__name__)
@@ -43,7 +46,7 @@ SessionId = Annotated[str, Field(pattern=r"^[a-z2-7]{26}$")]
 
 
 class Attributes(BaseModel):
-    """The attributes that a page may set."""
+    """The participant attributes that a page may set."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,11 +54,11 @@ class Attributes(BaseModel):
         str,
         Field(alias="rj.load", min_length=16, max_length=64, pattern=r"^[A-Za-z0-9_-]+$"),
     ]
-    """Random name of this page load."""
+    """A random id of this page load."""
 
 
 class TokenRequest(BaseModel):
-    """What a page asks for. Fields of the schema that it may not choose are not among these."""
+    """A page's request. It lacks the fields of LiveKit's schema that a page may not choose."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -64,23 +67,23 @@ class TokenRequest(BaseModel):
     session_id: SessionId | None = None
     """The session that the page shows."""
     after_seq: Annotated[int, Field(ge=0, le=2**53)] = 0
-    """The newest turn that the page has of it."""
+    """The newest turn of that session that the page has."""
     new_session: Annotated[bool, Field(strict=True)] = False
-    """Begin another session, whatever ``session_id`` says."""
+    """Begin a new session, regardless of ``session_id``."""
     without_store: Annotated[bool, Field(strict=True)] = False
-    """The page was let into ``session_id`` while the store was away, and has not heard since that
-    the store has it."""
+    """The page was admitted to ``session_id`` while the store was unreachable, and does not know
+    yet that the session is stored."""
     unless_elsewhere: Annotated[bool, Field(strict=True)] = False
-    """Let the page in only if its participant is not in the room by another page load."""
+    """Admit the page only if no other page load of its participant is in the room."""
 
     @property
     def load_id(self) -> str:
-        """The name of the page load; empty where it has none."""
+        """The id of the page load; empty if the page sent none."""
         return self.participant_attributes.load_id if self.participant_attributes else ""
 
 
 class TokenAnswer(BaseModel):
-    """What livekit-client needs, and what the page shows before it has connected."""
+    """An admission: what livekit-client needs, and what the page shows before it connects."""
 
     server_url: str
     participant_token: str
@@ -92,25 +95,29 @@ class TokenAnswer(BaseModel):
     language: str
     turns: list[dict[str, Any]]
     saved: bool = True
-    """False: the store is away. What is said is saved later, and the page asks again."""
+    """False if the store is unreachable. The conversation is saved later; the page asks again."""
 
 
 @router.post("/token", status_code=201)
 async def token(wanted: TokenRequest, request: Request) -> TokenAnswer:
-    """Open the page's session, make its room, and see to it that an agent comes."""
+    """Open the page's session, make its room, and dispatch an agent if it needs one."""
     parts: Parts = request.app.state.parts
-    _refuse_flood(parts.asks_by_address, caller_at(request.client.host if request.client else None))
+    _refuse_flood(
+        parts.limits_by_address, caller_at(request.client.host if request.client else None)
+    )
     participant = participant_of(wanted.participant_identity, parts.store)
-    _refuse_flood(parts.asks, participant)
+    _refuse_flood(parts.limits_by_participant, participant)
     if wanted.unless_elsewhere:
         await _refuse_elsewhere(parts, participant, wanted)
     try:
         await parts.check_keys()
         opened = await _open(parts.store, participant, wanted)
     except (StoreUnavailable, StoreRefused) as error:
-        # Full, read-only, or another login: an agent can talk all the same, and saves later.
-        logger.warning("letting somebody in without the store", extra={"reason": str(error)})
-        return await _let_in(parts, participant, wanted)
+        # Unreachable, full, read-only, or a refused login: an agent can talk, and saves later.
+        logger.warning(
+            "store unavailable: admitting a page without it", extra={"reason": str(error)}
+        )
+        return await _admit_without_store(parts, participant, wanted)
     session_id = opened.session.id
     if opened.agent is AgentPresence.GAVE_UP and not wanted.new_session:
         raise AgentKeepsFailing
@@ -132,27 +139,27 @@ async def token(wanted: TokenRequest, request: Request) -> TokenAnswer:
     )
 
 
-def _refuse_flood(buckets: Buckets, caller: str) -> None:
-    wait_s = buckets.take(caller)
+def _refuse_flood(limits: CallerLimits, caller: str) -> None:
+    wait_s = limits.take(caller)
     if wait_s:
         raise TooManyRequests(wait_s)
 
 
-async def _let_in(parts: Parts, participant: str, wanted: TokenRequest) -> TokenAnswer:
-    """Let somebody in of whom nothing can be read now: the conversation goes on, unsaved.
+async def _admit_without_store(parts: Parts, participant: str, wanted: TokenRequest) -> TokenAnswer:
+    """Admit a participant while the store is unreachable; the conversation is saved later.
 
-    The session that the page names is taken if it was made for this participant, since its room
-    is then one that the page could have had. Whether it has ended is not known.
+    The page gets the session that it names if the id was made for this participant: it could have
+    had that room anyway. The gateway cannot know whether that session has ended.
     """
     named = wanted.session_id if not wanted.new_session else None
-    goes_on = named is not None and parts.store.keyring.owns(participant, named)
-    session_id = named if named and goes_on else parts.store.keyring.new_session_id(participant)
+    resumed = named is not None and parts.store.keyring.owns(participant, named)
+    session_id = named if named and resumed else parts.store.keyring.new_session_id(participant)
     await parts.rooms.make(session_id)
     parts.rooms.bring_without_store(participant, session_id)
     return TokenAnswer(
         **_admission(parts, participant, session_id, wanted),
-        resumed=goes_on,
-        last_seq=wanted.after_seq if goes_on else 0,
+        resumed=resumed,
+        last_seq=wanted.after_seq if resumed else 0,
         language="",
         turns=[],
         saved=False,
@@ -162,7 +169,7 @@ async def _let_in(parts: Parts, participant: str, wanted: TokenRequest) -> Token
 def _admission(
     parts: Parts, participant: str, session_id: str, wanted: TokenRequest
 ) -> dict[str, str]:
-    """Return the fields that let a page into its room."""
+    """Return the fields with which a page enters its room."""
     return {
         "server_url": parts.settings.public_url,
         "participant_token": mint(
@@ -175,10 +182,10 @@ def _admission(
 
 
 async def _refuse_elsewhere(parts: Parts, participant: str, wanted: TokenRequest) -> None:
-    """Refuse a page whose conversation goes on by another page load: it was thrown out by that.
+    """Refuse a page that another page load of its participant has replaced in the room.
 
     Raises:
-        GoesOnElsewhere: let in, it would throw the other one out in turn.
+        GoesOnElsewhere: if admitted, this page would replace the other one in turn.
     """
     session_id = wanted.session_id
     if session_id is None or not parts.store.keyring.owns(participant, session_id):
@@ -188,31 +195,31 @@ async def _refuse_elsewhere(parts: Parts, participant: str, wanted: TokenRequest
 
 
 async def _open(store: SessionStore, participant: str, wanted: TokenRequest) -> Opened:
-    """Find the session that goes on, or begin another where that is wanted.
+    """Open the session to resume, or begin a new one.
 
     Raises:
-        ConversationUnreadable: the one that goes on does not open; a new one would.
-        OperatorNeeded: neither would.
+        ConversationUnreadable: the session to resume does not open; a new one would.
+        OperatorNeeded: neither would open.
     """
     try:
         if wanted.new_session:
             return await store.open_new(participant, expect_agent=True)
         if wanted.without_store and wanted.session_id is not None:
-            return await _open_begun(store, participant, wanted.session_id)
+            return await _open_admitted(store, participant, wanted.session_id)
         return await store.open(participant, session_id=wanted.session_id, expect_agent=True)
     except (SealBroken, UnknownKey, UnknownSchema) as error:
-        logger.warning("a conversation cannot be opened", extra={"reason": str(error)})
+        logger.warning("a session does not open: admitting no page", extra={"reason": str(error)})
         if wanted.new_session or _is_of_data_key(error):
             raise OperatorNeeded from None
         raise ConversationUnreadable from None
 
 
-async def _open_begun(store: SessionStore, participant: str, session_id: str) -> Opened:
-    """Open the session that a page was let into without the store, whatever the store has of it.
+async def _open_admitted(store: SessionStore, participant: str, session_id: str) -> Opened:
+    """Open the session to which a page was admitted without the store.
 
-    The page and its agent are in that session's room: whichever of them is first makes it, and
-    one that has ended goes on. A named id that was not made for this participant opens what may
-    resume, as always.
+    The page and its agent are in that session's room already. The first of them to reach the store
+    creates the session; a session that has ended is opened again. If the id was not made for this
+    participant, their session that can resume is opened, as usual.
     """
     if not store.keyring.owns(participant, session_id):
         return await store.open(participant, expect_agent=True)
@@ -223,7 +230,7 @@ async def _open_begun(store: SessionStore, participant: str, session_id: str) ->
 
 
 def _is_of_data_key(error: SealBroken | UnknownKey | UnknownSchema) -> bool:
-    """Tell whether it is the participant's data key that does not open, and not one session."""
+    """Return whether the participant's data key does not open, not just one session."""
     return isinstance(error, UnknownKey) or (
         isinstance(error, SealBroken) and error.session_id is None
     )

@@ -25,21 +25,22 @@ class GatewaySettings(BaseSettings):
     gateway_page: Path = PAGE
     """Folder of the built page."""
     livekit_url: str = Field(min_length=1)
-    """Where the gateway reaches LiveKit: ``ws://`` or ``wss://``."""
+    """LiveKit's address for the gateway: ``ws://`` or ``wss://``."""
     livekit_public_url: str = ""
-    """Where browsers reach it, if that is elsewhere."""
+    """LiveKit's address for browsers, if it is another one."""
     livekit_api_key: Annotated[str, AfterValidator(not_an_example)] = Field(min_length=1)
     livekit_api_secret: Annotated[str, AfterValidator(not_an_example)] = Field(min_length=1)
     livekit_agent_name: str = Field(default="assistant", min_length=1)
     gateway_token_ttl_s: int = Field(default=600, ge=60, le=24 * 3600)
-    """How long a token may be used to connect; LiveKit refreshes it during a call."""
+    """Seconds in which a token may be used to connect. LiveKit refreshes it during a call."""
     gateway_departure_timeout_s: int = Field(default=60, ge=1)
-    """How long a room waits for its participant: by default more than livekit-client's 44 s of
-    retries. A page that comes later finds another room of the same session."""
+    """Seconds for which an empty room waits for its participant: by default longer than the 44 s
+    for which livekit-client retries. A page that comes later gets a new room of the same
+    session."""
     gateway_asks_per_minute: int = Field(default=30, ge=0)
-    """How often one participant may ask for a token, 20 at once; 0 bounds nothing."""
+    """Requests for a token per minute and participant, with 20 at once; 0 means no limit."""
     gateway_asks_per_minute_address: int = Field(default=120, ge=0)
-    """How often all those behind one address may, as many at once; 0 bounds nothing."""
+    """The same for all participants behind one address, with as many at once; 0 means no limit."""
 
     @property
     def public_url(self) -> str:

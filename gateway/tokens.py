@@ -1,4 +1,4 @@
-"""LiveKit tokens: what a page may do, and in which room."""
+"""LiveKit tokens: what a page may do in its room."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def mint(settings: GatewaySettings, *, participant: str, room: str, load_id: str) -> str:
-    """Sign a token for one room. A page may speak, listen and write; not change what it is."""
+    """Sign a token for one room: its page may speak, listen and write, not change metadata."""
     grants = api.VideoGrants(
         room_join=True,
         room=room,

@@ -3,7 +3,7 @@
 ``SessionStore`` is the entry point; ``session_store.livekit`` binds it to a LiveKit agent.
 """
 
-from session_store.backends.contract import AgentPresence, Erased, JoinOutcome, SealedDraft
+from session_store.backends.values import AgentPresence, Erased, JoinOutcome, SealedDraft
 from session_store.errors import (
     CircuitOpen,
     InvalidValue,
@@ -45,7 +45,14 @@ from session_store.models import (
 )
 from session_store.sealing.crypto import Keyring
 from session_store.settings import StoreSettings
-from session_store.store import (
+from session_store.store import SessionStore
+from session_store.upkeep.analytics import Analytics, DayCounts
+from session_store.upkeep.audit import AuditLog
+from session_store.upkeep.journal import ErasureJournal
+from session_store.upkeep.observers import watched
+from session_store.upkeep.rotation import rotate_keys
+from session_store.upkeep.sweeper import Sweeper
+from session_store.values import (
     Arrival,
     Joined,
     Lease,
@@ -54,14 +61,7 @@ from session_store.store import (
     Replayed,
     SealedTurn,
     SessionPage,
-    SessionStore,
 )
-from session_store.upkeep.analytics import Analytics, DayCounts
-from session_store.upkeep.audit import AuditLog
-from session_store.upkeep.journal import ErasureJournal
-from session_store.upkeep.observers import watched
-from session_store.upkeep.rotation import rotate_keys
-from session_store.upkeep.sweeper import Sweeper
 from session_store.writing.lease import LeaseKeeper
 from session_store.writing.recorder import Recorder
 from session_store.writing.spool import Spool

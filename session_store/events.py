@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+if TYPE_CHECKING:
+    from session_store.errors import SessionStoreError
 
 EVENT_VERSION: Final = 1
 
@@ -76,5 +79,22 @@ class EventHook(Protocol):
     """Hears, in this process, what this process did. One sink per hook."""
 
     def on_event(self, event: Event) -> None:
+        """Take note; must neither block nor raise."""
+        ...
+
+
+class SealFailure(NamedTuple):
+    """Something stored that does not open."""
+
+    participant: str
+    session_id: str
+    error: SessionStoreError
+    """``SealBroken``, ``UnknownKey`` or ``UnknownSchema``: these hold ids, and no content."""
+
+
+class SealHook(Protocol):
+    """Hears, in this process, of what does not open."""
+
+    def on_seal_failure(self, failure: SealFailure) -> None:
         """Take note; must neither block nor raise."""
         ...

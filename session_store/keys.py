@@ -138,7 +138,3 @@ class ParticipantKeys(NamedTuple):
     def turns(self, session_id: str) -> str:
         """List: sealed turns, oldest first."""
         return f"{self.prefix}t:{self.participant}:{session_id}"
-
-    def due_member(self, session_id: str) -> str:
-        """Name of a session in ``due``."""
-        return f"{self.participant}:{session_id}"

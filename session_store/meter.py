@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from session_store.events import Event
-    from session_store.store import Replayed
-    from session_store.upkeep.seal_audit import SealFailure
+    from session_store.events import Event, SealFailure
+    from session_store.values import Replayed
 
 JoinEnd = Literal[
     "created",

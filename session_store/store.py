@@ -10,17 +10,14 @@ import logging
 import secrets
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from session_store.backends.choice import backend_of
-from session_store.backends.contract import (
+from session_store.backends.values import (
     DRAFT_ROLES,
     AgentPresence,
     Candidate,
     JoinAttempt,
-    JoinOutcome,
     LateTurn,
     LeaseRef,
     OpenMode,
@@ -30,7 +27,6 @@ from session_store.backends.contract import (
 from session_store.errors import (
     InvalidValue,
     LeaseLost,
-    NotGranted,
     SealBroken,
     SequenceGap,
     SessionGone,
@@ -40,7 +36,7 @@ from session_store.errors import (
     WriteConflict,
 )
 from session_store.event_stream import read_events
-from session_store.events import Event, EventType
+from session_store.events import Event, EventType, SealFailure
 from session_store.meter import NO_METER
 from session_store.models import MAX_TURN_BYTES, SessionContent, Witness
 from session_store.sealing.crypto import NO_TAG, Keyring, tag_of
@@ -54,19 +50,29 @@ from session_store.sealing.opening import (
 )
 from session_store.sealing.schema import write_content
 from session_store.sealing.turn_codec import encode_turn
-from session_store.upkeep.seal_audit import SealFailure
+from session_store.values import (
+    Arrival,
+    Joined,
+    Lease,
+    Loaded,
+    Opened,
+    Replayed,
+    SealedTurn,
+    SessionPage,
+    settled_by,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from session_store.backends.contract import Backend, Erased, Found
-    from session_store.events import EventHook, EventsMissed
+    from session_store.backends.contract import Backend, SideChannel
+    from session_store.backends.values import Erased, Found
+    from session_store.events import EventHook, EventsMissed, SealHook
     from session_store.meter import Meter
     from session_store.models import Draft, RecordedTurn, Session, Turn
     from session_store.sealing.crypto import DataKey, WrappedKey
     from session_store.settings import StoreSettings
-    from session_store.upkeep.seal_audit import SealHook
 
     _Read = tuple[Session, tuple[RecordedTurn, ...], tuple[Draft, ...]]
 
@@ -81,126 +87,6 @@ MAX_UPDATE_TRIES: Final = 5
 _CACHED_KEYS: Final = 10_000
 _ID_CHARS: Final = 26
 _UNREADABLE: Final = (SealBroken, UnknownKey, UnknownSchema)
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A session and the turns that are kept of it, oldest first."""
-
-    session: Session = field(repr=False)
-    turns: tuple[RecordedTurn, ...] = field(repr=False)
-    drafts: tuple[Draft, ...] = field(default=(), repr=False, kw_only=True)
-    """What was being said and is no turn yet, at most one of each role, oldest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opened(Loaded):
-    """The answer of ``open``."""
-
-    resumed: bool
-    """Whether the session existed before."""
-    agent: AgentPresence
-
-
-@dataclass(slots=True)
-class Lease:
-    """The right to write one session: shown with every write, compared inside of it."""
-
-    ref: LeaseRef
-    data_key: DataKey = field(repr=False)
-    last_seq: int
-    """Number of the newest turn that was sealed under this lease or before it."""
-    last_tag: bytes
-    """Its tag: the next turn is chained to it."""
-    saved_seq: int
-    """Number of the newest turn that the store acknowledged."""
-    saved_tag: bytes
-    version: int
-    """Version of ``content``."""
-    content: SessionContent = field(repr=False)
-    granted: bool = True
-    """False while the store is away since before the join: see ``writing.offline_start``."""
-    draft_number: int = 0
-    """Number of the newest draft that was sealed under this lease or before it."""
-
-    @property
-    def participant(self) -> str:
-        """The participant's pseudonym."""
-        return self.ref.participant
-
-    @property
-    def session_id(self) -> str:
-        """The session that may be written."""
-        return self.ref.session_id
-
-    @property
-    def fencing_token(self) -> int:
-        """Strictly increasing from holder to holder; 0 before it is granted."""
-        return int(self.ref.fence)
-
-    def shown(self) -> LeaseRef:
-        """Return what a write must show.
-
-        Raises:
-            NotGranted: there is nothing to show yet.
-        """
-        if not self.granted:
-            raise NotGranted(self.session_id)
-        return self.ref
-
-    def adopt(self, granted: Lease) -> None:
-        """Become the lease that was granted at last, for all who hold this one."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(granted, each.name))
-
-
-@dataclass(frozen=True, slots=True)
-class Joined(Loaded):
-    """The answer of ``join``."""
-
-    outcome: JoinOutcome
-    lease: Lease
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """The answer of ``arrive``."""
-
-    counted: bool
-    """Whether it was a return, rather than a transport that was restored."""
-    reconnect_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class SealedTurn:
-    """A turn as it is written: sealed once, and resent as these very bytes."""
-
-    seq: int
-    tag_before: bytes
-    sealed: bytes
-    turn: Turn | None = field(default=None, repr=False)
-    """``None`` for one that another process has sealed."""
-    settles: int = 0
-    """Number of the newest draft of this turn, which goes when it is written; 0 for none."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionPage:
-    """Some of a participant's sessions, newest first."""
-
-    total: int
-    sessions: tuple[Session, ...]
-
-
-class Replayed(StrEnum):
-    """What became of turns that a dead job left."""
-
-    APPENDED = "appended"
-    """They continue the record: nobody had taken the lease."""
-    LATE = "late"
-    """Somebody had: they lie beside the record, and are read in by their time."""
-    ERASED = "erased"
-    """Their session was erased meanwhile; they are dropped."""
 
 
 class SessionStore:
@@ -232,6 +118,11 @@ class SessionStore:
         keyring = Keyring.from_settings(settings)
         return cls(backend_of(settings), keyring, hooks=hooks)
 
+    @property
+    def side(self) -> SideChannel:
+        """Events, counts by day and the audit stream of this store."""
+        return self.backend.side
+
     def add_hook(self, hook: EventHook) -> None:
         """Tell a hook what this process does from now on."""
         self._hooks.append(hook)
@@ -262,7 +153,7 @@ class SessionStore:
 
     def events(self) -> AsyncGenerator[Event | EventsMissed, None]:
         """Listen to what all processes do; see ``event_stream.read_events``."""
-        return read_events(self.backend.side)
+        return read_events(self.side)
 
     async def check(self) -> None:
         """Reach the backend, and make sure that it was written with these keys.
@@ -357,7 +248,7 @@ class SessionStore:
         session_id: str | None = None,
         exact: bool = False,
         load_id: str = "",
-        attempt: str | None = None,
+        owner: str | None = None,
     ) -> Joined:
         """Take the lease of a session, load it, and count the arrival: one round trip.
 
@@ -366,7 +257,8 @@ class SessionStore:
             session_id: the session that the caller believes current.
             exact: this session or none; else the one that may resume, or a new one.
             load_id: names this page load or call; a new one is a return, an empty one is unknown.
-            attempt: the same value again repeats the answer of a join whose answer was lost.
+            owner: the nonce that names the holder of the lease; random by default. The same one
+                again repeats the answer of a join whose answer was lost.
 
         Raises:
             LeaseHeld: another job's lease is live.
@@ -379,7 +271,7 @@ class SessionStore:
                 _session_id(session_id),
                 self._candidate(participant),
                 JoinAttempt(
-                    owner=attempt or secrets.token_hex(16),
+                    owner=owner or secrets.token_hex(16),
                     load=self._load_name(load_id),
                     exact=exact,
                 ),
@@ -408,21 +300,24 @@ class SessionStore:
         )
         return Joined(session, turns, outcome, lease, drafts=drafts)
 
-    async def arrive(self, lease: Lease, *, load_id: str = "", attempt: str = "") -> Arrival:
+    async def arrive(
+        self, lease: Lease, *, load_id: str = "", idempotency_key: str = ""
+    ) -> Arrival:
         """Note that the participant came while the job lives.
 
         It is a return if the participant was away, or if ``load_id`` is a new one; anything else
-        is a connection that was restored. ``attempt`` as in ``join``.
+        is a connection that was restored. The same ``idempotency_key`` again repeats the
+        answer of a call whose answer was lost.
         """
         arrived = await self.backend.arrive(
-            lease.shown(), attempt or secrets.token_hex(8), self._load_name(load_id)
+            lease.ref_or_raise(), idempotency_key or secrets.token_hex(8), self._load_name(load_id)
         )
         self.tell(arrived.events)
         return Arrival(arrived.counted, arrived.reconnect_count)
 
     async def leave(self, lease: Lease) -> datetime:
         """Begin the resume window; answer when it ends. Leaving twice is a no-op."""
-        left = await self.backend.leave(lease.shown())
+        left = await self.backend.leave(lease.ref_or_raise())
         self.tell(left.events)
         return time_of(left.window_until)
 
@@ -456,7 +351,7 @@ class SessionStore:
         clock = asyncio.get_running_loop().time
         begun = clock()
         newest = await self.backend.append(
-            lease.shown(),
+            lease.ref_or_raise(),
             first.seq,
             first.tag_before,
             [turn.sealed for turn in turns],
@@ -479,7 +374,7 @@ class SessionStore:
         """
         if turn.role not in DRAFT_ROLES:
             raise InvalidValue(f"a draft is of one of these roles: {', '.join(DRAFT_ROLES)}")
-        plain, ref = _plain(turn), lease.shown()
+        plain, ref = _plain(turn), lease.ref_or_raise()
         lease.draft_number += 1
         number = lease.draft_number
         sealed = lease.data_key.seal_draft(ref.session_id, turn.role, number, plain)
@@ -493,7 +388,7 @@ class SessionStore:
         Raises:
             LeaseLost, SessionGone: give up; nothing was written.
         """
-        await self.backend.draft(lease.shown(), sealed)
+        await self.backend.draft(lease.ref_or_raise(), sealed)
 
     async def update(
         self, lease: Lease, change: Callable[[SessionContent], SessionContent]
@@ -515,7 +410,7 @@ class SessionStore:
             sealed = lease.data_key.seal_content(lease.session_id, seen + 1, write_content(content))
             try:
                 lease.version = await self.backend.update(
-                    lease.shown(), seen, sealed, witness_seq=witness.seq
+                    lease.ref_or_raise(), seen, sealed, witness_seq=witness.seq
                 )
             except WriteConflict:
                 await self._reload_content(lease)
@@ -526,11 +421,11 @@ class SessionStore:
 
     async def renew(self, lease: Lease | LeaseRef) -> None:
         """Extend the lease; also one that ran out, as long as nobody took it."""
-        await self.backend.renew(lease.shown() if isinstance(lease, Lease) else lease)
+        await self.backend.renew(lease.ref_or_raise() if isinstance(lease, Lease) else lease)
 
     async def release(self, lease: Lease) -> None:
         """Give the lease back, so that a successor need not wait for its end."""
-        await self.backend.release(lease.shown())
+        await self.backend.release(lease.ref_or_raise())
 
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool = True
@@ -540,7 +435,7 @@ class SessionStore:
         return await self.backend.expect_agent(participant, wanted, claim=claim)
 
     def owner_of(self, worker_id: str, job_id: str) -> str:
-        """Return the ``attempt`` under which a job joins, so that its worker can name it too."""
+        """Return the ``owner`` under which a job joins, so that its worker can name it too."""
         return self.keyring.owner_of(worker_id, job_id)
 
     async def claim_orphan(
@@ -550,7 +445,7 @@ class SessionStore:
         *,
         owner: str | None = None,
         absent: bool = False,
-        attempt: str | None = None,
+        idempotency_key: str | None = None,
     ) -> AgentPresence:
         """Claim the right to dispatch a successor for a job that is gone.
 
@@ -561,7 +456,8 @@ class SessionStore:
                 it still runs. Without it, only a lease that has run out is.
             absent: nobody is there who would need one, so none is to be dispatched: the
                 participant counts as having left when it was last seen.
-            attempt: the same value again repeats the answer of a claim whose answer was lost.
+            idempotency_key: the same value again repeats the answer of a claim whose answer was
+                lost.
 
         Returns:
             ``WANTED`` (this caller, and no other, dispatches; the job before writes nothing any
@@ -573,7 +469,7 @@ class SessionStore:
             participant,
             _session_id(session_id) or "",
             owner=owner or "",
-            attempt=attempt or secrets.token_hex(8),
+            idempotency_key=idempotency_key or secrets.token_hex(8),
             absent=absent,
         )
         self.tell(events)
@@ -899,15 +795,6 @@ def _session_id(value: str | None) -> str | None:
     if value is None or (len(value) == _ID_CHARS and value.isascii() and value.isalnum()):
         return value
     raise InvalidValue("a session id has 26 letters and digits")
-
-
-def settled_by(turns: Sequence[SealedTurn]) -> dict[str, int]:
-    """Return the number of the newest draft that these turns settle, by role."""
-    settled: dict[str, int] = {}
-    for each in turns:
-        if each.settles and each.turn is not None and each.turn.role in DRAFT_ROLES:
-            settled[each.turn.role] = max(each.settles, settled.get(each.turn.role, 0))
-    return settled
 
 
 def _plain(turn: Turn) -> bytes:

@@ -1,11 +1,11 @@
-"""The models that an agent hears, thinks and speaks with, as the settings name them.
+"""The models with which an agent hears, thinks and speaks, by the names in the settings.
 
-- `demo`: everything local, no key, no account.
-- `livekit`: LiveKit Inference, with the LiveKit key alone.
-- `openai`: OpenAI, or a server that speaks its language.
-- `openai-realtime`: one model of OpenAI's that hears and speaks.
+- `demo`: everything runs locally, without a key or an account.
+- `livekit`: LiveKit Inference, which needs only the LiveKit key.
+- `openai`: OpenAI, or a server with the same API.
+- `openai-realtime`: one OpenAI model that hears and speaks.
 
-Hearing and speaking may be somebody else's: `AGENT_STT`, `AGENT_TTS`.
+`AGENT_STT` and `AGENT_TTS` choose another provider to hear or to speak.
 """
 
 from collections.abc import MutableMapping
@@ -41,17 +41,17 @@ _EXTRAS: Final = MappingProxyType(
 
 
 def prewarm(settings: PipelineSettings, userdata: MutableMapping[str, Any]) -> None:
-    """Load what takes long into `userdata`: call it in `setup_fnc`, with `proc.userdata`.
+    """Load slow models into `userdata`: call it in `setup_fnc`, with `proc.userdata`.
 
     Args:
-        settings: Which models.
-        userdata: Kept by the process; `build` finds there what was loaded.
+        settings: The choice of models.
+        userdata: Kept by the process. `build` takes loaded models from it.
 
     Raises:
-        ImportError: They need packages that are not installed; the message says which extra.
+        ImportError: A package is missing; the message names the extra that has it.
     """
     check(settings)
-    # It is in every pipeline, if only to say that the others are away.
+    # Every pipeline has this voice: it speaks when the other providers fail.
     _module("demo").prewarm_speech()
     if settings.hears is not None:
         load_vad(userdata)
@@ -60,10 +60,10 @@ def prewarm(settings: PipelineSettings, userdata: MutableMapping[str, Any]) -> N
 
 
 def check(settings: PipelineSettings) -> None:
-    """See that all packages are there.
+    """Import the packages of all chosen models.
 
     Raises:
-        ImportError: Some are not; the message says which extra has them.
+        ImportError: A package is missing; the message names the extra that has it.
     """
     for name in {settings.agent_pipeline, settings.hears, settings.speaks} - {None}:
         _module(str(name))
@@ -75,13 +75,13 @@ def build(
     """Return a new pipeline for one agent session.
 
     Args:
-        settings: Which models.
-        userdata: What `prewarm` has filled; what is missing there is loaded now.
-        language: What is spoken at first, e.g. `en`.
+        settings: The choice of models.
+        userdata: As `prewarm` filled it. Models that are missing there are loaded now.
+        language: The first language, for example `en`.
 
     Raises:
-        ValueError: It does not speak that language.
-        ImportError: It needs packages that are not installed; the message says which extra.
+        ValueError: The pipeline does not speak that language.
+        ImportError: A package is missing; the message names the extra that has it.
     """
     spare: Speech = _module("demo").spare_voice(language)
     if settings.agent_pipeline == "openai-realtime":
@@ -134,7 +134,11 @@ def _speech(settings: PipelineSettings, language: str) -> Speech:
 
 
 def _with_spare(speech: Speech, spare: Speech) -> tuple[tts.TTS[Any], tuple[tts.TTS[Any], ...]]:
-    """Put the spare voice behind one that may fail; return the one that is in front, too."""
+    """Put the spare voice behind a voice that may fail.
+
+    Returns:
+        The voice to use, and the voices that are hidden behind its fallback.
+    """
     if speech.is_local:
         return speech.tts, ()
     return tts.FallbackAdapter([speech.tts, spare.tts], max_retry_per_tts=1), (speech.tts,)

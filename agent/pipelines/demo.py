@@ -1,4 +1,4 @@
-"""The demo's parts, ready for a pipeline."""
+"""The demo models as parts of a pipeline."""
 
 from collections.abc import MutableMapping
 from typing import Any, Final
@@ -25,12 +25,12 @@ def prewarm_speech() -> None:
 
 
 def hearing(userdata: MutableMapping[str, Any]) -> Hearing:
-    """Return speech to text. It hears English, whatever is spoken."""
+    """Return speech to text. It understands only English, in every language setting."""
     return Hearing(JsgfSTT(_recognizer(userdata)), lambda _: None)
 
 
 def thinking() -> RuleLLM:
-    """Return what answers."""
+    """Return the language model."""
     return RuleLLM()
 
 
@@ -38,14 +38,14 @@ def speech(language: str) -> Speech:
     """Return text to speech.
 
     Raises:
-        ValueError: It does not speak that language.
+        ValueError: The voice does not speak that language.
     """
     tts = EspeakTTS(language=language)
     return Speech(tts, lambda code: tts.update_options(language=code), is_local=True)
 
 
 def spare_voice(language: str) -> Speech:
-    """Return text to speech that speaks English where it does not know a language."""
+    """Return text to speech that falls back to English for a language that it does not know."""
     tts = EspeakTTS(language=_known(language))
     return Speech(tts, lambda code: tts.update_options(language=_known(code)), is_local=True)
 

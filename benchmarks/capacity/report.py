@@ -52,7 +52,7 @@ def as_markdown(result: Mapping[str, Any]) -> str:
         ["Redis: renewal of a lease, µs", _figure(redis["renew_us"])],
         ["Redis: draft of what is being said, µs", _figure(redis["draft_us"])],
         ["Redis: a turn appended, µs", _figure(redis["append_us"])],
-        ["Redis: somebody comes and goes, µs", _figure(redis["visit_us"])],
+        ["Redis: a participant joins and leaves, µs", _figure(redis["visit_us"])],
         ["Redis: scripts a second, a busy conversation", _figure(hosted["scripts_busy_per_s"])],
         [
             "Redis: a minute for each worker that only watches, s",
@@ -68,7 +68,7 @@ def as_markdown(result: Mapping[str, Any]) -> str:
             f"**Redis: sessions of {KEPT_TURNS} turns per GiB**",
             _figure(per_redis[f"sessions_of_{KEPT_TURNS}_turns_per_gib"]),
         ],
-        ["gateway: somebody new, ms", _figure(measured["gateway"]["new_ms"])],
+        ["gateway: a new participant, ms", _figure(measured["gateway"]["new_ms"])],
         ["gateway: a page loaded again, ms", _figure(measured["gateway"]["again_ms"])],
         [
             "**gateway: tokens a second per core**",

@@ -28,6 +28,7 @@ _STREAM_S: Final = 4.0
 _LOUD: Final = 600
 """Amplitude of 32 767 from which on an agent is heard."""
 _SILENCE_S: Final = 0.5
+"""A voice pauses for less than this between its words."""
 _LISTENING_RATE: Final = 8_000
 _RECORDS: Final = {
     kind.value: kind
@@ -84,6 +85,8 @@ class Person:
         """Ids that were marked saved, perhaps before their record came."""
         self._outbox = asyncio.Event()
         self._records: asyncio.Queue[tuple[asyncio.Task[str], str]] = asyncio.Queue()
+        self._heard_at: dict[str, float] = {}
+        """When each agent was last heard, by identity (monotonic)."""
         self._away = True
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -189,6 +192,15 @@ class Person:
                 raise AssertionError(f"no answer within {within_s:g} s:\n{self.notes.told()}")
             await asyncio.sleep(0.01)
         return found
+
+    async def silence(self) -> None:
+        """Return when no agent has been heard for a while: the next sound gets a note of its own.
+
+        A person who does not listen hears nothing, and waits just that while.
+        """
+        since = time.monotonic()
+        while time.monotonic() - max([since, *self._heard_at.values()]) <= _SILENCE_S:
+            await asyncio.sleep(0.02)
 
     async def first_words(
         self, after: float, *, not_from: str | None = None, within_s: float = 60.0
@@ -419,15 +431,14 @@ class Person:
 
     async def _hear(self, track: rtc.Track, who: str) -> None:
         stream = rtc.AudioStream(track, sample_rate=_LISTENING_RATE, num_channels=1)
-        heard_at = 0.0
         try:
             async for event in stream:
                 if np.abs(np.frombuffer(event.frame.data, dtype=np.int16)).max() < _LOUD:
                     continue
                 now = time.monotonic()
-                if now - heard_at > _SILENCE_S:
+                if now - self._heard_at.get(who, 0.0) > _SILENCE_S:
                     self.notes.add(Kind.SOUND, who)
-                heard_at = now
+                self._heard_at[who] = now
         finally:
             await stream.aclose()
 

@@ -1,4 +1,4 @@
-"""The program: its commands, and how it ends."""
+"""The program: its commands in the order of its help, and how it ends."""
 
 import importlib.metadata
 import io
@@ -6,48 +6,66 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from session_store.cli import (
-    auditing,
-    checking,
-    counting,
-    listing,
-    maintenance_commands,
-    monitoring,
-    participant_commands,
-    showing,
-    watching,
-)
+from session_store.cli import audit_commands
 from session_store.cli.connect import ENV_FILE, environment
-from session_store.cli.exits import EXPLAINED, Exit, told, usage
+from session_store.cli.doctor_command import doctor
+from session_store.cli.exit_codes import EXPLAINED, Exit, exit_of, usage_error
+from session_store.cli.list_command import list_
+from session_store.cli.maintenance_commands import (
+    replay_erasures,
+    replay_spool,
+    rotate_keys,
+    sweep,
+)
+from session_store.cli.monitor_command import monitor
 from session_store.cli.output import note, say
+from session_store.cli.participant_commands import (
+    consent,
+    erase,
+    erase_session,
+    export,
+    retention,
+)
+from session_store.cli.show_command import show
+from session_store.cli.stats_command import stats
+from session_store.cli.watch_command import watch
+
+COMMANDS: Final = (
+    doctor,
+    monitor,
+    list_,
+    show,
+    watch,
+    stats,
+    export,
+    erase,
+    erase_session,
+    consent,
+    retention,
+    rotate_keys,
+    sweep,
+    replay_spool,
+    replay_erasures,
+)
 
 app = typer.Typer(
     name="session-store",
     help="Look after the conversations that Rejoin keeps in Redis. It reads the same REJOIN_* "
-    "settings as the agent and the gateway, from the environment and from .env.local in this "
-    "folder. Participants go by pseudonyms, and content is shown with --reveal only.",
+    "settings as the agent and the gateway: from the environment, and from .env.local in this "
+    "folder. It shows participants by pseudonym, and content only with --reveal.",
     epilog=EXPLAINED,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
     invoke_without_command=True,
 )
-for part in (
-    checking,
-    monitoring,
-    listing,
-    showing,
-    watching,
-    counting,
-    participant_commands,
-    maintenance_commands,
-):
-    part.add_to(app)
-app.add_typer(auditing.app)
+for each in COMMANDS:
+    each.add_to(app)
+app.add_typer(audit_commands.app)
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 (typer calls it so)
@@ -64,20 +82,20 @@ def before(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Read settings from here instead of .env.local. The environment wins.",
+            help="Read settings from this file, not from .env.local. The environment wins.",
             show_default=False,
         ),
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Note what counts for all commands."""
+    """Read the options that come before a command."""
     del version
     if env_file is not None and not env_file.is_file():
-        raise usage(f"there is no file {env_file}")
+        raise usage_error(f"there is no file {env_file}")
     environment.env_file = env_file or ENV_FILE
     environment.debug = debug
     if context.invoked_subcommand is None:
@@ -90,7 +108,7 @@ def run(arguments: Sequence[str]) -> int:
     logger = logging.getLogger("session_store")
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
-    # A terminal without some letter shows its code instead.
+    # A terminal that lacks a letter shows its code instead.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -102,6 +120,6 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if environment.debug:
             raise
-        code, message = told(error) or (Exit.DEFECT, f"defect: {type(error).__name__} (--debug)")
+        code, message = exit_of(error) or (Exit.DEFECT, f"defect: {type(error).__name__} (--debug)")
         note(message)
         return code

@@ -1,4 +1,4 @@
-"""Settings, backend and store of one run."""
+"""The settings, the backend and the store of one run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from session_store.backends.redis.backend import RedisBackend
-from session_store.cli.exits import usage
+from session_store.cli.exit_codes import usage_error
 from session_store.redis_address import Kind
 from session_store.sealing.crypto import Keyring
 from session_store.settings import StoreSettings
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 ENV_FILE: Final = Path(".env.local")
-"""Read where it is, as the agent and the gateway do; the environment wins."""
+"""Read if it exists, as the agent and the gateway do. The environment wins."""
 
 _MAX_ACTOR_CHARS: Final = 200
 
 
 class Environment:
-    """Where the settings come from; said once, before the command."""
+    """Where the settings come from. The options before the command set it once."""
 
     def __init__(self) -> None:
         self.env_file = ENV_FILE
@@ -37,7 +37,7 @@ class Environment:
         """Read the settings.
 
         Raises:
-            ValidationError: one of them is wrong.
+            ValidationError: a setting is not valid.
         """
         return StoreSettings(_env_file=self.env_file, _env_file_encoding="utf-8")
 
@@ -46,22 +46,22 @@ environment: Final = Environment()
 
 
 @asynccontextmanager
-async def opened_backend(settings: StoreSettings) -> AsyncIterator[RedisBackend]:
-    """Reach Redis, without any key: enough for numbers.
+async def connected_backend(settings: StoreSettings) -> AsyncIterator[RedisBackend]:
+    """Connect to Redis without any key, which is enough for numbers.
 
     Raises:
-        StoreUnavailable, StoreRefused: it is not reached.
+        StoreUnavailable, StoreRefused: Redis was not reached.
     """
-    async with unreached_backend(settings) as backend:
+    async with unconnected_backend(settings) as backend:
         await backend.ping()
         yield backend
 
 
 @asynccontextmanager
-async def unreached_backend(settings: StoreSettings) -> AsyncIterator[RedisBackend]:
-    """Make the same, whether Redis is there or not."""
+async def unconnected_backend(settings: StoreSettings) -> AsyncIterator[RedisBackend]:
+    """Make a backend that has not connected yet: Redis may be unreachable."""
     if settings.redis_address.kind is Kind.MEMORY:
-        raise usage("memory:// is inside of one process; set REJOIN_REDIS_URL to a Redis")
+        raise usage_error("memory:// lives inside one process; set REJOIN_REDIS_URL to a Redis")
     backend = RedisBackend.from_settings(settings)
     try:
         yield backend
@@ -70,24 +70,26 @@ async def unreached_backend(settings: StoreSettings) -> AsyncIterator[RedisBacke
 
 
 @asynccontextmanager
-async def opened_store(settings: StoreSettings) -> AsyncIterator[tuple[RedisBackend, SessionStore]]:
-    """Reach Redis, with the keys that it was written with.
+async def connected_store(
+    settings: StoreSettings,
+) -> AsyncIterator[tuple[RedisBackend, SessionStore]]:
+    """Connect to Redis, and check that our keys are those it was written with.
 
     Raises:
-        KeyringMissing, WrongKey: they are missing, or others; nothing was changed.
-        StoreUnavailable, StoreRefused: Redis is not reached.
+        KeyringMissing, WrongKey: keys are missing or wrong; nothing was changed.
+        StoreUnavailable, StoreRefused: Redis was not reached.
     """
     keyring = Keyring.from_settings(settings)
-    async with opened_backend(settings) as backend:
-        # Unlike ``SessionStore.check`` it leaves no proofs: looking must not be the first write.
+    async with connected_backend(settings) as backend:
+        # Unlike ``SessionStore.check``, it writes no check values: a look must not be a write.
         keyring.verify_check_values(await backend.check_values({}))
         async with watched(SessionStore(backend, keyring), actor=_actor()) as store:
             yield backend, store
 
 
 def audit_of(store: SessionStore) -> AuditLog:
-    """Audit as the user of this machine who runs the program."""
-    return AuditLog(store, actor=_actor())
+    """Return an audit log whose actor is the user of this machine who runs the program."""
+    return AuditLog(store.side, store.keyring, actor=_actor())
 
 
 def _actor() -> str:

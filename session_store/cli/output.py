@@ -1,4 +1,4 @@
-"""What the program prints: JSON for programs, plain columns for pipes, tables for people."""
+"""Output: JSON for programs, plain columns for pipes, tables for people."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNBOUNDED: Final = 1000
 """Wider than any row."""
 _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-"""Of cells that hold just this word."""
+"""Styles of cells that hold just this word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Column:
     right: bool = False
     """Whether it holds numbers."""
     wraps: bool = False
-    """Whether it may take several lines on a narrow screen. Ids may not: they are copied."""
+    """Whether a cell may take several lines on a narrow screen. Ids may not: people copy them."""
 
 
 def document(data: Any) -> None:
@@ -44,7 +44,7 @@ def document(data: Any) -> None:
 
 
 def line(data: Any) -> None:
-    """Print one line of JSON, now."""
+    """Print one line of JSON, and flush it."""
     _write(_json(data))
 
 
@@ -54,7 +54,7 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print a line beside the output: a warning, or how far something is."""
+    """Print a line on standard error: a warning, or progress."""
     sys.stderr.write(f"session-store: {harmless(text)}\n")
     sys.stderr.flush()
 
@@ -84,7 +84,7 @@ def pairs(rows: Iterable[tuple[str, str]]) -> None:
 
 
 def as_dict(data: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass, as JSON says them."""
+    """Return the fields of a dataclass by name."""
     return {each.name: getattr(data, each.name) for each in fields(data)}
 
 
@@ -94,7 +94,7 @@ def when(at: datetime | None) -> str:
 
 
 def ago(at: datetime, now: datetime) -> str:
-    """Write how long ago something was, in one unit."""
+    """Write how long ago a time was, in one unit."""
     return f"{span(max(0.0, (now - at).total_seconds()), units=1)} ago"
 
 
@@ -120,7 +120,7 @@ def event_line(event: Event) -> str:
 
 
 def harmless(text: str) -> str:
-    """Escape what would steer a terminal, or end the line: stored text may come from anybody."""
+    """Escape control characters and line ends: stored text comes from strangers."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
         for char in text
@@ -128,7 +128,7 @@ def harmless(text: str) -> str:
 
 
 def close_quietly() -> None:
-    """Stop printing: whoever read the output is gone."""
+    """Send all further output to nowhere: its reader is gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -148,7 +148,7 @@ def _table_for_people(columns: Sequence[Column], rows: Sequence[Sequence[str]]) 
         )
     for row in rows:
         shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    # Where nothing may wrap, the terminal breaks the lines: a cut id is of no use.
+    # If no cell may wrap, the terminal breaks the lines: a cut id is useless.
     width = None if any(column.wraps for column in columns) else _UNBOUNDED
     Console(highlight=False, width=width).print(shown)
 

@@ -1,4 +1,4 @@
-"""What a participant may ask for: export, erasure, consent, retention."""
+"""What a participant may ask of an operator: export, erasure, consent, retention."""
 
 import json as json_module
 import os
@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from session_store.cli import options
-from session_store.cli.connect import audit_of, environment, opened_store
-from session_store.cli.exits import Ended, Exit, not_found, usage
+from session_store.cli.command import command
+from session_store.cli.connect import audit_of, connected_store, environment
+from session_store.cli.exit_codes import CommandFailed, Exit, not_found_error, usage_error
 from session_store.cli.options import (
     Identity,
     IdentityStdin,
@@ -20,8 +21,12 @@ from session_store.cli.options import (
     Yes,
 )
 from session_store.cli.output import document, note, pairs, say, span, when
-from session_store.cli.running import run
-from session_store.cli.target import Who, confirm, named, owner_of, somebody
+from session_store.cli.target import (
+    confirm,
+    parse_target,
+    participant_of_session,
+    require_target,
+)
 from session_store.settings import StoreSettings
 from session_store.upkeep import privacy
 from session_store.upkeep.journal import ErasureJournal
@@ -30,34 +35,11 @@ from session_store.upkeep.privacy import ConsentState
 PRIVATE: Final = 0o600
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command(
-        "export",
-        epilog="Example: session-store export --identity-stdin --output maria.json < identity.txt.",
-    )(export)
-    app.command(
-        "erase",
-        epilog="Example: session-store erase --participant mzxw6ytboi4dsnrvgq2tembqgu "
-        "--reason T-1234.",
-    )(erase)
-    app.command(
-        "erase-session",
-        epilog="Example: session-store erase-session 5qkfz7b3cpx2mwy6tr4hjvnd8e --yes.",
-    )(erase_session)
-    app.command(
-        "consent",
-        epilog="Examples: session-store consent --identity maria; "
-        "session-store consent --identity maria --give 2026-02.",
-    )(consent)
-    app.command(
-        "retention",
-        epilog="Examples: session-store retention --identity maria --set 48h; "
-        "session-store retention --identity maria --default.",
-    )(retention)
-
-
-def export(  # noqa: PLR0913 (each is an option)
+@command(
+    "export",
+    epilog="Example: session-store export --identity-stdin --output maria.json < identity.txt.",
+)
+async def export(  # noqa: PLR0913 (each is an option)
     *,
     participant: Participant = None,
     identity: Identity = None,
@@ -66,33 +48,29 @@ def export(  # noqa: PLR0913 (each is an option)
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write to this file, which must not exist yet; only you may read it (0600).",
+            help="Write to this new file, which only you may read (0600).",
             show_default=False,
         ),
     ] = None,
     reveal: Annotated[
-        bool, typer.Option("--reveal", help="Write to standard output, for all to see.")
+        bool, typer.Option("--reveal", help="Write to standard output, readable by all.")
     ] = False,
     json: Json = False,
-) -> int:
-    """Export all that is kept about a participant.
+) -> Exit:
+    """Export all that is stored about a participant.
 
-    It is JSON. A session that does not open is listed with the reason, never left out; then the
-    exit code is 1. The export is audited before it is made.
+    The export is JSON. A session that does not open is listed with the reason, never left out;
+    the exit code is then 1. The export is audited before it is made.
     """
-    who = somebody(participant, identity, stdin=identity_stdin)
+    target = require_target(participant, identity, stdin=identity_stdin)
     if (output is None) != reveal:
-        raise usage("say --output FILE, or --reveal for standard output")
+        raise usage_error("say --output FILE, or --reveal for standard output")
     if output is not None and output.exists():
-        raise usage(f"{output} exists; name a new file")
-    return run(_export(who, output, json=json))
-
-
-async def _export(who: Who, output: Path | None, *, json: bool) -> Exit:
-    async with opened_store(environment.settings()) as (_, store):
-        data = await privacy.export(store, who.of(store), audit=audit_of(store))
+        raise usage_error(f"{output} exists; name a new file")
+    async with connected_store(environment.settings()) as (_, store):
+        data = await privacy.export(store, target.pseudonym_in(store), audit=audit_of(store))
     if data is None:
-        raise not_found("nothing is kept about this participant")
+        raise not_found_error("nothing is stored about this participant")
     sessions = data["sessions"]
     closed = sum("unreadable" in session for session in sessions)
     if output is None:
@@ -117,10 +95,14 @@ def _write_private(path: Path, data: dict[str, Any]) -> None:
             json_module.dump(data, out, indent=2, ensure_ascii=False)
             out.write("\n")
     except OSError as error:
-        raise Ended(Exit.PROBLEM, f"{path} cannot be written: {error.strerror}") from None
+        raise CommandFailed(Exit.PROBLEM, f"{path} cannot be written: {error.strerror}") from None
 
 
-def erase(  # noqa: PLR0913 (each is an option)
+@command(
+    "erase",
+    epilog="Example: session-store erase --participant mzxw6ytboi4dsnrvgq2tembqgu --reason T-1234.",
+)
+async def erase(  # noqa: PLR0913 (each is an option)
     *,
     participant: Participant = None,
     identity: Identity = None,
@@ -128,31 +110,27 @@ def erase(  # noqa: PLR0913 (each is an option)
     reason: Reason = "",
     yes: Yes = False,
     json: Json = False,
-) -> int:
+) -> Exit:
     """Erase a participant, and prove that nothing is left.
 
-    It is audited and noted in the erasure journal first, also for somebody unknown (exit code
-    4): a backup may still know them.
+    The erasure goes to the audit stream and the erasure journal first. That is also done for an
+    unknown participant (exit code 4), because a backup may still contain them.
     """
-    who = somebody(participant, identity, stdin=identity_stdin)
-    return run(_erase(who, reason, yes=yes, json=json))
-
-
-async def _erase(who: Who, reason: str, *, yes: bool, json: bool) -> Exit:
+    target = require_target(participant, identity, stdin=identity_stdin)
     settings = environment.settings()
-    async with opened_store(settings) as (backend, store):
-        participant = who.of(store)
-        page = await backend.sessions(participant, offset=0, limit=1)
-        known = bool(page.total) or await backend.participant(participant) is not None
-        confirm(f"Erase {participant} with {_sessions(page.total)}, for good?", yes=yes)
+    async with connected_store(settings) as (backend, store):
+        pseudonym = target.pseudonym_in(store)
+        page = await backend.sessions(pseudonym, offset=0, limit=1)
+        known = bool(page.total) or await backend.participant(pseudonym) is not None
+        confirm(f"Erase {pseudonym} with {_sessions(page.total)}, for good?", yes=yes)
         journal = _journal(settings)
         erased = await privacy.erase(
-            store, participant, journal=journal, audit=audit_of(store), reason=reason
+            store, pseudonym, journal=journal, audit=audit_of(store), reason=reason
         )
     if json:
         document(
             {
-                "participant": participant,
+                "participant": pseudonym,
                 "known": known,
                 "sessions": erased.sessions,
                 "left_over": erased.left_over,
@@ -160,14 +138,18 @@ async def _erase(who: Who, reason: str, *, yes: bool, json: bool) -> Exit:
             }
         )
     elif known:
-        say(f"{participant} is erased, with {_sessions(erased.sessions)}; nothing is left")
+        say(f"{pseudonym} is erased, with {_sessions(erased.sessions)}; nothing is left")
     if not known:
         noted = "; the erasure is noted in the journal" if journal else ""
-        raise not_found(f"nothing was kept about {participant}{noted}")
+        raise not_found_error(f"nothing was stored about {pseudonym}{noted}")
     return Exit.OK
 
 
-def erase_session(  # noqa: PLR0913 (each is an option)
+@command(
+    "erase-session",
+    epilog="Example: session-store erase-session 5qkfz7b3cpx2mwy6tr4hjvnd8e --yes.",
+)
+async def erase_session(  # noqa: PLR0913 (each is an option)
     session: SessionId,
     *,
     participant: Participant = None,
@@ -176,21 +158,19 @@ def erase_session(  # noqa: PLR0913 (each is an option)
     reason: Reason = "",
     yes: Yes = False,
     json: Json = False,
-) -> int:
-    """Erase one session; the others of its participant stay."""
-    who = named(participant, identity, stdin=identity_stdin)
-    return run(_erase_session(who, options.session_id(session), reason, yes=yes, json=json))
-
-
-async def _erase_session(who: Who, session_id: str, reason: str, *, yes: bool, json: bool) -> Exit:
+) -> Exit:
+    """Erase one session. The other sessions of its participant stay."""
+    target = parse_target(participant, identity, stdin=identity_stdin)
+    session_id = options.session_id(session)
     settings = environment.settings()
-    async with opened_store(settings) as (backend, store):
-        participant = await owner_of(backend, who.of(store) if who else None, session_id)
-        confirm(f"Erase session {session_id} of {participant}, for good?", yes=yes)
+    async with connected_store(settings) as (backend, store):
+        known = target.pseudonym_in(store) if target else None
+        pseudonym = await participant_of_session(backend, known, session_id)
+        confirm(f"Erase session {session_id} of {pseudonym}, for good?", yes=yes)
         journal = _journal(settings)
         existed = await privacy.erase_session(
             store,
-            participant,
+            pseudonym,
             session_id,
             journal=journal,
             audit=audit_of(store),
@@ -199,16 +179,16 @@ async def _erase_session(who: Who, session_id: str, reason: str, *, yes: bool, j
     if json:
         document(
             {
-                "participant": participant,
+                "participant": pseudonym,
                 "session_id": session_id,
                 "known": existed,
                 "journal": None if journal is None else str(journal.path),
             }
         )
     elif existed:
-        say(f"session {session_id} of {participant} is erased")
+        say(f"session {session_id} of {pseudonym} is erased")
     if not existed:
-        raise not_found(f"there was no session {session_id} of {participant}")
+        raise not_found_error(f"there was no session {session_id} of {pseudonym}")
     return Exit.OK
 
 
@@ -220,13 +200,18 @@ def _journal(settings: StoreSettings) -> ErasureJournal | None:
     if settings.erasure_journal is not None:
         return ErasureJournal(settings.erasure_journal)
     note(
-        "no REJOIN_ERASURE_JOURNAL is set: a backup of Redis that is restored will bring back "
-        "what is erased now"
+        "REJOIN_ERASURE_JOURNAL is not set: a restored backup of Redis will bring back what is "
+        "erased now"
     )
     return None
 
 
-def consent(  # noqa: PLR0913 (each is an option)
+@command(
+    "consent",
+    epilog="Examples: session-store consent --identity maria; "
+    "session-store consent --identity maria --give 2026-02.",
+)
+async def consent(  # noqa: PLR0913 (each is an option)
     *,
     participant: Participant = None,
     identity: Identity = None,
@@ -234,38 +219,38 @@ def consent(  # noqa: PLR0913 (each is an option)
     give: Annotated[
         str | None,
         typer.Option(
-            metavar="VERSION", help="They agreed to this version of the text.", show_default=False
+            metavar="VERSION",
+            help="Record consent to this version of the text.",
+            show_default=False,
         ),
     ] = None,
     withdraw: Annotated[
         str | None,
         typer.Option(
-            metavar="VERSION", help="They do not agree (any more) to it.", show_default=False
+            metavar="VERSION",
+            help="Record that consent is refused or withdrawn.",
+            show_default=False,
         ),
     ] = None,
     json: Json = False,
-) -> int:
-    """Show what a participant agreed to, or note it."""
-    who = somebody(participant, identity, stdin=identity_stdin)
+) -> Exit:
+    """Show or record a participant's consent."""
+    target = require_target(participant, identity, stdin=identity_stdin)
     if give is not None and withdraw is not None:
-        raise usage("say --give or --withdraw, not both")
-    return run(_consent(who, give, withdraw, json=json))
-
-
-async def _consent(who: Who, give: str | None, withdraw: str | None, *, json: bool) -> Exit:
+        raise usage_error("say --give or --withdraw, not both")
     version = give if give is not None else withdraw
-    async with opened_store(environment.settings()) as (backend, store):
-        participant = who.of(store)
-        if await backend.participant(participant) is None:
-            raise not_found(f"nothing is kept about {participant}")
+    async with connected_store(environment.settings()) as (backend, store):
+        pseudonym = target.pseudonym_in(store)
+        if await backend.participant(pseudonym) is None:
+            raise not_found_error(f"nothing is stored about {pseudonym}")
         if version is None:
-            state = await privacy.consent(store, participant)
+            state = await privacy.consent(store, pseudonym)
         else:
             given = give is not None
-            await audit_of(store).log("consent", participant=participant, detail=f"given={given}")
-            state = await privacy.set_consent(store, participant, given=given, version=version)
+            await audit_of(store).log("consent", participant=pseudonym, detail=f"given={given}")
+            state = await privacy.set_consent(store, pseudonym, given=given, version=version)
     if json:
-        document({"participant": participant, "consent": state})
+        document({"participant": pseudonym, "consent": state})
     else:
         say(_agreed(state))
     return Exit.OK
@@ -273,12 +258,17 @@ async def _consent(who: Who, give: str | None, withdraw: str | None, *, json: bo
 
 def _agreed(state: ConsentState | None) -> str:
     if state is None:
-        return "no consent was noted"
-    word = "given" if state.given else "not given, or withdrawn,"
+        return "no consent is recorded"
+    word = "given" if state.given else "refused or withdrawn"
     return f"{word} for version {state.version} at {when(state.at)}"
 
 
-def retention(  # noqa: PLR0913 (each is an option)
+@command(
+    "retention",
+    epilog="Examples: session-store retention --identity maria --set 48h; "
+    "session-store retention --identity maria --default.",
+)
+async def retention(  # noqa: PLR0913 (each is an option)
     *,
     participant: Participant = None,
     identity: Identity = None,
@@ -290,36 +280,32 @@ def retention(  # noqa: PLR0913 (each is an option)
         ),
     ] = None,
     default: Annotated[
-        bool, typer.Option("--default", help="Keep for as long as everybody's.")
+        bool, typer.Option("--default", help="Go back to the default retention.")
     ] = False,
     json: Json = False,
-) -> int:
-    """Show or set for how long a participant is kept.
+) -> Exit:
+    """Show or set how long a participant's sessions are kept.
 
-    Each session is erased so long after it was last seen.
+    Each session is erased that long after it was last seen.
     """
-    who = somebody(participant, identity, stdin=identity_stdin)
+    target = require_target(participant, identity, stdin=identity_stdin)
     if keep is not None and default:
-        raise usage("say --set or --default, not both")
-    return run(_retention(who, keep, default=default, json=json))
-
-
-async def _retention(who: Who, keep: str | None, *, default: bool, json: bool) -> Exit:
+        raise usage_error("say --set or --default, not both")
     settings = environment.settings()
     wanted = None if keep is None else options.span(keep)
-    async with opened_store(settings) as (backend, store):
-        participant = who.of(store)
+    async with connected_store(settings) as (backend, store):
+        pseudonym = target.pseudonym_in(store)
         if wanted is not None or default:
             detail = "default" if wanted is None else f"{wanted.total_seconds():g} s"
-            await audit_of(store).log("retention", participant=participant, detail=detail)
-            await privacy.set_retention(store, participant, wanted)
-        stored = await backend.participant(participant)
+            await audit_of(store).log("retention", participant=pseudonym, detail=detail)
+            await privacy.set_retention(store, pseudonym, wanted)
+        stored = await backend.participant(pseudonym)
     if stored is None:
-        raise not_found(f"nothing is kept about {participant}")
+        raise not_found_error(f"nothing is stored about {pseudonym}")
     own_s = None if stored.retention_ms is None else stored.retention_ms / 1000
     seconds = settings.retention_s if own_s is None else own_s
     if json:
-        document({"participant": participant, "retention_s": seconds, "own": own_s is not None})
+        document({"participant": pseudonym, "retention_s": seconds, "own": own_s is not None})
     else:
         pairs(
             [("kept for", f"{span(seconds)} ({'the default' if own_s is None else 'their own'})")]

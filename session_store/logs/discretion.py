@@ -6,6 +6,8 @@ import logging
 import re
 from typing import Any, Final
 
+from typing_extensions import override
+
 from session_store.logs.lines import extras
 from session_store.logs.traces import TRACE_BEGINS, named, trace_of, without_texts
 
@@ -53,8 +55,8 @@ class Discretion(logging.Filter):
     lose what errors say. Twice is the same as once.
     """
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """See ``logging.Filter``."""
         family = record.name.partition(".")[0]
         is_ours = family in _OURS
         if record.levelno < logging.INFO and not is_ours and family not in _HEARD_BELOW_INFO:

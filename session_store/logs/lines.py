@@ -7,6 +7,8 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from typing_extensions import override
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,8 +27,8 @@ def extras(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
 class JsonLines(logging.Formatter):
     """One JSON object per line: ASCII, so that no encoding breaks it."""
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
-        """See ``logging.Formatter``."""
         fields: dict[str, Any] = {
             "message": record.getMessage(),
             "level": record.levelname,
@@ -54,7 +56,7 @@ class TextLines(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(levelname)s %(name)s: %(message)s")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's own name)
-        """See ``logging.Formatter``."""
+    @override
+    def formatMessage(self, record: logging.LogRecord) -> str:
         said = [f"{name}={value}" for name, value in extras(record)]
         return " ".join([super().formatMessage(record), *said])

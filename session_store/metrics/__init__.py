@@ -1,7 +1,7 @@
-"""Prometheus's view of a process: what ``meter`` hears, counted. Needs the extra ``metrics``.
+"""A process as Prometheus sees it: it counts what the ``meter`` hears. Needs the extra ``metrics``.
 
-The metrics are listed in ``families``. A worker's jobs are processes of their own, which leave
-their counts in files; ``ended`` folds those of jobs that are gone, and ``endpoint`` shows all.
+``families`` lists the metrics. Each job of a worker is a process of its own and leaves its counts
+in files; ``process_files`` folds the files of dead jobs, and ``endpoint`` serves the sum.
 """
 
 from session_store.metrics.sink import PrometheusSink, sink

@@ -1,4 +1,4 @@
-"""``GET /metrics``, on a port of its own and from a thread of its own."""
+"""``GET /metrics``, on its own port and in its own thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prometheus_client import (
 )
 
 from session_store.errors import MetricsFailed
-from session_store.metrics.ended import ProcessFiles
+from session_store.metrics.process_files import ProcessFiles
 from session_store.metrics.sink import sink
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class Endpoint:
-    """Listens from when it is made; what there is to see comes with ``show_...``.
+    """Listens from its construction on. ``show_...`` decides what it serves.
 
     Raises:
-        MetricsFailed: the port is taken, say.
+        MetricsFailed: it cannot listen, for example because the port is taken.
     """
 
     def __init__(self, host: str, port: int) -> None:
-        # When a series began is for clients that cannot tell from its restart at 0.
+        # Prometheus sees a restart at 0, and needs no time of creation.
         disable_created_metrics()
         self._registry = CollectorRegistry()
         self._server: WSGIServer
@@ -43,7 +43,7 @@ class Endpoint:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which it listens."""
         return int(self._server.server_port)
 
     def show_gateway(self) -> None:
@@ -52,7 +52,11 @@ class Endpoint:
         self._registry.register(REGISTRY)
 
     def show_worker(self, folder: Path) -> ProcessFiles:
-        """Show those of a worker and its jobs, which are in a folder; return who folds them."""
+        """Show the metrics of a worker and its jobs from a folder.
+
+        Returns:
+            The files. Call their ``fold`` now and then.
+        """
         sink("worker").show_all()
         files = ProcessFiles(folder)
         self._registry.register(files)

@@ -1,6 +1,6 @@
-"""Every metric: its name, what it says, and the closed sets of its labels.
+"""Every metric: its name, its help text, and the closed sets of its labels.
 
-``docs/metrics.md`` has the same list for people; a test compares the two.
+``docs/metrics.md`` has the same list; a test compares the two.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from session_store import meter
 from session_store.backends.redis.scripts import names_of_scripts
-from session_store.store import Replayed
+from session_store.values import Replayed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 Part = Literal["worker", "gateway"]
-"""Whose metrics: a process has those of its part alone, so that no 0 stands for "not known"."""
+"""A part of the product. Its processes have only its metrics, so that 0 never means "unknown"."""
 WORKER: Final = frozenset[Part]({"worker"})
 GATEWAY: Final = frozenset[Part]({"gateway"})
 BOTH: Final = WORKER | GATEWAY
@@ -34,7 +34,7 @@ _LOSS: Final = (0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric, with all its labels' values."""
+    """One metric, with all values of its labels."""
 
     name: str
     says: str
@@ -42,26 +42,26 @@ class Family:
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def label_sets(self) -> Iterator[tuple[str, ...]]:
-        """Yield every combination of the labels' values; one empty one where there are none."""
+        """Yield every combination of the labels' values; without labels, one empty tuple."""
         return product(*self.labels.values())
 
 
 @dataclass(frozen=True, slots=True)
 class CounterFamily(Family):
-    """Goes up. Its name ends in ``_total``."""
+    """A metric that only goes up. Its name ends in ``_total``."""
 
 
 @dataclass(frozen=True, slots=True)
 class GaugeFamily(Family):
-    """Goes up and down; that of a process that is gone counts no more."""
+    """A metric that goes up and down. A dead process no longer counts."""
 
     of_all: Literal["livesum", "livemax"] = "livesum"
-    """What is shown of a worker's processes together."""
+    """How the values of a worker's processes are combined."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistogramFamily(Family):
-    """How many observations were at most so large."""
+    """A metric that counts observations by size."""
 
     buckets: tuple[float, ...] = field(kw_only=True)
 
@@ -74,26 +74,26 @@ FAMILIES: Final[Sequence[Family]] = (
     # --- conversations
     CounterFamily(
         "session_connections_total",
-        "Participants who came: to a new session, or back to one.",
+        "Arrivals of participants: at a new session, or back at one.",
         BOTH,
         {"kind": ("new", "return")},
     ),
-    CounterFamily("session_reconnections_total", "Rejoins that were counted."),
+    CounterFamily("session_reconnections_total", "Returns of participants."),
     GaugeFamily("active_sessions", "Conversations that jobs hold now."),
     HistogramFamily(
         "session_duration_seconds",
-        "How long a visit lasted, once it is over.",
+        "Duration of a visit, counted at its end.",
         BOTH,
         buckets=_VISIT_S,
     ),
     CounterFamily(
         "rejoin_joins_total",
-        "What became of the joins of jobs.",
+        "Joins of jobs, by outcome.",
         labels={"outcome": _of(meter.JoinEnd)},
     ),
     HistogramFamily(
         "rejoin_resume_seconds",
-        "From the participant being there to the agent listening.",
+        "From the participant's arrival in the room until the agent listens.",
         labels={"kind": _of(meter.Resumption)},
         buckets=_RESUME_S,
     ),
@@ -102,34 +102,38 @@ FAMILIES: Final[Sequence[Family]] = (
         "From recording a turn to its acknowledgement.",
         buckets=_SAVED_S,
     ),
-    HistogramFamily("rejoin_append_seconds", "One append that was acknowledged.", buckets=_CALL_S),
+    HistogramFamily(
+        "rejoin_append_seconds", "Duration of an acknowledged append.", buckets=_CALL_S
+    ),
     CounterFamily("rejoin_turns_saved_total", "Turns that the store acknowledged."),
     GaugeFamily("rejoin_unsaved_turns", "Turns that wait in recorders."),
-    GaugeFamily("rejoin_unsaved_bytes", "Their size, sealed."),
-    CounterFamily("rejoin_turns_spooled_total", "Turns that a job left in the spool."),
+    GaugeFamily("rejoin_unsaved_bytes", "Sealed size of the turns that wait in recorders."),
+    CounterFamily("rejoin_turns_spooled_total", "Turns that jobs left in the spool."),
     CounterFamily(
         "rejoin_turns_replayed_total",
-        "Turns that a job had left, and what became of them.",
+        "Turns replayed from the spool, by outcome.",
         labels={"outcome": tuple(Replayed)},
     ),
-    CounterFamily("rejoin_turns_lost_total", "Turns that could be kept nowhere."),
+    CounterFamily("rejoin_turns_lost_total", "Turns that neither Redis nor the spool could keep."),
     GaugeFamily("rejoin_spool_files", "Files that wait in the spool.", of_all="livemax"),
     CounterFamily(
         "rejoin_erasures_total",
-        "Erased participants, and sessions erased one by one or past their retention.",
+        "Erased participants; sessions erased one by one or after their retention.",
         BOTH,
         {"what": ("participant", "session")},
     ),
     CounterFamily(
         "rejoin_seal_failures_total",
-        "Reads of something that does not open.",
+        "Reads of stored data that does not open, by error.",
         BOTH,
         {"kind": ("SealBroken", "UnknownKey", "UnknownSchema")},
     ),
     # --- takeover
-    CounterFamily("rejoin_leases_lost_total", "Leases of dead or cut-off holders, broken."),
-    CounterFamily("rejoin_takeovers_total", "Conversations gone on with after a lost lease."),
-    CounterFamily("rejoin_handoffs_total", "Conversations gone on with after a lease given back."),
+    CounterFamily(
+        "rejoin_leases_lost_total", "Leases that ran out because their holder died or was cut off."
+    ),
+    CounterFamily("rejoin_takeovers_total", "Conversations continued after a lost lease."),
+    CounterFamily("rejoin_handoffs_total", "Conversations continued after a returned lease."),
     HistogramFamily(
         "rejoin_takeover_seconds",
         "From the lost holder's last renewal of its lease to the successor's lease.",
@@ -137,12 +141,18 @@ FAMILIES: Final[Sequence[Family]] = (
     ),
     CounterFamily(
         "rejoin_dispatches_total",
-        "Agents that were sent.",
+        "Dispatched agents.",
         BOTH,
         {"reason": _of(meter.DispatchReason)},
     ),
-    CounterFamily("rejoin_dispatch_retries_total", "Agents sent again, since nobody came.", BOTH),
-    CounterFamily("rejoin_gave_up_total", "Conversations given up: agents died again and again."),
+    CounterFamily(
+        "rejoin_dispatch_retries_total",
+        "Repeated dispatches, because the agent did not come.",
+        BOTH,
+    ),
+    CounterFamily(
+        "rejoin_gave_up_total", "Conversations given up, because their agents died again and again."
+    ),
     # --- Redis
     CounterFamily(
         "rejoin_redis_errors_total",
@@ -151,37 +161,46 @@ FAMILIES: Final[Sequence[Family]] = (
         {"kind": _of(meter.RedisTrouble)},
     ),
     GaugeFamily(
-        "rejoin_redis_circuit_open", "1 while calls to Redis fail at once.", BOTH, of_all="livemax"
+        "rejoin_redis_circuit_open",
+        "1 while the circuit breaker refuses calls to Redis.",
+        BOTH,
+        of_all="livemax",
     ),
     HistogramFamily(
         "rejoin_redis_call_seconds",
-        "One script, sent and answered or failed.",
+        "Duration of a script that was sent, answered or not.",
         BOTH,
         {"operation": names_of_scripts()},
         buckets=_CALL_S,
     ),
     GaugeFamily(
         "rejoin_redis_memory_bytes",
-        "Memory that Redis uses; the fullest primary's.",
+        "Memory that the fullest primary uses.",
         of_all="livemax",
     ),
-    GaugeFamily("rejoin_redis_memory_max_bytes", "Its bound; 0 for none.", of_all="livemax"),
     GaugeFamily(
-        "rejoin_stale_sessions", "Sessions long due that nobody looks at.", of_all="livemax"
+        "rejoin_redis_memory_max_bytes",
+        "Memory limit of that primary; 0 means none.",
+        of_all="livemax",
     ),
-    GaugeFamily("rejoin_sweep_lag_seconds", "Age of the oldest deadline.", of_all="livemax"),
+    GaugeFamily(
+        "rejoin_stale_sessions", "Sessions long due that no sweeper handles.", of_all="livemax"
+    ),
+    GaugeFamily(
+        "rejoin_sweep_lag_seconds", "Age of the oldest deadline that has passed.", of_all="livemax"
+    ),
     # --- pages, providers, processes
     HistogramFamily(
         "rejoin_client_round_trip_seconds",
-        "Round trip of a page's connection, as it reports.",
+        "Round-trip time of a page's connection, as the page reports it.",
         buckets=_ROUND_TRIP_S,
     ),
     HistogramFamily(
-        "rejoin_client_loss_ratio", "Share of packets lost, as a page reports.", buckets=_LOSS
+        "rejoin_client_loss_ratio", "Share of lost packets, as the page reports it.", buckets=_LOSS
     ),
     CounterFamily(
         "rejoin_provider_errors_total",
-        "Failures of providers of speech and language.",
+        "Failures of speech and language providers.",
         labels={"part": _of(meter.ProviderPart), "kind": _of(meter.ProviderTrouble)},
     ),
     GaugeFamily(
@@ -197,7 +216,7 @@ FAMILIES: Final[Sequence[Family]] = (
     ),
     HistogramFamily(
         "rejoin_gateway_token_seconds",
-        "One answer to a wish for a token.",
+        "Duration of an answer to a token request.",
         GATEWAY,
         buckets=_TOKEN_S,
     ),

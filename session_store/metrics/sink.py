@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from session_store.events import Event
+    from session_store.events import Event, SealFailure
     from session_store.meter import (
         DispatchReason,
         GatewayPath,
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
         StatusClass,
     )
     from session_store.metrics.families import Family, Part
-    from session_store.store import Replayed
-    from session_store.upkeep.seal_audit import SealFailure
+    from session_store.values import Replayed
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ _COUNTED_AS: Final[Mapping[EventType, Sequence[tuple[str, ...]]]] = {
 
 @cache
 def sink(part: Part) -> PrometheusSink:
-    """Return this process's sink, made at the first call: Prometheus's registry is one, too."""
+    """Return the sink of this process, made at the first call. Prometheus has one registry, too."""
     return PrometheusSink(part, REGISTRY)
 
 
@@ -56,7 +55,7 @@ Metric = TypeVar("Metric", Counter, Gauge, Histogram)
 
 
 class _Children(Generic[Metric]):
-    """Metrics of one kind with their labels: each child is made when it is first used."""
+    """Metrics of one kind. A child (a metric with its labels) is made at its first use."""
 
     def __init__(self) -> None:
         self._parents: dict[str, Metric] = {}
@@ -66,7 +65,7 @@ class _Children(Generic[Metric]):
         self._parents[name] = metric
 
     def of(self, *name_and_values: str) -> Metric | None:
-        """Return a child; ``None`` where this part of the project has no such metric."""
+        """Return a child; ``None`` if this part of the product has no such metric."""
         if name_and_values not in self._children:
             self._children[name_and_values] = self._make(*name_and_values)
         return self._children[name_and_values]
@@ -77,18 +76,18 @@ class _Children(Generic[Metric]):
             return parent
         try:
             return parent.labels(*values)
-        except Exception as error:  # noqa: BLE001 (the disk is full, say: who is measured goes on)
+        except Exception as error:  # noqa: BLE001 (a full disk, for example: work goes on uncounted)
             extra = {"metric": name, "error": type(error).__name__}
-            logger.warning("something is not counted", extra=extra)
+            logger.warning("a metric cannot be counted", extra=extra)
             return None
 
 
 class PrometheusSink(Meter):
-    """Counts in a registry what it hears.
+    """Counts in a Prometheus registry.
 
     Args:
-        part: whose metrics to make; what it hears of others is not counted.
-        registry: where they are registered, once each.
+        part: makes the metrics of this part; calls for other metrics are ignored.
+        registry: each metric is registered here, once.
     """
 
     def __init__(self, part: Part, registry: CollectorRegistry) -> None:
@@ -101,7 +100,7 @@ class PrometheusSink(Meter):
         self._open_circuits = 0
 
     def show_all(self) -> None:
-        """Show as 0 what has not happened yet, under all its labels."""
+        """Show every metric from the start, as 0, under all its labels."""
         for family in self._families:
             for values in family.label_sets():
                 for children in (self._counters, self._gauges, self._histograms):
@@ -116,7 +115,7 @@ class PrometheusSink(Meter):
             self._count("rejoin_erasures_total", what)
         for name in _COUNTED_AS.get(event.type, ()):
             self._count(*name)
-        # A visit ends when its participant leaves; or with its session, where nobody saw that.
+        # A visit ends when its participant leaves, or with its session if no job saw that.
         if event.type is EventType.PARTICIPANT_LEFT or event.visit_ms:
             self._observe(event.visit_ms / 1000, "session_duration_seconds")
         if event.type is EventType.TAKEOVER and event.silent_ms:

@@ -18,7 +18,7 @@ from session_store.sealing.crypto import NO_TAG, tag_of
 from session_store.sealing.schema import read_content, read_turn
 
 if TYPE_CHECKING:
-    from session_store.backends.contract import StoredSession
+    from session_store.backends.values import StoredSession
     from session_store.models import Turn, Witness
     from session_store.sealing.crypto import DataKey
 

@@ -22,7 +22,8 @@ from session_store.tasks import KeptTasks, happens_within
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from session_store.backends.contract import Backend, SideChannel, StoredSession
+    from session_store.backends.contract import Backend, SideChannel
+    from session_store.backends.values import StoredSession
 
 logger = logging.getLogger(__name__)
 

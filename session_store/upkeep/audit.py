@@ -26,9 +26,9 @@ from session_store.keys import MAX_AUDIT_ENTRIES
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from session_store.backends.contract import AuditEntry
+    from session_store.backends.contract import SideChannel
+    from session_store.backends.values import AuditEntry
     from session_store.sealing.crypto import Keyring
-    from session_store.store import SessionStore
 
 MAX_FIELD_CHARS: Final = 256
 PAGE: Final = 1_000
@@ -92,12 +92,14 @@ class AuditLog:
     """Writes entries as one actor, and verifies those of all.
 
     Args:
-        store: whose audit stream.
-        actor: who acts, e.g. ``"cli:root"`` or ``"gateway"``.
+        side: holds the audit stream; ``store.side``, say.
+        keyring: authenticates entries; ``store.keyring``.
+        actor: the name of the user or process that acts, e.g. ``"cli:root"`` or ``"gateway"``.
     """
 
-    def __init__(self, store: SessionStore, *, actor: str) -> None:
-        self._store = store
+    def __init__(self, side: SideChannel, keyring: Keyring, *, actor: str) -> None:
+        self._side = side
+        self._keyring = keyring
         self._actor = _bounded("actor", actor)
         self._lock = asyncio.Lock()
         self._writer, self._written, self._before = secrets.token_hex(8), 0, ""
@@ -126,9 +128,7 @@ class AuditLog:
                 "before": self._before,
             }
             try:
-                entry_id = await self._store.backend.side.audit(
-                    fields | {"mac": _mac(self._store.keyring, fields)}
-                )
+                entry_id = await self._side.audit(fields | {"mac": _mac(self._keyring, fields)})
             except BaseException:
                 # Whether this number is taken is unknown, so that it must not be used again.
                 self._begin_anew()
@@ -140,14 +140,14 @@ class AuditLog:
     async def entries(self) -> AsyncIterator[AuditEntry]:
         """Yield all entries, oldest first, as they lie in the store."""
         after = "0"
-        while page := await self._store.backend.side.audited(after, PAGE):
+        while page := await self._side.audited(after, PAGE):
             for entry in page:
                 yield entry
             after = page[-1].id
 
     async def verify(self) -> AuditReport:
         """Compare every entry with its HMAC, and its place with its number."""
-        check = _Check(self._store.keyring)
+        check = _Check(self._keyring)
         async for entry in self.entries():
             check.see(entry)
         return check.report()

@@ -31,8 +31,8 @@ async def watched(
         actor: who this process is, in the audit: ``agent``, ``gateway``.
         meter: what else hears of it: ``session_store.metrics.sink``, say. By default nobody.
     """
-    analytics = Analytics(store.backend.side, name=partial(store.keyring.fingerprint, "count"))
-    seals = SealAudit(AuditLog(store, actor=actor))
+    analytics = Analytics(store.side, name=partial(store.keyring.fingerprint, "count"))
+    seals = SealAudit(AuditLog(store.side, store.keyring, actor=actor))
     store.add_hook(analytics)
     store.add_seal_hook(seals)
     if meter is not NO_METER:

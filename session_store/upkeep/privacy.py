@@ -23,7 +23,7 @@ from session_store.upkeep.audit import AuditAction, AuditLog
 from session_store.upkeep.journal import created_at
 
 if TYPE_CHECKING:
-    from session_store.backends.contract import Consent, Erased
+    from session_store.backends.values import Consent, Erased
     from session_store.models import Session
     from session_store.store import SessionStore
     from session_store.upkeep.journal import ErasureJournal
@@ -243,7 +243,7 @@ async def _audited(store: SessionStore, participant: str) -> list[dict[str, str]
     """List what was done about a participant; who did it is not theirs to know."""
     return [
         {name: entry.fields.get(name, "") for name in ("at", "action", "session", "detail")}
-        async for entry in AuditLog(store, actor="export").entries()
+        async for entry in AuditLog(store.side, store.keyring, actor="export").entries()
         if entry.fields.get("participant") == participant
     ]
 

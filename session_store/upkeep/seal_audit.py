@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final
 
 from session_store.errors import SessionStoreError
 from session_store.tasks import KeptTasks
 from session_store.upkeep.audit import MAX_FIELD_CHARS, AuditAction
 
 if TYPE_CHECKING:
+    from session_store.events import SealFailure
     from session_store.upkeep.audit import AuditLog
 
 logger = logging.getLogger(__name__)
@@ -18,23 +19,6 @@ logger = logging.getLogger(__name__)
 MAX_NOTED: Final = 10_000
 """Failures that are remembered; with more, an old one may be audited a second time."""
 END_WITHIN_S: Final = 2.0
-
-
-class SealFailure(NamedTuple):
-    """Something stored that does not open."""
-
-    participant: str
-    session_id: str
-    error: SessionStoreError
-    """``SealBroken``, ``UnknownKey`` or ``UnknownSchema``: these hold ids, and no content."""
-
-
-class SealHook(Protocol):
-    """Hears, in this process, of what does not open."""
-
-    def on_seal_failure(self, failure: SealFailure) -> None:
-        """Take note; must neither block nor raise."""
-        ...
 
 
 class SealAudit:

@@ -17,15 +17,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from session_store.backends.contract import SettleOutcome
+from session_store.backends.values import SettleOutcome
 from session_store.errors import SessionStoreError, StoreUnavailable
 from session_store.keys import SHARDS
-from session_store.tasks import happens_within, stop
+from session_store.tasks import Loop, happens_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from session_store.backends.contract import DueSession, Settled
+    from session_store.backends.values import SessionRef, Settled
     from session_store.store import SessionStore
 
 logger = logging.getLogger(__name__)
@@ -87,9 +87,9 @@ class Sweeper:
         me: str | None = None,
         every_s: float = DEFAULT_EVERY_S,
         all_every_s: float = DEFAULT_ALL_EVERY_S,
-        on_orphan: Callable[[DueSession], None] | None = None,
-        on_overdue: Callable[[DueSession], None] | None = None,
-        on_late: Callable[[DueSession], None] | None = None,
+        on_orphan: Callable[[SessionRef], None] | None = None,
+        on_overdue: Callable[[SessionRef], None] | None = None,
+        on_late: Callable[[SessionRef], None] | None = None,
         is_able: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store = store
@@ -104,23 +104,20 @@ class Sweeper:
         }
         self._shares = Shares(self._me)
         self._ending = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop(self._run, name="sweeper")
         self._trouble = ""
-        self._failing: set[DueSession] = set()
+        self._failing: set[SessionRef] = set()
 
     def start(self) -> None:
         """Begin to sweep, in a task of its own. A second start is a no-op."""
-        if self._task is None:
+        if not self._loop.is_running:
             self._ending.clear()
-            self._task = asyncio.create_task(self._run())
+            self._loop.start()
 
     async def aclose(self) -> None:
         """Stop sweeping; the other sweepers take over within a few rounds."""
         self._ending.set()
-        if self._task is not None:
-            await asyncio.wait([self._task], timeout=END_WITHIN_S)
-            await stop(self._task)
-            self._task = None
+        await self._loop.aclose(within_s=END_WITHIN_S)
 
     async def sweep(self, shards: Sequence[int] | None = None) -> SweepReport:
         """Do what is due in these shards, or in all, now.
@@ -130,7 +127,7 @@ class Sweeper:
         """
         wanted = range(SHARDS) if shards is None else shards
         counts: Counter[str] = Counter()
-        looked_at: set[DueSession] = set()
+        looked_at: set[SessionRef] = set()
         while wanted:
             # Those that cannot be settled stay in front, and must not hide the others.
             limit = MAX_PER_SHARD + len(self._failing)
@@ -149,7 +146,7 @@ class Sweeper:
             failed=counts["failed"],
         )
 
-    async def _settle(self, due: Sequence[DueSession], counts: Counter[str]) -> None:
+    async def _settle(self, due: Sequence[SessionRef], counts: Counter[str]) -> None:
         results = await asyncio.gather(
             *(self._store.backend.settle(*each) for each in due), return_exceptions=True
         )
@@ -174,7 +171,7 @@ class Sweeper:
         for key_id in self._store.keyring.ids:
             await self._store.backend.forget_wrapped(participant, key_id)
 
-    def _tell(self, session: DueSession, settled: Settled) -> None:
+    def _tell(self, session: SessionRef, settled: Settled) -> None:
         self._store.tell(settled.events)
         hears = self._hears.get(settled.outcome)
         if hears is not None:
@@ -206,7 +203,7 @@ class Sweeper:
     def _alive_ms(self) -> int:
         return round(self._every_s * ALIVE_ROUNDS * 1000)
 
-    def _note_failure(self, session: DueSession, error: SessionStoreError) -> None:
+    def _note_failure(self, session: SessionRef, error: SessionStoreError) -> None:
         """Say once that a session cannot be swept; it is tried again each round."""
         if session not in self._failing and len(self._failing) < MAX_FAILING:
             self._failing.add(session)

@@ -17,13 +17,14 @@ from session_store.errors import (
     SessionGone,
 )
 from session_store.sealing.schema import write_content
-from session_store.tasks import LONGEST_RETRY_S, Outage, happens_within, stop
+from session_store.tasks import LONGEST_RETRY_S, Loop, Outage, happens_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from session_store.models import SessionContent
-    from session_store.store import Lease, SessionStore
+    from session_store.store import SessionStore
+    from session_store.values import Lease
     from session_store.writing.recorder import Recorder
 
     Change: TypeAlias = Callable[[SessionContent], SessionContent]
@@ -61,7 +62,7 @@ class ContentWriter:
         self._pending: list[Change] = []
         self._idle = asyncio.Event()
         self._idle.set()
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop(self._write, name="content-writer")
         self._over = False
 
     @property
@@ -88,8 +89,7 @@ class ContentWriter:
         if self._over:
             return
         self._idle.clear()
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._write(), name="content-writer")
+        self._loop.start()
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until all is written; answer whether it was, within ``timeout_s``."""
@@ -119,7 +119,7 @@ class ContentWriter:
     async def aclose(self) -> None:
         """Stop writing. What still waits is ``unsaved``: ``flush`` first."""
         self._over = True
-        await stop(self._task)
+        await self._loop.aclose()
         self._idle.set()
 
     async def _write(self) -> None:

@@ -11,13 +11,13 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from session_store.errors import LeaseLost, SessionGone, SessionStoreError
-from session_store.tasks import reason_of, stop
+from session_store.tasks import Loop, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from session_store.backends.contract import LeaseRef
-    from session_store.store import Lease
+    from session_store.backends.values import LeaseRef
+    from session_store.values import Lease
 
 logger = logging.getLogger(__name__)
 
@@ -51,18 +51,17 @@ class LeaseKeeper:
         self._lease = lease
         self._every_s = every_s
         self._on_lost = on_lost
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop(self._keep, name="lease-keeper")
         self.is_away = False
         """Whether the lease could not be renewed when that was tried last."""
 
     def start(self) -> None:
         """Begin renewing. Starting twice is a no-op."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._keep(), name="lease-keeper")
+        self._loop.start()
 
     async def aclose(self) -> None:
         """Stop renewing; the lease stays until it runs out or is released."""
-        await stop(self._task)
+        await self._loop.aclose()
 
     async def _keep(self) -> None:
         pause_s = self._every_s

@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from session_store.backends.contract import JoinOutcome, LeaseRef
+from session_store.backends.values import JoinOutcome, LeaseRef
 from session_store.errors import SealBroken, SessionEnded, SessionGone
 from session_store.models import Session, SessionContent, SessionState
 from session_store.sealing.crypto import NO_TAG, WrappedKey, tag_of
 from session_store.sealing.schema import read_content, read_turn
-from session_store.store import Joined, Lease, Replayed
+from session_store.values import Joined, Lease, Replayed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +66,7 @@ def begin(
     store: SessionStore,
     participant: str,
     session_id: str | None,
-    attempt: str,
+    owner: str,
     *,
     begun_ms: int | None = None,
 ) -> tuple[Beginning, Joined]:
@@ -76,7 +76,7 @@ def begin(
         store: the one that is away.
         participant: the pseudonym.
         session_id: the session that it is to be, where somebody has chosen one.
-        attempt: as for ``join``; the same one then.
+        owner: as for ``join``; the same one then.
         begun_ms: when somebody let the participant in (Unix milliseconds), if that was earlier:
             what is erased after that stays erased.
 
@@ -89,7 +89,7 @@ def begin(
     chosen = session_id or store.keyring.new_session_id(participant)
     wrapped = store.keyring.new_data_key(participant)
     lease = Lease(
-        ref=LeaseRef(participant, chosen, attempt, "0", wrapped.data_key_id),
+        ref=LeaseRef(participant, chosen, owner, "0", wrapped.data_key_id),
         data_key=store.keyring.unwrap(participant, wrapped),
         last_seq=0,
         last_tag=NO_TAG,
@@ -122,7 +122,7 @@ def begin(
 
 
 async def join_begun(
-    store: SessionStore, beginning: Beginning, *, load_id: str, attempt: str
+    store: SessionStore, beginning: Beginning, *, load_id: str, owner: str
 ) -> Joined:
     """Ask for the lease, once. After ``StoreUnavailable`` and ``LeaseHeld``, ask again.
 
@@ -133,7 +133,7 @@ async def join_begun(
         LeaseHeld, StoreUnavailable, SealBroken, UnknownKey: as for ``join``.
     """
     await _refuse_erased(store, beginning)
-    joined = await _join(store, beginning, load_id=load_id, attempt=attempt)
+    joined = await _join(store, beginning, load_id=load_id, owner=owner)
     try:
         # An erasure between these calls would have been undone by the join.
         await _refuse_erased(store, beginning)
@@ -220,14 +220,14 @@ def merged(stored: SessionContent, said: SessionContent) -> SessionContent:
     )
 
 
-async def _join(store: SessionStore, beginning: Beginning, *, load_id: str, attempt: str) -> Joined:
+async def _join(store: SessionStore, beginning: Beginning, *, load_id: str, owner: str) -> Joined:
     async def join() -> Joined:
         return await store.join(
             beginning.participant,
             session_id=beginning.session_id if beginning.exact else None,
             exact=beginning.exact,
             load_id=load_id,
-            attempt=attempt,
+            owner=owner,
         )
 
     try:

@@ -20,14 +20,15 @@ from session_store.errors import (
     SessionGone,
     WriteConflict,
 )
-from session_store.tasks import Outage, stop
+from session_store.tasks import Loop, Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
     from session_store.errors import SessionStoreError
     from session_store.models import Turn
-    from session_store.store import Lease, SealedTurn, SessionStore
+    from session_store.store import SessionStore
+    from session_store.values import Lease, SealedTurn
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Recorder:
         self._told = (0, 0)
         """Turns and bytes that wait, as the meter knows it."""
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop(self._write, name="recorder")
         self._lost = False
         self._closed = False
 
@@ -260,14 +261,14 @@ class Recorder:
     async def aclose(self) -> None:
         """Stop writing. What still waits is ``unsaved``: ``flush`` first."""
         self._closed = True
-        await stop(self._task)
+        await self._loop.aclose()
         self._tell_meter(waits=False)
         self._answer_all(is_saved=False)
 
     def _begin(self) -> None:
         self._wake.set()
-        if self._task is None and not self._closed:
-            self._task = asyncio.create_task(self._write(), name="recorder")
+        if not self._closed:
+            self._loop.start()
 
     async def _write(self) -> None:
         outage = Outage(logger, "turns", self._lease.session_id)

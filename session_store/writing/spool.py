@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from session_store.backends.contract import LeaseRef
+from session_store.backends.values import LeaseRef
 from session_store.errors import (
     InvalidValue,
     SequenceGap,
@@ -46,8 +46,8 @@ from session_store.errors import (
 )
 from session_store.keys import DEFAULT_RETENTION
 from session_store.sealing.crypto import WrappedKey
-from session_store.store import Replayed, SealedTurn, settled_by
-from session_store.tasks import reason_of
+from session_store.tasks import reason_of, repeat
+from session_store.values import Replayed, SealedTurn, settled_by
 from session_store.writing.content_writer import SealedContent
 from session_store.writing.offline_start import Beginning, LeftBegun, bring_in, find_session
 from session_store.writing.recorder import batches
@@ -265,17 +265,20 @@ async def keep_replaying(
     """Replay what is left in a folder, again and again, until it is cancelled."""
     spool = Spool(folder, retention=retention)
     before = SpoolReport()
-    while True:
+
+    async def replay() -> None:
+        nonlocal before
         try:
             report = await spool.replay(store)
         except OSError as error:
             logger.warning("the spool cannot be read", extra={"error": error.strerror})
-        else:
-            store.meter.spool_files(report.kept + report.newer)
-            if report not in (before, SpoolReport()):
-                logger.info("the spool was replayed", extra=asdict(report))
-            before = report
-        await asyncio.sleep(every_s)
+            return
+        store.meter.spool_files(report.kept + report.newer)
+        if report not in (before, SpoolReport()):
+            logger.info("the spool was replayed", extra=asdict(report))
+        before = report
+
+    await repeat(every_s, replay, name="spool")
 
 
 async def _replay(store: SessionStore, left: Left) -> SpoolReport:

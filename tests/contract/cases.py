@@ -8,14 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from session_store.backends.contract import Candidate, OpenMode, SealedDraft
+from session_store.backends.values import Candidate, OpenMode, SealedDraft
 from session_store.sealing.crypto import WrappedKey
 from tests.contract.people import MARIA, Job, join, open_session, sealed, sealed_turns, shard_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from session_store.backends.contract import AgentPresence, Backend
+    from session_store.backends.contract import Backend
+    from session_store.backends.values import AgentPresence
     from tests.contract.worlds import World
 
 
@@ -105,7 +106,9 @@ async def three_deaths(world: World) -> Job:
     """Let three jobs have died in a row, and a fourth live; return it."""
     job = await a_job(world)
     for number in range(2, 5):
-        await world.backend.claim_orphan(MARIA, job.id, owner=job.lease.owner, attempt="before")
+        await world.backend.claim_orphan(
+            MARIA, job.id, owner=job.lease.owner, idempotency_key="before"
+        )
         job = await join(world.backend, owner=str(number) * 32, load="a")
     return job
 
@@ -163,7 +166,7 @@ async def _claim(
 ) -> AgentPresence:
     owner = job.lease.owner if is_dead else ""
     answer, _ = await backend.claim_orphan(
-        MARIA, job.id, owner=owner, attempt="9" * 16, absent=absent
+        MARIA, job.id, owner=owner, idempotency_key="9" * 16, absent=absent
     )
     return answer
 

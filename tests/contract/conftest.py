@@ -6,7 +6,6 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
 
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings
@@ -30,9 +29,8 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def redis_url(redis_server: Server) -> str:
     """Empty the database and return its address."""
-    with redis.Redis(port=redis_server.port) as client:
-        client.flushall()
-    return f"redis://127.0.0.1:{redis_server.port}/0"
+    redis_server.make_new()
+    return f"redis://{redis_server.name}/0"
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -174,15 +174,15 @@ class Model:
             s.first_own, s.load, s.place = len(s.turns) + 1, load or s.load, next(self._places)
         return Lease(who, s.id, holder, s.fence, s.data_key), s.outcome, told
 
-    def arrive(self, lease: Lease, attempt: str, load: str) -> tuple[bool, int, list[Told]]:
+    def arrive(self, lease: Lease, idempotency_key: str, load: str) -> tuple[bool, int, list[Told]]:
         """Answer whether it was counted, how many returns there were, and what happened."""
         s, told = self._held(lease), list[Told]()
-        if s.arrival is None or s.arrival[0] != attempt:
+        if s.arrival is None or s.arrival[0] != idempotency_key:
             counts = s.state == "away" or load not in ("", s.load)
             if counts:
                 self._return(s, told)
             s.state, s.last_seen, s.place = "live", self.now, next(self._places)
-            s.arrival, s.agent_by, s.load = (attempt, counts), 0, load or s.load
+            s.arrival, s.agent_by, s.load = (idempotency_key, counts), 0, load or s.load
             s.let_in = None
         return s.arrival[1], s.returns, told
 
@@ -267,7 +267,7 @@ class Model:
         return "GONE" if s is None else self._claim(s, claim=claim)
 
     def claim_orphan(
-        self, who: str, session: str, dead: str, attempt: str, *, absent: bool
+        self, who: str, session: str, dead: str, idempotency_key: str, *, absent: bool
     ) -> tuple[str, list[Told]]:
         """Answer who dispatches a successor, and what happened."""
         s, told = self.find(who, session), list[Told]()
@@ -276,11 +276,11 @@ class Model:
         if s.is_held(self.now) and s.holder != dead:
             return "PRESENT", told
         if s.agent_by > self.now:
-            return "WANTED" if s.claim == attempt else "EXPECTED", told
+            return "WANTED" if s.claim == idempotency_key else "EXPECTED", told
         absent = absent and not self._is_coming(s)
         if not absent and s.has_given_up(self.now):
             return "GAVE_UP", told
-        answer = "ABSENT" if absent else self._dispatch(s, attempt)
+        answer = "ABSENT" if absent else self._dispatch(s, idempotency_key)
         if s.holder:
             told.append(("lease_lost", s.id, 0))
             s.holder, s.lease_until, s.broken = "", 0, s.fence
@@ -446,7 +446,7 @@ class Model:
         if s.lacks_agent(self.now):
             s.looked_at = self.now
 
-    def _dispatch(self, s: Session, attempt: str) -> str:
+    def _dispatch(self, s: Session, idempotency_key: str) -> str:
         recent = [at for at in s.deaths if at + CRASH_S > self.now]
         died = s.holder or (s.state == "live" and s.hasty == s.fence)
         if died and s.replaced != s.fence:
@@ -456,7 +456,7 @@ class Model:
                 return "GAVE_UP"
             recent.append(self.now)
         s.replaced, s.deaths, s.gave_up = s.fence, recent, None
-        s.agent_by, s.claim = self.now + EXPECT_S, attempt
+        s.agent_by, s.claim = self.now + EXPECT_S, idempotency_key
         return "WANTED"
 
     def _claim(self, s: Session, *, claim: bool) -> str:

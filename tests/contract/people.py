@@ -11,13 +11,13 @@ import hashlib
 import itertools
 from typing import TYPE_CHECKING
 
-from session_store.backends.contract import (
+from session_store.backends.values import (
     Candidate,
-    DueSession,
     JoinAttempt,
     LateTurn,
     LeaseRef,
     OpenMode,
+    SessionRef,
 )
 from session_store.events import Event
 from session_store.keys import ParticipantKeys
@@ -26,13 +26,8 @@ from session_store.sealing.crypto import NO_TAG, WrappedKey, tag_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from session_store.backends.contract import (
-        AgentPresence,
-        Backend,
-        Found,
-        JoinOutcome,
-        StoredSession,
-    )
+    from session_store.backends.contract import Backend
+    from session_store.backends.values import AgentPresence, Found, JoinOutcome, StoredSession
     from tests.contract.worlds import World
 
 _numbers = itertools.count(1)
@@ -161,7 +156,7 @@ def shard_of(participant: str) -> int:
 async def is_due(backend: Backend, participant: str, session_id: str) -> bool:
     """Whether a sweeper would look at a session now."""
     due = await backend.due([shard_of(participant)], 1000)
-    return DueSession(participant, session_id) in due
+    return SessionRef(participant, session_id) in due
 
 
 @contextlib.asynccontextmanager

@@ -17,7 +17,7 @@ from session_store import (
     SessionGone,
     Turn,
 )
-from session_store.backends.contract import OpenMode, SealedDraft
+from session_store.backends.values import OpenMode, SealedDraft
 from tests.contract.people import MARIA, join, nothing_changes, open_session, pseudonym, sealed
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from session_store import SessionStore
     from session_store.backends.contract import Backend
-    from session_store.store import Joined
+    from session_store.values import Joined
     from tests.contract.worlds import World
 
 SURROGATE = "\ud800"
@@ -93,7 +93,7 @@ async def test_only_a_pseudonym_names_a_participant(
         lambda: backend.settle(participant, job.id),
         lambda: backend.expect_agent(participant, job.id, claim=True),
         lambda: backend.give_back_claim(participant, job.id),
-        lambda: backend.claim_orphan(participant, job.id, owner="", attempt="1"),
+        lambda: backend.claim_orphan(participant, job.id, owner="", idempotency_key="1"),
         lambda: backend.draft(bad, SealedDraft("user", 1, sealed("draft"))),
     ]
     async with nothing_changes(world):
@@ -296,12 +296,12 @@ async def test_an_odd_attempt_harms_nobody(store: SessionStore, attempt: str) ->
     """It works, or is refused by name; never a crash of the connection that others share."""
     who = store.pseudonym("maria")
     try:
-        joined = await store.join(who, attempt=attempt)
+        joined = await store.join(who, owner=attempt)
     except InvalidValue:
         joined = await store.join(who)
     else:
-        assert (await store.join(who, attempt=attempt)).lease.ref == joined.lease.ref
-    with_attempt = store.arrive(joined.lease, attempt=attempt)
+        assert (await store.join(who, owner=attempt)).lease.ref == joined.lease.ref
+    with_attempt = store.arrive(joined.lease, idempotency_key=attempt)
     answers = await asyncio.gather(
         with_attempt, *(store.renew(joined.lease.ref) for _ in range(5)), return_exceptions=True
     )

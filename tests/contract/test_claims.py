@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import EventType, LeaseLost
-from session_store.backends.contract import AgentPresence, JoinOutcome, OpenMode, SettleOutcome
+from session_store.backends.values import AgentPresence, JoinOutcome, OpenMode, SettleOutcome
 from session_store.keys import ParticipantKeys
 from tests.contract.people import (
     JOE,
@@ -45,7 +45,7 @@ async def claim_and_hear(
         MARIA,
         job.id,
         owner=job.lease.owner if is_dead else "",
-        attempt=nonce(),
+        idempotency_key=nonce(),
         absent=absent,
     )
 
@@ -99,7 +99,7 @@ async def test_the_lease_of_a_job_that_is_known_to_be_dead_is_broken_at_once(
 ) -> None:
     """Who knows its nonce does not wait for its end; nobody else breaks it."""
     job = await join(backend)
-    other = await backend.claim_orphan(MARIA, job.id, owner=nonce(), attempt=nonce())
+    other = await backend.claim_orphan(MARIA, job.id, owner=nonce(), idempotency_key=nonce())
     assert other == (PRESENT, ())
     answer, events = await claim_and_hear(backend, job, is_dead=True)
     assert (answer, kinds(events)) == (WANTED, ["lease_lost"])
@@ -184,7 +184,7 @@ async def test_nothing_is_claimed_where_nothing_goes_on(backend: Backend, world:
         ):
             for absent in (False, True):
                 assert await backend.claim_orphan(
-                    who, session_id, owner="", attempt="1", absent=absent
+                    who, session_id, owner="", idempotency_key="1", absent=absent
                 ) == (answer, ())
                 assert await backend.give_back_claim(who, session_id, absent=absent) == ()
 
@@ -193,14 +193,17 @@ async def test_the_same_claim_again_repeats_the_answer(backend: Backend, world: 
     """One whose answer was lost leaves nobody without an agent; others still wait."""
     job = await join(backend)
     await world.pass_time(4)
-    first = await backend.claim_orphan(MARIA, job.id, owner="", attempt="mine")
-    again = await backend.claim_orphan(MARIA, job.id, owner="", attempt="mine")
-    other = await backend.claim_orphan(MARIA, job.id, owner="", attempt="another")
+    first = await backend.claim_orphan(MARIA, job.id, owner="", idempotency_key="mine")
+    again = await backend.claim_orphan(MARIA, job.id, owner="", idempotency_key="mine")
+    other = await backend.claim_orphan(MARIA, job.id, owner="", idempotency_key="another")
     assert (first[0], kinds(first[1])) == (WANTED, ["lease_lost"])
     assert (again, other) == ((WANTED, ()), (EXPECTED, ()))
     await world.pass_time(11)
     assert await backend.expect_agent(MARIA, job.id, claim=True) is WANTED
-    assert await backend.claim_orphan(MARIA, job.id, owner="", attempt="mine") == (EXPECTED, ())
+    assert await backend.claim_orphan(MARIA, job.id, owner="", idempotency_key="mine") == (
+        EXPECTED,
+        (),
+    )
 
 
 async def test_an_overdue_dispatch_is_claimed_for_ever(backend: Backend, world: World) -> None:

@@ -209,9 +209,9 @@ async def keys_of(world: RedisWorld, case: Case) -> list[str]:
         declared.extend(key for key in keys if key not in declared)
         return await run(name, keys, args, **options)
 
-    world.backend._run = spy
+    world.backend._run = spy  # type: ignore[method-assign]
     try:
         await case.act(world.backend, prepared)
     finally:
-        world.backend._run = run
+        world.backend._run = run  # type: ignore[method-assign]
     return declared

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import InvalidValue, LeaseLost, Turn
-from session_store.backends.contract import SealedDraft
+from session_store.backends.values import SealedDraft
 from session_store.models import MAX_TURN_BYTES
 from session_store.sealing.crypto import NO_TAG
-from session_store.store import Replayed
+from session_store.values import Replayed
 from tests.contract.people import MARIA, join, nothing_changes, sealed, sealed_turns
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import LeaseLost, SessionGone, SessionStoreError
-from session_store.backends.contract import OpenMode, SealedDraft, Settled, SettleOutcome
+from session_store.backends.values import OpenMode, SealedDraft, Settled, SettleOutcome
 from tests.contract.people import (
     JOE,
     MARIA,
@@ -426,7 +426,7 @@ AFTERWARDS: dict[str, Callable[[Backend, Job], Coroutine[object, object, object]
     "expect_agent": lambda backend, job: backend.expect_agent(MARIA, job.id, claim=True),
     "give_back_claim": lambda backend, job: backend.give_back_claim(MARIA, job.id, absent=True),
     "claim_orphan": lambda backend, job: backend.claim_orphan(
-        MARIA, job.id, owner=job.lease.owner, attempt=nonce()
+        MARIA, job.id, owner=job.lease.owner, idempotency_key=nonce()
     ),
     "draft": lambda backend, job: backend.draft(job.lease, SealedDraft("user", 1, sealed("draft"))),
     "settle": lambda backend, job: backend.settle(MARIA, job.id),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import LeaseHeld, SessionEnded, SessionGone, StoreRefused
-from session_store.backends.contract import AgentPresence, JoinOutcome, OpenMode
+from session_store.backends.values import AgentPresence, JoinOutcome, OpenMode
 from tests.contract.people import (
     JOE,
     MARIA,

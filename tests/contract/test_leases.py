@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from session_store import LeaseHeld, LeaseLost, SessionGone
-from session_store.backends.contract import (
+from session_store.backends.values import (
     AgentPresence,
     JoinOutcome,
     LeaseRef,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from session_store.backends.contract import OpenMode
+from session_store.backends.values import OpenMode
 from session_store.keys import EXPIRY_MARGIN
 from tests.contract.people import (
     MARIA,

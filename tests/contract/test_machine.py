@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from session_store import SessionStoreError, StoreSettings
-from session_store.backends.contract import DRAFT_ROLES, LateTurn, LeaseRef, OpenMode, SealedDraft
+from session_store.backends.values import DRAFT_ROLES, LateTurn, LeaseRef, OpenMode, SealedDraft
 from session_store.sealing.crypto import NO_TAG, tag_of
 from tests.contract import model
 from tests.contract.model import Model, Refused
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from dev.rig.servers.process import Server
-    from session_store.backends.contract import Backend, StoredSession
+    from session_store.backends.contract import Backend
+    from session_store.backends.values import StoredSession
     from session_store.events import Event
     from tests.contract.model import Lease, Session, Told
     from tests.contract.worlds import World
@@ -255,13 +256,13 @@ class StoreMachine(RuleBasedStateMachine):
         job = self.one_of(place)
         if not again or not job.arrival[0]:
             job.arrival = nonce(), load
-        attempt, load = job.arrival
+        key, load = job.arrival
 
         async def ask(number: int, backend: Backend) -> Any:
-            arrived = await backend.arrive(job.refs[number], attempt, load)
+            arrived = await backend.arrive(job.refs[number], key, load)
             return arrived.counted, arrived.reconnect_count, told(arrived.events)
 
-        self.compare(lambda: self.model.arrive(job.lease, attempt, load), ask)
+        self.compare(lambda: self.model.arrive(job.lease, key, load), ask)
 
     @rule(place=places, load=loads, count=st.integers(1, 3))
     def go_on(self, place: int, load: str, count: int) -> None:
@@ -444,18 +445,18 @@ class StoreMachine(RuleBasedStateMachine):
         self, place: int, then: str, *, is_dead: bool, absent: bool, twice: bool
     ) -> None:
         """Claim the place of a job, dead or not, perhaps sent twice, or given back."""
-        lease, attempt = self.one_of(place).lease, nonce()
+        lease, key = self.one_of(place).lease, nonce()
         who, session, dead = lease.who, lease.session, lease.holder if is_dead else ""
 
         async def ask(_: int, backend: Backend) -> Any:
             answer, events = await backend.claim_orphan(
-                who, session, owner=dead, attempt=attempt, absent=absent
+                who, session, owner=dead, idempotency_key=key, absent=absent
             )
             return answer.value, told(events)
 
         for _ in range(1 + twice):
             self.compare(
-                lambda: self.model.claim_orphan(who, session, dead, attempt, absent=absent), ask
+                lambda: self.model.claim_orphan(who, session, dead, key, absent=absent), ask
             )
         if then:
             self._expect_agent(who, session, then)

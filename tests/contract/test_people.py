@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from session_store.backends.contract import Consent, OpenMode, SettleOutcome
+from session_store.backends.values import Consent, OpenMode, SettleOutcome
 from session_store.keys import SHARDS
 from session_store.sealing.crypto import WrappedKey
 from tests.contract.people import (

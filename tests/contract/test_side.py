@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import LeaseHeld, LeaseLost
-from session_store.backends.contract import OpenMode
+from session_store.backends.values import OpenMode
 from tests.contract.people import (
     MARIA,
     candidate,
@@ -48,7 +48,7 @@ async def test_what_operations_answer_is_what_is_published(backend: Backend, wor
         told += third.found.events
         await world.pass_time(10)
         told += (await backend.settle(MARIA, job.id)).events
-        told += (await backend.claim_orphan(MARIA, job.id, owner="", attempt=nonce()))[1]
+        told += (await backend.claim_orphan(MARIA, job.id, owner="", idempotency_key=nonce()))[1]
         told += (await join(backend)).found.events
         told += await backend.close(MARIA, job.id)
         told += (await open_session(backend))[0].events

@@ -16,9 +16,9 @@ from session_store import (
     StoreSettings,
     Turn,
 )
-from session_store.backends.contract import AgentPresence, JoinOutcome
+from session_store.backends.values import AgentPresence, JoinOutcome
 from session_store.events import Event, EventType
-from session_store.store import Replayed
+from session_store.values import Replayed
 from tests.contract.people import listening
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from session_store.sealing.crypto import Keyring
-    from session_store.store import Joined, SealedTurn
+    from session_store.values import Joined, SealedTurn
     from tests.contract.worlds import World
 
 
@@ -84,7 +84,7 @@ async def test_many_changes_at_once_lose_none(make_store: Callable[..., SessionS
     """Four processes with the same lease, and one without: each change is in the content."""
     stores = [make_store() for _ in range(4)]
     who = stores[0].pseudonym("maria")
-    joined = [await each.join(who, attempt="the same") for each in stores]
+    joined = [await each.join(who, owner="the same") for each in stores]
 
     def note(name: str) -> Callable[[SessionContent], SessionContent]:
         def change(content: SessionContent) -> SessionContent:
@@ -219,7 +219,7 @@ async def test_a_dead_job_is_named_by_its_worker(
 
     job, worker = make_store(), make_store()
     who = job.pseudonym("maria")
-    joined = await job.join(who, attempt=job.owner_of("worker-1", "job-1"))
+    joined = await job.join(who, owner=job.owner_of("worker-1", "job-1"))
     worker.add_hook(Hook())
     session_id = joined.session.id
     owner = worker.owner_of("worker-1", "job-1")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import LeaseLost, SequenceGap, SessionGone, WriteConflict
-from session_store.backends.contract import LateTurn
+from session_store.backends.values import LateTurn
 from session_store.sealing.crypto import NO_TAG, tag_of
 from tests.contract.people import JOE, MARIA, Job, join, nothing_changes, sealed, sealed_turns
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from dev.rig.servers.process import Server
     from session_store import SessionContent, SessionStore
-    from session_store.store import Lease, SealedTurn
+    from session_store.values import Lease, SealedTurn
     from tests.contract.proxy import Proxy
 
 LOST = (LeaseLost, SessionGone, WriteConflict, SequenceGap)
@@ -83,7 +83,7 @@ class Writers:
                 await self._claim(store, self._rng.choice(stale[-3:]))
 
     async def _join(self, store: SessionStore, who: str) -> Writing | None:
-        attempt, load = f"{self._rng.getrandbits(128):032x}", str(self._rng.randrange(3))
+        owner, load = f"{self._rng.getrandbits(128):032x}", str(self._rng.randrange(3))
 
         def read(joined: Any) -> dict[str, Any]:
             return {
@@ -94,7 +94,7 @@ class Writers:
 
         for _ in range(3):
             joined, error = await self._note(
-                "join", who, lambda: store.join(who, load_id=load, attempt=attempt), read=read
+                "join", who, lambda: store.join(who, load_id=load, owner=owner), read=read
             )
             if joined is not None:
                 return Writing(who, joined.lease)
@@ -174,11 +174,11 @@ class Writers:
 
     async def _claim(self, store: SessionStore, writing: Writing) -> None:
         """Claim the place of a job that may be dead, or not, or not any more the newest."""
-        lease, attempt = writing.lease, f"{self._rng.getrandbits(64):016x}"
+        lease, key = writing.lease, f"{self._rng.getrandbits(64):016x}"
 
         async def claim() -> bool:
             answer = await store.claim_orphan(
-                writing.who, lease.session_id, owner=lease.ref.owner, attempt=attempt
+                writing.who, lease.session_id, owner=lease.ref.owner, idempotency_key=key
             )
             if answer is AgentPresence.GONE:
                 raise SessionGone(lease.session_id)

@@ -340,7 +340,7 @@ async def test_each_line_of_our_programs_is_json_and_names_its_conversation(
     assert len(of_jobs) > len([each for each in of_jobs if each["name"].startswith("session_")])
     assert [each for each in of_jobs if each.get("session_id") != session_id] == []
     [sent] = [each for each in records["gateway"] if each.get("session_id") == session_id]
-    assert sent["message"] == "sending an agent"
+    assert sent["message"] == "dispatching an agent"
     assert sent["request_id"]
 
 

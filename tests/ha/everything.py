@@ -22,12 +22,12 @@ from session_store import (
 )
 from session_store.doctor import quick
 from session_store.events import Event, EventsMissed, EventType
-from session_store.store import Replayed
 from session_store.upkeep.analytics import Analytics
 from session_store.upkeep.audit import AuditLog
 from session_store.upkeep.privacy import consent, export, set_consent, set_retention
 from session_store.upkeep.rotation import rotate_keys
 from session_store.upkeep.sweeper import Sweeper
+from session_store.values import Replayed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -48,7 +48,7 @@ def turns(first: int, last: int) -> list[Turn]:
 async def use_everything(settings: StoreSettings, *people: str) -> None:
     """Run every operation for each of these people, and look at what comes of it."""
     store = SessionStore.from_settings(settings)
-    analytics = Analytics(store.backend.side)
+    analytics = Analytics(store.side)
     store.add_hook(analytics)
     try:
         await store.check()
@@ -125,11 +125,11 @@ async def _talk(store: SessionStore, joined: Joined, first: int, last: int) -> N
 async def _crash(store: SessionStore, who: str, session_id: str) -> None:
     """A job dies and is replaced; its successor dies when nobody is there any more."""
     owner = store.owner_of("worker", "job")
-    await store.join(who, session_id=session_id, attempt=owner)
+    await store.join(who, session_id=session_id, owner=owner)
     assert await store.claim_orphan(who, session_id) is AgentPresence.PRESENT
     assert await store.claim_orphan(who, session_id, owner=owner) is AgentPresence.WANTED
     await store.give_back_claim(who, session_id, absent=True)
-    successor = await store.join(who, session_id=session_id, attempt=owner)
+    successor = await store.join(who, session_id=session_id, owner=owner)
     assert successor.outcome is JoinOutcome.REJOINED
     gone = await store.claim_orphan(who, session_id, owner=owner, absent=True)
     assert gone is AgentPresence.ABSENT
@@ -162,7 +162,7 @@ async def _manage(store: SessionStore, person: str) -> None:
     agreed = await consent(store, who)
     assert agreed is not None
     assert (agreed.given, agreed.version) == (True, "2")
-    audit = AuditLog(store, actor="tests")
+    audit = AuditLog(store.side, store.keyring, actor="tests")
     exported = await export(store, who, audit=audit)
     assert exported is not None
     assert [len(each["turns"]) for each in exported["sessions"]] == [5]
@@ -200,7 +200,7 @@ async def _let_end(settings: StoreSettings, person: str) -> None:
 async def _erase(store: SessionStore, person: str) -> None:
     """Nothing is left of a participant, and nothing comes back."""
     who = store.pseudonym(person)
-    joined = await store.join(who, exact=False, load_id="third", attempt="0" * 32)
+    joined = await store.join(who, exact=False, load_id="third", owner="0" * 32)
     erased = await store.erase(who)
     assert (erased.left_over, erased.sessions) == (0, 1)
     assert await store.erased_at(who) is not None
@@ -233,4 +233,4 @@ async def _count(store: SessionStore, analytics: Analytics, people: int) -> None
     today = datetime.now(UTC).date()
     assert (await analytics.day(today)).people >= people
     assert await analytics.active([today, today - timedelta(days=1)]) >= people
-    assert await store.backend.side.counted(today)
+    assert await store.side.counted(today)

@@ -15,7 +15,7 @@ from dev.rig.servers.users import OPERATOR, as_user
 from session_store import SessionStore, Turn
 from session_store.backends.redis import listen
 from session_store.cli import app
-from session_store.cli.exits import Exit
+from session_store.cli.exit_codes import Exit
 from session_store.events import Event, EventsMissed
 from session_store.keys import ParticipantKeys
 from session_store.upkeep.analytics import Analytics, last_days
@@ -179,7 +179,7 @@ async def test_counts_and_people_of_many_days_share_a_node(
 ) -> None:
     """Unions of days work on a Cluster, since all days lie in one slot."""
     async with opened(settings_for(clustered.url)) as store:
-        analytics = Analytics(store.backend.side)
+        analytics = Analytics(store.side)
         store.add_hook(analytics)
         today = datetime.now(UTC).date()
         before = await analytics.day(today)

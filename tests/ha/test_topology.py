@@ -21,7 +21,8 @@ from redis.sentinel import MasterNotFoundError
 from dev.rig.servers.process import QUICK, Login, Server, free_port, running
 from dev.rig.servers.sentinels import SERVICE
 from dev.rig.servers.tls import Authority
-from session_store.backends.transport.topology import topology_of
+from session_store.backends.redis.backend import transport_options
+from session_store.backends.transport import transport
 from session_store.errors import InvalidValue
 from session_store.keys import SHARDS
 
@@ -40,6 +41,11 @@ if TYPE_CHECKING:
 
 NOBODY = "127.0.0.1:1"
 KEYS = [f"rj1:{{s{shard:04d}}}:due" for shard in range(SHARDS)]
+
+
+def topology_of(settings: StoreSettings) -> Topology:
+    """Return the topology that a store with these settings uses."""
+    return transport.topology_of(transport_options(settings))
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
 from redis.asyncio import Redis
 
 from dev.rig.key_file import write_key_file
@@ -17,16 +16,22 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
+    from dev.rig.servers.process import Server
     from tests.integration.scrape import Scraped
     from tests.integration.stage import Stage
 
 
 @pytest.fixture(scope="session")
-def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Start a real Redis on a free port of loopback."""
-    folder = tmp_path_factory.mktemp("redis")
-    with standalone(folder) as server:
-        yield server.port
+    with standalone(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_port(redis_server: Server) -> int:
+    """Return its port."""
+    return redis_server.port
 
 
 @pytest.fixture(scope="session")
@@ -38,12 +43,10 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Scraped:
 
 
 @pytest.fixture
-def redis_url(redis_port: int) -> str:
+def redis_url(redis_server: Server) -> str:
     """Empty the database and return its address."""
-    with redis.Redis(port=redis_port) as client:
-        client.flushall()
-        client.config_resetstat()
-    return f"redis://127.0.0.1:{redis_port}/0"
+    redis_server.make_new()
+    return f"redis://{redis_server.name}/0"
 
 
 @pytest.fixture

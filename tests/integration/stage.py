@@ -19,9 +19,10 @@ from livekit.agents.voice.room_io import RoomOptions
 
 from demo_models.llm import RuleLLM
 from session_store.livekit import Conversation, words_of_welcome
-from session_store.livekit.job.conversation import Entry
+from session_store.livekit.job.entry import Entry
 from session_store.livekit.job.liveness import Liveness
-from session_store.livekit.job.participant import Owner
+from session_store.livekit.job.participant import JobParticipant
+from session_store.livekit.job.setup import Setup
 from session_store.writing.offline_start import begin
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Stage:
         self.settings = settings
         self.participant = store.pseudonym(who)
         self.job = Job()
-        self.attempt = secrets.token_hex(16)
+        self.lease_owner = secrets.token_hex(16)
         self.agent_session: AgentSession[Any] = AgentSession(llm=RuleLLM())
         self.spare_voice: tts.TTS[Any] | None = None
         self.conversation: Conversation
@@ -96,31 +97,34 @@ class Stage:
     async def join(self, load_id: str = "load-1", session_id: str | None = None) -> Stage:
         """Take the lease, with the participant in the room."""
         joined = await self.store.join(
-            self.participant, session_id=session_id, load_id=load_id, attempt=self.attempt
+            self.participant, session_id=session_id, load_id=load_id, owner=self.lease_owner
         )
         return self._converse(load_id, joined)
 
     def begin(self, load_id: str = "load-1", session_id: str | None = None) -> Stage:
         """Begin without the store, which is away."""
-        beginning, joined = begin(self.store, self.participant, session_id, self.attempt)
+        beginning, joined = begin(self.store, self.participant, session_id, self.lease_owner)
         return self._converse(load_id, joined, beginning)
 
     def _converse(self, load_id: str, joined: Joined, beginning: Beginning | None = None) -> Stage:
         self.job.room.come(self.participant, load_id)
         session_id = joined.session.id if beginning is None or beginning.exact else None
-        owner = Owner(self.participant, self.participant, session_id, {"plan": "gold"})
+        who = JobParticipant(self.participant, self.participant, session_id, {"plan": "gold"})
         context: Any = self.job
+        setup = Setup(
+            context,
+            self.agent_session,
+            self.store,
+            self.settings,
+            RoomOptions(),
+            words_of_welcome,
+            self.spare_voice,
+        )
         now = asyncio.get_running_loop().time()
         self.conversation = Conversation(
-            ctx=context,
-            agent_session=self.agent_session,
-            store=self.store,
-            settings=self.settings,
-            entry=Entry(owner, load_id, self.attempt, joined, now, beginning),
-            liveness=Liveness(self.job.room, lambda: None),  # type: ignore[arg-type]
-            room_options=RoomOptions(),
-            words=words_of_welcome,
-            spare_voice=self.spare_voice,
+            setup,
+            Entry(who, load_id, self.lease_owner, joined, now, beginning),
+            Liveness(self.job.room, lambda: None),  # type: ignore[arg-type]
         )
         return self
 
@@ -150,4 +154,4 @@ class Stage:
 
     async def die(self) -> None:
         """End it as SIGKILL does: nothing is written any more, nothing given back."""
-        await self.conversation._keeping.stop()
+        await self.conversation._writers.stop()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, Turn
+from session_store.backends.contract import SideChannel
 from session_store.backends.redis.backend import RedisBackend
 from session_store.errors import StoreUnavailable
 from session_store.events import Event, EventType
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import pytest
 
     from session_store import StoreSettings
-    from session_store.backends.contract import AuditEntry
+    from session_store.backends.values import AuditEntry
 
 DAY = date(2026, 2, 28)
 
@@ -46,7 +47,7 @@ def event(kind: EventType, who: str = "p1", day: date = DAY, **more: int) -> Eve
     return Event(type=kind, at=at(day), participant=who, session_id="s", **more)
 
 
-class BrokenSide:
+class BrokenSide(SideChannel):
     """A side channel that fails until it is mended, and notes what it is given."""
 
     def __init__(self) -> None:
@@ -89,7 +90,7 @@ class BrokenSide:
 @asynccontextmanager
 async def counting(store: SessionStore) -> AsyncIterator[Analytics]:
     """Count what a store does, and write it at the end of the block."""
-    hook = Analytics(store.backend.side)
+    hook = Analytics(store.side)
     store.add_hook(hook)
     try:
         yield hook
@@ -162,7 +163,7 @@ async def test_takeovers_and_handoffs_are_told_apart(
 
 async def test_people_are_those_who_were_there(store: SessionStore) -> None:
     """Weeks are unions: who came on two days counts once; who was only erased, not at all."""
-    hook = Analytics(store.backend.side)
+    hook = Analytics(store.side)
     days = last_days(7, DAY)
     for n, day in enumerate(days):
         hook.on_event(event(EventType.SESSION_RESUMED, "maria", day))
@@ -182,7 +183,7 @@ async def test_people_are_those_who_were_there(store: SessionStore) -> None:
 
 async def test_many_people_are_estimated_well(store: SessionStore) -> None:
     """Ten thousand participants in two days cost 24 KiB, and are counted within 3 %."""
-    side = store.backend.side
+    side = store.side
     for first, day in ((0, DAY), (4_000, DAY + timedelta(days=1))):
         await side.count(day, {f"p{n}" for n in range(first, first + 6_000)}, {})
 
@@ -209,7 +210,7 @@ async def test_counts_and_people_expire(store: SessionStore, raw: Any) -> None:
 
 async def test_the_day_is_that_of_the_event(store: SessionStore) -> None:
     """What happened before midnight (UTC) counts for that day, whenever it is written."""
-    hook = Analytics(store.backend.side)
+    hook = Analytics(store.side)
     midnight = at(DAY, 0)
     for ms in (midnight - 1, midnight, midnight + 86_400_000 - 1):
         hook.on_event(Event(type=EventType.TAKEOVER, at=ms, participant="p", session_id="s"))
@@ -276,7 +277,7 @@ async def test_a_redis_that_comes_back_gets_the_counts(
     """With a real Redis that is killed and started again, the counts arrive once it is there."""
     with standalone(tmp_path / "redis") as server:
         store = make_store(redis_url=f"redis://{server.name}/0", redis_retry_s=0.05)
-        hook = Analytics(store.backend.side)
+        hook = Analytics(store.side)
         await store.ping()
         server.kill()
         hook.on_event(event(EventType.TURN_APPENDED, turns=5))

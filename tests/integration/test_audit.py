@@ -9,7 +9,7 @@ import pytest
 
 from dev.rig.key_file import write_key_file
 from session_store import InvalidValue, SessionStore, StoreRefused, StoreUnavailable
-from session_store.backends.contract import AuditEntry
+from session_store.backends.values import AuditEntry
 from session_store.keys import AUDIT
 from session_store.upkeep import audit
 from session_store.upkeep.audit import AuditAction, AuditLog, AuditReport, Missing
@@ -19,10 +19,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def log_of(store: SessionStore, actor: str) -> AuditLog:
+    """Make the audit log of a store."""
+    return AuditLog(store.side, store.keyring, actor=actor)
+
+
 @pytest.fixture
 def log(store: SessionStore) -> AuditLog:
     """Return the audit log of one process."""
-    return AuditLog(store, actor="cli:root")
+    return log_of(store, "cli:root")
 
 
 async def filled(log: AuditLog, count: int = 6, detail: str = "on request") -> list[str]:
@@ -71,7 +76,7 @@ async def test_entries_of_many_writers_are_verified_together(
 ) -> None:
     """Processes write side by side, each with its own numbers; reading is paged."""
     monkeypatch.setattr(audit, "PAGE", 7)
-    logs = [AuditLog(make_store(), actor=f"process {number}") for number in range(4)]
+    logs = [log_of(make_store(), f"process {number}") for number in range(4)]
     await asyncio.gather(
         *(filled(log, 10) for log in logs), filled(logs[0], 10, "at the same time")
     )
@@ -186,7 +191,7 @@ async def test_others_keys_cannot_forge(
 ) -> None:
     """An entry that a process with another keyring has written is not believed."""
     await filled(log, 1)
-    other = AuditLog(make_store(key_file=write_key_file(tmp_path / "k")), actor="cli:root")
+    other = log_of(make_store(key_file=write_key_file(tmp_path / "k")), "cli:root")
     forged = await other.log("export")
     assert (await log.verify()).changed == (forged,)
 
@@ -209,14 +214,14 @@ async def test_a_log_whose_answer_was_lost_goes_on_as_another_writer(
     log: AuditLog, store: SessionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor is there a second entry of a number whose entry had been written after all."""
-    write = store.backend.side.audit
+    write = store.side.audit
 
     async def unanswered(fields: Mapping[str, str]) -> str:
         await write(fields)
         raise StoreUnavailable
 
     await filled(log, 2)
-    monkeypatch.setattr(store.backend.side, "audit", unanswered)
+    monkeypatch.setattr(store.side, "audit", unanswered)
     with pytest.raises(StoreUnavailable):
         await log.log("export")
     monkeypatch.undo()
@@ -260,8 +265,11 @@ async def long_stream(store: SessionStore, monkeypatch: pytest.MonkeyPatch) -> l
         made.append(AuditEntry(f"{len(made) + 1}-0", dict(fields)))
         return made[-1].id
 
-    store.backend.side.audit = keep  # type: ignore[method-assign]
-    logs = [AuditLog(store, actor="a"), AuditLog(store, actor="b")]
+    store.side.audit = keep  # type: ignore[method-assign]
+    logs = [
+        log_of(store, "a"),
+        log_of(store, "b"),
+    ]
     for number in range(KEPT + 100):
         await logs[number % 2].log("export")
     return made
@@ -269,8 +277,8 @@ async def long_stream(store: SessionStore, monkeypatch: pytest.MonkeyPatch) -> l
 
 async def verified(store: SessionStore, entries: list[AuditEntry]) -> AuditReport:
     """Verify these entries as the store's stream."""
-    store.backend.side.audited = FullStream(entries).audited  # type: ignore[method-assign]
-    return await AuditLog(store, actor="auditor").verify()
+    store.side.audited = FullStream(entries).audited  # type: ignore[method-assign]
+    return await log_of(store, "auditor").verify()
 
 
 async def test_what_the_store_trims_is_not_missing(

@@ -14,7 +14,7 @@ from livekit.agents.voice.room_io import RoomOptions
 
 from demo_models.tts import EspeakTTS
 from session_store.livekit.job.drafts import Drafts
-from session_store.livekit.job.page_channel import RecordChannel
+from session_store.livekit.job.page_channel import PageChannel
 from session_store.livekit.job.transcript import Transcript
 from session_store.writing.recorder import Recorder
 from tests.integration.livekit import LiveKit, running_livekit
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from livekit.agents.types import APIConnectOptions, NotGivenOr
 
     from session_store import SessionStore
-    from session_store.store import Joined
+    from session_store.values import Joined
 
 SPEECH = (
     "The quick brown fox jumps over the lazy dog near the river bank. Every morning a small boat "
@@ -86,7 +86,7 @@ class Talk:
         self.joined = joined
         self.agent_session: AgentSession[Any] = agent_session
         self.recorder = Recorder(store, joined.lease)
-        self.channel = RecordChannel(page, "maria")
+        self.channel = PageChannel(page, "maria")
         self.drafts = Drafts(store, joined.lease)
         self.transcript = Transcript(
             self.recorder, self.channel, joined.lease, joined.turns, self.drafts

@@ -45,7 +45,7 @@ class Call:
 
     def turns(self) -> list[tuple[str, str]]:
         """Return who said what, as it is recorded."""
-        turns = [each.turn for each in self.stage.conversation._keeping.transcript.turns]
+        turns = [each.turn for each in self.stage.conversation._writers.transcript.turns]
         return [(str(turn.role), turn.text) for turn in turns if turn.role]
 
     async def until_said(self, words: str) -> None:
@@ -60,7 +60,7 @@ class Call:
 
     async def die(self, raw: Any) -> None:
         """End as SIGKILL does; the lease has run out afterwards."""
-        await self.stage.conversation._keeping.recorder.flush(5)
+        await self.stage.conversation._writers.recorder.flush(5)
         await self.stage.die()
         await age(raw, self.stage.store, "maria", self.stage.conversation.session_id, 4)
 
@@ -134,7 +134,7 @@ async def test_a_sentence_cut_by_a_death_is_kept_as_far_as_it_was_said(
     first: Call = await job(word_s=0.2)
     await first.until_said(HELLO)
     first.heard.hear("my cat is called Tom")
-    drafts = first.stage.conversation._keeping.drafts
+    drafts = first.stage.conversation._writers.drafts
     await first.stage.until(lambda: "is called" in drafts._speeches["assistant"].words)
     first.heard.hear("and my dog", is_final=False, item_id="item_2")
     await first.stage.until(lambda: drafts._speeches["user"].number > 0)

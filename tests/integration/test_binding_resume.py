@@ -35,7 +35,7 @@ class Job:
     async def join(self) -> Job:
         """Take the conversation."""
         await self.stage.join()
-        self.stage.conversation._words = None
+        self.stage.conversation._arrivals._words = None
         return self
 
     async def start(self, agent: Agent) -> Job:
@@ -51,7 +51,7 @@ class Job:
 
     def said(self) -> list[str]:
         """Return what agents are recorded to have said, from the beginning."""
-        turns = [each.turn for each in self.stage.conversation._keeping.transcript.turns]
+        turns = [each.turn for each in self.stage.conversation._writers.transcript.turns]
         return [turn.text for turn in turns if turn.role == "assistant"]
 
     async def until_said(self, words: str) -> None:
@@ -60,7 +60,7 @@ class Job:
 
     async def die(self, raw: Any) -> None:
         """End as SIGKILL does; the lease has run out afterwards."""
-        assert await self.stage.conversation._keeping.recorder.flush(5)
+        assert await self.stage.conversation._writers.recorder.flush(5)
         await self.stage.die()
         await age(raw, self.stage.store, "maria", self.stage.conversation.session_id, 4)
 

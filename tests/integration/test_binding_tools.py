@@ -10,7 +10,7 @@ from livekit.agents import Agent, AgentSession, RunContext, ToolError, function_
 
 from session_store import TurnKind
 from session_store.livekit.job.chat_items import chat_context, item_of, unanswered
-from session_store.livekit.job.page_channel import RecordChannel
+from session_store.livekit.job.page_channel import PageChannel
 from session_store.livekit.job.tool_calls import ToolCalls
 from session_store.livekit.job.transcript import Transcript
 from session_store.writing.recorder import Recorder
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from session_store import SessionStore
-    from session_store.store import Joined
+    from session_store.values import Joined
 
 
 class Clerk(Agent):
@@ -69,7 +69,7 @@ class Desk:
         self.clerk = clerk
         self.joined = joined
         self.recorder = Recorder(store, joined.lease)
-        self.channel = RecordChannel(room, "maria")
+        self.channel = PageChannel(room, "maria")
         self.transcript = Transcript(self.recorder, self.channel, joined.lease, joined.turns)
         self.transcript.make_good(joined.drafts)
         self.agent_session: AgentSession[Any] = AgentSession(llm=model)

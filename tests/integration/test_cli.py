@@ -27,7 +27,7 @@ from dev.rig.servers.process import Login, standalone
 from session_store import SessionStore, StoreSettings, Turn
 from session_store.cli import app
 from session_store.cli.connect import environment
-from session_store.cli.exits import Exit
+from session_store.cli.exit_codes import Exit
 from session_store.keys import AUDIT, ParticipantKeys
 from session_store.upkeep.audit import AuditLog
 from session_store.writing.spool import Spool
@@ -177,7 +177,7 @@ def audited(cli: Cli) -> list[tuple[str, str]]:
     """Return who did what, by the audit stream."""
 
     async def work(store: SessionStore) -> list[tuple[str, str]]:
-        log = AuditLog(store, actor="test")
+        log = AuditLog(store.side, store.keyring, actor="test")
         return [(each.fields["actor"], each.fields["action"]) async for each in log.entries()]
 
     return cli.act(work)
@@ -692,7 +692,7 @@ def test_a_defect_shows_no_content(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
     async def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("maria said hello")
 
-    monkeypatch.setattr("session_store.cli.index.page", fail)
+    monkeypatch.setattr("session_store.cli.session_index.page", fail)
     ran = cli("list")
 
     assert (ran.code, ran.out) == (Exit.DEFECT, "")
@@ -912,7 +912,7 @@ def test_sweep_runs_until_it_is_stopped(cli: Cli, talk: Talk) -> None:
     key = ParticipantKeys.of(talk.participant)
     with redis.Redis.from_url(cli.settings.redis_url.get_secret_value()) as raw:
         raw.hset(key.session(talk.session_id), "window_until", "1")
-        raw.zadd(key.due, {key.due_member(talk.session_id): 1})
+        raw.zadd(key.due, {f"{talk.participant}:{talk.session_id}": 1})
     with start("sweep", "--json") as sweeping:
         try:
             event = json.loads(line_of(sweeping))
@@ -962,6 +962,15 @@ def on_terminal(*arguments: str, answer: str = "") -> tuple[int, str]:
     _, status = os.waitpid(child, 0)
     plain = re.sub(rb"\x1b\[[0-9;]*m", b"", shown).replace(b"\r\n", b"\n")
     return os.waitstatus_to_exitcode(status), plain.decode()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_one_interrupt_ends_a_question(cli: Cli, talk: Talk) -> None:
+    """Ctrl-C at the question stops the program at once, and nothing is erased."""
+    code, shown = on_terminal("erase", "--participant", talk.participant, answer="\x03")
+
+    assert code == 128 + signal.SIGINT, shown
+    assert cli("list", "--json").data["total"] == 1
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

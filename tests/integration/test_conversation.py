@@ -39,7 +39,7 @@ async def spoken_to(stage: Stage, text: str) -> None:
 async def test_what_the_token_says_of_a_participant_is_kept(stage: Callable[[], Stage]) -> None:
     """Identity and metadata are in the sealed content from the first moment on."""
     first = await stage().join()
-    await first.conversation._keeping.content.flush(5)
+    await first.conversation._writers.content.flush(5)
     content = (await stored(first)).session.content
     assert (content.identity, content.metadata) == (first.participant, {"plan": "gold"})
 
@@ -96,8 +96,8 @@ async def test_a_question_that_nobody_answered_is_answered(
     first = await (await stage().join()).start()
     await first.until(lambda: len(first.said()) == 1)
     question = llm.ChatMessage(role="user", content=["What is my name?"])
-    first.conversation._keeping.transcript.record(question)
-    await first.conversation._keeping.recorder.flush(5)
+    first.conversation._writers.transcript.record(question)
+    await first.conversation._writers.recorder.flush(5)
     await first.die()
     await age(raw, first.store, "maria", first.conversation.session_id, 4)
     second = await stage().join()
@@ -137,7 +137,7 @@ async def test_the_end_waits_for_what_is_not_written_yet(
     await first.until(lambda: len(first.said()) == 1)
     await away(raw)
     last = llm.ChatMessage(role="user", content=["my last words"])
-    first.conversation._keeping.transcript.record(last)
+    first.conversation._writers.transcript.record(last)
     ending = asyncio.create_task(first.end())
     await asyncio.sleep(1)
     await back(raw)
@@ -216,7 +216,7 @@ async def test_words_said_while_an_erasure_fails_are_kept(stage: Callable[[], St
     first.conversation._on_item_added(SimpleNamespace(item=words))  # type: ignore[arg-type]
     with pytest.raises(StoreUnavailable):
         await erasing
-    await first.conversation._keeping.recorder.flush(5)
+    await first.conversation._writers.recorder.flush(5)
     assert "said meanwhile" in [each.turn.text for each in (await stored(first)).turns]
 
 
@@ -226,9 +226,9 @@ async def test_what_cannot_be_kept_does_not_stop_what_can(stage: Callable[[], St
     broken = llm.ChatMessage(role="assistant", content=["\ud83d"])
     first.conversation._on_item_added(SimpleNamespace(item=broken))  # type: ignore[arg-type]
     first.conversation.change(lambda before: before.model_copy(update={"title": "\ud83d"}))
-    await first.conversation._keeping.content.flush(5)
+    await first.conversation._writers.content.flush(5)
     first.conversation.change(lambda before: before.model_copy(update={"language": "de"}))
-    await first.conversation._keeping.content.flush(5)
+    await first.conversation._writers.content.flush(5)
     content = (await stored(first)).session.content
     assert (content.language, content.title) == ("de", None)
 
@@ -262,7 +262,7 @@ async def test_a_job_that_ends_in_an_outage_loses_nothing(
     monkeypatch.setattr("session_store.livekit.job.lease_writers.FLUSH_S", 0.2)
     first = await (await stage(spool_dir=tmp_path / "spool").join()).start()
     await first.until(lambda: len(first.said()) == 1)
-    await first.conversation._keeping.recorder.flush(5)
+    await first.conversation._writers.recorder.flush(5)
     await away(raw)
     say(first, "my last words")
     first.conversation.change(lambda old: old.model_copy(update={"language": "fr"}))
@@ -301,7 +301,7 @@ def stall(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     append, arrived = stage.store.append, asyncio.Event()
 
     async def stalled(lease: Any, turns: Any) -> int:
-        if lease is stage.conversation._keeping.lease:
+        if lease is stage.conversation._writers.lease:
             await arrived.wait()
         return await append(lease, turns)
 
@@ -321,10 +321,10 @@ async def test_what_a_stalled_job_could_not_write_comes_in_late(
     spool_dir = tmp_path / spool if spool else None
     first = await stage(spool_dir=spool_dir).join()
     say(first, "before")
-    await first.conversation._keeping.recorder.flush(5)
+    await first.conversation._writers.recorder.flush(5)
     arrived = stall(first, monkeypatch)
     say(first, "while it stalls")
-    await first.conversation._keeping._keeper.aclose()
+    await first.conversation._writers._keeper.aclose()
     await age(raw, first.store, "maria", first.conversation.session_id, 5)
     second = await stage().join()
     say(second, "after")
@@ -333,7 +333,7 @@ async def test_what_a_stalled_job_could_not_write_comes_in_late(
     await first.end()
     if spool_dir is not None:
         assert (await Spool(spool_dir).replay(first.store)).late == 1
-    await second.conversation._keeping.recorder.flush(5)
+    await second.conversation._writers.recorder.flush(5)
     turns = (await stored(second)).turns
     assert [(each.turn.text, each.late) for each in turns] == [
         ("before", False),
@@ -355,7 +355,7 @@ async def test_an_erased_conversation_is_not_spooled(
     else:
         await first.store.erase(first.participant)
         await first.until(lambda: first.job.shutdowns != [])
-    assert first.conversation._keeping.recorder.waiting == 1
+    assert first.conversation._writers.recorder.waiting == 1
     await first.end()
     assert not (tmp_path / "spool").exists()
 
@@ -366,13 +366,13 @@ async def test_late_turns_are_told_to_the_model_in_their_place(
     """The next job has them in order, once each; they neither number nor replace any other."""
     first = await stage().join()
     say(first, "my name is Maria")
-    await first.conversation._keeping.recorder.flush(5)
+    await first.conversation._writers.recorder.flush(5)
     await away(raw)
     late = [say(first, "late one"), say(first, "late two", "typed-2")]
     await first.die()
     await back(raw)
-    keeping = first.conversation._keeping
-    ref, left = keeping.lease.ref, keeping.recorder.unsaved()
+    writers = first.conversation._writers
+    ref, left = writers.lease.ref, writers.recorder.unsaved()
     await age(raw, first.store, "maria", first.conversation.session_id, 5)
     second = await stage().join()
     # The page had sent the second one again.
@@ -389,9 +389,9 @@ async def test_late_turns_are_told_to_the_model_in_their_place(
     assert told == ["my name is Maria", "late one", "late two", "an answer"]
     assert not unanswered(third.conversation._turns)
     third.job.room.sent.clear()
-    third.conversation._keeping.transcript.show_newest(20)
+    third.conversation._writers.transcript.show_newest(20)
     say(third, "and now")
-    await third.conversation._keeping.recorder.flush(5)
+    await third.conversation._writers.recorder.flush(5)
     await third.until(lambda: "saved" in third.job.room.types())
     shown = [each for each in third.job.room.sent if each["type"] == "turn"]
     assert [(each["text"], each["seq"]) for each in shown] == [
@@ -400,7 +400,7 @@ async def test_late_turns_are_told_to_the_model_in_their_place(
         ("an answer", 3),
         ("and now", 4),
     ]
-    assert third.conversation._keeping.transcript.knows(late[0].id)
+    assert third.conversation._writers.transcript.knows(late[0].id)
 
 
 async def test_a_late_question_behind_everything_is_answered(
@@ -409,15 +409,15 @@ async def test_a_late_question_behind_everything_is_answered(
     """The last words of a dead job count as the last ones, if nobody has said anything since."""
     first = await (await stage().join()).start()
     await first.until(lambda: len(first.said()) == 1)
-    await first.conversation._keeping.recorder.flush(5)
+    await first.conversation._writers.recorder.flush(5)
     await away(raw)
     say(first, "What is my name?")
     await first.die()
     await back(raw)
     await age(raw, first.store, "maria", first.conversation.session_id, 5)
     await first.store.release((await first.store.join(first.participant)).lease)
-    unsaved = first.conversation._keeping.recorder.unsaved()
-    Spool(tmp_path).write(first.conversation._keeping.lease.ref, unsaved)
+    unsaved = first.conversation._writers.recorder.unsaved()
+    Spool(tmp_path).write(first.conversation._writers.lease.ref, unsaved)
     assert await Spool(tmp_path).replay(first.store) == SpoolReport(late=1)
     second = await (await stage().join()).start()
     await second.until(lambda: "Your name is Maria." in second.said())
@@ -429,11 +429,11 @@ async def test_a_full_memory_silences_nobody(
     """With no room for more, words are answered, not kept, and told once; then kept again."""
     first = await (await stage(recorder_max_bytes=1024).join()).start()
     await first.until(lambda: len(first.said()) == 1)
-    await first.conversation._keeping.recorder.flush(5)
+    await first.conversation._writers.recorder.flush(5)
     await away(raw)
     for number in range(9):
         say(first, f"filler {number} " + "x" * 100)
-    assert len(first.conversation._keeping.recorder.unsaved()) < 9
+    assert len(first.conversation._writers.recorder.unsaved()) < 9
     typed = first.conversation._typed
 
     async def type_in(text: str, message_id: str) -> None:
@@ -454,9 +454,9 @@ async def test_a_full_memory_silences_nobody(
     assert len(full) == 1
     assert "filler" not in str([vars(each) for each in caplog.records])
     await back(raw)
-    assert await first.conversation._keeping.recorder.flush(5)
+    assert await first.conversation._writers.recorder.flush(5)
     say(first, "kept again")
-    assert await first.conversation._keeping.recorder.flush(5)
+    assert await first.conversation._writers.recorder.flush(5)
     kept = await texts(first)
     assert kept[-1] == "kept again"
     assert "What is my name?" not in kept
@@ -472,7 +472,7 @@ async def test_a_conversation_goes_on_while_redis_hangs(
         store = make_store(redis_url=url, redis_timeout_s=0.3, redis_retry_s=0.1)
         stage = await (await Stage(store, settings).join()).start()
         await stage.until(lambda: len(stage.said()) == 1)
-        await stage.conversation._keeping.recorder.flush(5)
+        await stage.conversation._writers.recorder.flush(5)
         server.pause()
         await asyncio.sleep(0.5)
         await spoken_to(stage, "my name is Maria")
@@ -483,7 +483,7 @@ async def test_a_conversation_goes_on_while_redis_hangs(
             ("assistant", False),
         ]
         server.resume()
-        assert await stage.conversation._keeping.recorder.flush(10)
+        assert await stage.conversation._writers.recorder.flush(10)
 
         def marked() -> set[str]:
             marks = [each for each in stage.job.room.sent if each["type"] == "saved"]
@@ -502,7 +502,7 @@ async def test_an_erasure_is_noted_outside_of_redis_and_audited(
     first = await (await stage(erasure_journal=journal).join()).start()
     await first.conversation.erase()
     assert first.participant in journal.read_text()
-    entries = await first.store.backend.side.audited("0", 10)
+    entries = await first.store.side.audited("0", 10)
     assert [each.fields["action"] for each in entries] == ["erase", "erased"]
     assert {each.fields["participant"] for each in entries} == {first.participant}
 
@@ -515,7 +515,7 @@ async def test_whoever_waits_for_the_end_hears_of_it(stage: Callable[[], Stage])
     assert not ended.done()
     await first.end()
     await asyncio.wait_for(ended, 5)
-    assert first.conversation._keeping.recorder.waiting == 0
+    assert first.conversation._writers.recorder.waiting == 0
 
 
 async def test_what_a_dead_job_could_not_show_is_shown_by_its_successor(
@@ -526,7 +526,7 @@ async def test_what_a_dead_job_could_not_show_is_shown_by_its_successor(
     await first.until(lambda: len(first.said()) == 1)
     await spoken_to(first, "my name is Maria")
     await first.until(lambda: len(first.said()) == 2)
-    await first.conversation._keeping.recorder.flush(5)
+    await first.conversation._writers.recorder.flush(5)
     await first.die()
     await age(raw, first.store, "maria", first.conversation.session_id, 4)
     second = await (await stage().join()).start()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from session_store import SessionStore
 
-UNKNOWN = "Hello! I cannot reach my memory just now, but we can talk."
+UNKNOWN = "Hello! I can't look up our earlier conversations right now, but we can talk."
 
 
 async def texts(stage: Stage, session_id: str | None = None) -> list[str]:
@@ -50,7 +50,7 @@ async def earlier_conversation(stage: Callable[..., Stage], raw: Any) -> str:
     first = await (await stage().join()).start()
     await first.until(lambda: len(first.said()) == 1)
     await talked(first, "my name is Maria")
-    await first.conversation._keeping.recorder.flush(5)
+    await first.conversation._writers.recorder.flush(5)
     session_id = first.conversation.session_id
     await first.die()
     await age(raw, first.store, "maria", session_id, 4)
@@ -59,9 +59,9 @@ async def earlier_conversation(stage: Callable[..., Stage], raw: Any) -> str:
 
 async def joined(stage: Stage) -> None:
     """Wait until the lease is granted and all is written."""
-    await stage.until(lambda: stage.conversation._keeping.lease.granted)
-    assert await stage.conversation._keeping.recorder.flush(5)
-    assert await stage.conversation._keeping.content.flush(5)
+    await stage.until(lambda: stage.conversation._writers.lease.granted)
+    assert await stage.conversation._writers.recorder.flush(5)
+    assert await stage.conversation._writers.content.flush(5)
 
 
 async def test_somebody_new_is_talked_to_while_redis_is_away(
@@ -229,7 +229,7 @@ async def test_nothing_comes_back_of_somebody_who_was_erased_meanwhile(
     spool.write_begun(left)
     assert await spool.replay(store) == SpoolReport(erased=2)
     with pytest.raises(SessionGone):
-        await join_begun(store, left.beginning, load_id="", attempt="1" * 32)
+        await join_begun(store, left.beginning, load_id="", owner="1" * 32)
     assert (await store.sessions(who)).total == 0
     assert await store.backend.participant(who) is None
     assert [key for key in await raw.keys() if who.encode() in key] == [
@@ -251,7 +251,7 @@ async def test_an_erasure_in_the_middle_of_a_late_join_is_not_undone(
 
     monkeypatch.setattr(store, "join", join_after_an_erasure)
     with pytest.raises(SessionGone):
-        await join_begun(store, left.beginning, load_id="", attempt="1" * 32)
+        await join_begun(store, left.beginning, load_id="", owner="1" * 32)
     assert (await store.sessions(who)).total == 0
 
 
@@ -315,8 +315,8 @@ async def test_the_half_sentences_of_a_dead_job_stand_before_what_was_said_since
     """A job that began without Redis records them when it joins, and the model is told."""
     first = await (await stage().join()).start()
     await first.until(lambda: len(first.said()) == 1)
-    await first.conversation._keeping.recorder.flush(5)
-    lease = first.conversation._keeping.lease
+    await first.conversation._writers.recorder.flush(5)
+    lease = first.conversation._writers.lease
     await first.die()
     half = Turn(id="half", role="user", text="my cat is called", created_at=time.time())
     await first.store.keep_draft(lease, first.store.seal_draft(lease, half))
@@ -340,7 +340,7 @@ async def test_a_tool_that_runs_while_redis_comes_back_has_its_own_outcome(
     await away(raw)
     first = await stage().begin().start()
     call = llm.FunctionCall(call_id="c1", name="book", arguments="{}")
-    first.conversation._keeping.transcript.record(call)
+    first.conversation._writers.transcript.record(call)
     await back(raw)
     await joined(first)
     loaded = await first.store.load(first.participant, first.conversation.session_id)

@@ -34,8 +34,7 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def well(healthy: Server, key_file: Path, tmp_path: Path) -> StoreSettings:
     """Return settings with which nothing is wrong."""
-    with healthy.client() as client:
-        client.flushall()
+    healthy.make_new()
     key_file.chmod(0o600)
     return StoreSettings.model_validate(
         {

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings, Turn
 from session_store.backends.redis import listen
-from session_store.backends.transport.topology import topology_of
+from session_store.backends.redis.backend import transport_options
+from session_store.backends.transport import transport
 from session_store.errors import LoginRefused, PermissionMissing
 from session_store.events import Event, EventsMissed, EventType
 from session_store.keys import EVENTS, ParticipantKeys
@@ -26,9 +27,15 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from dev.rig.servers.process import Server
+    from session_store.backends.transport.topology import Topology
 
 WAIT_S = 20
 ALLOWED = {"v", "type", "at", "participant", "session_id", "seq", "turns", "visit_ms"}
+
+
+def topology_of(settings: StoreSettings) -> Topology:
+    """Return the topology that a store with these settings uses."""
+    return transport.topology_of(transport_options(settings))
 
 
 class Heard:
@@ -94,7 +101,7 @@ async def age(raw: Redis, participant: str, session_id: str, by_s: float) -> Non
         value = int(await raw.hget(key, name) or 0)
         if value:
             await raw.hset(key, name, str(round(value - by_s * 1000)))
-    await raw.zincrby(keys.due, -by_s * 1000, keys.due_member(session_id))
+    await raw.zincrby(keys.due, -by_s * 1000, f"{participant}:{session_id}")
 
 
 def turn(n: int) -> Turn:

@@ -18,7 +18,7 @@ from gateway.settings import GatewaySettings
 from session_store import AgentPresence, SessionStore, StoreSettings, Turn, TurnKind
 from session_store.keys import ParticipantKeys
 from session_store.livekit.rooms.pings import HERE, PING
-from session_store.store import Replayed
+from session_store.values import Replayed
 from tests.integration.keeping import talk_and_go, turn
 from tests.integration.livekit import LiveKit, running_livekit
 from tests.integration.test_store import age
@@ -315,7 +315,7 @@ async def test_whose_key_does_not_open_is_sent_to_an_operator(
         error = response.json()["error"]
         assert (response.status_code, error["code"]) == (409, "operator_needed")
         assert "kept" in error["message"]
-        assert "whoever runs this service" in error["message"]
+        assert "operator of this service" in error["message"]
 
 
 async def dispatches(livekit_api: api.LiveKitAPI, room: str) -> int:

@@ -365,7 +365,7 @@ async def test_a_replay_is_audited(store: SessionStore, journal: ErasureJournal)
     who = store.pseudonym("maria")
     await journal.note(store.keyring, who, created=4_000_000_000_000)
     await talk_and_go(store, who)
-    log = AuditLog(store, actor="cli")
+    log = AuditLog(store.side, store.keyring, actor="cli")
     await replay(store, journal, audit=log)
     (entry,) = [entry.fields async for entry in log.entries()]
     assert entry["action"] == "replay"

@@ -97,7 +97,7 @@ async def test_what_a_job_cannot_save_is_counted_as_spooled_or_lost(
     """Either way no recorder has it any more."""
     first = await (await stage(spool_dir=spool if has_spool else None).join()).start()
     await first.until(lambda: len(first.said()) == 1)
-    assert await first.conversation._keeping.recorder.flush(5)
+    assert await first.conversation._writers.recorder.flush(5)
     await away(raw)
     await first.agent_session.generate_reply(user_input="my name is Maria")
     await first.until(lambda: (counted.value("rejoin_unsaved_turns") or 0) >= 2)

@@ -146,7 +146,9 @@ async def test_who_is_not_reached_is_the_only_finding(settings: StoreSettings) -
 async def test_a_full_disk_and_evictions_are_found(key_file: Path, tmp_path: Path) -> None:
     """Redis itself tells that it cannot save, and that it has deleted keys."""
     folder = tmp_path / "redis"
-    with standalone(folder, "--maxmemory-policy", "allkeys-random") as server:
+    # At the start: Redis 7 lets no client change where snapshots go.
+    options = ("--maxmemory-policy", "allkeys-random", "--dbfilename", "taken.rdb")
+    with standalone(folder, *options) as server:
         with server.client() as client:
             client.set("some", "x" * 500_000)
             client.config_set("maxmemory", client.info("memory")["used_memory"] + 100_000)
@@ -156,7 +158,6 @@ async def test_a_full_disk_and_evictions_are_found(key_file: Path, tmp_path: Pat
             client.config_set("maxmemory", 0)
             # A folder in its place: the snapshot cannot be written.
             (folder / "taken.rdb").mkdir()
-            client.config_set("dbfilename", "taken.rdb")
             client.bgsave()
             wait_until(
                 lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err",

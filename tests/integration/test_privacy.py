@@ -17,7 +17,7 @@ from session_store import (
     SessionStore,
     StoreRefused,
 )
-from session_store.backends.contract import Erased
+from session_store.backends.values import Erased
 from session_store.keys import AUDIT, ParticipantKeys
 from session_store.upkeep import privacy
 from session_store.upkeep.audit import AuditLog
@@ -42,7 +42,7 @@ async def exported(store: SessionStore, participant: str) -> dict[str, Any]:
 
 async def audited(store: SessionStore) -> list[tuple[str, str, str]]:
     """Return action, participant and session of all audit entries."""
-    log = AuditLog(store, actor="test")
+    log = AuditLog(store.side, store.keyring, actor="test")
     names = ("action", "participant", "session")
     entries = [entry.fields async for entry in log.entries()]
     return [(e[names[0]], e[names[1]], e[names[2]]) for e in entries]
@@ -192,7 +192,7 @@ async def test_an_export_is_audited_before_it_is_read(store: SessionStore, raw: 
     """The entry comes first; where it cannot be written, nothing is shown."""
     who = store.pseudonym("maria")
     await talk_and_go(store, who)
-    log = AuditLog(store, actor="cli")
+    log = AuditLog(store.side, store.keyring, actor="cli")
     await log.log("reveal", participant=store.pseudonym("tom"))
     said = await privacy.export(store, who, audit=log)
     assert said is not None
@@ -214,7 +214,7 @@ async def test_an_erasure_leaves_nothing_but_its_traces(
         await talk_and_go(store, each)
         await store.open_new(each)
     journal = ErasureJournal(tmp_path / "journal")
-    log = AuditLog(store, actor="cli")
+    log = AuditLog(store.side, store.keyring, actor="cli")
 
     erased = await privacy.erase(store, who, journal=journal, audit=log, reason="asked by mail")
 
@@ -244,7 +244,7 @@ async def test_an_erasure_that_left_something_is_an_error(
         return Erased(1, 2, ())
 
     monkeypatch.setattr(store, "erase", lazily)
-    log = AuditLog(store, actor="cli")
+    log = AuditLog(store.side, store.keyring, actor="cli")
     with pytest.raises(NotErased, match="2 keys"):
         await privacy.erase(store, who, audit=log)
     assert [action for action, _, _ in await audited(store)] == ["erase", "erased"]
@@ -269,7 +269,10 @@ async def test_one_session_is_erased_and_the_others_stay(
     who = store.pseudonym("maria")
     first = await talk_and_go(store, who)
     second = await store.open_new(who)
-    journal, log = ErasureJournal(tmp_path / "journal"), AuditLog(store, actor="cli")
+    journal, log = (
+        ErasureJournal(tmp_path / "journal"),
+        AuditLog(store.side, store.keyring, actor="cli"),
+    )
     how: dict[str, Any] = {"journal": journal, "audit": log}
 
     assert await privacy.erase_session(store, who, first.session.id, **how)

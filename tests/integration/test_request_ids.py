@@ -12,7 +12,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from gateway.app import create_app
-from gateway.request_ids import NameOfRequest
+from gateway.request_ids import RequestIdFilter
 from gateway.settings import GatewaySettings
 from session_store import StoreSettings
 from session_store.logs import LogSettings, configure
@@ -30,7 +30,7 @@ def log() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream = io.StringIO()
-    configure(LogSettings(log_format="json"), NameOfRequest(), stream=stream)
+    configure(LogSettings(log_format="json"), RequestIdFilter(), stream=stream)
     yield stream
     root.handlers[:] = handlers
     root.setLevel(level)

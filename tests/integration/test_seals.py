@@ -9,9 +9,10 @@ import pytest
 from dev.rig.key_file import write_key_file
 from session_store import SealBroken, UnknownKey
 from session_store.errors import UnknownSchema
+from session_store.events import SealFailure
 from session_store.keys import ParticipantKeys
 from session_store.upkeep.audit import AuditLog
-from session_store.upkeep.seal_audit import SealAudit, SealFailure
+from session_store.upkeep.seal_audit import SealAudit
 from tests.integration.keeping import dump, keep_drafts, talk, talk_and_go, turn
 
 if TYPE_CHECKING:
@@ -296,7 +297,7 @@ async def test_an_older_record_of_the_whole_session_shows(store: SessionStore, r
 
 async def test_each_broken_session_is_audited_once(store: SessionStore, raw: Any) -> None:
     """However often a page asks, what does not open leaves one entry: ids, and no content."""
-    log = AuditLog(store, actor="gateway")
+    log = AuditLog(store.side, store.keyring, actor="gateway")
     hook = SealAudit(log)
     who, other = store.pseudonym("maria"), store.pseudonym("tom")
     for _ in range(100):
@@ -346,7 +347,7 @@ async def test_a_failure_that_could_not_be_audited_is_audited_later(
     store: SessionStore, raw: Any
 ) -> None:
     """While the store refuses, nothing is noted; the next failure of the session is."""
-    hook = SealAudit(AuditLog(store, actor="gateway"))
+    hook = SealAudit(AuditLog(store.side, store.keyring, actor="gateway"))
     failure = SealFailure(store.pseudonym("maria"), "one", SealBroken("turn 7", "one"))
     await raw.set("rj1:audit", "no stream")
     hook.on_seal_failure(failure)

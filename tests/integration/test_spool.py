@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import SecretStr
 
-from session_store import Recorder, Turn
+from session_store import Recorder, StoreSettings, Turn
+from session_store.livekit.worker.spool_replay import replay_spool
+from session_store.meter import NO_METER
+from session_store.tasks import stop
 from session_store.writing.content_writer import ContentWriter
 from session_store.writing.spool import Spool, SpoolReport
 from tests.integration.test_recorder import away, back
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from session_store import Joined, SessionStore
-    from session_store.store import SealedTurn
+    from session_store.values import SealedTurn
     from session_store.writing.content_writer import SealedContent
 
 
@@ -269,34 +272,20 @@ async def test_processes_that_replay_at_once_share_the_work(
         assert [each.turn.id for each in loaded.turns] == ["t1", "t2"]
 
 
-async def test_the_main_process_of_the_worker_replays(
-    store: SessionStore,
-    redis_url: str,
-    key_file: Path,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
+async def test_the_main_process_of_a_worker_replays(
+    store: SessionStore, redis_url: str, key_file: Path, folder: Path
 ) -> None:
     """From its start on, and once more at its end: its last jobs ended a moment before."""
-    for name, value in {
-        "LIVEKIT_URL": "ws://127.0.0.1:1",
-        "LIVEKIT_API_KEY": "key",
-        "LIVEKIT_API_SECRET": "secret",
-        "REJOIN_REDIS_URL": redis_url,
-        "REJOIN_KEY_FILE": str(key_file),
-        "REJOIN_SPOOL_DIR": str(folder),
-    }.items():
-        monkeypatch.setenv(name, value)
-    worker = importlib.import_module("agent.worker")
+    settings = StoreSettings(redis_url=SecretStr(redis_url), key_file=key_file)
     spool = Spool(folder)
     joined = await store.join(store.pseudonym("maria"))
     spool.write(joined.lease.ref, [store.seal(joined.lease, turn(1))])
-    # Not by its event, which also begins the watch, as long as the worker lives.
-    worker.begin()
+    replaying = asyncio.create_task(replay_spool(settings, folder, NO_METER))
     async with asyncio.timeout(10):
         while list(folder.glob("*.spool")):  # noqa: ASYNC240 (a test's own folder)
             await asyncio.sleep(0.01)
     spool.write(joined.lease.ref, [store.seal(joined.lease, turn(2))])
-    await worker._tasks.aclose()
+    await stop(replaying)
     loaded = await store.load(joined.session.participant, joined.session.id)
     assert loaded is not None
     assert [each.turn.id for each in loaded.turns] == ["t1", "t2"]

@@ -34,7 +34,7 @@ from session_store import (
 from session_store.events import Event, EventType
 from session_store.keys import ParticipantKeys
 from session_store.page_turns import shown_after
-from session_store.store import Replayed
+from session_store.values import Replayed
 from tests.integration.keeping import left_in
 
 if TYPE_CHECKING:
@@ -215,11 +215,11 @@ async def test_a_new_load_is_a_return_and_a_restored_connection_is_not(store: Se
 async def test_an_answer_that_was_lost_counts_nothing_twice(store: SessionStore) -> None:
     """The same attempt again gets the same answer, for a join and for an arrival."""
     who = store.pseudonym("maria")
-    first = await store.join(who, attempt="one", load_id="a")
-    again = await store.join(who, attempt="one", load_id="a")
+    first = await store.join(who, owner="one", load_id="a")
+    again = await store.join(who, owner="one", load_id="a")
     assert (again.outcome, again.lease.ref) == (first.outcome, first.lease.ref)
 
-    arrivals = [await store.arrive(first.lease, load_id="b", attempt="x") for _ in range(2)]
+    arrivals = [await store.arrive(first.lease, load_id="b", idempotency_key="x") for _ in range(2)]
     assert arrivals[0] == arrivals[1]
     assert arrivals[1].reconnect_count == 1
 
@@ -598,8 +598,8 @@ async def test_an_overlong_turn_is_refused_and_the_chain_goes_on(store: SessionS
 async def test_content_survives_a_write_of_another_process(store: SessionStore) -> None:
     """Two changes of the content from what both saw first are both kept."""
     who = store.pseudonym("maria")
-    one = (await store.join(who, attempt="same")).lease
-    two = (await store.join(who, attempt="same")).lease
+    one = (await store.join(who, owner="same")).lease
+    two = (await store.join(who, owner="same")).lease
 
     def speak_german(content: SessionContent) -> SessionContent:
         return content.model_copy(update={"language": "de"})

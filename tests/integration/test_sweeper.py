@@ -11,7 +11,7 @@ import pytest
 
 from dev.rig.servers.process import standalone
 from session_store import SessionState
-from session_store.backends.contract import DueSession
+from session_store.backends.values import SessionRef
 from session_store.errors import StoreUnavailable
 from session_store.events import Event, EventType
 from session_store.keys import EVENTS, SHARDS, SWEEPERS, ParticipantKeys
@@ -196,8 +196,8 @@ async def test_an_orphan_is_told_of_until_somebody_acts(
     stores = [make_store() for _ in range(5)]
     who = stores[0].pseudonym("maria")
     joined = await talk(stores[0], who)
-    orphan = DueSession(who, joined.session.id)
-    orphans: list[DueSession] = []
+    orphan = SessionRef(who, joined.session.id)
+    orphans: list[SessionRef] = []
     sweepers = [Sweeper(store, on_orphan=orphans.append) for store in stores]
     for _ in range(3):
         await pass_time(raw, 4)
@@ -231,8 +231,8 @@ async def test_who_is_late_is_told_of_before_it_is_missed(
     """Each look goes to one who hears of it; nothing has changed by either."""
     store = make_store(lease_s=400, lease_renew_s=100)
     joined = await talk(store, store.pseudonym("maria"))
-    session = DueSession(joined.lease.participant, joined.session.id)
-    heard: list[tuple[str, DueSession]] = []
+    session = SessionRef(joined.lease.participant, joined.session.id)
+    heard: list[tuple[str, SessionRef]] = []
     one = Sweeper(
         store,
         on_orphan=lambda each: heard.append(("orphan", each)),
@@ -374,9 +374,7 @@ async def test_the_others_take_the_shards_of_one_that_died(
     taken = sweepers[0].shards
     assert 0 < len(taken) < SHARDS
 
-    task = sweepers[0].sweeper._task
-    assert task is not None
-    task.cancel()
+    await sweepers[0].sweeper._loop.aclose()
     await until(lambda: share_all(*sweepers[1:]))
 
     people = (stores[0].pseudonym(f"person {number}") for number in range(1000))

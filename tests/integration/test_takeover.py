@@ -16,21 +16,16 @@ import pytest
 from livekit import api, rtc
 
 from session_store import AgentPresence, SessionState, SessionStore
-from session_store.backends.contract import DueSession
-from session_store.livekit.rooms.rooms import (
-    AGENT,
-    GAVE_UP,
-    Dispatch,
-    LiveKitFailed,
-    LiveKitRooms,
-    Occupants,
-)
+from session_store.backends.values import SessionRef
+from session_store.livekit.rooms.api_calls import LiveKitFailed
+from session_store.livekit.rooms.dispatch import Dispatch
+from session_store.livekit.rooms.rooms import AGENT, GAVE_UP, LiveKitRooms, Occupants
 from session_store.livekit.worker.contact import Contact
 from session_store.livekit.worker.dead_jobs import DeadJob, DeadJobs
-from session_store.livekit.worker.dispatcher import Sender
-from session_store.livekit.worker.rate import RateCap
-from session_store.livekit.worker.room_finder import Finder
+from session_store.livekit.worker.dispatcher import Dispatcher
+from session_store.livekit.worker.room_finder import RoomFinder
 from session_store.livekit.worker.takeover import Takeover
+from session_store.tasks import RateLimit
 from session_store.upkeep.sweeper import Sweeper
 from tests.integration.keeping import pass_time
 from tests.integration.livekit import LiveKit, running_livekit
@@ -92,11 +87,11 @@ def watcher(store: SessionStore, rooms: LiveKitRooms) -> tuple[Takeover, DeadJob
     contact = Contact(1e9)
     contact.heard()
     contact._since = -1e9
-    finder = Finder(store, rooms, agent_name=NAME)
-    sender = Sender(rooms, cap=RateCap(100), expected_s=1.0)
+    finder = RoomFinder(store, rooms, agent_name=NAME)
+    dispatcher = Dispatcher(rooms, rate_limit=RateLimit(100), expected_s=1.0)
     return (
-        Takeover(store, rooms, finder, sender, contact, caution_s=2 * LEASE_S),
-        DeadJobs(store, rooms, finder, sender),
+        Takeover(store, finder, dispatcher, contact, caution_s=2 * LEASE_S),
+        DeadJobs(store, rooms, finder, dispatcher),
     )
 
 
@@ -219,14 +214,14 @@ class Talk:
     async def begin(self) -> Talk:
         """Let a job take the lease."""
         self.owner = self.store.owner_of("worker", secrets.token_hex(4))
-        joined = await self.store.join(self.participant, attempt=self.owner)
+        joined = await self.store.join(self.participant, owner=self.owner)
         self.session_id = joined.session.id
         return self
 
     @property
-    def session(self) -> DueSession:
+    def session(self) -> SessionRef:
         """The session as the sweeper names it."""
-        return DueSession(self.participant, self.session_id)
+        return SessionRef(self.participant, self.session_id)
 
     @property
     def dispatch(self) -> Dispatch:
@@ -253,12 +248,12 @@ async def test_two_watchers_send_one_agent(
         agent.pause()
         await pass_time(raw, LEASE_S + 1)
         tasks: list[asyncio.Task[None]] = []
-        found: list[DueSession] = []
+        found: list[SessionRef] = []
         for _ in range(2):
             store = make_store(agent_expected_s=30)
             relieve = watcher(store, rooms)[0].relieve
 
-            def see_to(session: DueSession, relieve: Callable[..., Any] = relieve) -> None:
+            def see_to(session: SessionRef, relieve: Callable[..., Any] = relieve) -> None:
                 found.append(session)
                 tasks.append(asyncio.ensure_future(relieve(session)))
 

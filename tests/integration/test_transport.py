@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from session_store import LeaseHeld, LeaseLost, StoreSettings
+from session_store.backends.redis.backend import transport_options
 from session_store.backends.transport import wire
 from session_store.backends.transport.transport import Transport
 from session_store.errors import (
@@ -35,10 +36,15 @@ if TYPE_CHECKING:
     from session_store.backends.transport.call import Call
 
 
+def transport_of(settings: StoreSettings) -> Transport:
+    """Return a transport as the Redis backend makes it."""
+    return Transport(transport_options(settings))
+
+
 @pytest.fixture
 async def transport(settings: StoreSettings) -> AsyncIterator[Transport]:
     """Return a transport to the test's Redis."""
-    made = Transport.from_settings(settings)
+    made = transport_of(settings)
     yield made
     await made.aclose()
 
@@ -151,7 +157,7 @@ async def test_a_redis_that_is_away_costs_nothing(settings: StoreSettings) -> No
         return b"+PONG\r\n" * data.count(b"PING") if is_there else None
 
     async with server(answer) as port:
-        transport = Transport.from_settings(
+        transport = transport_of(
             StoreSettings.model_validate(
                 {
                     **settings.model_dump(),
@@ -184,7 +190,7 @@ async def test_failing_at_once_takes_less_than_a_millisecond(settings: StoreSett
         silent.bind(("127.0.0.1", 0))
         silent.listen(1)
         port = silent.getsockname()[1]
-        transport = Transport.from_settings(
+        transport = transport_of(
             StoreSettings.model_validate(
                 {
                     **settings.model_dump(),
@@ -211,7 +217,7 @@ async def test_failing_at_once_takes_less_than_a_millisecond(settings: StoreSett
 async def test_a_silent_redis_is_given_up_in_time(settings: StoreSettings) -> None:
     """Where the login is answered and nothing else, every caller gets an error after the bound."""
     async with server(lambda _: b"") as port:
-        transport = Transport.from_settings(
+        transport = transport_of(
             StoreSettings.model_validate(
                 {
                     **settings.model_dump(),
@@ -242,7 +248,7 @@ async def test_what_redis_refuses_has_a_name(
 ) -> None:
     """Each kind of refusal is an error of its own."""
     async with server(lambda _: said) as port:
-        transport = Transport.from_settings(
+        transport = transport_of(
             StoreSettings.model_validate(
                 {**settings.model_dump(), "redis_url": f"redis://127.0.0.1:{port}"}
             )
@@ -278,7 +284,7 @@ async def test_a_caller_that_gave_up_disturbs_nobody(transport: Transport) -> No
 
 async def test_closing_answers_those_who_wait(settings: StoreSettings) -> None:
     """Nobody waits for ever on a store that was closed."""
-    transport = Transport.from_settings(settings)
+    transport = transport_of(settings)
     await transport.execute("k", "PING")
     waiting = asyncio.create_task(transport.execute("k", "BLPOP", "nothing", "0"))
     await asyncio.sleep(0.02)
@@ -370,7 +376,7 @@ async def test_other_errors_of_a_batch_are_their_callers(store: SessionStore) ->
 async def test_what_is_no_redis_is_named(settings: StoreSettings) -> None:
     """A port of something else is an error like any other that is no answer."""
     async with server(lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
-        transport = Transport.from_settings(
+        transport = transport_of(
             StoreSettings.model_validate(
                 {**settings.model_dump(), "redis_url": f"redis://127.0.0.1:{port}"}
             )
@@ -382,13 +388,13 @@ async def test_what_is_no_redis_is_named(settings: StoreSettings) -> None:
 
 def test_a_store_works_in_a_second_event_loop(settings: StoreSettings) -> None:
     """Two runs of asyncio.run with the same store are fine: each has its own connections."""
-    transport = Transport.from_settings(settings)
+    transport = transport_of(settings)
 
     async def use(*, last: bool) -> bytes:
         async with asyncio.timeout(10):
             pong: bytes = await transport.execute("k", "PING")
-            for way in () if last else transport._ways.values():
-                await way.aclose()
+            for route in () if last else transport._routes.values():
+                await route.aclose()
             if last:
                 await transport.aclose()
             return pong
@@ -405,7 +411,7 @@ async def test_a_refusal_ends_the_probing(settings: StoreSettings) -> None:
         return b"-NOAUTH Authentication required.\r\n" if is_there else None
 
     async with server(answer) as port, asyncio.timeout(10):
-        transport = Transport.from_settings(
+        transport = transport_of(
             StoreSettings.model_validate(
                 {
                     **settings.model_dump(),
@@ -440,7 +446,7 @@ async def test_nobody_is_stuck_behind_a_stalled_connection(settings: StoreSettin
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    transport = Transport.from_settings(
+    transport = transport_of(
         StoreSettings.model_validate(
             {
                 **settings.model_dump(),
@@ -481,7 +487,7 @@ async def test_a_large_reply_on_its_way_is_an_answer(settings: StoreSettings) ->
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    transport = Transport.from_settings(
+    transport = transport_of(
         StoreSettings.model_validate(
             {
                 **settings.model_dump(),
@@ -499,7 +505,7 @@ async def test_a_login_that_redis_quotes_is_cut(settings: StoreSettings) -> None
     """A server that does not know AUTH repeats the password; our error does not."""
     said = b"-ERR unknown command `AUTH`, with args beginning with: `bob`, `swordfish`, \r\n"
     async with server(lambda _: said) as port:
-        transport = Transport.from_settings(
+        transport = transport_of(
             StoreSettings.model_validate(
                 {
                     **settings.model_dump(),

@@ -10,7 +10,7 @@ import pytest
 from livekit import rtc
 
 from session_store.livekit.job import presence
-from session_store.livekit.job.presence import Attendance
+from session_store.livekit.job.presence import Presence
 
 
 class Room(rtc.EventEmitter[Any]):
@@ -38,7 +38,7 @@ class Watched:
         self.room = Room()
         self.told: list[str] = []
         watched: Any = self.room
-        self.attendance = Attendance(
+        self.attendance = Presence(
             watched, "maria", on_came=self.told.append, on_left=lambda: self.told.append("left")
         )
         self.room.come("load-1")
@@ -56,10 +56,10 @@ async def test_whoever_stays_away_has_left() -> None:
     """A departure counts once nobody has come back."""
     watched = Watched()
     watched.room.go()
-    assert watched.attendance.present
+    assert watched.attendance.is_here
     await asyncio.sleep(0.1)
     assert watched.told == ["left"]
-    assert not watched.attendance.present
+    assert not watched.attendance.is_here
 
 
 async def test_whoever_is_back_at_once_has_not_left() -> None:

@@ -23,6 +23,8 @@ TEXT = FILE.read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 RUNNING = {name: each for name, each in SERVICES.items() if each["restart"] != "no"}
+AFTER_DRAIN_S = 20
+"""Seconds that a worker needs after its drain: jobs flush, give their leases back, and end."""
 PROFILES = ("", "tls", "monitoring", "ha", "tls,monitoring,ha")
 GIVEN = {
     "AGENT_HTTP_HOST",
@@ -163,7 +165,7 @@ def test_a_worker_has_time_for_its_drain() -> None:
     """Docker waits longer than the drain, and than what comes after it."""
     grace = interpolated()["AGENT_STOP_GRACE"]
     drain_s = AgentSettings.model_fields["agent_drain_s"].default
-    assert int(grace.removesuffix("s")) >= drain_s + 20
+    assert int(grace.removesuffix("s")) >= drain_s + AFTER_DRAIN_S
 
 
 def test_what_must_survive_is_on_a_volume() -> None:

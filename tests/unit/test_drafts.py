@@ -17,13 +17,13 @@ from session_store import Draft, Keyring, RecordedTurn, SessionStore, StoreSetti
 from session_store.backends.memory.backend import MemoryBackend
 from session_store.errors import LeaseLost, StoreUnavailable
 from session_store.livekit.job import drafts as drafts_module
-from session_store.livekit.job.drafts import Drafts, Ended, recovered
+from session_store.livekit.job.drafts import Drafts, SettledDraft, recovered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from session_store.backends.contract import SealedDraft
-    from session_store.store import Joined, Lease
+    from session_store.backends.values import SealedDraft
+    from session_store.values import Joined, Lease
 
 
 class Store(SessionStore):
@@ -127,7 +127,7 @@ def message(role: Any, text: str) -> llm.ChatMessage:
     return llm.ChatMessage(role=role, content=[text])
 
 
-async def settle(job: Job, ended: Ended, text: str, role: Any) -> None:
+async def settle(job: Job, ended: SettledDraft, text: str, role: Any) -> None:
     """Append the turn of what was said."""
     turn = Turn(id=ended.turn_id or "t", role=role, text=text, created_at=1.0)
     sealed = job.store.seal(job.joined.lease, turn, ended.settles)
@@ -165,7 +165,7 @@ async def test_a_turn_settles_its_draft_and_takes_its_id(job: Job) -> None:
     """Nothing is being said afterwards, and nobody finds the same words twice."""
     job.talk.hear("my name is Maria")
     await job.stored()
-    ended = job.drafts.ended(message("user", "my name is Maria"))
+    ended = job.drafts.settle(message("user", "my name is Maria"))
     await settle(job, ended, "my name is Maria", "user")
     assert await job.stored() == {}
     late = Turn(id=ended.turn_id or "", role="user", text="my name", created_at=0.5)
@@ -177,7 +177,7 @@ async def test_a_turn_settles_its_draft_and_takes_its_id(job: Job) -> None:
 async def test_a_turn_that_was_never_a_draft_settles_none(job: Job) -> None:
     """Words that are recorded before they could be written keep their own id."""
     job.talk.hear("yes")
-    assert job.drafts.ended(message("user", "yes")) == Ended(0, None)
+    assert job.drafts.settle(message("user", "yes")) == SettledDraft(0, None)
 
 
 async def test_whoever_speaks_on_has_another_draft(job: Job) -> None:
@@ -186,10 +186,10 @@ async def test_whoever_speaks_on_has_another_draft(job: Job) -> None:
     job.talk.hear("is Maria")
     job.talk.hear("and I like")
     await job.stored()
-    ended = job.drafts.ended(message("user", "my name is Maria"))
+    ended = job.drafts.settle(message("user", "my name is Maria"))
     await settle(job, ended, "my name is Maria", "user")
     assert await job.stored() == {"user": "and I like"}
-    assert job.drafts.ended(message("user", "and I like")).turn_id != ended.turn_id
+    assert job.drafts.settle(message("user", "and I like")).turn_id != ended.turn_id
 
 
 async def test_words_that_come_after_their_turn_begin_no_other(job: Job) -> None:
@@ -197,7 +197,7 @@ async def test_words_that_come_after_their_turn_begin_no_other(job: Job) -> None
     job.talk.begin("speech-1")
     await job.say("Hello ", "there, ")
     await job.stored()
-    ended = job.drafts.ended(message("assistant", "Hello there,"))
+    ended = job.drafts.settle(message("assistant", "Hello there,"))
     await settle(job, ended, "Hello there,", "assistant")
     await job.say("Maria.")
     job.out.flush()
@@ -262,7 +262,7 @@ async def test_without_text_in_the_room_the_words_are_heard_too(their_own: bool)
     await talk.output.transcription.capture_text("Hello.")
     talk.output.transcription.flush()
     assert theirs.noted == (["Hello.", "/"] if their_own else [])
-    assert drafts.ended(message("assistant", "Hello.")) == Ended(0, None)
+    assert drafts.settle(message("assistant", "Hello.")) == SettledDraft(0, None)
     await drafts.aclose()
 
 
@@ -280,7 +280,7 @@ async def test_a_draft_is_never_written_behind_its_turn(job: Job) -> None:
     await asyncio.sleep(0)
     await job.say("Your booking is done.")
     await asyncio.sleep(0.03)
-    ended = job.drafts.ended(message("assistant", "Your booking is done."))
+    ended = job.drafts.settle(message("assistant", "Your booking is done."))
     await settle(job, ended, "Your booking is done.", "assistant")
     written.set()
     assert await job.stored() == {"user": "hm"}
@@ -290,7 +290,7 @@ async def test_whoever_types_wants_no_answer_to_half_a_word(job: Job) -> None:
     """What was half understood before is no draft any more; if more comes, it is one again."""
     job.talk.hear("uh", is_final=False)
     await job.stored()
-    await settle(job, Ended(job.drafts.typed()), "what is my name?", "user")
+    await settle(job, SettledDraft(job.drafts.typed()), "what is my name?", "user")
     assert await job.stored() == {}
     job.talk.hear("uh please")
     assert await job.stored() == {"user": "uh please"}
@@ -355,7 +355,7 @@ async def test_a_whole_turn_that_comes_in_late_takes_the_place_of_its_draft(job:
     job.talk.hear("my account number is")
     await job.stored()
     whole = message("user", "my account number is 4711")
-    ended = job.drafts.ended(whole)
+    ended = job.drafts.settle(whole)
     turn = Turn(id=ended.turn_id or "", role="user", text=whole.text_content or "", created_at=9.0)
     unsaved = [job.store.seal(job.joined.lease, turn, ended.settles)]
     late = job.joined.lease.ref

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.limits import Buckets, caller_at
+from gateway.limits import CallerLimits, caller_at
 
 
 class Clock:
@@ -21,35 +21,35 @@ class Clock:
 def test_a_burst_is_let_through_and_then_one_by_one() -> None:
     """After the burst a caller waits for a token, and is told for how long."""
     clock = Clock()
-    buckets = Buckets(30, 3, clock=clock)
-    assert [buckets.take("me") for _ in range(4)] == [0, 0, 0, 2]
-    assert buckets.take("me") == 2, "being refused costs nothing"
+    limits = CallerLimits(30, 3, now=clock)
+    assert [limits.take("me") for _ in range(4)] == [0, 0, 0, 2]
+    assert limits.take("me") == 2, "being refused costs nothing"
     clock.now += 2
-    assert [buckets.take("me"), buckets.take("me")] == [0, 2]
+    assert [limits.take("me"), limits.take("me")] == [0, 2]
     clock.now += 3600
-    assert [buckets.take("me") for _ in range(4)] == [0, 0, 0, 2]
+    assert [limits.take("me") for _ in range(4)] == [0, 0, 0, 2]
 
 
 def test_callers_have_buckets_of_their_own() -> None:
     """Who asks too often takes nothing from others."""
-    buckets = Buckets(1, 1, clock=Clock())
-    assert [buckets.take("a"), buckets.take("a"), buckets.take("b")] == [0, 60, 0]
+    limits = CallerLimits(1, 1, now=Clock())
+    assert [limits.take("a"), limits.take("a"), limits.take("b")] == [0, 60, 0]
 
 
 def test_zero_bounds_nothing() -> None:
     """Where the limit is set to 0, everybody is let through."""
-    buckets = Buckets(0, 1, clock=Clock())
-    assert [buckets.take("a") for _ in range(100)] == [0] * 100
+    limits = CallerLimits(0, 1, now=Clock())
+    assert [limits.take("a") for _ in range(100)] == [0] * 100
 
 
 def test_only_those_are_remembered_who_asked_lately() -> None:
     """However many callers come, memory holds those whose bucket is not full."""
     clock = Clock()
-    buckets = Buckets(60, 5, clock=clock)
+    limits = CallerLimits(60, 5, now=clock)
     for number in range(30_000):
         clock.now += 0.01
-        buckets.take(number)
-    assert len(buckets._full_at) <= 10_001
+        limits.take(number)
+    assert len(limits._buckets) <= 10_001
 
 
 @pytest.mark.parametrize(

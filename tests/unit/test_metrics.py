@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from session_store.errors import SealBroken, UnknownKey
-from session_store.events import Event, EventType
+from session_store.events import Event, EventType, SealFailure
 from session_store.meter import NO_METER, JoinEnd, Meter
 from session_store.metrics import PrometheusSink
 from session_store.metrics.families import (
@@ -21,8 +21,7 @@ from session_store.metrics.families import (
     HistogramFamily,
     Part,
 )
-from session_store.store import Replayed
-from session_store.upkeep.seal_audit import SealFailure
+from session_store.values import Replayed
 from tests.counted import Counted
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from session_store.metrics.ended import ProcessFiles
+from session_store.metrics.process_files import ProcessFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from session_store.backends.contract import JoinOutcome
+from session_store.backends.values import JoinOutcome
 from session_store.errors import (
     InvalidValue,
     LeaseHeld,
@@ -19,10 +19,12 @@ from session_store.errors import (
     UnknownKey,
     UnknownSchema,
 )
-from session_store.livekit.job.entry_point import AWAY_AFTER_S, _enter_measured
-from session_store.livekit.job.participant import Owner
-from session_store.livekit.rooms.rooms import COMES_WITHIN_S, Dispatch, LiveKitRooms, Occupants
-from session_store.livekit.telemetry.joins import JOINED_AS, RESUMED_AS, failed_as
+from session_store.livekit.job.entry_point import _enter
+from session_store.livekit.job.joining import AWAY_AFTER_S
+from session_store.livekit.job.participant import JobParticipant
+from session_store.livekit.rooms.dispatch import Dispatch
+from session_store.livekit.rooms.rooms import COMES_WITHIN_S, LiveKitRooms, Occupants
+from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, RESUMED_AS, failed_as
 from session_store.settings import StoreSettings
 from tests.counted import Counted
 from tests.unit.test_takeover import EXPECTED_S, LEASE_S, NAME, Store, Watch, World
@@ -226,9 +228,10 @@ def test_a_join_is_counted_once_however_often_it_is_tried(
         context: Any = SimpleNamespace(
             room=room, job=job, worker_id="worker", is_fake_job=lambda: False
         )
-        owner = Owner("maria", store.pseudonym("maria"), None, {})
+        participant = JobParticipant("maria", store.pseudonym("maria"), None, {})
+        setup: Any = SimpleNamespace(ctx=context, store=store, settings=StoreSettings())
         try:
-            await _enter_measured(context, store, StoreSettings(), (owner, "load"))
+            await _enter(setup, participant, "load")
         except type(error):
             pass
         values = {

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from session_store import Lease, SealedTurn
-    from session_store.backends.contract import LeaseRef
+    from session_store.backends.values import LeaseRef
 
 
 class Backend(MemoryBackend):

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from session_store import Keyring, LeaseKeeper, Recorder, SessionStore, StoreSettings, Turn
-from session_store.backends.contract import LeaseRef
 from session_store.backends.memory.backend import MemoryBackend
+from session_store.backends.values import LeaseRef
 from session_store.errors import (
     LeaseLost,
     RecorderFull,
@@ -24,8 +24,8 @@ from session_store.errors import (
     StoreUnavailable,
     WriteConflict,
 )
-from session_store.store import SealedTurn
 from session_store.tasks import stop
+from session_store.values import SealedTurn
 from session_store.writing import recorder as recorder_module
 from session_store.writing.content_writer import ContentWriter
 from session_store.writing.recorder import MAX_BATCH, MAX_BATCH_BYTES, batches

@@ -18,7 +18,7 @@ from session_store.models import TurnKind, Witness
 from session_store.sealing import crypto, schema
 from session_store.sealing.crypto import NO_TAG, tag_of
 from session_store.sealing.turn_codec import encode_turn
-from session_store.store import Lease, SealedTurn
+from session_store.values import Lease, SealedTurn
 from tests.unit import test_schema_1 as version_1
 from tests.unit.test_schema_1 import PARTICIPANT, SESSION, data_key, keyring
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import Keyring, SessionStore, StoreSettings, StoreUnavailable, Turn
-from session_store.backends.contract import LeaseRef
 from session_store.backends.memory.backend import MemoryBackend
-from session_store.store import SealedTurn
+from session_store.backends.values import LeaseRef
+from session_store.values import SealedTurn
 from session_store.writing.spool import Spool, SpoolReport, keep_replaying
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from session_store import Joined
-    from session_store.store import Replayed
+    from session_store.values import Replayed
 
 LEASE = LeaseRef("participant", "session", "owner", "1700000000000", "data-key")
 TURNS = [SealedTurn(n, bytes(16), secrets.token_bytes(1000), None) for n in (1, 2, 3)]
@@ -221,8 +221,8 @@ _WRITE = """
 import os, resource, secrets, signal, sys
 from pathlib import Path
 from session_store.writing import spool
-from session_store.backends.contract import LeaseRef
-from session_store.store import SealedTurn
+from session_store.backends.values import LeaseRef
+from session_store.values import SealedTurn
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)

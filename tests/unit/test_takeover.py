@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from session_store import AgentPresence, EventType, Keyring, SessionStore, StoreSettings
-from session_store.backends.contract import DueSession
 from session_store.backends.memory.backend import MemoryBackend
+from session_store.backends.values import SessionRef
 from session_store.errors import StoreUnavailable
 from session_store.keys import LATE_PART
-from session_store.livekit.rooms.rooms import GAVE_UP, Dispatch, LiveKitFailed, Occupants
+from session_store.livekit.rooms.api_calls import LiveKitFailed
+from session_store.livekit.rooms.dispatch import Dispatch
+from session_store.livekit.rooms.rooms import GAVE_UP, Occupants
 from session_store.livekit.worker.contact import Contact
 from session_store.livekit.worker.dead_jobs import DeadJob, DeadJobs
-from session_store.livekit.worker.dispatcher import Sender
-from session_store.livekit.worker.orphans import Orphans
-from session_store.livekit.worker.rate import RateCap
-from session_store.livekit.worker.room_finder import Finder
-from session_store.livekit.worker.takeover import Takeover
+from session_store.livekit.worker.dispatcher import Dispatcher
+from session_store.livekit.worker.room_finder import RoomFinder
+from session_store.livekit.worker.takeover import Takeover, TakeoverTasks
 from session_store.models import Place
-from session_store.tasks import stop
+from session_store.tasks import RateLimit, stop
 from session_store.upkeep.sweeper import Sweeper
 from tests.counted import Counted
 from tests.unit.virtual_time import in_virtual_time, now_s
@@ -146,35 +146,35 @@ class World:
     def watcher(self, *, per_s: float = 100.0) -> tuple[Takeover, DeadJobs]:
         """Make one more watcher."""
         rooms: Any = self.rooms
-        finder = Finder(self.store, rooms, agent_name=NAME)
-        sender = Sender(
+        finder = RoomFinder(self.store, rooms, agent_name=NAME)
+        dispatcher = Dispatcher(
             rooms,
-            cap=RateCap(per_s, now=now_s),
+            rate_limit=RateLimit(per_s, now=now_s),
             expected_s=EXPECTED_S,
             meter=self.counted.sink,
         )
         return (
-            Takeover(self.store, rooms, finder, sender, self.contact, caution_s=CAUTION_S),
-            DeadJobs(self.store, rooms, finder, sender),
+            Takeover(self.store, finder, dispatcher, self.contact, caution_s=CAUTION_S),
+            DeadJobs(self.store, rooms, finder, dispatcher),
         )
 
-    async def talk(self, who: str = "maria", *, agents: Iterable[str] = ("agent-1",)) -> DueSession:
+    async def talk(self, who: str = "maria", *, agents: Iterable[str] = ("agent-1",)) -> SessionRef:
         """Let somebody talk to an agent."""
         participant = self.store.pseudonym(who)
         self.owner = self.store.owner_of("worker", secrets.token_hex(4))
-        self.joined = await self.store.join(participant, attempt=self.owner)
-        session = DueSession(participant, self.joined.session.id)
+        self.joined = await self.store.join(participant, owner=self.owner)
+        session = SessionRef(participant, self.joined.session.id)
         self.rooms.fill(session.session_id, [participant], agents)
         return session
 
-    def dead(self, session: DueSession) -> DeadJob:
+    def dead(self, session: SessionRef) -> DeadJob:
         """Describe the job that joined last as one that died."""
         dispatch = Dispatch.for_session(*session, NAME)
         return DeadJob(self.owner, "agent-1", dispatch, "dispatch-1", session)
 
-    async def sweep(self) -> list[DueSession]:
+    async def sweep(self) -> list[SessionRef]:
         """Return what a sweep finds orphaned."""
-        found: list[DueSession] = []
+        found: list[SessionRef] = []
         await Sweeper(self.store, on_orphan=found.append).sweep()
         return found
 
@@ -409,7 +409,7 @@ def test_an_agent_that_is_overdue_is_sent_again() -> None:
         participant = world.store.pseudonym("maria")
         opened = await world.store.open(participant, expect_agent=True)
         assert opened.agent is AgentPresence.WANTED
-        session = DueSession(participant, opened.session.id)
+        session = SessionRef(participant, opened.session.id)
         world.rooms.fill(session.session_id, [participant])
         for number in range(1, 9):
             await asyncio.sleep(EXPECTED_S + 0.01)
@@ -428,7 +428,7 @@ def test_an_agent_that_waits_for_its_participant_is_left_alone() -> None:
         world = World()
         participant = world.store.pseudonym("maria")
         opened = await world.store.open(participant, expect_agent=True)
-        session = DueSession(participant, opened.session.id)
+        session = SessionRef(participant, opened.session.id)
         world.rooms.fill(session.session_id, [], ["agent-1"])
         world.rooms.alive.add("agent-1")
         await asyncio.sleep(EXPECTED_S + 0.01)
@@ -558,7 +558,7 @@ def test_a_job_that_died_before_its_join_is_replaced(newest: str | None, sent: i
         world = World()
         participant = world.store.pseudonym("maria")
         opened = await world.store.open(participant, expect_agent=True)
-        session = DueSession(participant, opened.session.id)
+        session = SessionRef(participant, opened.session.id)
         world.rooms.fill(session.session_id, [participant], ["agent-1"])
         world.rooms.newest = newest
         for _ in range(3):
@@ -622,13 +622,13 @@ class Watch:
     """One who hears of the sweep every half second."""
 
     def __init__(self, world: World) -> None:
-        self.orphans = Orphans(world.takeover, LEASE_S)
+        self.takeovers = TakeoverTasks(world.takeover, LEASE_S)
         self._sweeper = Sweeper(
             world.store,
             every_s=0.5,
-            on_orphan=self.orphans.see_to,
-            on_overdue=self.orphans.see_to_overdue,
-            on_late=self.orphans.be_ready_for,
+            on_orphan=self.takeovers.relieve_orphan,
+            on_overdue=self.takeovers.relieve_overdue,
+            on_late=self.takeovers.be_ready_for,
         )
 
     async def run(self, for_s: float) -> None:
@@ -636,7 +636,7 @@ class Watch:
         self._sweeper.start()
         await asyncio.sleep(for_s)
         await self._sweeper.aclose()
-        await self.orphans.aclose()
+        await self.takeovers.aclose()
 
 
 def test_an_overdue_agent_is_followed_by_another_without_long_contact() -> None:
@@ -647,7 +647,7 @@ def test_an_overdue_agent_is_followed_by_another_without_long_contact() -> None:
         session = await world.talk()
         world.rooms.fill(session.session_id, [session.participant])
         claimed = await world.store.claim_orphan(
-            *session, owner=world.owner, attempt=secrets.token_hex(16)
+            *session, owner=world.owner, idempotency_key=secrets.token_hex(16)
         )
         assert claimed is AgentPresence.WANTED
         watching = asyncio.create_task(Watch(world).run(for_s=EXPECTED_S + 1))
@@ -716,14 +716,14 @@ def test_a_session_is_seen_to_once_at_a_time() -> None:
         world = World()
         session = await world.talk()
         await asyncio.sleep(LEASE_S + 0.01)
-        orphans = Orphans(world.takeover, LEASE_S)
+        takeovers = TakeoverTasks(world.takeover, LEASE_S)
         for _ in range(5):
-            orphans.see_to(session)
-            orphans.be_ready_for(session)
+            takeovers.relieve_orphan(session)
+            takeovers.be_ready_for(session)
         await asyncio.sleep(1)
         assert world.rooms.pinged == 1
         assert len(world.rooms.sent) == 1
-        orphans.see_to(session)
-        await orphans.aclose()
+        takeovers.relieve_orphan(session)
+        await takeovers.aclose()
 
     in_virtual_time(scene())

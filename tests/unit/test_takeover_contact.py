@@ -1,4 +1,4 @@
-"""How long a watcher has been in contact, and how much it may do at once, in virtual time."""
+"""How long a watcher has been in contact, in virtual time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 
 from session_store.errors import StoreUnavailable
 from session_store.livekit.worker.contact import Contact, ContactKeeper
-from session_store.livekit.worker.rate import RateCap
 from tests.unit.virtual_time import in_virtual_time, now_s
 
 
@@ -104,27 +103,3 @@ def test_the_keeper_notes_what_the_store_does(trouble: str) -> None:
         await keeper.aclose()
 
     in_virtual_time(scene())
-
-
-def test_turns_are_given_at_once_and_then_one_by_one() -> None:
-    """A burst of the size of a second's turns passes; who comes later is told how long to wait."""
-    clock = Clock()
-    cap = RateCap(4.0, now=clock)
-    assert [cap.take() for _ in range(7)] == [0, 0, 0, 0, 0.25, 0.5, 0.75]
-
-
-def test_turns_that_were_promised_count() -> None:
-    """Each gets a turn of its own: nobody who asks later is earlier, and rest brings turns back."""
-    clock = Clock()
-    cap = RateCap(2.0, now=clock)
-    assert [cap.take() for _ in range(4)] == [0, 0, 0.5, 1.0]
-    clock.now += 0.5
-    assert cap.take() == 1.0
-    clock.now += 100
-    assert [cap.take() for _ in range(3)] == [0, 0, 0.5]
-
-
-def test_a_slow_cap_lets_one_through_at_once() -> None:
-    """Less than one a second still means that the first does not wait."""
-    cap = RateCap(0.5, now=Clock())
-    assert [cap.take() for _ in range(2)] == [0, 2.0]

@@ -16,7 +16,7 @@ from livekit.protocol import agent, models
 import session_store.livekit
 from session_store.livekit.job.liveness import CUT_S, Liveness
 from session_store.livekit.rooms.pings import COMING, HERE, PING
-from session_store.livekit.worker.jobs import Jobs
+from session_store.livekit.worker.dead_jobs import RunningJobs
 from tests.unit.virtual_time import in_virtual_time
 
 
@@ -95,7 +95,7 @@ def running(job_id: str, *, fake: bool = False) -> RunningJobInfo:
 
 def test_jobs_that_run_no_more_are_seen_once() -> None:
     """Who was there at the last look and is not now has ended; the console's do not count."""
-    jobs = Jobs()
+    jobs = RunningJobs()
     one, two, console = running("1"), running("2"), running("3", fake=True)
     assert jobs.ended([one, console]) == []
     assert jobs.ended([one, two]) == []

@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from session_store.livekit.rooms.rooms import LiveKitFailed, LiveKitRooms
+from session_store.livekit.rooms.api_calls import LiveKitFailed
+from session_store.livekit.rooms.rooms import LiveKitRooms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -52,7 +52,7 @@ def test_a_watch_begins_when_the_store_can_be_checked(caplog: pytest.LogCaptureF
     with caplog.at_level(logging.WARNING):
         in_virtual_time(scene())
     assert [each.message for each in caplog.records if each.levelname == "ERROR"] == [
-        "nobody is watched over"
+        "not watching conversations"
     ]
 
 
@@ -84,7 +84,7 @@ def test_a_look_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> 
         assert len(replaced) == 1
 
     in_virtual_time(scene())
-    assert "a look at the jobs failed" in caplog.text
+    assert "checking the jobs failed" in caplog.text
 
 
 def test_who_cannot_help_leaves_the_shards_to_others() -> None:

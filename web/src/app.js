@@ -1,61 +1,19 @@
-/**
- * The conductor: turns what people, the gateway and the room do into changes of one model, which the views
- * show. Everything with rules of its own lives elsewhere; here is only who tells whom.
- */
+/** What a user can do on the page, and the one model that the views show. */
+import { AdmissionFlow } from './admission.js';
+import { AgentPresence } from './agent-presence.js';
 import { Connection } from './connection.js';
-import { EMPTY, fromSaved, isBehind, reduce, toSaved } from './conversation.js';
-import { AgentKeepsFailing, ConversationUnreadable, GoesOnElsewhere, requestToken } from './gateway.js';
+import { EMPTY, fromSaved, reduce, toSaved } from './conversation.js';
 import { randomId } from './ids.js';
 import { LevelMeter } from './levels.js';
 import { isMicrophoneGranted } from './microphone.js';
-import { Outbox } from './outbox.js';
-import { Patience } from './patience.js';
-import { ALL_SAVED, SavingWatch } from './saving.js';
-import { Rescue, gatewayAnswers } from './rescue.js';
-import { INITIAL_STATE, isLive, nextState } from './states.js';
-import { Supervisor } from './supervisor.js';
+import { freshModel } from './model.js';
+import { SaveStatusWatch } from './save-status.js';
+import { DEFAULT_SETTINGS, settingsFrom } from './settings.js';
+import { isLive, nextState } from './states.js';
 import { TabClaim } from './tabs.js';
-import { isAsking, unsent } from './takeover.js';
-import { isObject, isText } from './wire.js';
+import { unsent } from './takeover.js';
 
-/** A second duplicate so soon after the first is no false alarm. */
-const DUPLICATE_AGAIN_MS = 60_000;
-/** While the store is away: how soon the gateway is asked again for what the page lacks. */
-export const ASK_AGAIN_MS = 5000;
-/** How long it is said that the assistant is back. */
-const BACK_FOR_MS = 6000;
-
-/**
- * @typedef {object} Settings kept with the conversation
- * @property {boolean} live whether a reload goes on by itself
- * @property {'on' | 'muted' | 'off'} mic what the user wants of it
- * @property {string | null} deviceId
- */
-
-/** @type {Readonly<Settings>} */
-const DEFAULT_SETTINGS = Object.freeze({ live: false, mic: 'off', deviceId: null });
-
-/**
- * @typedef {object} Model everything that the views show
- * @property {import('./states.js').State} state
- * @property {import('./conversation.js').Conversation} conversation
- * @property {boolean} agentReady
- * @property {import('./connection.js').AgentState | null} agentState
- * @property {import('./patience.js').Waiting} waiting for the agent
- * @property {import('./microphone.js').MicState} mic
- * @property {boolean} micWanted the user had it on
- * @property {boolean} audioBlocked
- * @property {{ message: string, retrying: boolean, remedy: 'retry' | 'new' | 'either' } | null} failure `remedy`: what
- *   may help, another try or a new conversation
- * @property {string | null} refusal why the agent did not take a message
- * @property {{ text: string, language: string | null } | null} agentNotice what the agent says of itself that is no
- *   turn: that it cannot think, hear or speak just now
- * @property {'tab' | 'device' | 'paused' | null} setAside why the conversation is not here, though not ended
- * @property {import('./saving.js').Saving} saving
- * @property {boolean} back an agent has just gone on where another one had stopped
- * @property {boolean} erased
- * @property {boolean} remembered
- */
+/** @typedef {import('./model.js').Model} Model */
 
 export class App {
   /** @type {Model} */
@@ -64,34 +22,12 @@ export class App {
   #identity;
   #history;
   #onChange;
-  /** @type {Settings} */
+  /** @type {import('./settings.js').Settings} */
   #settings = { ...DEFAULT_SETTINGS };
-  /** @type {string | null} identity of the agent that said hello */
-  #agent = null;
-  #agents = /** @type {{ identity: string, state: import('./connection.js').AgentState | null }[]} */ ([]);
-  #greeted = false;
-  #duplicateAt = -Infinity;
-  /** Whether LiveKit threw this page out for another one, which may be really there. */
-  #mayBeElsewhere = false;
-  /** Whether the next request, and only that one, asks for a new conversation. */
-  #asksForNew = false;
   #tab = new TabClaim();
-  #outbox = new Outbox((message) => this.#send(message));
-  #patience = new Patience({
-    onChange: (waiting) => this.#set({ waiting }),
-    onOverdue: () => void this.#refresh(),
-  });
-  #rescue = new Rescue({ ask: gatewayAnswers, onDead: () => this.#joinAnew() });
-  #savingWatch = new SavingWatch((saving) => this.#set({ saving }));
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #askingAgain;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #isBack;
-  #supervisor = new Supervisor({
-    attempt: (signal) => this.#connection.join(this.#requestAdmission(signal), signal),
-    onConnected: () => this.#joined(),
-    onFailed: (error, retrying) => this.#failed(error, retrying),
-  });
+  #saveWatch = new SaveStatusWatch((saveStatus) => this.#set({ saveStatus }));
+  #agent;
+  #admission;
   #connection;
 
   /**
@@ -105,19 +41,42 @@ export class App {
     this.#identity = identity;
     this.#history = history;
     this.#onChange = onChange;
-    this.#connection = openConnection({
-      onDropped: (drop) => this.#dropped(drop),
-      onTrouble: (troubled) => this.#troubled(troubled),
-      onMended: () => this.#mended(),
-      onRecord: (record, from) => this.#record(record, from),
-      onDraft: (draft) => this.#draft(draft),
-      onAgents: (agents) => this.#agentsChanged(agents),
-      onAgentGaveUp: () => this.#agentGaveUp(),
+    /** @type {import('./model.js').Page} */
+    const page = {
+      model: () => this.model,
+      set: (change) => this.#set(change),
+      become: (event) => this.#become(event),
+      dispatch: (event) => this.#dispatch(event),
+    };
+    const agent = new AgentPresence(page, {
+      send: (message, to) => this.#connection.sendTyped(message, to),
+      onOverdue: () => void this.#admission.refresh(),
+      onBehind: () => void this.#admission.refresh(),
+      onErased: () => void this.#erase(),
+    });
+    const connection = openConnection({
+      onDropped: (drop) => this.#admission.dropped(drop),
+      onTrouble: (troubled) => this.#admission.troubled(troubled),
+      onMended: () => this.#admission.mended(),
+      onRecord: (record, from, sentAt) => agent.told(record, from, sentAt),
+      onDraft: (draft) => agent.heard(draft),
+      onAgents: (agents) => agent.changed(agents),
+      onAgentGaveUp: () => this.#admission.agentGaveUp(),
       onAudioBlocked: (audioBlocked) => this.#set({ audioBlocked }),
       onMic: (mic) => this.#set({ mic }),
       onTrack: (who, track) => this.levels.listen(who, track),
     });
-    this.model = this.#freshModel();
+    this.#agent = agent;
+    this.#connection = connection;
+    this.#admission = new AdmissionFlow({
+      page,
+      identity,
+      connection,
+      agent,
+      holdsTab: () => this.#tab.held,
+      onSetAside: (why) => this.#putAside(why),
+    });
+    this.model = freshModel(identity.remembered);
   }
 
   /**
@@ -136,7 +95,7 @@ export class App {
     this.#settings = settingsFrom(settings);
     const conversation = fromSaved(saved) ?? EMPTY;
     this.#set({ conversation, micWanted: this.#settings.mic === 'on' });
-    this.#outbox.update(unsent(conversation));
+    this.#agent.deliver(unsent(conversation));
     if (this.#settings.live) return true;
     this.#become(conversation === EMPTY ? 'nothing-saved' : 'was-ended');
     return false;
@@ -151,7 +110,7 @@ export class App {
   async rejoin() {
     this.#connect();
     if (this.#settings.mic === 'on' && (await isMicrophoneGranted())) {
-      await this.#connection.openMicrophone(this.#settings.deviceId);
+      await this.#connection.microphone.open(this.#settings.deviceId);
     }
   }
 
@@ -175,22 +134,21 @@ export class App {
   retry() {
     if (this.model.state === 'Failed') this.#connect();
     else if (isLive(this.model.state)) {
-      this.#patience.start();
-      void this.#refresh();
+      this.#agent.startWaiting();
+      void this.#admission.refresh();
     }
   }
 
   /** "Start a new conversation", in place of one that does not open, or that no agent survives. */
   startNew() {
     if ((this.model.failure?.remedy ?? 'retry') === 'retry') return;
-    this.#asksForNew = true;
-    this.#connect();
+    this.#connect(true);
   }
 
   /** The network is said to be back, or the page has been asleep. */
   wake() {
     if (this.model.setAside === 'paused') return void this.rejoin();
-    this.#supervisor.hurry();
+    this.#admission.hurry();
   }
 
   /**
@@ -216,193 +174,42 @@ export class App {
   async toggleMicrophone() {
     if (this.model.mic === 'on') {
       this.#setSettings({ mic: 'muted' });
-      await this.#connection.muteMicrophone();
+      await this.#connection.microphone.mute();
     } else if (this.model.mic !== 'asking') {
       await this.#openMicrophone();
     }
   }
 
   microphones() {
-    return this.#connection.microphones();
+    return this.#connection.microphone.devices();
   }
 
   /** @param {string} deviceId */
   async useMicrophone(deviceId) {
     this.#setSettings({ deviceId });
-    await this.#connection.useMicrophone(deviceId);
+    await this.#connection.microphone.use(deviceId);
   }
 
   async startAudio() {
     await this.#connection.startAudio();
   }
 
-  /** @returns {Model} */
-  #freshModel() {
-    return {
-      state: INITIAL_STATE,
-      conversation: EMPTY,
-      agentReady: false,
-      agentState: null,
-      waiting: 'no',
-      mic: 'off',
-      micWanted: false,
-      audioBlocked: false,
-      failure: null,
-      refusal: null,
-      agentNotice: null,
-      setAside: null,
-      saving: ALL_SAVED,
-      back: false,
-      erased: false,
-      remembered: this.#identity.remembered,
-    };
-  }
-
-  #connect() {
+  /** @param {boolean} [newSession] whether to ask for a new conversation */
+  #connect(newSession = false) {
     this.#settings.live = true;
-    this.#mayBeElsewhere = false;
     this.#tab.claim(() => this.#putAside('tab'));
     this.#set({ failure: null, setAside: null, erased: false });
     this.#become('connect');
-    this.#supervisor.start();
+    this.#admission.start(newSession);
     this.#save();
   }
 
   async #openMicrophone() {
     this.#setSettings({ mic: 'on' });
-    await this.#connection.openMicrophone(this.#settings.deviceId);
+    await this.#connection.microphone.open(this.#settings.deviceId);
   }
 
-  /** @param {AbortSignal} [signal] */
-  async #requestAdmission(signal) {
-    // Taken back at once: if the answer is lost, a plain request finds out whether the new one has begun.
-    const newSession = this.#asksForNew;
-    this.#asksForNew = false;
-    const proof = await this.#identity.proof();
-    const { sessionId, syncedSeq, withoutStore } = this.model.conversation;
-    const admission = await requestToken({
-      proof,
-      sessionId,
-      afterSeq: syncedSeq,
-      newSession,
-      withoutStore,
-      unlessElsewhere: this.#mayBeElsewhere,
-      ...(signal && { signal }),
-    });
-    signal?.throwIfAborted();
-    this.#mayBeElsewhere = false;
-    this.#dispatch({ type: 'admitted', admission });
-    this.#askAgain();
-    return admission;
-  }
-
-  /** While the store is away the page was not given what it lacks, so it asks again, and again. */
-  #askAgain() {
-    clearTimeout(this.#askingAgain);
-    if (!this.model.conversation.withoutStore) return;
-    this.#askingAgain = setTimeout(() => {
-      if (this.model.state === 'Connected') void this.#refresh();
-    }, ASK_AGAIN_MS);
-  }
-
-  /** Asks for what was missed, and makes the gateway look after the agent, without leaving the room. */
-  async #refresh() {
-    const { sessionId } = this.model.conversation;
-    try {
-      const admission = await this.#requestAdmission();
-      if (admission.sessionId === sessionId) {
-        if (admission.saved) this.#dispatch({ type: 'synced' });
-        return;
-      }
-      // The session that this room belongs to is over.
-      await this.#joinAnew();
-    } catch (error) {
-      // An agent that is there goes on with what it knows; without one, none will come.
-      if (remedyOf(error) !== 'retry' && this.#agent === null) return this.#noAgentWillCome(/** @type {Error} */ (error));
-      console.warn('not refreshed', error);
-      this.#askAgain();
-    }
-  }
-
-  /** An agent that is still shown is one that died, then. */
-  #agentGaveUp() {
-    void this.#noAgentWillCome(new AgentKeepsFailing());
-  }
-
-  /** @param {Error} error why, for a person */
-  async #noAgentWillCome(error) {
-    if (!isLive(this.model.state)) return;
-    this.#agentLost();
-    this.#supervisor.stop();
-    this.#rescue.watch(false);
-    this.#patience.stop();
-    this.#failed(error, false);
-    await this.#connection.leaveRoom();
-  }
-
-  #joined() {
-    this.#set({ failure: null });
-    this.#become('joined');
-    if (this.#agent === null) this.#patience.start();
-    else this.#outbox.open();
-  }
-
-  /** @param {boolean} troubled packets do not flow */
-  #troubled(troubled) {
-    this.#become(troubled ? 'lost' : 'joined');
-    this.#rescue.watch(troubled);
-  }
-
-  /** Leaves the room, and joins again with a new token. */
-  async #joinAnew() {
-    this.#become('lost');
-    this.#agentLost();
-    this.#patience.stop();
-    this.#rescue.watch(false);
-    this.#dispatch({ type: 'disturbed' });
-    await this.#connection.leaveRoom();
-    this.#supervisor.start();
-  }
-
-  #mended() {
-    this.#dispatch({ type: 'disturbed' });
-    if (this.#agent !== null) this.#outbox.open();
-    void this.#refresh();
-  }
-
-  /** @param {import('./connection.js').Drop} drop */
-  #dropped(drop) {
-    this.#rescue.watch(false);
-    this.#agentLost();
-    this.#patience.stop();
-    this.#dispatch({ type: 'disturbed' });
-    if (drop === 'paused') return this.#putAside('paused');
-    if (drop === 'closed') {
-      this.#supervisor.stop();
-      return this.#failed(new Error('The conversation was closed on the server.'), false);
-    }
-    if (drop === 'duplicate') {
-      // Without another tab that took it, LiveKit mistook our own reconnect for somebody else, once.
-      const again = performance.now() - this.#duplicateAt < DUPLICATE_AGAIN_MS;
-      this.#duplicateAt = performance.now();
-      if (again || !this.#tab.held) return this.#putAside('tab');
-      this.#mayBeElsewhere = true;
-    }
-    this.#become('lost');
-    this.#supervisor.lost();
-  }
-
-  /**
-   * @param {Error} error
-   * @param {boolean} retrying
-   */
-  #failed(error, retrying) {
-    if (error instanceof GoesOnElsewhere) return this.#putAside('device');
-    this.#set({ failure: { message: error.message, retrying, remedy: remedyOf(error) } });
-    this.#become('gave-up');
-  }
-
-  /** @param {'tab' | 'device' | 'paused'} why */
+  /** @param {import('./model.js').SetAside} why */
   #putAside(why) {
     this.#set({ setAside: why });
     this.#become('set-aside');
@@ -410,103 +217,12 @@ export class App {
   }
 
   async #leave() {
-    this.#supervisor.stop();
-    this.#rescue.watch(false);
-    this.#agentLost();
-    this.#patience.stop();
-    clearTimeout(this.#askingAgain);
+    this.#admission.stop();
+    this.#agent.lost();
+    this.#agent.stopWaiting();
     this.#set({ failure: null, audioBlocked: false });
     this.#tab.release();
     await this.#connection.leave();
-  }
-
-  /** @param {{ identity: string, state: import('./connection.js').AgentState | null }[]} agents */
-  #agentsChanged(agents) {
-    this.#agents = agents;
-    if (this.#agent !== null && !agents.some(({ identity }) => identity === this.#agent)) {
-      this.#agentLost();
-      if (this.model.state === 'Connected') this.#patience.start();
-    }
-    this.#showAgent();
-  }
-
-  #agentLost() {
-    this.#agent = null;
-    this.#set({ agentNotice: null });
-    this.#outbox.close();
-    this.#showAgent();
-  }
-
-  #showAgent() {
-    const agent = this.#agents.find(({ identity }) => identity === this.#agent) ?? this.#agents[0];
-    this.#set({ agentReady: this.#agent !== null, agentState: agent?.state ?? null });
-  }
-
-  /**
-   * @param {import('./wire.js').AgentRecord} record
-   * @param {string} from
-   */
-  #record(record, from) {
-    if (!isLive(this.model.state)) return; // A straggler of a conversation that was left or erased.
-    switch (record.type) {
-      case 'hello': {
-        this.#agent = from;
-        this.#set({ agentNotice: null }); // If it still holds, it is told again.
-        this.#patience.stop();
-        this.#showAgent();
-        // It says so at each hello; to a page that knows it, that is no news.
-        if (record.back && from !== this.model.conversation.agent) this.#sayItIsBack();
-        this.#dispatch({ type: 'hello', from, language: record.language, lastSeq: record.lastSeq, saved: record.saved });
-        this.#outbox.open();
-        const { conversation } = this.model;
-        if (isBehind(conversation, record.lastSeq) || isAsking(conversation) || conversation.withoutStore) {
-          void this.#refresh();
-        }
-        break;
-      }
-      case 'turn':
-        if (record.turn.role === 'assistant' && !this.#isKnown(record.turn)) this.#markGreeting(record.turn.text);
-        this.#dispatch({ type: 'turn', turn: record.turn });
-        break;
-      case 'saved':
-        this.#dispatch({ type: 'saved', turns: record.turns });
-        break;
-      case 'refused':
-        this.#set({ refusal: record.message });
-        this.#dispatch({ type: 'refused', id: record.id });
-        break;
-      case 'notice':
-        this.#set({ agentNotice: record.text === '' ? null : { text: record.text, language: record.language } });
-        break;
-      case 'erased':
-        void this.#erase();
-        break;
-    }
-  }
-
-  /** @param {{ segment: string, stream: number, role: import('./wire.js').Role, text: string, open: boolean }} draft */
-  #draft(draft) {
-    if (!isLive(this.model.state)) return;
-    if (draft.role === 'assistant') this.#markGreeting(draft.text);
-    this.#dispatch({ type: 'draft', ...draft, createdAt: Date.now() / 1000 });
-  }
-
-  #sayItIsBack() {
-    clearTimeout(this.#isBack);
-    this.#set({ back: true });
-    this.#isBack = setTimeout(() => this.#set({ back: false }), BACK_FOR_MS);
-  }
-
-  /** @param {import('./wire.js').WireTurn} turn one that the agent says again, perhaps */
-  #isKnown(turn) {
-    return this.model.conversation.turns.some(({ id }) => id === turn.id);
-  }
-
-  /** @param {string} text */
-  #markGreeting(text) {
-    if (this.#greeted || this.#agent === null || text.trim() === '') return;
-    this.#greeted = true;
-    performance.mark('rejoin:greeting');
   }
 
   async #erase() {
@@ -518,12 +234,6 @@ export class App {
     this.#become('set-aside');
     await this.#leave();
     await this.#history.wipe();
-  }
-
-  /** @param {import('./outbox.js').Typed} message */
-  async #send(message) {
-    if (this.#agent === null) throw new Error('no agent');
-    await this.#connection.sendTyped(message, this.#agent);
   }
 
   /** @param {import('./states.js').StateEvent} event */
@@ -540,12 +250,12 @@ export class App {
     if (conversation === this.model.conversation) return;
     this.#set({ conversation });
     if (event.type === 'draft') return;
-    this.#outbox.update(unsent(conversation));
-    this.#savingWatch.update(conversation);
+    this.#agent.deliver(unsent(conversation));
+    this.#saveWatch.update(conversation);
     this.#save();
   }
 
-  /** @param {Partial<Settings>} change */
+  /** @param {Partial<import('./settings.js').Settings>} change */
   #setSettings(change) {
     Object.assign(this.#settings, change);
     this.#set({ micWanted: this.#settings.mic === 'on' });
@@ -564,26 +274,4 @@ export class App {
     this.model = { ...this.model, ...change };
     this.#onChange();
   }
-}
-
-/**
- * @param {unknown} error
- * @returns {'retry' | 'new' | 'either'}
- */
-function remedyOf(error) {
-  if (error instanceof ConversationUnreadable) return 'new';
-  return error instanceof AgentKeepsFailing ? 'either' : 'retry';
-}
-
-/**
- * @param {any} value
- * @returns {Settings}
- */
-function settingsFrom(value) {
-  if (!isObject(value)) return { ...DEFAULT_SETTINGS };
-  return {
-    live: value.live === true,
-    mic: value.mic === 'on' || value.mic === 'muted' ? value.mic : 'off',
-    deviceId: isText(value.deviceId) ? value.deviceId : null,
-  };
 }

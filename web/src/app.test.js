@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
-import { ASK_AGAIN_MS, App } from './app.js';
+import { ASK_AGAIN_MS } from './admission.js';
+import { OVERDUE_AFTER_MS } from './agent-wait-timer.js';
+import { App } from './app.js';
 import { Connection } from './connection.js';
 import { toSaved } from './conversation.js';
-import { OVERDUE_AFTER_MS } from './patience.js';
 
 const turn = { id: 't1', key: 't1', seq: 1, role: 'user', text: 'Hi', createdAt: 1, interrupted: false, saved: true };
 
@@ -139,15 +140,15 @@ test('Let in without the store, the page asks again until it has what it lacks.'
   const late = { id: 't2', seq: 2, role: 'assistant', text: 'Hello', created_at: 2 };
   const away = admission({ saved: false });
   const { app, asked, hooks } = await inTheRoom([away, away, admission({ last_seq: 2, turns: [late] })]);
-  assert.equal(app.model.saving.store, 'away');
+  assert.equal(app.model.saveStatus.store, 'away');
   hooks.onRecord(hello({ saved: false }), 'agent');
   await flush();
   await pass(ASK_AGAIN_MS);
   assert.deepEqual(asked.map((body) => body.without_store), [undefined, true, true]);
   assert.deepEqual(shownBy(app), ['Hi', 'Hello']);
-  assert.equal(app.model.saving.store, 'back');
+  assert.equal(app.model.saveStatus.store, 'back');
   await pass(ASK_AGAIN_MS);
-  assert.equal(app.model.saving.store, 'there');
+  assert.equal(app.model.saveStatus.store, 'there');
   const before = asked.length;
   await pass(ASK_AGAIN_MS);
   assert.equal(asked.length, before);

@@ -2,19 +2,16 @@
  * One LiveKit room, for the life of the page: join, leave, what is heard and said in it. LiveKit mends what
  * it can by itself; `onDropped` says when it gave up, and what to do about it.
  */
-import { parseRecord } from './wire.js';
-import { Watchdog, activePair } from './watchdog.js';
-import { EVERY_MS, FIRST_AFTER_MS, QualityProbe, TOPIC, encode } from './quality.js';
-import { hasMicrophoneApi, micStateOf } from './microphone.js';
+import { LocalMicrophone } from './local-microphone.js';
+import { parseRecord } from './protocol.js';
 
 /** @typedef {import('livekit-client').Room} Room */
-/** @typedef {import('livekit-client').LocalAudioTrack} LocalAudioTrack */
 /** @typedef {import('livekit-client').RemoteParticipant} RemoteParticipant */
-/** @typedef {import('./microphone.js').MicState} MicState */
+/** @typedef {import('./link-health.js').LinkHealth} LinkHealth */
+/** @typedef {typeof import('./livekit.js')} LiveKit */
 
 /** Shorter than LiveKit's own (44 s): after this, a new token and a new room do more than another try. */
 const LIVEKIT_RETRY_DELAYS_MS = [0, 300, 1200, 2700, 4800];
-const WATCH_EVERY_MS = 500;
 /** A record that never ends must not hold up those behind it. */
 const RECORD_TIMEOUT_MS = 4000;
 /** Nor may a message that the data channel neither takes nor refuses. */
@@ -28,52 +25,52 @@ const AGENT = 'rj.agent';
 const GAVE_UP = 'gave_up';
 const AGENT_STATES = ['initializing', 'idle', 'listening', 'thinking', 'speaking'];
 
+/** @typedef {{ segment: string, stream: number, role: import('./protocol.js').Role, text: string, open: boolean }} HeardDraft */
+
 /**
  * @typedef {object} ConnectionHooks
  * @property {(drop: Drop) => void} onDropped
  * @property {(troubled: boolean) => void} onTrouble packets do not flow; false when they do again
  * @property {() => void} onMended LiveKit reconnected; the agent may have missed something, and so may we
- * @property {(record: import('./wire.js').AgentRecord, from: string) => void} onRecord in order of arrival
- * @property {(draft: { segment: string, stream: number, role: import('./wire.js').Role, text: string, open: boolean }) => void} onDraft
- * @property {(agents: { identity: string, state: AgentState | null }[]) => void} onAgents
+ * @property {(record: import('./protocol.js').AgentRecord, from: string, sentAt: number) => void} onRecord in order of
+ *   arrival; `sentAt`: Unix seconds, by the clock of the agent
+ * @property {(draft: HeardDraft) => void} onDraft
+ * @property {(agents: import('./agent-presence.js').Agent[]) => void} onAgents
  * @property {() => void} onAgentGaveUp those who watch over this room will send no further agent for a while
  * @property {(blocked: boolean) => void} onAudioBlocked
- * @property {(mic: MicState) => void} onMic
+ * @property {(mic: import('./microphone.js').MicState) => void} onMic
  * @property {(who: 'user' | 'assistant', track: MediaStreamTrack | null) => void} onTrack
  */
 
 export class Connection {
+  /** @type {LocalMicrophone} */
+  microphone;
   #hooks;
-  /** @type {Promise<typeof import('livekit-client')> | null} */
+  /** @type {Promise<LiveKit> | null} */
   #livekit = null;
   /** @type {Room | null} */
   #room = null;
+  /** @type {LinkHealth | null} of the room */
+  #health = null;
   #joined = false;
   #streams = 0;
   /** @type {Promise<void>} */
   #records = Promise.resolve();
-  #watchdog = new Watchdog();
-  /** @type {ReturnType<typeof setInterval> | undefined} */
-  #watch;
-  #quality = new QualityProbe();
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #telling;
-  /** Trouble has two witnesses: LiveKit's events and the watchdog. */
-  #trouble = { livekit: false, watchdog: false };
-  /** @type {LocalAudioTrack | null} */
-  #mic = null;
-  /** @type {Promise<void> | null} */
-  #opening = null;
-  #micEpoch = 0;
 
   /** @param {ConnectionHooks} hooks */
   constructor(hooks) {
     this.#hooks = hooks;
+    this.microphone = new LocalMicrophone({
+      load: () => this.warmUp(),
+      onState: hooks.onMic,
+      onTrack: (track) => hooks.onTrack('user', track),
+      onOpened: () => this.#publishMicrophone(),
+    });
   }
 
   /** Fetches and compiles LiveKit's code; 149 kB, so never before the first paint. */
   warmUp() {
-    this.#livekit ??= import('livekit-client').catch((error) => {
+    this.#livekit ??= import('./livekit.js').catch((error) => {
       this.#livekit = null; // A failed import may be tried again.
       throw Object.assign(new Error('A part of this page did not load. Check your connection.'), { cause: error });
     });
@@ -81,7 +78,7 @@ export class Connection {
   }
 
   /**
-   * @param {Promise<import('./wire.js').Admission>} admission fetched while the code loads
+   * @param {Promise<import('./protocol.js').Admission>} admission fetched while the code loads
    * @param {AbortSignal} signal leaves again when aborted
    */
   async join(admission, signal) {
@@ -102,8 +99,7 @@ export class Connection {
       signal.removeEventListener('abort', abort);
     }
     this.#joined = true;
-    this.#setTrouble({ livekit: false, watchdog: false });
-    this.#startWatch();
+    this.#health?.start();
     this.#reportAgents();
     this.#readOwnAttributes();
     void this.#publishMicrophone();
@@ -112,15 +108,15 @@ export class Connection {
   /** Leaves for good, so that the server knows at once, and lets the microphone go. */
   async leave() {
     this.#joined = false;
-    this.#stopWatch();
-    this.closeMicrophone();
+    this.#health?.stop();
+    this.microphone.close();
     await this.#room?.disconnect();
   }
 
   /** Leaves the room only, to join another one. */
   async leaveRoom() {
     this.#joined = false;
-    this.#stopWatch();
+    this.#health?.stop();
     await this.#room?.disconnect(false);
   }
 
@@ -152,97 +148,18 @@ export class Connection {
     await this.#room?.startAudio();
   }
 
-  /**
-   * Opens the microphone, or unmutes it; publishes it as soon as there is a room. Asks the user where the
-   * browser wants that.
-   *
-   * @param {string | null} deviceId
-   */
-  async openMicrophone(deviceId) {
-    if (!hasMicrophoneApi()) return this.#hooks.onMic('unsupported');
-    if (this.#mic !== null) {
-      await this.#mic.unmute();
-      return this.#hooks.onMic('on');
-    }
-    this.#opening ??= this.#acquire(deviceId).finally(() => {
-      this.#opening = null;
-    });
-    await this.#opening;
-  }
-
-  async muteMicrophone() {
-    if (this.#mic === null) return;
-    await this.#mic.mute();
-    this.#hooks.onMic('muted');
-  }
-
-  closeMicrophone() {
-    this.#micEpoch += 1;
-    const mic = this.#mic;
-    this.#mic = null;
-    if (mic === null) return;
-    mic.stop();
-    this.#hooks.onTrack('user', null);
-    this.#hooks.onMic('off');
-  }
-
-  /** @returns {Promise<{ id: string, label: string, active: boolean }[]>} */
-  async microphones() {
-    if (!hasMicrophoneApi()) return [];
-    const { Room } = await this.warmUp();
-    const devices = await Room.getLocalDevices('audioinput', false);
-    const active = (await this.#mic?.getDeviceId()) ?? 'default';
-    return devices.map(({ deviceId, label }) => ({ id: deviceId, label, active: deviceId === active }));
-  }
-
-  /** @param {string} deviceId */
-  async useMicrophone(deviceId) {
-    if (this.#mic === null) return;
-    await this.#mic.setDeviceId({ exact: deviceId });
-    this.#hooks.onTrack('user', this.#mic.mediaStreamTrack);
-  }
-
-  /** @param {string | null} deviceId */
-  async #acquire(deviceId) {
-    this.#hooks.onMic('asking');
-    const epoch = this.#micEpoch;
-    try {
-      const { createLocalAudioTrack } = await this.warmUp();
-      const track = await createLocalAudioTrack({
-        echoCancellation: true,
-        noiseSuppression: true,
-        autoGainControl: true,
-        ...(deviceId === null ? {} : { deviceId: { ideal: deviceId } }),
-      });
-      if (epoch !== this.#micEpoch) return track.stop();
-      this.#mic = track;
-      track.on('ended', () => {
-        if (this.#mic === track) this.closeMicrophone(); // Unplugged, or permission taken back.
-      });
-      this.#hooks.onTrack('user', track.mediaStreamTrack);
-      this.#hooks.onMic('on');
-      await this.#publishMicrophone();
-    } catch (error) {
-      if (epoch === this.#micEpoch) this.#hooks.onMic(micStateOf(error));
-    }
-  }
-
   async #publishMicrophone() {
-    const [room, mic] = [this.#room, this.#mic];
-    if (room === null || mic === null || !this.#joined) return;
-    const published = [...room.localParticipant.audioTrackPublications.values()];
-    if (published.some((publication) => publication.track === mic)) return;
+    if (this.#room === null || !this.#joined) return;
     try {
-      const { Track } = await this.warmUp();
-      await room.localParticipant.publishTrack(mic, { source: Track.Source.Microphone });
+      await this.microphone.publish(this.#room);
     } catch (error) {
       // The room went away meanwhile: the next join publishes it.
       if (this.#joined) console.warn('microphone not published', error);
     }
   }
 
-  /** @param {typeof import('livekit-client')} livekit */
-  #createRoom({ Room, RoomEvent, Track }) {
+  /** @param {LiveKit} livekit */
+  #createRoom({ LinkHealth, Room, RoomEvent, Track }) {
     const room = new Room({
       // A reload is then no leave: the agent stays, and the return is told by the load id in the token.
       disconnectOnPageLeave: false,
@@ -263,14 +180,15 @@ export class Connection {
       this.#readRecord(room, reader, identity);
     });
 
+    const health = new LinkHealth(room, () => this.#agents(), this.#hooks.onTrouble);
+    this.#health = health;
     const reportAgents = () => this.#reportAgents();
     room
       .on(RoomEvent.Disconnected, (reason) => this.#dropped(reason))
-      .on(RoomEvent.Reconnecting, () => this.#setTrouble({ livekit: true }))
-      .on(RoomEvent.SignalReconnecting, () => this.#setTrouble({ livekit: true }))
+      .on(RoomEvent.Reconnecting, () => health.reconnecting())
+      .on(RoomEvent.SignalReconnecting, () => health.reconnecting())
       .on(RoomEvent.Reconnected, () => {
-        this.#watchdog.reset();
-        this.#setTrouble({ livekit: false, watchdog: false });
+        health.reconnected();
         this.#reportAgents();
         if (this.#joined) this.#hooks.onMended();
       })
@@ -295,7 +213,7 @@ export class Connection {
 
   /** @param {import('livekit-client').DisconnectReason | undefined} reason */
   #dropped(reason) {
-    this.#stopWatch();
+    this.#health?.stop();
     if (!this.#joined) return; // Asked for, or an attempt that says so itself.
     this.#joined = false;
     this.#hooks.onAgents([]);
@@ -345,66 +263,12 @@ export class Connection {
     this.#records = this.#records.then(async () => {
       const record = parseRecord((await text) ?? '');
       if (record === null || !mayBeAgent(room, identity)) return;
-      this.#hooks.onRecord(record, identity);
+      this.#hooks.onRecord(record, identity, reader.info.timestamp / 1000);
     });
-  }
-
-  #startWatch() {
-    this.#stopWatch();
-    this.#watchdog.reset();
-    this.#watch = setInterval(() => void this.#look(), WATCH_EVERY_MS);
-    this.#quality = new QualityProbe();
-    this.#telling = setTimeout(() => void this.#tellQuality(), FIRST_AFTER_MS);
-  }
-
-  #stopWatch() {
-    clearInterval(this.#watch);
-    clearTimeout(this.#telling);
-    this.#watch = undefined;
-    this.#trouble = { livekit: false, watchdog: false };
-  }
-
-  async #look() {
-    // Any track shows the state of the path: all of them go over one transport in each direction.
-    const [track] = this.#tracks();
-    const report = await track?.getRTCStatsReport().catch(() => undefined);
-    if (this.#watch === undefined) return;
-    const verdict = this.#watchdog.sample(report ? activePair(report) : null, performance.now());
-    if (verdict === 'stalled') this.#setTrouble({ watchdog: true });
-    if (verdict === 'flowing') this.#setTrouble({ watchdog: false });
-  }
-
-  /** Tells the agent how good this connection is, and again after a while; what does not get through is not missed. */
-  async #tellQuality() {
-    this.#telling = setTimeout(() => void this.#tellQuality(), EVERY_MS);
-    const room = this.#room;
-    const reports = await Promise.all(this.#tracks().map((track) => track.getRTCStatsReport().catch(() => undefined)));
-    const quality = this.#quality.sample(reports.filter((report) => report !== undefined));
-    const agents = this.#agents().map(({ identity }) => identity);
-    if (room === null || !this.#joined || quality === null || agents.length === 0) return;
-    const options = { reliable: true, topic: TOPIC, destinationIdentities: agents };
-    await room.localParticipant.publishData(encode(quality), options).catch(() => {});
-  }
-
-  #tracks() {
-    if (this.#room === null) return [];
-    const { localParticipant, remoteParticipants } = this.#room;
-    return [localParticipant, ...remoteParticipants.values()]
-      .flatMap((participant) => [...participant.audioTrackPublications.values()])
-      .map(({ track }) => track)
-      .filter((track) => track !== undefined);
   }
 
   #agents() {
     return [...(this.#room?.remoteParticipants.values() ?? [])].filter(({ isAgent }) => isAgent);
-  }
-
-  /** @param {Partial<{ livekit: boolean, watchdog: boolean }>} change */
-  #setTrouble(change) {
-    const before = this.#trouble.livekit || this.#trouble.watchdog;
-    Object.assign(this.#trouble, change);
-    const after = this.#trouble.livekit || this.#trouble.watchdog;
-    if (this.#joined && before !== after) this.#hooks.onTrouble(after);
   }
 }
 

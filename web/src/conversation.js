@@ -7,14 +7,16 @@
  * `drafts` is what is being said right now, and goes when the record of that speech comes.
  */
 import { settleFates, takenOver, unsent } from './takeover.js';
-import { isObject, isPresent, isText, parseTurn } from './wire.js';
+import { isObject, isPresent, isText, parseTurn } from './protocol.js';
 
 export const MAX_TURNS = 100;
 const MAX_SETTLED = 50;
+/** A record overtakes its draft by some milliseconds. One that waits longer would take the draft of another speech. */
+export const WAIT_FOR_DRAFT_MS = 2000;
 const FATES = ['asked', 'resend', 'lost'];
 
-/** @typedef {import('./wire.js').WireTurn} WireTurn */
-/** @typedef {import('./wire.js').Role} Role */
+/** @typedef {import('./protocol.js').RecordedTurn} RecordedTurn */
+/** @typedef {import('./protocol.js').Role} Role */
 /** @typedef {import('./outbox.js').Typed} Typed */
 
 /**
@@ -30,7 +32,7 @@ const FATES = ['asked', 'resend', 'lost'];
 /**
  * A turn that may take over the place on the screen (`key`) of the draft or typed message it came from.
  *
- * @typedef {WireTurn & { key: string, typed?: boolean, fate?: Fate }} Turn
+ * @typedef {RecordedTurn & { key: string, typed?: boolean, fate?: Fate }} Turn
  */
 
 /**
@@ -44,6 +46,7 @@ const FATES = ['asked', 'resend', 'lost'];
  * @property {boolean} [left] the agent that heard or said it is gone: it goes when the record is known
  * @property {string | undefined} after id of the newest record of its role when it began
  * @property {number} createdAt Unix seconds
+ * @property {number} helloAt `helloAt` of the conversation when the draft began
  */
 
 /**
@@ -64,7 +67,10 @@ const FATES = ['asked', 'resend', 'lost'];
  * @property {boolean} isNew the server began a new session in place of the one that was shown
  * @property {readonly string[]} settled segments whose record has come; late text of theirs is ignored
  * @property {readonly string[]} savedEarly ids whose saved mark came before their record
- * @property {readonly string[]} ahead ids of records that came before any draft of their speech
+ * @property {number} helloAt when the agent sent its newest hello to this page load: Unix seconds by its clock, by
+ *   which its turns are dated too
+ * @property {readonly { id: string, untilMs: number }[]} ahead records that came before any draft of their speech, and
+ *   how long each waits for it
  */
 
 /** @type {Conversation} */
@@ -83,17 +89,18 @@ export const EMPTY = Object.freeze({
   isNew: false,
   settled: [],
   savedEarly: [],
+  helloAt: 0,
   ahead: [],
 });
 
 /**
- * @typedef {{ type: 'admitted', admission: import('./wire.js').Admission }
- *   | { type: 'hello', from: string, language: string | null, lastSeq: number, saved: boolean }
+ * @typedef {{ type: 'admitted', admission: import('./protocol.js').Admission }
+ *   | { type: 'hello', from: string, language: string | null, lastSeq: number, saved: boolean, sentAt: number }
  *   | { type: 'synced' }
  *   | { type: 'disturbed' }
- *   | { type: 'turn', turn: WireTurn }
+ *   | { type: 'turn', turn: RecordedTurn, nowMs: number }
  *   | { type: 'saved', turns: { id: string, seq: number }[] }
- *   | { type: 'draft', segment: string, stream: number, role: Role, text: string, open: boolean, createdAt: number }
+ *   | { type: 'draft', segment: string, stream: number, role: Role, text: string, open: boolean, createdAt: number, nowMs: number }
  *   | { type: 'typed', message: Typed }
  *   | { type: 'refused', id: string }
  *   | { type: 'ended' }
@@ -102,7 +109,7 @@ export const EMPTY = Object.freeze({
 
 /**
  * @param {Conversation} state
- * @param {ConversationEvent} event
+ * @param {ConversationEvent} event `nowMs`: a clock of the page that is never set, in milliseconds
  * @returns {Conversation} the same object when nothing changed
  */
 export function reduce(state, event) {
@@ -114,6 +121,8 @@ export function reduce(state, event) {
       return {
         ...next,
         agent: event.from,
+        helloAt: event.sentAt,
+        ahead: [],
         unplaced: !event.saved,
         inSync: event.saved && event.lastSeq <= state.syncedSeq,
         language: event.language ?? state.language,
@@ -124,14 +133,14 @@ export function reduce(state, event) {
     case 'disturbed':
       return state.inSync ? { ...state, inSync: false } : state;
     case 'turn':
-      if (state.unplaced) return withUnplaced(state, event.turn);
-      return advanced(withTurn(state, event.turn, true), event.turn.saved ? [event.turn] : []);
+      if (state.unplaced) return withUnplaced(state, event.turn, event.nowMs);
+      return advanced(withTurn(state, event.turn, event.nowMs), event.turn.saved ? [event.turn] : []);
     case 'saved':
       return advanced(markSaved(state, event.turns.map(({ id }) => id)), event.turns);
     case 'draft':
       return withDraft(state, event);
     case 'typed':
-      return { ...state, pending: [...state.pending, event.message] };
+      return { ...state, pending: [...state.pending, event.message], ahead: [] };
     case 'refused':
       return {
         ...state,
@@ -155,7 +164,7 @@ export const isBehind = (state, lastSeq) => lastSeq > state.syncedSeq;
 
 /**
  * @param {Conversation} state
- * @param {import('./wire.js').Admission} admission
+ * @param {import('./protocol.js').Admission} admission
  * @returns {Conversation}
  */
 function admit(state, admission) {
@@ -163,7 +172,7 @@ function admit(state, admission) {
   const hadTurns = state.turns.length > 0 || state.drafts.length > 0;
   /** @type {Conversation} */
   let next = same
-    ? { ...state, ended: false, inSync: false }
+    ? { ...state, ended: false, inSync: false, ahead: [] }
     : { ...EMPTY, pending: unsent(takenOver(state)), isNew: state.sessionId !== null && hadTurns };
   // The store had nothing under this name: what it saved once is gone, what it never had is still to come.
   if (same && admission.saved && !admission.resumed) {
@@ -176,7 +185,7 @@ function admit(state, admission) {
     syncedSeq: Math.max(next.syncedSeq, admission.lastSeq),
     withoutStore: !admission.saved,
   };
-  for (const turn of admission.turns) next = withTurn(next, turn, false);
+  for (const turn of admission.turns) next = withTurn(next, turn, null);
   return next;
 }
 
@@ -195,12 +204,13 @@ const sameAgent = (state) => ({
  * A turn whose number means nothing stands at the end, and stays there when it is told again.
  *
  * @param {Conversation} state
- * @param {WireTurn} turn
+ * @param {RecordedTurn} turn
+ * @param {number} nowMs
  * @returns {Conversation}
  */
-function withUnplaced(state, turn) {
+function withUnplaced(state, turn, nowMs) {
   const known = state.turns.find(({ id }) => id === turn.id);
-  if (known === undefined) return withTurn(state, { ...turn, late: true, seq: state.turns.at(-1)?.seq ?? 0 }, true);
+  if (known === undefined) return withTurn(state, { ...turn, late: true, seq: state.turns.at(-1)?.seq ?? 0 }, nowMs);
   const { fate: _, ...told } = { ...known, saved: known.saved || turn.saved };
   return { ...state, turns: state.turns.map((other) => (other === known ? told : other)) };
 }
@@ -219,16 +229,18 @@ function advanced(state, saved) {
 
 /**
  * @param {Conversation} state
- * @param {WireTurn} turn
- * @param {boolean} live it came from the agent just now, so finished drafts of its role are of this speech
- *   or of an earlier one
+ * @param {RecordedTurn} turn
+ * @param {number | null} nowMs when it came from the agent, so that finished drafts of its role are of this speech
+ *   or of an earlier one; null: the gateway told it
  * @returns {Conversation}
  */
-function withTurn(state, turn, live) {
+function withTurn(state, turn, nowMs) {
+  const live = nowMs !== null;
   const typed = state.pending.some((message) => message.id === turn.id);
   const known = state.turns.find((other) => other.id === turn.id);
   const replaced = typed || known ? [] : state.drafts.filter((draft) => isDraftOf(draft, turn, live));
-  const isAhead = live && !typed && !known && replaced.length === 0;
+  // Drafts of a speech from before the hello went to an earlier page load.
+  const isAhead = live && !typed && !known && replaced.length === 0 && turn.createdAt >= state.helloAt;
   const early = state.savedEarly.includes(turn.id);
   /** @type {Turn} */
   const added = {
@@ -252,20 +264,21 @@ function withTurn(state, turn, live) {
     settled: [...state.settled, ...replaced.map((draft) => draft.segment)].slice(-MAX_SETTLED),
     pending: typed ? state.pending.filter((message) => message.id !== turn.id) : state.pending,
     savedEarly: early ? state.savedEarly.filter((id) => id !== turn.id) : state.savedEarly,
-    ahead: isAhead ? [...state.ahead, turn.id].slice(-MAX_SETTLED) : state.ahead,
+    ahead: isAhead ? [...waitingAt(state, nowMs), { id: turn.id, untilMs: nowMs + WAIT_FOR_DRAFT_MS }] : state.ahead,
   };
 }
 
 /**
  * Drafts and records share no id. A finished draft is of this record or of an older one; one that is still
- * open may already be the next speech, unless it says the same.
+ * open may already be the next speech, unless it says the same. What a reload cut off is recorded when the next
+ * speech may have begun.
  *
  * @param {Draft} draft
- * @param {WireTurn} turn
+ * @param {RecordedTurn} turn
  * @param {boolean} live
  */
 function isDraftOf(draft, turn, live) {
-  if (draft.role !== turn.role) return false;
+  if (draft.role !== turn.role || (turn.interrupted && turn.createdAt < draft.helloAt)) return false;
   return (live && !draft.open && !draft.left) || saysTheSame(draft.text, turn.text);
 }
 
@@ -285,6 +298,12 @@ function saysTheSame(draft, record) {
   const known = new Set(recorded);
   return spoken.length > 2 && spoken.filter((word) => known.has(word)).length * 2 > spoken.length;
 }
+
+/**
+ * @param {Conversation} state
+ * @param {number} nowMs
+ */
+const waitingAt = ({ ahead }, nowMs) => ahead.filter(({ untilMs }) => nowMs <= untilMs);
 
 /**
  * @param {Conversation} state
@@ -322,17 +341,18 @@ function asSaved({ fate: _, ...turn }) {
  * @param {Extract<ConversationEvent, { type: 'draft' }>} event
  * @returns {Conversation}
  */
-function withDraft(state, { segment, stream, role, text, open, createdAt }) {
+function withDraft(state, { segment, stream, role, text, open, createdAt, nowMs }) {
   if (state.settled.includes(segment)) return state;
   const known = state.drafts.find((draft) => draft.segment === segment);
   // Each interim result is a stream of its own: what an older one still delivers is out of date.
   if (known && stream < known.stream) return state;
   if (text.trim() === '' && !known) return state;
   // A record that overtook its draft takes the first one that says the same.
-  const ahead = known ? undefined : state.turns.find((turn) => state.ahead.includes(turn.id) && turn.role === role);
+  const waiting = known ? [] : waitingAt(state, nowMs);
+  const ahead = state.turns.find((turn) => turn.role === role && waiting.some(({ id }) => id === turn.id));
   if (ahead && saysTheSame(text, ahead.text)) {
     const settled = [...state.settled, segment].slice(-MAX_SETTLED);
-    return { ...state, settled, ahead: state.ahead.filter((id) => id !== ahead.id) };
+    return { ...state, settled, ahead: waiting.filter(({ id }) => id !== ahead.id) };
   }
   /** @type {Draft} */
   const draft = {
@@ -344,6 +364,7 @@ function withDraft(state, { segment, stream, role, text, open, createdAt }) {
     open: open && (known?.open ?? true),
     after: known ? known.after : newestOf(state, role)?.id,
     createdAt: known?.createdAt ?? createdAt,
+    helloAt: known?.helloAt ?? state.helloAt,
   };
   // Its record may have come before its end.
   const newest = newestOf(state, role);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EMPTY, MAX_TURNS, fromSaved, isBehind, reduce, toSaved } from './conversation.js';
+import { EMPTY, MAX_TURNS, WAIT_FOR_DRAFT_MS, fromSaved, isBehind, reduce, toSaved } from './conversation.js';
 
 const turn = (seq, role, text, more = {}) => ({
   id: `t${seq}`,
@@ -31,13 +31,14 @@ const draft = (segment, role, text, more = {}) => ({
   text,
   open: true,
   createdAt: 2000,
+  nowMs: 0,
   ...more,
 });
 const typed = (id, text) => ({ type: 'typed', message: { id, text, createdAt: 1500 } });
 const play = (events, state = EMPTY) => events.reduce(reduce, state);
-const live = (...turns) => turns.map((each) => ({ type: 'turn', turn: each }));
+const live = (...turns) => turns.map((each) => ({ type: 'turn', turn: each, nowMs: 0 }));
 const admitted = (more) => ({ type: 'admitted', admission: admission(more) });
-const hello = (lastSeq, from = 'agent-1', saved = true) => ({ type: 'hello', from, language: 'en', lastSeq, saved });
+const hello = (lastSeq, from = 'agent-1', saved = true, sentAt = 0) => ({ type: 'hello', from, language: 'en', lastSeq, saved, sentAt });
 const saved = (...seqs) => ({ type: 'saved', turns: seqs.map((seq) => ({ id: `t${seq}`, seq })) });
 const texts = (items) => items.map(({ text }) => text);
 
@@ -160,6 +161,51 @@ test('A draft that comes after its record is not shown, but saying the same agai
   assert.deepEqual(texts(late.drafts), []);
   assert.deepEqual(texts(play([draft('b', 'user', 'Yes.')], late).drafts), ['Yes.']);
   assert.deepEqual(texts(play([draft('a', 'user', 'No.')], recorded).drafts), ['No.']);
+});
+
+test('A record waits two seconds for its draft, and then takes no draft any more.', () => {
+  const recorded = play(live(turn(1, 'assistant', 'We')));
+  const after = (nowMs) => texts(reduce(recorded, draft('g1', 'assistant', 'Welcome', { nowMs })).drafts);
+  assert.deepEqual(after(WAIT_FOR_DRAFT_MS), []);
+  assert.deepEqual(after(WAIT_FOR_DRAFT_MS + 1), ['Welcome']);
+});
+
+for (const [what, event] of [
+  ['a hello', hello(1)],
+  ['an admission', { type: 'admitted', admission: admission({ lastSeq: 1 }) }],
+  ['an admission to another session', { type: 'admitted', admission: admission({ sessionId: 's2' }) }],
+  ['a typed message', typed('m1', 'Who are you?')],
+]) {
+  test(`No record waits for its draft beyond ${what}.`, () => {
+    const state = play([admitted(), ...live(turn(1, 'assistant', 'We')), event, draft('g1', 'assistant', 'Welcome')]);
+    assert.deepEqual(texts(state.drafts), ['Welcome']);
+  });
+}
+
+test('A record of an earlier page load waits for no draft, interrupted or resent.', () => {
+  for (const more of [{ interrupted: true, text: 'We' }, { text: 'Welcome back. This is visit number 2.' }]) {
+    const old = turn(1, 'assistant', 'x', { createdAt: 1000, ...more });
+    const state = play([admitted(), hello(1, 'agent-1', true, 1001), ...live(old), draft('g1', 'assistant', 'Welcome')]);
+    assert.deepEqual(texts(state.drafts), ['Welcome']);
+  }
+});
+
+test('An interrupted record of an earlier page load does not take the draft of the next speech.', () => {
+  const cut = turn(1, 'assistant', 'We', { createdAt: 1000, interrupted: true });
+  const state = play([admitted(), hello(0, 'agent-1', true, 1001), draft('g1', 'assistant', 'Welcome'), ...live(cut)]);
+  assert.deepEqual([texts(state.turns), texts(state.drafts)], [['We'], ['Welcome']]);
+});
+
+test('A speech that goes on over a second hello of its agent is shown once, also when it is interrupted.', () => {
+  const cut = turn(1, 'assistant', 'Welcome ba', { createdAt: 1002, interrupted: true });
+  const state = play([
+    admitted(),
+    hello(0, 'agent-1', false, 1001),
+    draft('g1', 'assistant', 'Welcome'),
+    hello(0, 'agent-1', true, 1003),
+    ...live(cut),
+  ]);
+  assert.deepEqual([texts(state.turns), texts(state.drafts)], [['Welcome ba'], []]);
 });
 
 test('Saying the same again is a draft of its own.', () => {

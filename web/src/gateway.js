@@ -1,5 +1,5 @@
 /** The door: one request that turns the identity into a LiveKit token. */
-import { isObject, isText, parseAdmission } from './wire.js';
+import { isObject, isText, parseAdmission } from './protocol.js';
 
 const TIMEOUT_MS = 8000;
 
@@ -77,7 +77,7 @@ export class GatewayGarbled extends GatewayError {
  * @param {boolean} [request.unlessElsewhere] not if the same participant is there by another page load
  * @param {AbortSignal} [request.signal]
  * @param {typeof fetch} [fetcher]
- * @returns {Promise<import('./wire.js').Admission>}
+ * @returns {Promise<import('./protocol.js').Admission>}
  * @throws {GatewayError} or the signal's reason when aborted
  */
 export async function requestToken({ proof, signal, ...wanted }, fetcher = fetch) {

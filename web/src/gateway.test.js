@@ -56,7 +56,7 @@ test('A conversation that does not open is an error of its own, and final; other
     assert.deepEqual([thrown.message, thrown.retryable], [error.message, false]);
     return true;
   });
-  const other = { code: 'operator_needed', message: 'Please tell whoever runs this service.' };
+  const other = { code: 'operator_needed', message: 'Please tell the operator of this service.' };
   await assert.rejects(ask(reply({ error: other }, 409)), (thrown) => {
     assert.ok(!(thrown instanceof ConversationUnreadable));
     assert.deepEqual([thrown.message, thrown.retryable], [other.message, false]);

@@ -4,7 +4,7 @@ import { History } from './history.js';
 import { openIdentity } from './identity.js';
 import { createView } from './view/index.js';
 
-/** @type {((model: import('./app.js').Model) => void) | null} */
+/** @type {((model: import('./model.js').Model) => void) | null} */
 let view = null;
 let isScheduled = false;
 

@@ -13,14 +13,14 @@ const turn = (seq, role, text, more = {}) => ({
   saved: false,
   ...more,
 });
-const live = (...turns) => turns.map((each) => ({ type: 'turn', turn: each }));
+const live = (...turns) => turns.map((each) => ({ type: 'turn', turn: each, nowMs: 0 }));
 const admitted = (more) => ({
   type: 'admitted',
   admission: { sessionId: 's1', resumed: true, lastSeq: 0, language: 'en', turns: [], saved: true, ...more },
 });
-const hello = (lastSeq, from, saved = true) => ({ type: 'hello', from, language: 'en', lastSeq, saved });
+const hello = (lastSeq, from, saved = true) => ({ type: 'hello', from, language: 'en', lastSeq, saved, sentAt: 0 });
 const draft = (segment, role, text, more = {}) => ({
-  ...{ type: 'draft', segment, stream: 1, role, text, open: true, createdAt: 2000 },
+  ...{ type: 'draft', segment, stream: 1, role, text, open: true, createdAt: 2000, nowMs: 0 },
   ...more,
 });
 const typed = (id, text) => ({ type: 'typed', message: { id, text, createdAt: 1500 } });

@@ -1,1 +1,1 @@
-"""Pipelines of hosted models: a few lines of configuration each."""
+"""Pipelines of hosted models: each is a few lines of configuration."""

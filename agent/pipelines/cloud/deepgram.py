@@ -1,4 +1,4 @@
-"""Deepgram, for speech to text and back."""
+"""Deepgram: speech to text, and text to speech."""
 
 from types import MappingProxyType
 from typing import Final
@@ -21,7 +21,7 @@ VOICES: Final = MappingProxyType(
 
 
 def hearing(settings: PipelineSettings, language: str) -> Hearing:
-    """Return speech to text, which streams."""
+    """Return speech to text. It streams."""
     stt = deepgram.STT(
         model=settings.agent_stt_model or STT_MODEL,
         language=language,
@@ -32,7 +32,7 @@ def hearing(settings: PipelineSettings, language: str) -> Hearing:
 
 
 def speech(settings: PipelineSettings, language: str) -> Speech:
-    """Return text to speech. A voice speaks one language; one that was chosen is kept."""
+    """Return text to speech. Each voice speaks one language. A voice from the settings is kept."""
     chosen = settings.agent_tts_model
     tts = deepgram.TTS(
         model=chosen or _voice(language),

@@ -1,4 +1,4 @@
-"""LiveKit Inference: every model behind the LiveKit key. Models are named `provider/model`."""
+"""LiveKit Inference: all models with the LiveKit key. Models are named `provider/model`."""
 
 from functools import partial
 from typing import Any, Final
@@ -16,16 +16,16 @@ TTS_MODEL: Final = "cartesia/sonic-3"
 
 
 class HearsAgain(inference.STT):
-    """LiveKit's, whose streams are begun again after every lost connection.
+    """LiveKit's speech to text, whose streams start again after every lost connection.
 
-    An agent session begins those anew that end with an ``APIError``, and hears nothing more after
-    any other; a connection that is reset in its handshake comes out as aiohttp's own.
+    An agent session restarts a stream only after an ``APIError``, and is deaf after any other
+    error. A connection that is reset in its handshake raises an error of aiohttp instead.
     """
 
     def stream(self, **options: Any) -> inference.stt.SpeechStream:
         """See ``inference.STT.stream``."""
         stream = super().stream(**options)
-        # Its task, which calls this, begins in the next tick.
+        # The stream's task, which calls this, begins in the next tick.
         setattr(stream, "_run", partial(_run, stream._run))  # noqa: B010, SLF001 (there is no other way in)
         return stream
 

@@ -1,4 +1,4 @@
-"""OpenAI, or any server that speaks its language: Ollama, vLLM, speaches."""
+"""OpenAI, or any server with the same API: Ollama, vLLM, speaches."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ VOICE: Final = "ash"
 
 
 def hearing(settings: PipelineSettings, language: str) -> Hearing:
-    """Return speech to text; it does not stream, and is asked for each thing that was said."""
+    """Return speech to text. It does not stream: there is one request per utterance."""
     url, key = settings.speech_server
     stt = openai.STT(
         model=settings.agent_stt_model or STT_MODEL,
@@ -35,7 +35,7 @@ def thinking(settings: PipelineSettings) -> openai.LLM:
 
 
 def speech(settings: PipelineSettings, _language: str) -> Speech:
-    """Return text to speech. The voice speaks whatever language the text is in."""
+    """Return text to speech. The voice speaks the language of the text."""
     url, key = settings.speech_server
     tts = openai.TTS(
         model=settings.agent_tts_model or TTS_MODEL,

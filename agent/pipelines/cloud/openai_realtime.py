@@ -1,4 +1,4 @@
-"""OpenAI's realtime model: it hears, thinks and speaks in one session, which never gives up."""
+"""OpenAI's realtime model: it hears, thinks and speaks in one session that always reconnects."""
 
 import asyncio
 import sys
@@ -17,19 +17,19 @@ from session_store.tasks import happens_within
 MODEL: Final = "gpt-realtime"
 VOICE: Final = "marin"
 LONGEST_PAUSE_S: Final = 30.0
-"""Between two attempts to connect, while they fail."""
+"""Longest pause between two attempts to connect."""
 
 
 def model(settings: PipelineSettings) -> openai.realtime.RealtimeModel:
-    """Return the model. It speaks whatever language it is told to."""
+    """Return the model. It speaks the language that its instructions name."""
     url, key = settings.language_server
     return _Model(
         model=settings.agent_llm_model or MODEL,
         voice=settings.agent_tts_voice or VOICE,
         base_url=url or NOT_GIVEN,
         api_key=key,
-        # An agent session whose model has given up is closed, and its job ends: the next one
-        # would only fail alike.
+        # If the model gives up, the agent session closes and the job ends. Its successor would
+        # fail in the same way.
         conn_options=APIConnectOptions(
             max_retry=sys.maxsize, retry_interval=0.0, timeout=settings.agent_llm_timeout_s
         ),
@@ -44,7 +44,7 @@ class _Model(openai.realtime.RealtimeModel):
 
 
 class _Session(realtime.RealtimeSession):
-    """Connects again for ever, later each time that it does not hold, with the conversation."""
+    """Reconnects without end and keeps the conversation. Its pauses grow while attempts fail."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self._has_ended = asyncio.Event()
@@ -54,11 +54,11 @@ class _Session(realtime.RealtimeSession):
         super().__init__(*arguments, **named)
 
     def _is_fatal_error(self, error: object | None) -> bool:  # noqa: ARG002 (LiveKit's signature)
-        # A key that is refused, or a bill that is not paid, may be good again in a minute.
+        # A refused key or an unpaid bill may be in order again in a minute.
         return False
 
     async def aclose(self) -> None:
-        """End the session, also while it waits for the next attempt."""
+        """End the session, even while it waits for the next attempt."""
         self._has_ended.set()
         await super().aclose()
 
@@ -67,8 +67,8 @@ class _Session(realtime.RealtimeSession):
         held = loop.time() - self._last_s > LONGEST_PAUSE_S + self._opts.conn_options.timeout
         self._pause_s = 0.0 if held else min(2 * self._pause_s + 0.5, LONGEST_PAUSE_S)
         if self._kept is not None and not held and self._knows_more(self._kept):
-            # LiveKit says again what the provider has confirmed, and the last connection ended
-            # before it could confirm anything.
+            # LiveKit repeats only what the provider has confirmed. The last connection ended before
+            # the provider could confirm anything.
             self._remote_chat_ctx = self._kept
         self._kept = self._remote_chat_ctx
         if await happens_within(self._has_ended, self._pause_s):

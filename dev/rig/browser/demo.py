@@ -34,6 +34,9 @@ class Demo:
     page: str
     redis_url: str
     """With the login that the demo's parts have."""
+    livekit_url: str
+    livekit_config: Path
+    """Of the LiveKit server, with its API key."""
     log: Path
     key_file: Path
     exit_codes: list[int] = field(default_factory=list)
@@ -82,6 +85,8 @@ def running_demo(folder: Path, **settings: str) -> Iterator[Demo]:
                 pid=process.pid,
                 page=ready["page"],
                 redis_url=ready["redis_url"],
+                livekit_url=ready["livekit_url"],
+                livekit_config=folder / "livekit.json",
                 log=log,
                 key_file=folder / "keys.json",
             )

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import redis
 from redis.backoff import NoBackoff
@@ -37,6 +37,8 @@ QUICK = (
     *("--repl-ping-replica-period", "1", "--repl-timeout", "5"),
 )
 """Nothing is written to disk, and replicas begin at once."""
+_AS_STARTED: Final = {"maxmemory": "0", "maxmemory-policy": "noeviction"}
+"""What tests change in a server that others use too."""
 
 
 def free_port() -> int:
@@ -154,6 +156,14 @@ class Server:
                 return True
 
         wait_until(answers, f"{self} answers")
+
+    def make_new(self) -> None:
+        """Empty it, and undo what a test that failed may have left: counts, and a full memory."""
+        with self.client() as client:
+            for setting, value in _AS_STARTED.items():
+                client.config_set(setting, value)
+            client.flushall()
+            client.config_resetstat()
 
     def kill(self) -> None:
         """End it as a crash would."""

@@ -1,1 +1,1 @@
-"""The backend of one process, for tests and trials."""
+"""The backend in the memory of one process, for tests and trials."""

@@ -1,29 +1,31 @@
 """Sessions in the memory of this process: for tests, and for a demo without Redis.
 
-The same answers as ``RedisBackend`` gives, with the same checks in the same order. It serves one
-process, and one event loop of it: nobody else sees what it holds, and with the process it is
-gone. Operations do not await in the middle, which makes each of them atomic.
+It gives the same answers as ``RedisBackend``, with the same checks in the same order. It serves
+one event loop of one process. No other process sees its sessions, and they end with the process.
+Operations do not await in the middle, which makes each of them atomic.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from session_store.backends.contract import (
+from typing_extensions import override
+
+from session_store.backends.memory.people import MemoryPeople
+from session_store.backends.values import (
     AgentPresence,
     Arrived,
-    DueSession,
     Erased,
     Found,
     JoinOutcome,
     Left,
     OpenMode,
+    SessionRef,
     Settled,
     SettleOutcome,
     StoredPage,
 )
-from session_store.backends.memory.people import PeopleInMemory
 from session_store.errors import (
     InvalidValue,
     LeaseHeld,
@@ -38,7 +40,10 @@ from session_store.sealing.crypto import tag_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from session_store.backends.contract import (
+    from session_store.backends.memory.operation import Operation
+    from session_store.backends.memory.records import SessionRecord
+    from session_store.backends.memory.side import MemorySide
+    from session_store.backends.values import (
         Candidate,
         JoinAttempt,
         LateTurn,
@@ -46,14 +51,37 @@ if TYPE_CHECKING:
         SealedDraft,
         StoredSession,
     )
-    from session_store.backends.memory.operation import Operation
-    from session_store.backends.memory.records import SessionRecord
     from session_store.events import Event
+    from session_store.meter import Meter
+    from session_store.settings import StoreSettings
 
 
-class MemoryBackend(PeopleInMemory):
+class MemoryBackend(MemoryPeople):
     """``Backend`` in plain Python."""
 
+    @classmethod
+    def from_settings(cls, settings: StoreSettings) -> Self:
+        """Make an empty backend."""
+        return cls(settings)
+
+    @property
+    @override
+    def side(self) -> MemorySide:
+        return self._side
+
+    @override
+    def measure(self, meter: Meter) -> None:
+        pass  # A call takes no time here.
+
+    @override
+    async def ping(self) -> None:
+        pass  # It is always there.
+
+    @override
+    async def aclose(self) -> None:
+        pass  # It opens nothing.
+
+    @override
     async def open(
         self,
         participant: str,
@@ -63,7 +91,6 @@ class MemoryBackend(PeopleInMemory):
         mode: OpenMode,
         expect_agent: bool,
     ) -> tuple[Found, AgentPresence]:
-        """See ``Backend.open``."""
         op = self._begin(participant)
         record, created = op.find(wanted, candidate, mode=mode, exact=False)
         if not created:
@@ -78,10 +105,10 @@ class MemoryBackend(PeopleInMemory):
             op.look_by(record, op.now)  # Its job may be dead already.
         return self._found(op, record, created=created), agent
 
+    @override
     async def join(
         self, participant: str, wanted: str | None, candidate: Candidate, attempt: JoinAttempt
     ) -> tuple[Found, JoinOutcome]:
-        """See ``Backend.join``."""
         op = self._begin(participant)
         record, created = op.find(wanted, candidate, mode=OpenMode.RESUME, exact=attempt.exact)
         if record.owner != attempt.owner:
@@ -90,25 +117,25 @@ class MemoryBackend(PeopleInMemory):
             op.take_lease(record, attempt)
         return self._found(op, record, created=created), JoinOutcome(record.outcome)
 
-    async def arrive(self, lease: LeaseRef, attempt: str, load: str) -> Arrived:
-        """See ``Backend.arrive``."""
+    @override
+    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> Arrived:
         op = self._begin(lease.participant)
         record = op.held(lease)
-        if record.arrival != attempt:
+        if record.arrival != idempotency_key:
             record.counted = record.state == "away" or load not in ("", record.load)
             if record.counted:
                 op.count_return(record)
             record.state = "live"
             op.see(record)
-            record.arrival = attempt
+            record.arrival = idempotency_key
             record.agent_by = record.let_in = 0
             record.load = load or record.load
             op.look_by(record, op.now)
         op.touch(record)
         return Arrived(record.counted, record.reconnect_count, self._told(op))
 
+    @override
     async def leave(self, lease: LeaseRef) -> Left:
-        """See ``Backend.leave``."""
         op = self._begin(lease.participant)
         record = op.held(lease)
         if record.state == "live":
@@ -119,6 +146,7 @@ class MemoryBackend(PeopleInMemory):
         op.touch(record)
         return Left(record.window_until, self._told(op))
 
+    @override
     async def append(
         self,
         lease: LeaseRef,
@@ -127,7 +155,6 @@ class MemoryBackend(PeopleInMemory):
         sealed: Sequence[bytes],
         settles: Mapping[str, int] | None = None,
     ) -> int:
-        """See ``Backend.append``."""
         op = self._begin(lease.participant)
         record = op.held(lease)
         if first_seq > record.seq + 1:
@@ -161,21 +188,21 @@ class MemoryBackend(PeopleInMemory):
         self._told(op)
         return record.seq
 
+    @override
     async def draft(self, lease: LeaseRef, draft: SealedDraft) -> None:
-        """See ``Backend.draft``."""
         self._begin(lease.participant).held(lease).keep_draft(draft)
 
+    @override
     async def append_late(
         self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
     ) -> int:
-        """See ``Backend.append_late``."""
         op = self._begin(lease.participant)
         record = op.session(lease.session_id)
         if record is None or record.data_key_id != lease.data_key_id:
             raise SessionGone(lease.session_id)
         late = dict(record.late)
         for turn in turns:
-            # It may be in the record: then only the answer was lost. What is older was trimmed.
+            # A turn of the record lost only its answer. An older one was trimmed.
             place = turn.seq - (record.seq - len(record.turns) + 1)
             there = place < 0 or record.turns[place : place + 1] == [turn.sealed]
             if apart or not there:
@@ -185,14 +212,15 @@ class MemoryBackend(PeopleInMemory):
         op.touch(record)
         return kept
 
+    @override
     async def update(
         self, lease: LeaseRef, version: int, content: bytes, *, witness_seq: int
     ) -> int:
-        """See ``Backend.update``."""
         op = self._begin(lease.participant)
         return self._write_content(op, op.held(lease), version, content, witness_seq)
 
-    async def edit(  # noqa: PLR0913 (the contract's)
+    @override
+    async def edit(
         self,
         participant: str,
         session_id: str,
@@ -202,7 +230,6 @@ class MemoryBackend(PeopleInMemory):
         *,
         witness_seq: int,
     ) -> int:
-        """See ``Backend.edit``."""
         op = self._begin(participant)
         record = op.session(session_id)
         if record is None or record.data_key_id != data_key_id:
@@ -224,8 +251,8 @@ class MemoryBackend(PeopleInMemory):
         op.touch(record)
         return record.version
 
+    @override
     async def renew(self, lease: LeaseRef) -> None:
-        """See ``Backend.renew``."""
         op = self._begin(lease.participant)
         record = op.held(lease)
         record.lease_until = op.now + self._rules.lease_ms
@@ -233,60 +260,66 @@ class MemoryBackend(PeopleInMemory):
             record.last_seen = op.now
         op.touch(record)
 
+    @override
     async def release(self, lease: LeaseRef) -> None:
-        """See ``Backend.release``."""
         op = self._begin(lease.participant)
         record = op.held(lease)
         record.give_back(op.now)
         if record.state == "live" or record.let_in:
             op.look_by(record, op.now)  # Its participant needs another job.
 
+    @override
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool
     ) -> AgentPresence:
-        """See ``Backend.expect_agent``."""
         op = self._begin(participant)
         record = op.session(session_id)
         return AgentPresence.GONE if record is None else op.claim_dispatch(record, claim=claim)
 
+    @override
     async def claim_orphan(
-        self, participant: str, session_id: str, *, owner: str, attempt: str, absent: bool = False
+        self,
+        participant: str,
+        session_id: str,
+        *,
+        owner: str,
+        idempotency_key: str,
+        absent: bool = False,
     ) -> tuple[AgentPresence, Sequence[Event]]:
-        """See ``Backend.claim_orphan``."""
         op = self._begin(participant)
         record = op.session(session_id)
         if record is None:
             return AgentPresence.GONE, ()
-        answer = op.claim_orphan(record, owner, attempt, absent=absent)
+        answer = op.claim_orphan(record, owner, idempotency_key, absent=absent)
         return answer, self._told(op)
 
+    @override
     async def give_back_claim(
         self, participant: str, session_id: str, *, absent: bool = False
     ) -> Sequence[Event]:
-        """See ``Backend.give_back_claim``."""
         op = self._begin(participant)
         record = op.session(session_id)
         if record is not None and record.state != "ended":
             op.give_back_claim(record, absent=absent)
         return self._told(op)
 
+    @override
     async def load(
         self, participant: str, session_id: str, *, last: int | None
     ) -> StoredSession | None:
-        """See ``Backend.load``."""
         op = self._begin(participant)
         record = op.session(session_id)
         return None if record is None else op.stored(record, last=last)
 
+    @override
     async def sessions(
         self,
         participant: str,
         *,
         offset: int,
         limit: int,
-        known: Sequence[str] = (),  # noqa: ARG002 (nothing to save here)
+        known: Sequence[str] = (),
     ) -> StoredPage:
-        """See ``Backend.sessions``."""
         if offset < 0 or limit < 0:
             raise InvalidValue("a page begins at 0 or later and has 0 sessions or more")
         op = self._begin(participant)
@@ -298,16 +331,16 @@ class MemoryBackend(PeopleInMemory):
             [replace(op.stored(record), turns=()) for record in page],
         )
 
+    @override
     async def close(self, participant: str, session_id: str) -> Sequence[Event]:
-        """See ``Backend.close``."""
         op = self._begin(participant)
         record = op.session(session_id)
         if record is not None and op.end(record, op.now):
             op.look_by(record, record.kept_until(self._rules))
         return self._told(op)
 
+    @override
     async def delete(self, participant: str, session_id: str) -> Sequence[Event]:
-        """See ``Backend.delete``."""
         op = self._begin(participant)
         record = op.session(session_id)
         if record is not None:
@@ -316,13 +349,13 @@ class MemoryBackend(PeopleInMemory):
                 op.let_go_soon()
         return self._told(op)
 
+    @override
     async def erase(
         self,
         participant: str,
-        kek_id: str,  # noqa: ARG002 (guesses save nothing here)
-        known: Sequence[str],  # noqa: ARG002
+        kek_id: str,
+        known: Sequence[str],
     ) -> Erased:
-        """See ``Backend.erase``."""
         op = self._begin(participant)
         self.memory.erased[participant] = op.now
         if op.person is None:
@@ -334,10 +367,10 @@ class MemoryBackend(PeopleInMemory):
         op.tell(EventType.ERASED)
         return Erased(len(sessions), 0, self._told(op))
 
-    async def due(self, shards: Sequence[int], limit: int) -> Sequence[DueSession]:
-        """See ``Backend.due``."""
+    @override
+    async def due(self, shards: Sequence[int], limit: int) -> Sequence[SessionRef]:
         now = self._clock()
-        by_prefix: dict[str, list[tuple[int, DueSession]]] = {
+        by_prefix: dict[str, list[tuple[int, SessionRef]]] = {
             shard_prefix(shard): [] for shard in shards
         }
         for name, deadline in self.memory.due.items():
@@ -346,8 +379,8 @@ class MemoryBackend(PeopleInMemory):
                 listed.append((deadline, name))
         return [name for listed in by_prefix.values() for _, name in sorted(listed)[:limit]]
 
+    @override
     async def settle(self, participant: str, session_id: str) -> Settled:
-        """See ``Backend.settle``."""
         op = self._begin(participant)
         record = op.session(session_id)
         if record is None:

@@ -1,17 +1,17 @@
-"""One operation of a ``MemoryBackend``: what all of them do to sessions, and tell about it."""
+"""One operation of a ``MemoryBackend``: the steps on sessions that operations share."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from session_store.backends.contract import (
+from session_store.backends.memory.records import Person, SessionRecord
+from session_store.backends.values import (
     AgentPresence,
-    DueSession,
     JoinOutcome,
     OpenMode,
+    SessionRef,
     SettleOutcome,
 )
-from session_store.backends.memory.records import Person, SessionRecord
 from session_store.errors import LeaseLost, SessionEnded, SessionGone, StoreRefused
 from session_store.events import Event, EventType
 from session_store.keys import ParticipantKeys
@@ -19,28 +19,28 @@ from session_store.keys import ParticipantKeys
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from session_store.backends.contract import Candidate, JoinAttempt, LeaseRef, StoredSession
     from session_store.backends.memory.records import Memory, Rules
+    from session_store.backends.values import Candidate, JoinAttempt, LeaseRef, StoredSession
 
 
 class Operation:
     """One operation on one participant, at one moment.
 
-    It checks before its first write, so that what is refused has changed nothing.
+    It checks before its first write, so a refused operation has changed nothing.
     """
 
     def __init__(self, memory: Memory, rules: Rules, participant: str, now: int) -> None:
-        ParticipantKeys.of(participant)  # Refuses what is no pseudonym.
+        ParticipantKeys.of(participant)  # Raises if it is not a pseudonym.
         self._memory = memory
         self._rules = rules
         self._participant = participant
         self.now = now
         self.events: list[Event] = []
-        """What this operation made happen, in order."""
+        """The events of this operation, in order."""
         self.person = memory.person(participant, now)
 
     def tell(self, event: EventType, session_id: str = "", **numbers: int) -> None:
-        """Note that something happened."""
+        """Add an event to this operation."""
         self.events.append(
             Event(
                 type=event,
@@ -63,11 +63,11 @@ class Operation:
     def held(self, lease: LeaseRef) -> SessionRecord:
         """Return the session that a lease is for.
 
-        An expired lease that nobody took is still good: the token is the fence.
+        An expired lease is valid until another job takes it: the fencing token decides.
 
         Raises:
-            SessionGone: it was erased, and perhaps began anew under another data key.
-            LeaseLost: somebody else has taken it since.
+            SessionGone: it was erased, and perhaps created again under another data key.
+            LeaseLost: another job has taken the lease.
         """
         record = self.session(lease.session_id)
         if record is None or record.data_key_id != lease.data_key_id:
@@ -80,35 +80,35 @@ class Operation:
     def see(self, record: SessionRecord) -> None:
         """Note that the participant was seen in this session: it is the newest from now on.
 
-        Also among those of the same millisecond, and where the clock went back.
+        This holds also among sessions of the same millisecond, and after the clock went back.
         """
         others = self.person.sessions.values() if self.person else ()
-        newest = max((each.listed_at for each in others if each is not record), default=0)
+        newest = max((other.listed_at for other in others if other is not record), default=0)
         record.last_seen = self.now
         record.listed_at = max(self.now, newest + 1)
 
     def touch(self, *records: SessionRecord) -> None:
-        """Let what was written live on."""
+        """Begin the lifetime of what was written again."""
         if self.person is not None:
             self.person.touch(self.now, self._rules, *records)
 
     def look_by(self, record: SessionRecord, deadline: int) -> None:
-        """Make sure that the sweeper looks at a session by then."""
-        name = DueSession(self._participant, record.id)
+        """Make sure that a sweeper looks at a session by this time."""
+        name = SessionRef(self._participant, record.id)
         deadline = min(deadline, record.kept_until(self._rules))
         self._memory.due[name] = min(deadline, self._memory.due.get(name, deadline))
 
     def let_go_soon(self) -> None:
-        """Let the sweeper look at a participant without sessions, under an empty id."""
-        self._memory.due[DueSession(self._participant, "")] = self.now
+        """Let a sweeper look at a participant without sessions, under an empty session id."""
+        self._memory.due[SessionRef(self._participant, "")] = self.now
 
     def look_again(self, record: SessionRecord, deadline: int) -> None:
-        """Put the sweeper's next look at a session back to this time."""
-        self._memory.due[DueSession(self._participant, record.id)] = deadline
+        """Set the time at which a sweeper looks at a session next."""
+        self._memory.due[SessionRef(self._participant, record.id)] = deadline
 
     def forget_due(self, session_id: str) -> None:
-        """Let the sweeper look at a session no more."""
-        self._memory.due.pop(DueSession(self._participant, session_id), None)
+        """Remove a session from those that sweepers look at."""
+        self._memory.due.pop(SessionRef(self._participant, session_id), None)
 
     def find(
         self, wanted: str | None, candidate: Candidate, *, mode: OpenMode, exact: bool
@@ -116,13 +116,13 @@ class Operation:
         """Return the session that goes on, or a new one, and whether it is new.
 
         Raises:
-            SessionGone: ``exact`` or ``SWITCH`` wants a session that is not there.
-            SessionEnded: ``exact`` wants one whose window has passed.
-            StoreRefused: there are as many sessions as may be, and all of them are held.
+            SessionGone: ``exact`` or ``SWITCH`` wants a session that does not exist.
+            SessionEnded: ``exact`` wants a session whose resume window has passed.
+            StoreRefused: the participant has as many sessions as allowed, and jobs hold all.
         """
         made = self.session(candidate.session_id)
         if made is not None and not exact and mode is not OpenMode.SWITCH:
-            return made, True  # By this very call, whose answer was lost.
+            return made, True  # This very call made it; its answer was lost.
         if mode is OpenMode.NEW:
             return self._create(candidate), True
         if exact or mode is OpenMode.SWITCH:
@@ -140,7 +140,7 @@ class Operation:
         return self._create(candidate, instead_of=newest), True
 
     def end(self, record: SessionRecord, ended_at: int) -> bool:
-        """End a session: who holds its lease loses it. False, and a no-op, if it had ended."""
+        """End a session and take its lease away. False, and a no-op, if it had ended already."""
         if record.state == "ended":
             return False
         visit_ms = record.close_visit(record.last_seen)
@@ -167,10 +167,10 @@ class Operation:
         self.person = None
 
     def claim_dispatch(self, record: SessionRecord, *, claim: bool) -> AgentPresence:
-        """Tell whether an agent is there, and claim the right to dispatch one if not.
+        """Return whether the session has an agent, and claim the dispatch if it has none.
 
-        A lease that was not given back may be that of a job which only missed a renewal: it
-        counts for one more of its length, and stays good until a successor takes it.
+        A lease that ran out may belong to a job that only missed a renewal. It counts for one more
+        of its length, and stays valid until a successor takes it.
         """
         if record.state == "ended":
             return AgentPresence.ENDED
@@ -185,20 +185,20 @@ class Operation:
         return self._dispatch(record, "")
 
     def claim_orphan(
-        self, record: SessionRecord, owner: str, attempt: str, *, absent: bool
+        self, record: SessionRecord, owner: str, idempotency_key: str, *, absent: bool
     ) -> AgentPresence:
-        """Claim the right to dispatch a successor, and break the lease of the job before."""
+        """Claim the right to dispatch a successor, and break the lease of the lost job."""
         if record.state == "ended":
             return AgentPresence.ENDED
         if record.lease_is_live(self.now) and record.owner != owner:
             return AgentPresence.PRESENT
         if record.agent_by > self.now:
-            repeated = record.claim == attempt
+            repeated = record.claim == idempotency_key
             return AgentPresence.WANTED if repeated else AgentPresence.EXPECTED
         absent = absent and not self._is_on_the_way(record)
         if record.has_given_up(self.now) and not absent:
             return AgentPresence.GAVE_UP
-        answer = AgentPresence.ABSENT if absent else self._dispatch(record, attempt)
+        answer = AgentPresence.ABSENT if absent else self._dispatch(record, idempotency_key)
         if record.owner:
             record.lost, record.lost_until = record.fence, record.lease_until
             record.owner, record.lease_until = "", 0
@@ -208,7 +208,7 @@ class Operation:
         return answer
 
     def give_back_claim(self, record: SessionRecord, *, absent: bool) -> None:
-        """Let the next one dispatch; ``absent`` says that nobody needs it."""
+        """Let the next caller dispatch. ``absent``: no participant is there who needs an agent."""
         if absent and not record.lease_is_live(self.now) and not self._is_on_the_way(record):
             self._note_absence(record)
         else:
@@ -216,11 +216,11 @@ class Operation:
             self.look_by(record, self.now)  # Its deadline may have come nearer.
 
     def _is_on_the_way(self, record: SessionRecord) -> bool:
-        """Tell whether somebody was let in a moment ago, who may not have come yet."""
+        """Return whether a participant was admitted a moment ago and may still be coming."""
         return record.let_in > self.now - self._rules.expect_ms
 
     def _note_absence(self, record: SessionRecord) -> None:
-        """Note that nobody is there: who was here has left when last seen."""
+        """Note that the participant is gone: a visit that was open ended when it was last seen."""
         record.agent_by = record.let_in = 0
         if record.state == "live":
             visit_ms = record.depart(record.last_seen, self._rules)
@@ -232,7 +232,7 @@ class Operation:
         self.look_again(record, look_at)
 
     def take_lease(self, record: SessionRecord, attempt: JoinAttempt) -> None:
-        """Give the lease to who joins, and count the arrival if it is one."""
+        """Give the lease to the job that joins, and count the arrival if it is one."""
         new_load = attempt.load not in ("", record.load)
         if record.state == "new":
             outcome = JoinOutcome.CREATED
@@ -267,14 +267,14 @@ class Operation:
             self.tell(EventType.HANDOFF, record.id)
 
     def count_return(self, record: SessionRecord) -> None:
-        """Count a return: a visit that nobody ended with a leave ends here, and one begins."""
+        """Count a return: a visit without a leave ends here, and a new one begins."""
         visit_ms = record.close_visit(record.last_seen)
         record.arrived_at = self.now
         record.reconnect_count += 1
         self.tell(EventType.SESSION_RESUMED, record.id, visit_ms=visit_ms)
 
     def settle(self, record: SessionRecord) -> tuple[SettleOutcome, int]:
-        """Do what is due, except to erase; answer when to look again, 0 for never."""
+        """Do what is due, except erasing; return when to look again, 0 for never."""
         kept_until = record.kept_until(self._rules)
         ends_at = record.resume_until(self._rules)
         if record.state != "live":
@@ -294,7 +294,7 @@ class Operation:
         return outcome, min(look_at, ends_at + 1)
 
     def _look_for_agent(self, record: SessionRecord) -> tuple[SettleOutcome, int]:
-        """Tell whether the agent that a session needs is there, and when to look again."""
+        """Return whether a session that needs an agent has one, and when to look again."""
         if record.has_given_up(self.now):
             return SettleOutcome.LATER, record.given_up_until()
         if record.lease_is_live(self.now):
@@ -307,12 +307,12 @@ class Operation:
         outcome = SettleOutcome.ORPHANED if record.owner else SettleOutcome.OVERDUE
         return outcome, self.now + self._rules.lease_ms
 
-    def _dispatch(self, record: SessionRecord, attempt: str) -> AgentPresence:
-        """Let the caller dispatch an agent, unless those before it died again and again."""
+    def _dispatch(self, record: SessionRecord, idempotency_key: str) -> AgentPresence:
+        """Let the caller dispatch an agent, unless too many agents died in a row."""
         if not record.note_successor(self.now):
             return AgentPresence.GAVE_UP
         record.agent_by = self.now + self._rules.expect_ms
-        record.claim = attempt
+        record.claim = idempotency_key
         self.look_by(record, record.agent_by)
         return AgentPresence.WANTED
 
@@ -343,14 +343,14 @@ class Operation:
         return record
 
     def _least_missed(self, person: Person) -> SessionRecord:
-        """Choose the session that makes room: the oldest that has ended, else that is not held.
+        """Choose the session that makes room: the oldest ended one, else the oldest without a job.
 
         Raises:
-            StoreRefused: all of them are held.
+            StoreRefused: jobs hold all of them.
         """
         oldest_first = person.newest_first()[::-1]
-        ended = [each for each in oldest_first if each.state == "ended"]
-        unheld = [each for each in oldest_first if not each.lease_is_live(self.now)]
+        ended = [record for record in oldest_first if record.state == "ended"]
+        unheld = [record for record in oldest_first if not record.lease_is_live(self.now)]
         for record in (*ended, *unheld):
             return record
         raise StoreRefused(

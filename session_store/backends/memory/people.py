@@ -1,32 +1,34 @@
-"""The part of a ``MemoryBackend`` that is about participants and processes, not sessions."""
+"""The part of a ``MemoryBackend`` that is about participants, sweepers and wrapped keys."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from session_store.backends.contract import Consent, StoredParticipant
+from typing_extensions import override
+
+from session_store.backends.contract import Backend
 from session_store.backends.memory.operation import Operation
 from session_store.backends.memory.records import Memory, Rules
 from session_store.backends.memory.side import MemorySide
+from session_store.backends.values import Consent, StoredParticipant
 from session_store.keys import ParticipantKeys, shard_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from session_store.events import Event
-    from session_store.meter import Meter
     from session_store.sealing.crypto import WrappedKey
     from session_store.settings import StoreSettings
 
 
 def unix_ms() -> int:
-    """Return the time of this machine."""
+    """Return the clock of this machine."""
     return time.time_ns() // 1_000_000
 
 
-class PeopleInMemory:
-    """What is kept of participants, and the keys that wrap theirs."""
+class MemoryPeople(Backend):
+    """The operations around sessions."""
 
     def __init__(
         self,
@@ -36,30 +38,17 @@ class PeopleInMemory:
         memory: Memory | None = None,
         side: MemorySide | None = None,
     ) -> None:
-        """Begin empty, or with the memory (and side) of another backend, which is then shared.
+        """Begin empty, or share the memory and the side channel of another backend.
 
-        ``clock`` gives Unix milliseconds.
+        ``clock`` returns Unix milliseconds.
         """
         self._rules = Rules.of(settings)
         self._clock = clock
         self.memory = Memory() if memory is None else memory
         self._side = MemorySide(clock) if side is None else side
 
-    @classmethod
-    def from_settings(cls, settings: StoreSettings) -> Self:
-        """Make an empty one."""
-        return cls(settings)
-
-    @property
-    def side(self) -> MemorySide:
-        """See ``Backend.side``."""
-        return self._side
-
-    def measure(self, meter: Meter) -> None:
-        """See ``Backend.measure``. There is nothing to measure here."""
-
+    @override
     async def participant(self, participant: str) -> StoredParticipant | None:
-        """See ``Backend.participant``."""
         person = self._begin(participant).person
         if person is None:
             return None
@@ -67,12 +56,12 @@ class PeopleInMemory:
             person.wrapped, person.created, person.consent, person.retention_ms
         )
 
+    @override
     async def erased_at(self, participant: str) -> int | None:
-        """See ``Backend.erased_at``."""
         return self.memory.erased_at(participant, self._begin(participant).now)
 
+    @override
     async def set_consent(self, participant: str, *, given: bool, version: str) -> Consent | None:
-        """See ``Backend.set_consent``."""
         op = self._begin(participant)
         if op.person is None:
             return None
@@ -80,8 +69,8 @@ class PeopleInMemory:
         op.touch()
         return op.person.consent
 
+    @override
     async def set_retention(self, participant: str, retention_ms: int | None) -> bool:
-        """See ``Backend.set_retention``."""
         op = self._begin(participant)
         if op.person is None:
             return False
@@ -92,8 +81,8 @@ class PeopleInMemory:
         op.touch(*op.person.sessions.values())
         return True
 
+    @override
     async def sweepers(self, me: str, alive_ms: int) -> Sequence[str]:
-        """See ``Backend.sweepers``."""
         now = self._clock()
         self.memory.sweepers[me] = now
         for name, heard in list(self.memory.sweepers.items()):
@@ -101,8 +90,8 @@ class PeopleInMemory:
                 del self.memory.sweepers[name]
         return sorted(self.memory.sweepers)
 
+    @override
     async def wrapped_by(self, kek_id: str, shards: Sequence[int]) -> Sequence[str]:
-        """See ``Backend.wrapped_by``."""
         now = self._clock()
         prefixes = {shard_prefix(shard) for shard in shards}
         return [
@@ -113,28 +102,22 @@ class PeopleInMemory:
             and person.wrapped.kek_id == kek_id
         ]
 
+    @override
     async def rewrap(self, participant: str, before: WrappedKey, after: WrappedKey) -> bool:
-        """See ``Backend.rewrap``."""
         person = self._begin(participant).person
         if person is None or person.wrapped != before:
             return False
         person.wrapped = after._replace(data_key_id=before.data_key_id)
         return True
 
-    async def forget_wrapped(self, participant: str, kek_id: str) -> bool:  # noqa: ARG002
-        """See ``Backend.forget_wrapped``; here no entry is ever stale."""
-        return False
+    @override
+    async def forget_wrapped(self, participant: str, kek_id: str) -> bool:
+        return False  # No entry is ever stale here.
 
+    @override
     async def check_values(self, mine: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """See ``Backend.check_values``."""
         self.memory.checks = {**mine, **self.memory.checks}
         return dict(self.memory.checks)
-
-    async def ping(self) -> None:
-        """See ``Backend.ping``: it is always there."""
-
-    async def aclose(self) -> None:
-        """See ``Backend.aclose``: there is nothing to close."""
 
     def _begin(self, participant: str) -> Operation:
         return Operation(self.memory, self._rules, participant, self._clock())

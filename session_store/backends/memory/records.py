@@ -1,6 +1,6 @@
-"""What a ``MemoryBackend`` holds, and the rules about time that its operations share.
+"""The records of a ``MemoryBackend``, and the rules about time that its operations share.
 
-Times are Unix milliseconds. A record has the fields of the hash that Redis keeps.
+Times are Unix milliseconds. A record has the fields of the hash in Redis.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
-from session_store.backends.contract import LateTurn, SealedDraft, StoredSession
+from session_store.backends.values import LateTurn, SealedDraft, StoredSession
 from session_store.keys import (
     COMEBACK,
     CRASH_WINDOW,
@@ -24,7 +24,7 @@ from session_store.sealing.crypto import tag_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from session_store.backends.contract import Consent, DueSession
+    from session_store.backends.values import Consent, SessionRef
     from session_store.sealing.crypto import WrappedKey
     from session_store.settings import StoreSettings
 
@@ -33,7 +33,7 @@ FIRST_REGULAR_RETURN = 3
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings that the operations go by, in milliseconds."""
+    """The settings of the operations, in milliseconds."""
 
     lease_ms: int
     expect_ms: int
@@ -45,7 +45,7 @@ class Rules:
 
     @classmethod
     def of(cls, settings: StoreSettings) -> Self:
-        """Read them from the settings."""
+        """Convert the settings."""
         return cls(
             lease_ms=_ms(settings.lease_s),
             expect_ms=_ms(settings.agent_expected_s),
@@ -61,7 +61,7 @@ class Rules:
         )
 
     def window_ms(self, reconnect_count: int) -> int:
-        """Return the resume window by number of returns."""
+        """Return the resume window after this number of returns."""
         first, early, regular = self.windows_ms
         if reconnect_count == 0:
             return first
@@ -77,18 +77,18 @@ class SessionRecord:
     last_seen: int
     window_until: int
     keep_ms: int | None
-    """The participant's own retention."""
+    """The participant's own retention; ``None`` for the default."""
     listed_at: int = 0
-    """By which the session is listed: ``last_seen`` at its last arrival or departure."""
+    """Orders the sessions: ``last_seen`` at the last arrival or departure."""
     expires_at: int = 0
     state: str = "new"
     reconnect_count: int = 0
     joined_at: int = 0
     arrived_at: int = 0
-    """When the present visit began; 0 where there is none."""
+    """When the present visit began; 0 without a visit."""
     seq: int = 0
     epoch_start: int = 0
-    """The first seq that the present lease may write."""
+    """The first number of a turn that the present lease may write."""
     fence: int = 0
     owner: str = ""
     lease_until: int = 0
@@ -102,45 +102,45 @@ class SessionRecord:
     ended_at: int = 0
     talk_ms: int = 0
     claim: str = ""
-    """The attempt that made the claim of ``agent_by``."""
+    """The idempotency key of the claim behind ``agent_by``."""
     replaced: int = -1
-    """Fence of the newest holder for whom a successor was claimed."""
+    """Fencing token of the newest holder that got a successor."""
     deaths: list[int] = field(default_factory=list)
-    """When the last agents died, in a row."""
+    """When the last agents in a row died."""
     gave_up: int = 0
-    """Since when no agent is dispatched; 0 where one is."""
+    """Since when no agent is dispatched any more; 0 if agents are."""
     lost: int = -1
-    """Fence of the newest lease that was broken: who comes next takes over."""
+    """Fencing token of the newest lease that was broken: the next job takes over."""
     lost_until: int = 0
-    """Until when that lease had been renewed."""
+    """When that lease would have run out."""
     hasty: int = -1
-    """Fence of the newest holder who gave its lease back after a short life."""
+    """Fencing token of the newest holder that gave its lease back after a short life."""
     taken_at: int = 0
     """When the newest lease was taken."""
     left_at: int = 0
-    """When nobody was found any more where somebody had been."""
+    """When the participant, who had been there, was found to be gone."""
     let_in: int = 0
-    """When somebody was let in whom no job has seen yet; 0 for nobody."""
+    """When a participant was admitted whom no job has seen yet; 0 for none."""
     content: bytes | None = None
     turns: list[bytes] = field(default_factory=list)
     late: dict[tuple[int, int], LateTurn] = field(default_factory=dict)
     drafts: dict[str, SealedDraft] = field(default_factory=dict)
-    """By role; with nothing sealed where a turn has settled it."""
+    """By role. A draft that became a turn has nothing sealed."""
 
     def lease_is_live(self, now: int) -> bool:
-        """Whether somebody holds the lease."""
+        """Return whether a job holds the lease."""
         return self.owner != "" and self.lease_until > now
 
     def give_back(self, now: int) -> None:
-        """Let nobody hold the lease."""
+        """Take the lease from its holder."""
         if self.state == "live" and now < self.taken_at + _SHORT_LIFE_MS:
             self.hasty = self.fence
         self.owner, self.lease_until = "", 0
 
     def note_successor(self, now: int) -> bool:
-        """Count a death where the newest holder had come, and has no successor yet.
+        """Count a death, if the newest holder had come and has no successor yet.
 
-        Answers False, and gives up, if too many have died within a minute.
+        Returns False, and gives up, if too many agents died within a minute.
         """
         first = self.replaced != self.fence
         died = self.owner != "" or (self.state == "live" and self.hasty == self.fence)
@@ -155,15 +155,15 @@ class SessionRecord:
         return True
 
     def late_from(self, rules: Rules) -> int:
-        """Return from when on the holder is late: one that lives has renewed before."""
+        """Return when the holder becomes late: a living one has renewed its lease by then."""
         return self.lease_until - int(rules.lease_ms * LATE_PART)
 
     def resume_until(self, rules: Rules) -> int:
         """Return until when a rejoin continues this session.
 
-        A job that died left no mark: then the window runs from the end of its lease, or from its
-        last sign of life. An agent on its way is for somebody who was let in already, and who
-        waits for another one if it does not come.
+        A job that died left no mark. Then the window runs from the end of its lease, or from its
+        last sign of life. An agent on its way belongs to a participant who was admitted, and who
+        waits for another agent if it does not come.
         """
         until, window_ms = self.window_until, rules.window_ms(self.reconnect_count)
         if self.state == "live":
@@ -171,22 +171,21 @@ class SessionRecord:
         return max(until, self.agent_by + window_ms) if self.agent_by else until
 
     def has_given_up(self, now: int) -> bool:
-        """Whether nobody is dispatched for a while, since agents died again and again."""
+        """Return whether dispatch has stopped for a while, because agents died in a row."""
         return self.gave_up > 0 and now < self.given_up_until()
 
     def given_up_until(self) -> int:
-        """Return until when nobody is dispatched."""
+        """Return until when no agent is dispatched."""
         return self.gave_up + _CRASH_MS
 
     def may_come_back(self, now: int) -> bool:
-        """Whether nobody was found a moment ago, who may come back by themselves."""
+        """Return whether the participant went a moment ago, and may come back without asking."""
         return self.left_at > 0 and now < self.left_at + _COMEBACK_MS
 
     def may_resume(self, now: int, rules: Rules) -> bool:
-        """Whether a rejoin continues this session.
+        """Return whether a rejoin continues this session.
 
-        While the participant is here a live lease is all it takes; once it is away the window
-        counts.
+        While the participant is here, a live lease is enough. Afterwards the window decides.
         """
         if self.state == "ended":
             return False
@@ -194,32 +193,32 @@ class SessionRecord:
         return here or now <= self.resume_until(rules)
 
     def keep_draft(self, draft: SealedDraft) -> None:
-        """Keep a draft, if it is newer than what its slot holds."""
+        """Keep a draft, if it is newer than the one in its slot."""
         kept = self.drafts.get(draft.role)
         if kept is None or kept.number < draft.number:
             self.drafts[draft.role] = draft
 
     def settle_drafts(self, settles: Mapping[str, int] | None) -> None:
-        """Empty the slots of drafts that have become turns, where they hold no newer one."""
+        """Empty the slots of drafts that became turns, unless they hold newer drafts."""
         for role, number in (settles or {}).items():
             kept = self.drafts.get(role)
             if kept is None or kept.number <= number:
                 self.drafts[role] = SealedDraft(role, number, b"")
 
     def tag_at(self, seq: int) -> bytes:
-        """Return the tag of a turn; empty where it was trimmed."""
+        """Return the tag of a turn; empty if the turn was trimmed."""
         place = seq - (self.seq - len(self.turns) + 1)
         return tag_of(self.turns[place]) if place >= 0 else b""
 
     def close_visit(self, until: int) -> int:
-        """Count the present visit, if there is one; answer how long it was."""
+        """End the present visit, if there is one; return its length."""
         visit_ms = max(0, until - self.arrived_at) if self.arrived_at else 0
         self.talk_ms += visit_ms
         self.arrived_at = 0
         return visit_ms
 
     def depart(self, at: int, rules: Rules) -> int:
-        """Begin the resume window of who was here until ``at``; answer how long the visit was."""
+        """End the visit at ``at`` and begin the resume window; return the visit's length."""
         visit_ms = self.close_visit(at)
         self.state = "away"
         self.last_seen = at
@@ -227,11 +226,11 @@ class SessionRecord:
         return visit_ms
 
     def kept_until(self, rules: Rules) -> int:
-        """Return when the record is to be erased."""
+        """Return when the record is due for erasure."""
         return self.last_seen + (self.keep_ms or rules.retention_ms)
 
     def stored(self, wrapped: WrappedKey, now: int, *, last: int | None = None) -> StoredSession:
-        """Return the record as a backend answers it, with its ``last`` turns, or all."""
+        """Return the record as a backend returns it, with its ``last`` turns, or all."""
         skipped = 0 if last is None else max(0, len(self.turns) - last)
         head = self.head if not skipped else tag_of(self.turns[skipped - 1])
         slots = sorted(self.drafts.values(), key=lambda slot: slot.number)
@@ -262,7 +261,7 @@ class SessionRecord:
 
 @dataclass(slots=True)
 class Person:
-    """A participant and all sessions of theirs."""
+    """A participant and its sessions."""
 
     wrapped: WrappedKey
     created: int
@@ -272,37 +271,37 @@ class Person:
     sessions: dict[str, SessionRecord] = field(default_factory=dict)
 
     def newest_first(self) -> list[SessionRecord]:
-        """List the sessions as a sorted set does: by time, then by id."""
+        """Return the sessions in the order of a sorted set: by time, then by id."""
         return sorted(self.sessions.values(), key=lambda s: (s.listed_at, s.id), reverse=True)
 
     def touch(self, now: int, rules: Rules, *records: SessionRecord) -> None:
-        """Note that something was written: the net below the deadlines begins anew."""
+        """Begin the lifetimes again after a write. They are the safety net below the deadlines."""
         ttl_ms = (self.retention_ms or rules.retention_ms) + _MARGIN_MS
         self.expires_at = now + ttl_ms
         for record in records:
             record.expires_at = now + ttl_ms
 
     def forget_expired(self, now: int) -> None:
-        """Drop sessions whose lifetime is over."""
-        for record in [each for each in self.sessions.values() if each.expires_at <= now]:
+        """Drop the sessions whose lifetime is over."""
+        for record in [record for record in self.sessions.values() if record.expires_at <= now]:
             del self.sessions[record.id]
 
 
 @dataclass(slots=True)
 class Memory:
-    """All that is held."""
+    """Everything that the backend holds."""
 
     people: dict[str, Person] = field(default_factory=dict)
-    due: dict[DueSession, int] = field(default_factory=dict)
+    due: dict[SessionRef, int] = field(default_factory=dict)
     """A lower bound of each session's next deadline."""
     checks: dict[str, bytes] = field(default_factory=dict)
     sweepers: dict[str, int] = field(default_factory=dict)
-    """By when they were last heard of."""
+    """When each sweeper last reported."""
     erased: dict[str, int] = field(default_factory=dict)
-    """When participants were last erased."""
+    """When each participant was last erased."""
 
     def erased_at(self, participant: str, now: int) -> int | None:
-        """Return when a participant was erased, unless that is long ago."""
+        """Return when a participant was last erased, unless that is too long ago to be kept."""
         at = self.erased.get(participant)
         if at is not None and at + _SHARED_MS <= now:
             del self.erased[participant]
@@ -310,7 +309,7 @@ class Memory:
         return at
 
     def person(self, participant: str, now: int) -> Person | None:
-        """Return a participant, without what has outlived its lifetime."""
+        """Return a participant, without sessions whose lifetime is over."""
         person = self.people.get(participant)
         if person is not None:
             person.forget_expired(now)

@@ -7,7 +7,10 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from session_store.backends.contract import AuditEntry
+from typing_extensions import override
+
+from session_store.backends.contract import SideChannel
+from session_store.backends.values import AuditEntry
 from session_store.keys import LONG_LIFETIME, MAX_AUDIT_ENTRIES
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ class _Day:
     expires_at: int = 0
 
 
-class MemorySide:
+class MemorySide(SideChannel):
     """``SideChannel`` in plain Python. Listeners hear what is published in this process."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
@@ -45,14 +48,14 @@ class MemorySide:
         self._last_id = (0, 0)
 
     def publish(self, events: Iterable[Event]) -> None:
-        """Tell every listener."""
+        """Send events to every listener."""
         for event in events:
             payload = event.model_dump_json().encode()
             for listener in self._listeners:
                 listener.put_nowait(payload)
 
+    @override
     async def listen(self) -> AsyncGenerator[bytes | None, None]:
-        """See ``SideChannel.listen``; here nothing is ever missed."""
         heard: asyncio.Queue[bytes | None] = asyncio.Queue()
         heard.put_nowait(None)
         self._listeners.add(heard)
@@ -62,37 +65,38 @@ class MemorySide:
         finally:
             self._listeners.discard(heard)
 
+    @override
     async def count(self, day: date, people: Collection[str], counters: Mapping[str, int]) -> None:
-        """See ``SideChannel.count``."""
         if people or counters:
             counted = self._days.setdefault(day, _Day())
             counted.people.update(people)
             counted.counters.update(counters)
             counted.expires_at = self._clock() + _LIFETIME_MS
 
+    @override
     async def counted(self, day: date) -> Mapping[str, int]:
-        """See ``SideChannel.counted``."""
         self._forget_expired()
         return dict(self._days.get(day, _Day()).counters)
 
+    @override
     async def people(self, days: Sequence[date]) -> int:
-        """See ``SideChannel.people``; exact here."""
         self._forget_expired()
-        return len({who for day in days for who in self._days.get(day, _Day()).people})
+        days_seen = (self._days.get(day, _Day()).people for day in days)
+        return len(set[str]().union(*days_seen))
 
+    @override
     async def audit(self, fields: Mapping[str, str]) -> str:
-        """See ``SideChannel.audit``."""
         self._forget_expired()
         last_ms, last_n = self._last_id
         now = self._clock()
-        # As a Redis stream does: ids grow also where the clock does not.
+        # As in a Redis stream, ids grow even if the clock does not.
         self._last_id = (now, 0) if now > last_ms else (last_ms, last_n + 1)
         entry = AuditEntry("{}-{}".format(*self._last_id), dict(fields))
         self._entries.append(entry)
         return entry.id
 
+    @override
     async def audited(self, after: str, limit: int) -> Sequence[AuditEntry]:
-        """See ``SideChannel.audited``."""
         self._forget_expired()
         behind = _place(after)
         return [entry for entry in self._entries if _place(entry.id) > behind][:limit]

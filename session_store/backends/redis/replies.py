@@ -1,11 +1,11 @@
-"""Reading what the scripts answer."""
+"""Reading the replies of the scripts."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from session_store.backends.contract import (
+from session_store.backends.values import (
     DRAFT_ROLES,
     STATES,
     Consent,
@@ -26,8 +26,8 @@ _LATE: Final = re.compile(rb"late:(\d+):(\d+)")
 
 
 def events_in(reply: Sequence[bytes]) -> tuple[Event, ...]:
-    """Read the events that a script has published."""
-    return tuple(Event.model_validate_json(each) for each in reply)
+    """Read the events that a script published."""
+    return tuple(Event.model_validate_json(payload) for payload in reply)
 
 
 def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -45,7 +45,7 @@ def session_in(  # noqa: PLR0913, PLR0917 (the parts of a reply, in their order)
     *,
     listed: bool = False,
 ) -> StoredSession:
-    """Put a session together.
+    """Build a session from the parts of a reply.
 
     Args:
         session_id: its id.
@@ -53,12 +53,12 @@ def session_in(  # noqa: PLR0913, PLR0917 (the parts of a reply, in their order)
         data_key: ``dkid``, ``kek`` and ``wrapped`` of the participant.
         flat: the session hash, names and values in turn.
         turns: sealed, oldest first.
-        head: tag before the first of ``turns``; by default that of all that are kept.
-        listed: as one of many, which a broken one must not hide.
+        head: tag before the first of ``turns``; by default the tag before all that are kept.
+        listed: whether it is one of many. A broken session must not hide the others.
 
     Raises:
-        SealBroken: the wrapped data key is missing or another, so the session cannot be opened; or
-            a field is none. Not where it is ``listed``: then its key does not unwrap.
+        SealBroken: the wrapped data key is missing or another one, so the session does not open;
+            or a field is not valid. Not if it is ``listed``: then its key does not unwrap.
     """
     try:
         return _session_in(session_id, now, data_key, flat, turns, head, listed=listed)
@@ -85,7 +85,7 @@ def _session_in(  # noqa: PLR0913, PLR0917 (as above)
     if dkid != own or kek is None or wrapped is None:
         if not listed:
             raise SealBroken("the data key", session_id)
-        # Opening it fails, which is for the reader of the list to tell.
+        # Opening it fails; the reader of the list reports that.
         dkid, kek, wrapped = own, kek or b"", b""
 
     def number(name: bytes) -> int:
@@ -124,7 +124,7 @@ def _number(text: bytes) -> int:
     """Read a count, or a time in Unix milliseconds.
 
     Raises:
-        ValueError: it is neither: not a number, or of no year that has four digits.
+        ValueError: it is not a number, or beyond the year 9999.
     """
     number = int(text)
     if not 0 <= number < _YEAR_10000_MS:
@@ -133,10 +133,10 @@ def _number(text: bytes) -> int:
 
 
 def participant_in(flat: Sequence[bytes]) -> StoredParticipant | None:
-    """Read a participant's hash; ``None`` where there is none.
+    """Read a participant's hash; ``None`` if it is empty.
 
     Raises:
-        SealBroken: a part of it is missing, or is none.
+        SealBroken: a field is missing, or is not valid.
     """
     fields = {name.decode(errors="replace"): value for name, value in pairs(flat).items()}
     if not fields:
@@ -162,12 +162,12 @@ def participant_in(flat: Sequence[bytes]) -> StoredParticipant | None:
 
 
 def words(parts: Sequence[Any]) -> list[str]:
-    """Decode ids."""
+    """Decode ids and other words."""
     return [part.decode() for part in parts]
 
 
 def _draft_slots_in(fields: Mapping[bytes, bytes]) -> list[SealedDraft]:
-    """Read the slots by number; one whose draft was settled by a turn holds nothing sealed."""
+    """Read the draft slots by number. A slot whose draft became a turn holds nothing sealed."""
     slots = []
     for role in DRAFT_ROLES:
         kept = fields.get(b"draft:" + role.encode())

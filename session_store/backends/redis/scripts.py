@@ -1,6 +1,6 @@
-"""The Lua scripts: read from their files, behind the shared parts that each names.
+"""The Lua scripts: read from their files, behind the shared parts that each of them names.
 
-A shared part costs microseconds at each call, so a script gets those alone that it uses.
+A shared part costs microseconds at each call, so a script gets only the parts that it uses.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from session_store.backends.transport.call import Script
 from session_store.keys import (
     COMEBACK,
     CRASH_WINDOW,
@@ -25,15 +26,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 _USES: Final = "-- Uses: "
-"""Begins the first line of a script that needs more than the common part."""
-
-
-class Script(NamedTuple):
-    """A script and the digest that Redis knows it by."""
-
-    name: str
-    text: str
-    sha: str
+"""How the first line of a script begins that needs more than the common part."""
 
 
 def names_of_scripts() -> tuple[str, ...]:
@@ -45,7 +38,7 @@ def names_of_scripts() -> tuple[str, ...]:
 
 @cache
 def script(name: str) -> Script:
-    """Read ``lua/<name>.lua`` behind what it shares with others."""
+    """Read ``lua/<name>.lua`` behind the parts that it shares with others."""
     folder = resources.files("session_store.backends.redis") / "lua"
     own = (folder / f"{name}.lua").read_text()
     first, _, _ = own.partition("\n")

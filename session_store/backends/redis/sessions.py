@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from typing import TYPE_CHECKING, Any
 
-from session_store.backends.contract import (
+from typing_extensions import override
+
+from session_store.backends.redis.calls import RedisCalls, proof, refusal
+from session_store.backends.redis.replies import events_in, session_in, words
+from session_store.backends.values import (
     AgentPresence,
     Arrived,
     Erased,
@@ -16,15 +18,6 @@ from session_store.backends.contract import (
     OpenMode,
     StoredPage,
 )
-from session_store.backends.redis.calls import (
-    CALM_LOOKS,
-    MAX_LOOKS,
-    RedisCalls,
-    proof,
-    refusal,
-    restless,
-)
-from session_store.backends.redis.replies import events_in, session_in, words
 from session_store.errors import InvalidValue, LeaseHeld, SessionEnded, SessionGone, StoreRefused
 from session_store.events import EVENT_VERSION, EventType
 from session_store.keys import ParticipantKeys
@@ -32,7 +25,9 @@ from session_store.keys import ParticipantKeys
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from session_store.backends.contract import (
+    from session_store.backends.redis.calls import Declaration
+    from session_store.backends.transport.call import Argument
+    from session_store.backends.values import (
         Candidate,
         JoinAttempt,
         LateTurn,
@@ -40,13 +35,13 @@ if TYPE_CHECKING:
         SealedDraft,
         StoredSession,
     )
-    from session_store.backends.transport.call import Argument
     from session_store.events import Event
 
 
 class RedisSessions(RedisCalls):
-    """The operations on sessions. Each method: see ``Backend``."""
+    """The operations on sessions."""
 
+    @override
     async def open(
         self,
         participant: str,
@@ -56,44 +51,51 @@ class RedisSessions(RedisCalls):
         mode: OpenMode,
         expect_agent: bool,
     ) -> tuple[Found, AgentPresence]:
-        """See ``Backend.open``."""
         expect_ms = self._expect_ms if expect_agent else 0
         args = (mode.value, expect_ms, self._lease_ms)
         reply = await self._find("open", participant, wanted, candidate, args)
         return _found(reply), AgentPresence(reply[3].decode())
 
+    @override
     async def join(
         self, participant: str, wanted: str | None, candidate: Candidate, attempt: JoinAttempt
     ) -> tuple[Found, JoinOutcome]:
-        """See ``Backend.join``."""
         mode = "exact" if attempt.exact else "resume"
         args = (mode, attempt.owner, attempt.load, self._lease_ms)
         reply = await self._find("join", participant, wanted, candidate, args)
         return _found(reply), JoinOutcome(reply[3].decode())
 
-    async def arrive(self, lease: LeaseRef, attempt: str, load: str) -> Arrived:
-        """See ``Backend.arrive``."""
+    @override
+    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> Arrived:
         keys = ParticipantKeys.of(lease.participant)
         reply = await self._write(
             "arrive",
             lease,
             _all_of(keys, lease.session_id),
-            (lease.participant, lease.session_id, *proof(lease), attempt, load, self._retention_ms),
+            (
+                lease.participant,
+                lease.session_id,
+                *proof(lease),
+                idempotency_key,
+                load,
+                self._retention_ms,
+            ),
         )
         return Arrived(reply[1] == b"1", int(reply[2]), events_in(reply[3]))
 
+    @override
     async def leave(self, lease: LeaseRef) -> Left:
-        """See ``Backend.leave``."""
         keys = ParticipantKeys.of(lease.participant)
-        who = (lease.participant, lease.session_id)
+        names = (lease.participant, lease.session_id)
         reply = await self._write(
             "leave",
             lease,
             _all_of(keys, lease.session_id),
-            (*who, *proof(lease), self._retention_ms, *self._windows),
+            (*names, *proof(lease), self._retention_ms, *self._windows),
         )
         return Left(int(reply[1]), events_in(reply[2]))
 
+    @override
     async def append(
         self,
         lease: LeaseRef,
@@ -102,7 +104,6 @@ class RedisSessions(RedisCalls):
         sealed: Sequence[bytes],
         settles: Mapping[str, int] | None = None,
     ) -> int:
-        """See ``Backend.append``."""
         keys = ParticipantKeys.of(lease.participant)
         session_id = lease.session_id
         reply = await self._write(
@@ -123,15 +124,15 @@ class RedisSessions(RedisCalls):
         )
         return int(reply[1])
 
+    @override
     async def draft(self, lease: LeaseRef, draft: SealedDraft) -> None:
-        """See ``Backend.draft``."""
         key = ParticipantKeys.of(lease.participant).session(lease.session_id)
         await self._write("draft", lease, (key,), (*proof(lease), *draft))
 
+    @override
     async def append_late(
         self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
     ) -> int:
-        """See ``Backend.append_late``."""
         keys = ParticipantKeys.of(lease.participant)
         args: list[Argument] = [
             lease.data_key_id,
@@ -146,10 +147,10 @@ class RedisSessions(RedisCalls):
         reply = await self._write("append_late", lease, touched, args, durable=True)
         return int(reply[1])
 
+    @override
     async def update(
         self, lease: LeaseRef, version: int, content: bytes, *, witness_seq: int
     ) -> int:
-        """See ``Backend.update``."""
         keys = ParticipantKeys.of(lease.participant)
         reply = await self._write(
             "update",
@@ -160,7 +161,8 @@ class RedisSessions(RedisCalls):
         )
         return int(reply[1])
 
-    async def edit(  # noqa: PLR0913 (what a write must show)
+    @override
+    async def edit(
         self,
         participant: str,
         session_id: str,
@@ -170,7 +172,6 @@ class RedisSessions(RedisCalls):
         *,
         witness_seq: int,
     ) -> int:
-        """See ``Backend.edit``."""
         keys = ParticipantKeys.of(participant)
         args = ("", "", data_key_id, self._retention_ms, version, content, witness_seq)
         touched = _record_of(keys, session_id)
@@ -179,8 +180,8 @@ class RedisSessions(RedisCalls):
             raise refusal(reply[0], reply, session_id, "0")
         return int(reply[1])
 
+    @override
     async def renew(self, lease: LeaseRef) -> None:
-        """See ``Backend.renew``."""
         keys = ParticipantKeys.of(lease.participant)
         touched = (
             keys.session(lease.session_id),
@@ -193,32 +194,38 @@ class RedisSessions(RedisCalls):
             "renew", lease, touched, (*proof(lease), self._retention_ms, self._lease_ms)
         )
 
+    @override
     async def release(self, lease: LeaseRef) -> None:
-        """See ``Backend.release``."""
         keys = ParticipantKeys.of(lease.participant)
         touched = (keys.session(lease.session_id), keys.due)
-        who = (lease.participant, lease.session_id)
-        await self._write("release", lease, touched, (*who, *proof(lease)))
+        names = (lease.participant, lease.session_id)
+        await self._write("release", lease, touched, (*names, *proof(lease)))
 
+    @override
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool
     ) -> AgentPresence:
-        """See ``Backend.expect_agent``."""
         keys = ParticipantKeys.of(participant)
         args = (participant, session_id, self._expect_ms if claim else 0, self._lease_ms)
         reply = await self._run("expect", (keys.session(session_id), keys.due), args)
         return AgentPresence(reply[0].decode())
 
+    @override
     async def claim_orphan(
-        self, participant: str, session_id: str, *, owner: str, attempt: str, absent: bool = False
+        self,
+        participant: str,
+        session_id: str,
+        *,
+        owner: str,
+        idempotency_key: str,
+        absent: bool = False,
     ) -> tuple[AgentPresence, Sequence[Event]]:
-        """See ``Backend.claim_orphan``."""
         keys = ParticipantKeys.of(participant)
         args = (
             participant,
             session_id,
             owner,
-            attempt,
+            idempotency_key,
             self._expect_ms,
             int(absent),
             self._lease_ms,
@@ -228,10 +235,10 @@ class RedisSessions(RedisCalls):
         reply = await self._run("claim_orphan", (keys.session(session_id), keys.due), args)
         return AgentPresence(reply[0].decode()), events_in(reply[1])
 
+    @override
     async def give_back_claim(
         self, participant: str, session_id: str, *, absent: bool = False
     ) -> Sequence[Event]:
-        """See ``Backend.give_back_claim``."""
         keys = ParticipantKeys.of(participant)
         args = (
             participant,
@@ -245,10 +252,10 @@ class RedisSessions(RedisCalls):
         reply = await self._run("give_back", (keys.session(session_id), keys.due), args)
         return events_in(reply[1])
 
+    @override
     async def load(
         self, participant: str, session_id: str, *, last: int | None
     ) -> StoredSession | None:
-        """See ``Backend.load``."""
         keys = ParticipantKeys.of(participant)
         touched = (keys.data_key, keys.session(session_id), keys.turns(session_id))
         reply = await self._run("load", touched, ("" if last is None else last,))
@@ -258,74 +265,74 @@ class RedisSessions(RedisCalls):
         data_key, flat, turns = (dkid, kek_id, wrapped), rest[:size], rest[size:]
         return session_in(session_id, now, data_key, flat, turns, head)
 
+    @override
     async def sessions(
         self, participant: str, *, offset: int, limit: int, known: Sequence[str] = ()
     ) -> StoredPage:
-        """See ``Backend.sessions``."""
         keys = ParticipantKeys.of(participant)
         if offset < 0 or limit < 0:
             raise InvalidValue("a page begins at 0 or later and has 0 sessions or more")
-        ids = list(known)
-        for _ in range(MAX_LOOKS):
-            touched = [keys.data_key, keys.sessions, *map(keys.session, ids)]
-            reply = await self._run("list", touched, (offset, limit, *ids))
-            if reply[0] == b"OK":
-                _, now, total, data_key, *rest = reply
-                found = zip(words(rest[::2]), rest[1::2], strict=True)
-                return StoredPage(
-                    int(total),
-                    # A hash that has expired is empty; the sweeper removes its id.
-                    [
-                        session_in(each, now, data_key, flat, (), listed=True)
-                        for each, flat in found
-                        if flat
-                    ],
-                )
-            ids = words(reply[1:])
-        raise restless(participant)
 
+        async def declare(ids: Sequence[str]) -> Declaration:
+            declared = (keys.data_key, keys.sessions, *map(keys.session, ids))
+            return declared, (offset, limit, *ids)
+
+        _, reply = await self._look("list", participant, known, declare)
+        _, now, total, data_key, *rest = reply
+        found = zip(words(rest[::2]), rest[1::2], strict=True)
+        return StoredPage(
+            int(total),
+            # A hash that has expired is empty; the sweeper removes its id.
+            [
+                session_in(session_id, now, data_key, flat, (), listed=True)
+                for session_id, flat in found
+                if flat
+            ],
+        )
+
+    @override
     async def close(self, participant: str, session_id: str) -> Sequence[Event]:
-        """See ``Backend.close``."""
         keys = ParticipantKeys.of(participant)
         args = (participant, session_id, self._retention_ms)
         reply = await self._run("close", (keys.session(session_id), keys.due), args)
         return events_in(reply[1])
 
+    @override
     async def delete(self, participant: str, session_id: str) -> Sequence[Event]:
-        """See ``Backend.delete``."""
         keys = ParticipantKeys.of(participant)
         touched = (keys.sessions, keys.due, keys.session(session_id), keys.turns(session_id))
         reply = await self._run("delete", touched, (participant, session_id), durable=True)
         return events_in(reply[1])
 
+    @override
     async def erase(self, participant: str, kek_id: str, known: Sequence[str]) -> Erased:
-        """See ``Backend.erase``."""
         keys = ParticipantKeys.of(participant)
-        for _ in range(MAX_LOOKS):
+
+        async def declare(ids: Sequence[str]) -> Declaration:
+            kek_id, *sessions = ids
             declared = [keys.data_key, keys.sessions, keys.due, keys.kek(kek_id), keys.erased]
-            for session_id in known:
+            for session_id in sessions:
                 declared += [keys.session(session_id), keys.turns(session_id)]
-            reply = await self._run("erase", declared, (participant, kek_id, *known), durable=True)
-            if reply[0] == b"OK":
-                return Erased(int(reply[1]), int(reply[2]), events_in(reply[3]))
-            kek_id, *known = words(reply[1:])
-        raise restless(participant)
+            return declared, (participant, kek_id, *sessions)
+
+        guess = (kek_id, *known)
+        _, reply = await self._look("erase", participant, guess, declare, durable=True)
+        return Erased(int(reply[1]), int(reply[2]), events_in(reply[3]))
 
     async def _least_missed(self, participant: str) -> str:
-        """Choose the session that makes room for another: the oldest that has ended.
+        """Choose the session that makes room for another one: the oldest that has ended.
 
-        If none has, the oldest that no job holds.
+        If none has ended, it is the oldest one that no job holds.
 
         Raises:
-            StoreRefused: all of them are held.
+            StoreRefused: jobs hold all of them.
         """
         keys = ParticipantKeys.of(participant)
         ids = words(await self._transport.execute(keys.sessions, "ZRANGE", keys.sessions, 0, -1))
         commands = [
             (key, ("HMGET", key, "state", "owner", "lease_until")) for key in map(keys.session, ids)
         ]
-        seconds, micros = await self._transport.execute(keys.sessions, "TIME")
-        now = int(seconds) * 1000 + int(micros) // 1000
+        now = await self._transport.clock_ms(keys.sessions)
         unheld = []
         lives = await self._transport.execute_many(commands)
         for session_id, (state, owner, until) in zip(ids, lives, strict=True):
@@ -347,13 +354,14 @@ class RedisSessions(RedisCalls):
         candidate: Candidate,
         args: Sequence[Argument],
     ) -> list[Any]:
-        """Run ``open`` or ``join``: once, or again where it finds other keys than declared."""
+        """Run ``open`` or ``join``, and turn its refusals into errors."""
         keys = ParticipantKeys.of(participant)
         new_id, wrapped = candidate.session_id, candidate.wrapped
-        wanted, kek_id, evicted = wanted or "", wrapped.kek_id, ""
-        for look in range(MAX_LOOKS):
-            if look > CALM_LOOKS:
-                await asyncio.sleep(random.random() * look / 500)  # noqa: S311 (no secret)
+
+        async def declare(ids: Sequence[str]) -> Declaration:
+            wanted, kek_id, evicted = ids
+            if evicted == "*":
+                evicted = await self._least_missed(participant)
             declared = [
                 keys.data_key,
                 keys.sessions,
@@ -366,42 +374,36 @@ class RedisSessions(RedisCalls):
             ]
             if evicted:
                 declared += [keys.session(evicted), keys.turns(evicted)]
-            reply = await self._run(
-                name,
-                declared,
-                (
-                    participant,
-                    wanted,
-                    new_id,
-                    wrapped.data_key_id,
-                    wrapped.kek_id,
-                    wrapped.wrapped,
-                    self._retention_ms,
-                    *self._windows,
-                    kek_id,
-                    self._max_sessions,
-                    evicted,
-                    *args,
-                ),
+            return declared, (
+                participant,
+                wanted,
+                new_id,
+                wrapped.data_key_id,
+                wrapped.kek_id,
+                wrapped.wrapped,
+                self._retention_ms,
+                *self._windows,
+                kek_id,
+                self._max_sessions,
+                evicted,
+                *args,
             )
-            match reply[0]:
-                case b"OK":
-                    return reply
-                case b"LOOK":
-                    wanted, kek_id, evicted = words(reply[1:])
-                    if evicted == "*":
-                        evicted = await self._least_missed(participant)
-                case b"HELD":
-                    raise LeaseHeld(wanted or new_id, int(reply[1]))
-                case b"ENDED":
-                    raise SessionEnded(wanted)
-                case _:
-                    raise SessionGone(wanted)
-        raise restless(participant)
+
+        guess = (wanted or "", wrapped.kek_id, "")
+        ids, reply = await self._look(name, participant, guess, declare)
+        match reply[0]:
+            case b"OK":
+                return reply
+            case b"HELD":
+                raise LeaseHeld(ids[0] or new_id, int(reply[1]))
+            case b"ENDED":
+                raise SessionEnded(ids[0])
+            case _:
+                raise SessionGone(ids[0])
 
 
 def _found(reply: Sequence[Any]) -> Found:
-    """Read what ``found_reply`` in ``_find.lua`` makes."""
+    """Read a reply that ``found_reply`` in ``_find.lua`` made."""
     _, now, session_id, _, created, dkid, kek_id, wrapped, told, size, *rest = reply
     flat, turns = rest[told : told + size], rest[told + size :]
     session = session_in(session_id.decode(), now, (dkid, kek_id, wrapped), flat, turns)
@@ -409,7 +411,7 @@ def _found(reply: Sequence[Any]) -> Found:
 
 
 def _begin_of_event(lease: LeaseRef) -> str:
-    """Begin a ``turn_appended`` event; the script adds what only it knows."""
+    """Begin a ``turn_appended`` event; the script adds number, count and time."""
     return (
         f'{{"v":{EVENT_VERSION},"type":"{EventType.TURN_APPENDED}",'
         f'"participant":"{lease.participant}","session_id":"{lease.session_id}","seq":'
@@ -417,12 +419,12 @@ def _begin_of_event(lease: LeaseRef) -> str:
 
 
 def _record_of(keys: ParticipantKeys, session_id: str) -> tuple[str, ...]:
-    """Return what must live as long as a session: it, its turns, and what finds and opens them."""
+    """Return the keys that live as long as a session, in the order of its writing scripts."""
     return (keys.session(session_id), keys.turns(session_id), keys.data_key, keys.sessions)
 
 
 def _all_of(keys: ParticipantKeys, session_id: str) -> tuple[str, ...]:
-    """Return the same and the deadlines, in the order of ``arrive`` and ``leave``."""
+    """Return the same keys and the deadlines, in the order of ``arrive`` and ``leave``."""
     return (
         keys.session(session_id),
         keys.sessions,

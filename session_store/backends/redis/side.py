@@ -1,11 +1,14 @@
-"""``SideChannel`` in Redis: best effort, outside of any participant's keys."""
+"""``SideChannel`` in Redis: best effort, outside the keys of any participant."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from session_store.backends.contract import AuditEntry
+from typing_extensions import override
+
+from session_store.backends.contract import SideChannel
 from session_store.backends.redis.listen import listen
+from session_store.backends.values import AuditEntry
 from session_store.keys import AUDIT, LONG_LIFETIME, MAX_AUDIT_ENTRIES, day_counts, day_people
 
 if TYPE_CHECKING:
@@ -18,18 +21,18 @@ if TYPE_CHECKING:
 _LIFETIME_S = int(LONG_LIFETIME.total_seconds())
 
 
-class RedisSideChannel:
-    """Events, day counts and the audit stream, over the connections of a ``RedisBackend``."""
+class RedisSideChannel(SideChannel):
+    """Events, counts by day and the audit stream, over the transport of a ``RedisBackend``."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
+    @override
     def listen(self) -> AsyncGenerator[bytes | None, None]:
-        """See ``SideChannel.listen``."""
         return listen(self._transport.topology)
 
+    @override
     async def count(self, day: date, people: Collection[str], counters: Mapping[str, int]) -> None:
-        """See ``SideChannel.count``. Where the answer is lost, the counts may be in already."""
         commands: list[tuple[str, tuple[Argument, ...]]] = []
         if counters:
             key = day_counts(day)
@@ -40,21 +43,22 @@ class RedisSideChannel:
             commands.append((key, ("PFADD", key, *people)))
             commands.append((key, ("EXPIRE", key, _LIFETIME_S)))
         if commands:
+            # Not repeatable: if the answer is lost, the counts may have been added already.
             await self._transport.execute_many(commands, repeatable=False)
 
+    @override
     async def counted(self, day: date) -> Mapping[str, int]:
-        """See ``SideChannel.counted``."""
         key = day_counts(day)
         flat = await self._transport.execute(key, "HGETALL", key)
         return {name.decode(): int(count) for name, count in _pairs(flat)}
 
+    @override
     async def people(self, days: Sequence[date]) -> int:
-        """See ``SideChannel.people``."""
         keys = [day_people(day) for day in days]
         return int(await self._transport.execute(keys[0], "PFCOUNT", *keys)) if keys else 0
 
+    @override
     async def audit(self, fields: Mapping[str, str]) -> str:
-        """See ``SideChannel.audit``."""
         words = [word for pair in fields.items() for word in pair]
         entry_id, _ = await self._transport.execute_many(
             [
@@ -65,8 +69,8 @@ class RedisSideChannel:
         )
         return _text(entry_id)
 
+    @override
     async def audited(self, after: str, limit: int) -> Sequence[AuditEntry]:
-        """See ``SideChannel.audited``."""
         entries = await self._transport.execute(
             AUDIT, "XRANGE", AUDIT, f"({after}", "+", "COUNT", limit
         )
@@ -81,5 +85,5 @@ def _pairs(flat: Sequence[bytes]) -> Iterable[tuple[bytes, bytes]]:
 
 
 def _text(raw: bytes) -> str:
-    """Read what anybody with access may have written: an audit must show it, not stumble."""
+    """Decode text that any program with access may have written: an audit must show it anyway."""
     return raw.decode("utf-8", "replace")

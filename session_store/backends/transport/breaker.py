@@ -1,4 +1,4 @@
-"""A circuit breaker: while a primary is away, calls fail at once instead of waiting for it."""
+"""A circuit breaker: while a primary is unreachable, calls fail at once instead of waiting."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SLOWEST: Final = 4
-"""How many times its pause a probe waits at most, after many that failed."""
+_LONGEST_PAUSE: Final = 4
+"""The longest pause between two probes, in units of the shortest."""
 
 
-class OnChange(Protocol):
-    """Hears of a circuit."""
+class CircuitHook(Protocol):
+    """Is called when a circuit opens or closes. Must neither block nor raise."""
 
     def __call__(self, *, is_open: bool) -> None:
-        """Take note."""
+        """Note the change."""
         ...
 
 
 class Breaker:
-    """Open while the other side is away; a probe in the background closes it again.
+    """Open while a server is unreachable; a probe in the background closes it again.
 
     Args:
-        where: who is asked, for the log.
-        probe: asks it; raises where it is still away.
-        pause_s: between two probes.
-        on_change: hears when it opens, and when it closes again. Must neither block nor raise.
+        where: the server's name, for the log.
+        probe: asks the server; raises if it is still unreachable.
+        pause_s: pause between two probes.
+        on_change: called when the circuit opens and when it closes.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Breaker:
         probe: Callable[[], Awaitable[None]],
         *,
         pause_s: float,
-        on_change: OnChange,
+        on_change: CircuitHook,
     ) -> None:
         self._where = where
         self._probe = probe
@@ -53,15 +53,15 @@ class Breaker:
         self._on_change = on_change
         self._probing: asyncio.Task[None] | None = None
         self.reason = ""
-        """Why it opened last."""
+        """Why the circuit opened, or why the last probe failed."""
 
     @property
     def is_open(self) -> bool:
-        """Whether calls are to fail at once."""
+        """Whether calls fail at once."""
         return self._probing is not None and not self._probing.done()
 
     def trip(self, reason: str) -> None:
-        """Note that a call got no answer."""
+        """Open the circuit, because a call got no answer."""
         if not self.is_open:
             self.reason = reason
             logger.warning("Redis is away; it is tried again", extra={"where": self._where})
@@ -82,9 +82,9 @@ class Breaker:
             except (SessionStoreError, RedisError, OSError) as error:
                 translated = error_of(error, self._where)
                 if not isinstance(translated, StoreUnavailable):
-                    return  # It answers, and refuses: callers hear that better from itself.
+                    return  # It answers with a refusal, which callers should get themselves.
                 self.reason = str(translated)
-                pauses = min(pauses + 1, _SLOWEST)
+                pauses = min(pauses + 1, _LONGEST_PAUSE)
             else:
                 logger.info("Redis is back", extra={"where": self._where})
                 return

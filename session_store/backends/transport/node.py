@@ -25,15 +25,15 @@ from session_store.errors import InvalidValue
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from session_store.backends.transport.options import TransportOptions
     from session_store.redis_address import HostPort
-    from session_store.settings import StoreSettings
 
 _RESP: Final = 2
-"""Replies of scripts are the same in 3, which begins with one command more."""
+"""In version 3 replies of scripts are the same, and each connection costs one command more."""
 
 
 class _TLSConnection(SSLConnection):
-    """Uses a context that is shared, rather than reading the certificates for each connection."""
+    """Uses a shared context, instead of reading the certificates for each connection."""
 
     def __init__(self, *, tls: RedisSSLContext, **options: Any) -> None:
         super().__init__(**options)
@@ -42,29 +42,29 @@ class _TLSConnection(SSLConnection):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How connections are made and log in, wherever they go."""
+    """How every connection is made and logs in, whichever node it goes to."""
 
     user: str | None = field(repr=False)
     password: str | None = field(repr=False)
     database: int
     tls: RedisSSLContext | None
     timeout_s: float
-    """For a connection to be established, and for each call of a client."""
+    """Bound on establishing a connection, and on each call of a client."""
 
     @classmethod
-    def from_settings(cls, settings: StoreSettings) -> Self:
-        """Take what the settings say for Redis itself.
+    def of(cls, options: TransportOptions) -> Self:
+        """Return the access to Redis itself, not to its sentinels.
 
         Raises:
-            InvalidValue: a certificate cannot be read, or is given where there is no TLS.
+            InvalidValue: a certificate cannot be read, or is given though there is no TLS.
         """
-        address = settings.redis_address
+        address = options.address
         return cls(
             address.user,
             address.password,
             address.database,
-            _tls_of(settings),
-            settings.redis_timeout_s,
+            _tls_of(options),
+            options.timeout_s,
         )
 
 
@@ -83,9 +83,9 @@ class Node:
             "db": access.database,
             "protocol": _RESP,
             "socket_connect_timeout": access.timeout_s,
-            # What may be repeated, and when, is decided by who knows what was sent.
+            # The lane decides what is sent again, because it knows what was sent.
             "retry": Retry(NoBackoff(), 0),
-            # No CLIENT SETINFO: two commands more per connection, and two rights more.
+            # No CLIENT SETINFO: it costs two commands per connection and needs two more rights.
             "driver_info": None,
         }
         if isinstance(where, str):
@@ -101,14 +101,14 @@ class Node:
         return f"<Node {self.name}>"
 
     def make_connection(self) -> AbstractConnection:
-        """Make a connection that is not connected yet, and waits for ever for replies.
+        """Make a connection that is not connected yet, and that waits without end for replies.
 
-        Establishing it is bounded, logging in is not: bound ``connect()`` as a whole.
+        Establishing it is bounded, but logging in is not: put a bound on ``connect()`` as a whole.
         """
         return self._class(**self._options, socket_timeout=None)
 
     def make_client(self) -> Redis:
-        """Make an ordinary client, to be closed by the caller."""
+        """Make an ordinary client; the caller closes it."""
         timeout_s = self._options["socket_connect_timeout"]
         pool = ConnectionPool(
             connection_class=self._class, **self._options, socket_timeout=timeout_s
@@ -127,7 +127,7 @@ class Node:
         connection = self.make_connection()
         try:
             async with asyncio.timeout(timeout_s):
-                # It connects by itself.
+                # This call also connects.
                 await connection.send_packed_command(connection.pack_commands(commands))
                 return [await _reply(connection) for _ in commands]
         except TimeoutError:
@@ -143,9 +143,9 @@ async def _reply(connection: AbstractConnection) -> Any:
         return error
 
 
-def _tls_of(settings: StoreSettings) -> RedisSSLContext | None:
-    files = (settings.redis_ca_file, settings.redis_cert_file, settings.redis_key_file)
-    if not settings.redis_address.tls:
+def _tls_of(options: TransportOptions) -> RedisSSLContext | None:
+    files = (options.ca_file, options.cert_file, options.key_file)
+    if not options.address.tls:
         if any(files):
             raise InvalidValue(
                 "certificates are set for Redis, but REJOIN_REDIS_URL asks for no TLS; begin it "

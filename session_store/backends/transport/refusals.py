@@ -1,4 +1,4 @@
-"""What Redis's errors mean for a caller: each kind becomes an error of this library."""
+"""How errors of Redis and of the network become errors of this library."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ if TYPE_CHECKING:
     from session_store.meter import RedisTrouble
 
 ELSEWHERE: Final = (MovedError, ReadOnlyError, MasterDownError, ClusterDownError)
-"""The primary of this key is another one now, or will be in a moment."""
+"""Another server is the primary of this key, or will be in a moment."""
 IN_A_MOMENT: Final = (AskError, TryAgainError)
-"""A slot is on its way from one node of a Cluster to another."""
+"""A slot is moving from one node of a Cluster to another."""
 
 _LOGIN: Final = (AuthenticationError, AuthenticationWrongNumberOfArgsError, AuthorizationError)
 _NO_LOGIN: Final = ("NOAUTH", "WRONGPASS")
 _NOT_ALLOWED: Final = ("NOPERM", "can't run this command", "ACL failure in script")
-"""What a script says that met a missing permission: on Redis 6.2, 7.0, and 7.2 and Valkey."""
+"""What a script that lacks a permission answers: on Redis 6.2, on 7.0, on 7.2 and Valkey."""
 
 
 _BY_CODE: Final[Mapping[str, type[RedisError]]] = {
@@ -67,15 +67,15 @@ _BY_CODE: Final[Mapping[str, type[RedisError]]] = {
     "TRYAGAIN": TryAgainError,
     "WRONGPASS": AuthenticationError,
 }
-"""Redis's errors by their first word; all others are plain ``ResponseError``."""
+"""Redis's errors by their first word; all others are a plain ``ResponseError``."""
 
 
 _IN_SCRIPT: Final = re.compile(r"ERR Error running script .*?: -?([A-Z]+) ")
-"""How Redis 6.2 passes on an error that a script met; newer ones leave it as it is."""
+"""How Redis 6.2 wraps an error inside a script; newer versions leave it as it is."""
 
 
 def reply_error(text: str) -> RedisError:
-    """Make the error that a reply of Redis's means, as redis-py names it."""
+    """Return the exception of redis-py that stands for an error reply."""
     text = without_values(text)
     within = _IN_SCRIPT.match(text)
     if within is not None and within[1] in _BY_CODE:
@@ -84,17 +84,17 @@ def reply_error(text: str) -> RedisError:
     kind = _BY_CODE.get(code)
     if kind is None:
         return ResponseError(text)
-    # Those two parse where to go; of the others the whole text is wanted.
+    # Those two read the target from the rest of the text; the others keep the whole text.
     return kind(rest if kind in (MovedError, AskError) else text)
 
 
 def without_values(text: str) -> str:
-    """Cut what Redis quotes of a command that it does not know: it may be a login."""
+    """Cut what Redis quotes of an unknown command: it may be a login."""
     return text.partition(", with args beginning with")[0]
 
 
 def trouble_of(error: BaseException, translated: SessionStoreError) -> RedisTrouble:
-    """Return the kind of an error, as it is counted; ``translated`` by ``error_of``."""
+    """Return the kind under which an error is counted; ``translated`` comes from ``error_of``."""
     if isinstance(translated, StoreRefused | StoreLoading):
         return "refused"
     return "timeout" if isinstance(error, RedisTimeoutError | TimeoutError) else "connection"
@@ -105,7 +105,7 @@ def error_of(  # noqa: C901, PLR0911 (one per kind)
 ) -> SessionStoreError:
     """Translate an error of redis-py or of the network.
 
-    The texts of Redis's own errors name commands and keys; where they quote values, they are cut.
+    The texts of Redis's own errors name commands and keys. Quoted values are cut.
     """
     if isinstance(error, SessionStoreError):
         return error
@@ -145,5 +145,5 @@ def error_of(  # noqa: C901, PLR0911 (one per kind)
 
 
 def _in_script(text: str, *parts: str) -> bool:
-    """Tell whether an error that a script passed on is of this kind."""
+    """Return whether an error text, perhaps from within a script, names one of these."""
     return any(part in text for part in parts)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.sentinel import MasterNotFoundError
+from typing_extensions import override
 
-from session_store.backends.transport.discovery import Shared, majority
 from session_store.backends.transport.node import Access, Node
+from session_store.backends.transport.topology import Discovery, Topology, majority
 from session_store.redis_address import HostPort
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ class _View(NamedTuple):
     primary: HostPort
 
 
-class Sentinels:
-    """``Topology`` over a primary that may change: asked of the sentinels, checked with ``ROLE``.
+class Sentinels(Topology):
+    """One primary that may change: the sentinels name it, and ``ROLE`` confirms it.
 
-    Sentinel itself decides by epoch which of two views is the newer; so does this. A primary that
-    was paused, replaced, and woke still calls itself one: most sentinels know better.
+    As in Sentinel itself, the epoch decides which of two views is newer. A primary that was paused
+    and replaced still calls itself a primary when it wakes; most sentinels know better.
     """
 
     def __init__(
@@ -40,33 +41,33 @@ class Sentinels:
         self._sentinels = tuple(Node(sentinel_access, host) for host in hosts)
         self._service = service
         self._primary: Node | None = None
-        self._discovery = Shared(self._discover)
+        self._discovery = Discovery(self._discover)
 
+    @override
     async def connect(self) -> None:
-        """See ``Topology.connect``."""
         if self._primary is None:
             await self.refresh()
 
-    def node_of(self, _key: str) -> Node:
-        """See ``Topology.node_of``."""
+    @override
+    def node_of(self, key: str) -> Node:
         if self._primary is None:
             raise RedisConnectionError("the primary is not known yet; connect first")
         return self._primary
 
+    @override
     def nodes(self) -> Sequence[Node]:
-        """See ``Topology.nodes``."""
         return () if self._primary is None else (self._primary,)
 
+    @override
     async def refresh(self) -> None:
-        """See ``Topology.refresh``."""
         await self._discovery.run()
 
+    @override
     def plain_client(self) -> Redis:
-        """See ``Topology.plain_client``."""
         return self.node_of("").make_client()
 
+    @override
     async def aclose(self) -> None:
-        """See ``Topology.aclose``."""
         await self._discovery.aclose()
 
     async def _discover(self) -> None:

@@ -1,26 +1,27 @@
-"""Calls to Redis: routed to the primary of their key, repeated where it has moved, bounded."""
+"""Calls to Redis: routed to the primary of their key, repeated if it has moved, bounded in time."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from redis.exceptions import RedisError
 
-from session_store.backends.redis.scripts import script as script_of
 from session_store.backends.transport.breaker import Breaker
 from session_store.backends.transport.call import Call
-from session_store.backends.transport.measured import measured
-from session_store.backends.transport.pipeline import Lane, Replication
+from session_store.backends.transport.cluster import Cluster
+from session_store.backends.transport.lane import Lane
+from session_store.backends.transport.node import Access, Node
 from session_store.backends.transport.refusals import (
     ELSEWHERE,
     IN_A_MOMENT,
     error_of,
     trouble_of,
 )
-from session_store.backends.transport.topology import topology_of
-from session_store.backends.transport.traced import traced
+from session_store.backends.transport.sentinel import Sentinels
+from session_store.backends.transport.topology import Standalone
 from session_store.errors import (
     CircuitOpen,
     InvalidValue,
@@ -29,6 +30,7 @@ from session_store.errors import (
     StoreUnavailable,
 )
 from session_store.meter import NO_METER
+from session_store.redis_address import Kind
 from session_store.tasks import KeptTasks
 
 if TYPE_CHECKING:
@@ -36,27 +38,24 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-    from session_store.backends.redis.scripts import Script
-    from session_store.backends.transport.call import Argument
-    from session_store.backends.transport.node import Node
+    from session_store.backends.transport.call import Argument, Script
+    from session_store.backends.transport.options import Replication, TransportOptions
     from session_store.backends.transport.topology import Topology
-    from session_store.backends.transport.traced import Tracer
-    from session_store.settings import StoreSettings
 
 logger = logging.getLogger(__name__)
 
 MOVED_TRIES: Final = 6
 MOVED_PAUSE_S: Final = 0.05
-"""Before the second try elsewhere; doubled each time. Six tries take 1.6 s."""
+"""Pause before the second try elsewhere, doubled each time. Six tries take 1.6 s."""
 PING: Final = ("PING",)
 
 
-class _Way(NamedTuple):
+class _Route(NamedTuple):
     """How calls get to one primary."""
 
     lane: Lane
     durable: Lane
-    """For what the replicas must have too; the same one where none are asked."""
+    """For calls that replicas must have too; the same lane if no replica is asked."""
     breaker: Breaker
 
     async def aclose(self) -> None:
@@ -68,58 +67,46 @@ class _Way(NamedTuple):
 
 
 class Transport:
-    """What the Redis backend calls through.
+    """The way to all primaries. It connects at the first call.
 
     Every call raises ``StoreUnavailable`` or ``StoreRefused`` (see ``refusals``) and nothing else.
+
+    Raises:
+        InvalidValue: as ``topology_of``.
     """
 
-    def __init__(self, topology: Topology, settings: StoreSettings) -> None:
-        self.topology = topology
-        self.tracer: Tracer | None = None
+    def __init__(self, options: TransportOptions) -> None:
+        self.topology = topology_of(options)
         self.meter = NO_METER
-        self._where = settings.redis_address.where
-        self._connections = settings.redis_connections
-        self._timeout_s = settings.redis_timeout_s
-        self._pause_s = settings.redis_retry_s
-        self._replication: Replication | None = None
-        if settings.durability == "replicated":
-            timeout_ms = round(settings.replica_timeout_s * 1000)
-            self._replication = Replication(settings.replicas_asked, timeout_ms)
+        self._where = options.address.where
+        self._options = options
+        self._timeout_s = options.timeout_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._begin()
 
     def _begin(self) -> None:
         self._connected = False
-        self._ways: dict[Node, _Way] = {}
+        self._routes: dict[Node, _Route] = {}
         self._discovery = self._breaker(self._where, self._discover)
         self._closing = KeptTasks(logger)
 
-    @classmethod
-    def from_settings(cls, settings: StoreSettings) -> Self:
-        """Build what ``REJOIN_REDIS_URL`` names; connects at the first call."""
-        return cls(topology_of(settings), settings)
-
     async def run(
         self,
-        name: str,
+        script: Script,
         keys: Sequence[str],
         args: Sequence[Argument],
         *,
         durable: bool = False,
     ) -> list[Any]:
-        """Run a script, on the primary of its first key; return the parts of its reply.
+        """Run a script on the primary of its first key; return the parts of its reply.
 
-        Scripts may be repeated: they answer as the first time, or say ``DUPLICATE``.
+        A script may be sent twice. It answers as the first time, or with ``DUPLICATE``.
         """
-        answer = self._call(
-            keys[0], (len(keys), *keys, *args), script=script_of(name), durable=durable
+        command = (len(keys), *keys, *args)
+        reply: bytes | list[Any] = await self._call(
+            keys[0], command, script=script, durable=durable
         )
-        if self.tracer is not None and self.tracer.is_on:
-            answer = traced(self.tracer, name, keys, args, answer)
-        if self.meter is not NO_METER:
-            answer = measured(self.meter, name, answer)
-        reply: bytes | list[Any] = await answer
         return reply.split() if isinstance(reply, bytes) else reply
 
     async def execute(self, key: str, *command: Argument, repeatable: bool = True) -> Any:
@@ -131,7 +118,7 @@ class Transport:
     ) -> list[Any]:
         """Run commands, each on the primary of its key: one round trip per primary.
 
-        They are not atomic. Where some fail, the first error is raised, after all have ended.
+        They are not atomic. If some fail, the first error is raised, after all have ended.
         """
         if not self._connected or self._loop is not asyncio.get_running_loop():
             await self._connect()
@@ -148,13 +135,17 @@ class Transport:
                 replies[i] = await self._call(key, command, repeatable=repeatable)
         for node, reply in zip(nodes, replies, strict=True):
             if isinstance(reply, RedisError | OSError):
-                raise self._heard(node, reply) from reply
+                raise self._note_failure(node, reply) from reply
             if isinstance(reply, BaseException):
                 raise reply
         return replies
 
+    async def clock_ms(self, key: str) -> int:
+        """Return the clock of the primary of ``key``, in Unix milliseconds."""
+        return clock_ms_in(await self.execute(key, "TIME"))
+
     async def plain_client(self) -> Redis:
-        """Make an ordinary client to a primary, to be closed by the caller."""
+        """Make an ordinary client to a primary; the caller closes it."""
         await self._connect()
         return self.topology.plain_client()
 
@@ -166,17 +157,17 @@ class Transport:
         replies = await asyncio.gather(*calls, return_exceptions=True)
         for node, reply in zip(nodes, replies, strict=True):
             if isinstance(reply, RedisError | OSError):
-                raise self._heard(node, reply) from reply
+                raise self._note_failure(node, reply) from reply
 
     async def aclose(self) -> None:
-        """Close every connection. Calls fail from then on."""
+        """Close every connection. Later calls fail."""
         self._closed = True
         if self._loop is not asyncio.get_running_loop():
             self._begin()
         await self._discovery.aclose()
-        ways, self._ways = self._ways, {}
-        for way in ways.values():
-            await way.aclose()
+        routes, self._routes = self._routes, {}
+        for route in routes.values():
+            await route.aclose()
         await self._closing.wait()
         await self.topology.aclose()
         self._connected = False
@@ -205,9 +196,9 @@ class Transport:
                 if not tries_left:
                     raise error_of(error, self._where) from error
                 if isinstance(error, ELSEWHERE):
-                    await self._look_again()
+                    await self._try_refresh()
             except (RedisError, OSError) as error:
-                raise self._heard(node, error) from error
+                raise self._note_failure(node, error) from error
             except NotReplicated:
                 self.meter.redis_failed("not_replicated")
                 raise
@@ -226,37 +217,37 @@ class Transport:
     ) -> Call:
         if self._closed:
             raise StoreUnavailable("the store was closed; make another one")
-        way = self._ways.get(node) or self._open(node)
-        if way.breaker.is_open:
-            raise self._not_asked(way.breaker)
+        route = self._routes.get(node) or self._open(node)
+        if route.breaker.is_open:
+            raise self._circuit_open(route.breaker)
         call = Call(
             command,
             asyncio.get_running_loop().create_future(),
             script,
-            durable=durable and self._replication is not None,
+            durable=durable and self._options.replication is not None,
             repeatable=repeatable,
         )
         try:
             call.data = call.packed()
         except UnicodeEncodeError:
             raise InvalidValue("an id or name is not valid Unicode text") from None
-        (way.durable if durable else way.lane).submit(call)
+        (route.durable if durable else route.lane).submit(call)
         return call
 
-    def _heard(self, node: Node, error: RedisError | OSError) -> SessionStoreError:
-        """Translate an error; one that is no answer opens the circuit."""
+    def _note_failure(self, node: Node, error: RedisError | OSError) -> SessionStoreError:
+        """Translate an error; one that means no answer opens the circuit."""
         translated = error_of(error, node.name)
         self.meter.redis_failed(trouble_of(error, translated))
-        if isinstance(translated, StoreUnavailable) and node in self._ways:
-            self._ways[node].breaker.trip(str(translated))
+        if isinstance(translated, StoreUnavailable) and node in self._routes:
+            self._routes[node].breaker.trip(str(translated))
         return translated
 
-    def _not_asked(self, breaker: Breaker) -> CircuitOpen:
+    def _circuit_open(self, breaker: Breaker) -> CircuitOpen:
         self.meter.redis_failed("circuit_open")
         return CircuitOpen(f"not asked, since a moment ago: {breaker.reason}")
 
     def _breaker(self, where: str, probe: Callable[[], Awaitable[None]]) -> Breaker:
-        return Breaker(where, probe, pause_s=self._pause_s, on_change=self._note_circuit)
+        return Breaker(where, probe, pause_s=self._options.retry_s, on_change=self._note_circuit)
 
     def _note_circuit(self, *, is_open: bool) -> None:
         if is_open:
@@ -264,25 +255,25 @@ class Transport:
         else:
             self.meter.circuit_closed()
 
-    def _open(self, node: Node) -> _Way:
+    def _open(self, node: Node) -> _Route:
         async def probe() -> None:
-            # Where it was replaced, callers do not come here any more; look who took over.
-            await self._look_again()
-            if node in self._ways:
+            # If another server took over, callers do not come here any more: find it first.
+            await self._try_refresh()
+            if node in self._routes:
                 await node.ask(PING, timeout_s=self._timeout_s)
 
         lane = durable = self._lane(node, None)
-        if self._replication is not None:
-            # Of its own: whoever wants no replicas does not wait for them.
-            durable = self._lane(node, self._replication)
-        way = _Way(lane, durable, self._breaker(node.name, probe))
-        self._ways[node] = way
-        return way
+        if self._options.replication is not None:
+            # A lane of its own: a call that needs no replica does not wait for them.
+            durable = self._lane(node, self._options.replication)
+        route = _Route(lane, durable, self._breaker(node.name, probe))
+        self._routes[node] = route
+        return route
 
     def _lane(self, node: Node, replication: Replication | None) -> Lane:
         return Lane(
             node,
-            connections=self._connections,
+            connections=self._options.connections,
             timeout_s=self._timeout_s,
             replication=replication,
         )
@@ -292,13 +283,13 @@ class Transport:
             raise StoreUnavailable("the store was closed; make another one")
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            # Connections belong to the loop that made them (two runs of asyncio.run, say).
+            # Connections belong to the loop that made them; a program may run several in turn.
             self._begin()
             self._loop = loop
         if self._connected:
             return
         if self._discovery.is_open:
-            raise self._not_asked(self._discovery)
+            raise self._circuit_open(self._discovery)
         try:
             await self._discover()
         except (RedisError, OSError) as error:
@@ -313,15 +304,48 @@ class Transport:
             await self.topology.connect()
         self._connected = True
 
-    async def _look_again(self) -> None:
+    async def _try_refresh(self) -> None:
         try:
             await self._refresh()
         except (RedisError, OSError):
-            return  # Where it was known to be is tried again.
+            return  # The address that was known is tried again.
 
     async def _refresh(self) -> None:
         async with asyncio.timeout(2 * self._timeout_s):
             await self.topology.refresh()
         present = set(self.topology.nodes())
-        for node in [each for each in self._ways if each not in present]:
-            self._closing.spawn(self._ways.pop(node).aclose())
+        for node in [node for node in self._routes if node not in present]:
+            self._closing.spawn(self._routes.pop(node).aclose())
+
+
+def topology_of(options: TransportOptions) -> Topology:
+    """Build the topology that the address describes; it does not connect yet.
+
+    Raises:
+        InvalidValue: the address is ``memory://``, or certificates cannot be used.
+    """
+    address = options.address
+    access = Access.of(options)
+    match address.kind:
+        case Kind.STANDALONE:
+            return Standalone(Node(access, address.hosts[0]))
+        case Kind.UNIX:
+            return Standalone(Node(access, address.path))
+        case Kind.CLUSTER:
+            return Cluster(access, address.hosts)
+        case Kind.SENTINEL:
+            sentinel_access = replace(
+                access,
+                user=options.sentinel_user,
+                password=options.sentinel_password,
+                database=0,
+            )
+            return Sentinels(access, sentinel_access, address.hosts, address.service)
+        case Kind.MEMORY:
+            raise InvalidValue("REJOIN_REDIS_URL is memory://, which is not a Redis")
+
+
+def clock_ms_in(reply: Sequence[bytes]) -> int:
+    """Read the reply of ``TIME``, in Unix milliseconds."""
+    seconds, micros = reply
+    return int(seconds) * 1000 + int(micros) // 1000

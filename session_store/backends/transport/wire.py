@@ -1,8 +1,8 @@
-"""One connection to Redis, full of calls: written as they come, answered in order.
+"""One connection to Redis that carries many calls at once: written as they come, answered in order.
 
-redis-py connects, speaks TLS and logs in. From then on the stream is read and written here: a
-client that waits for each reply before it sends the next command, as redis-py's does, has one
-round trip per command.
+redis-py connects, speaks TLS and logs in. After that this module reads and writes the stream
+itself. redis-py waits for each reply before it sends the next command, which costs one round trip
+per command.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from session_store.backends.transport.node import Node
 
 MAX_TIMEOUTS: Final = 5
-"""How many times its time-out a reply may take while its parts keep coming."""
+"""How many timeouts a reply may last while its parts keep coming."""
 _MORE: Final = object()
-"""What the parser answers when a reply is not complete yet."""
+"""What the parser returns while a reply is not complete."""
 
 
 class Wire(asyncio.Protocol):
-    """A connection that is logged in.
+    """A connection that has logged in.
 
     Args:
-        connection: connected by redis-py; its stream is taken over.
-        timeout_s: how long a call may take, from its writing to its reply.
-        on_reply: called with each call and its reply; errors are replies too.
-        on_idle: called when every call has its reply.
-        on_lost: called once, with this wire, the calls that got no reply, and why.
+        connection: connected by redis-py; this object takes its stream over.
+        timeout_s: how long a call may take, from the write to the reply.
+        on_reply: called with each call and its reply; an error is a reply too.
+        on_idle: called when no call waits for a reply any more.
+        on_lost: called once, with this wire, the calls without a reply, and the reason.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Wire(asyncio.Protocol):
         self._on_idle = on_idle
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
-        # The one private name of redis-py's that is used: its stream.
+        # The stream is the only private name of redis-py that we use.
         self._transport = cast("asyncio.Transport", connection._writer.transport)  # type: ignore[union-attr]  # noqa: SLF001
         self._parser = hiredis.Reader(replyError=reply_error, notEnoughData=_MORE)
         self._pending: deque[Call] = deque()
@@ -65,7 +65,7 @@ class Wire(asyncio.Protocol):
         self._heard_at = 0.0
         self._over = False
         self.has_answered = False
-        """Whether it ever did: then its loss may be that of an idle connection."""
+        """Whether a reply ever came: then the loss may only be that of an idle connection."""
 
     @classmethod
     async def open(
@@ -79,7 +79,7 @@ class Wire(asyncio.Protocol):
         """Connect and log in.
 
         Raises:
-            redis.exceptions.RedisError, OSError: nobody is there, or the login was refused.
+            redis.exceptions.RedisError, OSError: no connection, or the login was refused.
         """
         connection = node.make_connection()
         try:
@@ -87,7 +87,7 @@ class Wire(asyncio.Protocol):
                 await connection.connect()  # type: ignore[no-untyped-call]
         except ResponseError as error:
             await connection.disconnect(nowait=True)
-            # redis-py logs in, and passes on what Redis quotes of that.
+            # redis-py passes on what Redis quotes of the login.
             raise type(error)(without_values(str(error))) from None
         except BaseException:
             await connection.disconnect(nowait=True)
@@ -98,7 +98,7 @@ class Wire(asyncio.Protocol):
 
     @property
     def load(self) -> int:
-        """How many calls wait for their reply."""
+        """How many calls wait for a reply."""
         return len(self._pending)
 
     def send(self, calls: Sequence[Call]) -> None:
@@ -112,23 +112,23 @@ class Wire(asyncio.Protocol):
             self._timer = self._loop.call_at(deadline, self._check_time)
 
     async def aclose(self) -> None:
-        """Close it; calls that wait are handed to ``on_lost``."""
+        """Close the connection; calls that still wait go to ``on_lost``."""
         self._lose(RedisConnectionError("the store was closed"))
         await self._connection.disconnect(nowait=True)
 
     def data_received(self, data: bytes) -> None:
-        """Hand replies over, in the order of their calls."""
+        """Hand the replies over, in the order of the calls."""
         self._heard_at = self._loop.time()
         pending, on_reply = self._pending, self._on_reply
         try:
             self._parser.feed(data)
             replies = list(iter(self._parser.gets, _MORE))
         except hiredis.HiredisError:
-            self._lose(RedisConnectionError("it does not speak Redis's protocol"))
+            self._lose(RedisConnectionError("the server does not speak the protocol of Redis"))
             return
         for reply in replies:
             if not pending:
-                self._lose(RedisConnectionError("Redis said something that nobody asked for"))
+                self._lose(RedisConnectionError("Redis sent a reply to no call"))
                 return
             self.has_answered = True
             on_reply(pending.popleft(), reply)
@@ -136,7 +136,7 @@ class Wire(asyncio.Protocol):
             self._on_idle()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Hand back what got no reply."""
+        """Give the calls without a reply back."""
         self._lose(error or RedisConnectionError("Redis closed the connection"))
 
     def _check_time(self) -> None:
@@ -144,7 +144,7 @@ class Wire(asyncio.Protocol):
         if not self._pending:
             return
         deadline = self._pending[0].deadline
-        # A large reply on its way is an answer, within bounds.
+        # While a large reply is coming, the timeout begins again, within bounds.
         latest = deadline + (MAX_TIMEOUTS - 1) * self._timeout_s
         deadline = min(max(deadline, self._heard_at + self._timeout_s), latest)
         if deadline <= self._loop.time():

@@ -1,9 +1,9 @@
-"""What is being said right now, kept as it is said: a kill in mid-sentence loses no more.
+"""What is being said right now, kept while it is said, so that a kill in mid-sentence loses little.
 
 A turn is recorded when it is over. Until then its words are a draft: the user's as they are
 recognised, the agent's at the pace at which they are spoken. The store has one draft for each of
-the two; the turn that settles it takes its id, so that however a draft and its turn cross, there is
-one of them in the end.
+the two. The turn that settles a draft takes its id. So one of them is left in the end, in whatever
+order a draft and its turn arrive.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from livekit.agents.voice.io import TextOutput
 from session_store.errors import InvalidValue, LeaseLost, SessionGone
 from session_store.livekit.job.chat_items import turn_of
 from session_store.models import RECOVERED, Draft
-from session_store.tasks import LONGEST_RETRY_S, stop
+from session_store.tasks import LONGEST_RETRY_S, Loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,27 +30,28 @@ if TYPE_CHECKING:
     from livekit.agents.voice.room_io import RoomOptions
 
     from session_store.models import RecordedTurn, Turn
-    from session_store.store import Lease, SessionStore
+    from session_store.store import SessionStore
+    from session_store.values import Lease
 
     Role: TypeAlias = Literal["user", "assistant"]
 
 logger = logging.getLogger(__name__)
 
 EVERY_S: Final = 0.25
-"""How often drafts are written at most. So much of what was spoken may be missing after a kill."""
+"""The shortest time between two writes of drafts. A kill loses at most so much of the words."""
 
 
-class Ended(NamedTuple):
-    """What becomes of a draft whose turn is over."""
+class SettledDraft(NamedTuple):
+    """The draft that a finished turn replaces."""
 
     settles: int = 0
-    """Number of the newest draft of it; 0 if none was written."""
+    """Number of its newest version; 0 if none was written."""
     turn_id: str | None = None
-    """The id that the drafts had, for the turn to take; ``None`` if none was written."""
+    """The id that the turn takes over from the draft; ``None`` if none was written."""
 
 
 class Drafts:
-    """Gathers what is being said, and writes it, at most every ``EVERY_S``. Nothing blocks."""
+    """Gathers what is being said, and writes it every ``EVERY_S`` at most. Nothing blocks."""
 
     def __init__(self, store: SessionStore, lease: Lease) -> None:
         self._store = store
@@ -63,14 +64,14 @@ class Drafts:
         self._segment_is_open = False
         self._segment_is_over = False
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop(self._write, name="drafts")
         self._over = False
 
     def overhear(self, agent_session: AgentSession[Any], options: RoomOptions) -> RoomOptions:
         """Listen to both sides; return the options with which to start the agent session.
 
-        Our text output comes before the one that the options name. Where there is no text output
-        in the room, the agent's words come as the model writes them, ahead of its voice.
+        Our text output comes before the one that the options name. Without a text output in the
+        room, the agent's words come as the model writes them, ahead of its voice.
         """
         self._agent_session = agent_session
         agent_session.on("user_input_transcribed", self._on_transcribed)
@@ -85,14 +86,14 @@ class Drafts:
             options, text_output=dataclasses.replace(text_output, next_in_chain=chained)
         )
 
-    def ended(self, message: llm.ChatMessage) -> Ended:
-        """Note that what was being said has become this message, which is being recorded."""
+    def settle(self, message: llm.ChatMessage) -> SettledDraft:
+        """Return the draft that this finished message replaces, and begin the next draft."""
         if message.role not in self._speeches:
-            return Ended()
+            return SettledDraft()
         speech = self._speeches[message.role]
         follows = _Speech(message.role)
         if message.role == "user":
-            # They may be speaking again already.
+            # The user may be speaking again already.
             follows.finals = speech.finals_after(message.text_content or "")
             follows.interim = speech.interim
         else:
@@ -101,18 +102,14 @@ class Drafts:
         self._speeches[message.role] = follows
         if follows.words:
             self._note(follows)
-        return Ended(speech.number, speech.id) if speech.number else Ended()
+        return SettledDraft(speech.number, speech.id) if speech.number else SettledDraft()
 
     def agent_said(self, words: str) -> None:
-        """Note words of the agent's; the text output calls it."""
+        """Note words of the agent; the text output calls it."""
         speech = self._speeches["assistant"]
         if not self._segment_is_open:
             self._segment_is_open = True
-            handle = self._agent_session.current_speech if self._agent_session else None
-            if handle is not None and speech.of_speech not in (None, handle.id):
-                # The speech before has left no turn.
-                speech = self._speeches["assistant"] = _Speech("assistant")
-            speech.of_speech = handle.id if handle is not None else speech.of_speech
+            speech = self._open_segment(speech)
         if not self._segment_is_over:
             speech.finals.append(words)
             self._note(speech)
@@ -122,10 +119,10 @@ class Drafts:
         self._segment_is_open = self._segment_is_over = False
 
     def typed(self) -> int:
-        """Return what a typed message settles: the number of the draft of what the user said.
+        """Return the number of the user's draft, which a typed message settles.
 
-        Whoever types goes on from there: what was half understood before wants no answer any
-        more. If they were still speaking, it becomes a turn like any other.
+        The typed message continues the conversation: half a sentence that was understood before
+        needs no answer any more. If the user is still speaking, that becomes a turn like any other.
         """
         return self._speeches["user"].number
 
@@ -142,11 +139,20 @@ class Drafts:
             await self._store.keep_draft(self._lease, sealed)
 
     async def aclose(self) -> None:
-        """Stop listening and writing. What is kept stays, for the next job to find."""
+        """Stop listening and writing. What is written stays, for the next job to find."""
         self._over = True
         if self._agent_session is not None:
             self._agent_session.off("user_input_transcribed", self._on_transcribed)
-        await stop(self._task)
+        await self._loop.aclose()
+
+    def _open_segment(self, speech: _Speech) -> _Speech:
+        """Return the speech to which a new segment belongs: this one, or a new one."""
+        handle = self._agent_session.current_speech if self._agent_session else None
+        if handle is not None and speech.of_speech not in (None, handle.id):
+            # The speech before has left no turn.
+            speech = self._speeches["assistant"] = _Speech("assistant")
+        speech.of_speech = handle.id if handle is not None else speech.of_speech
+        return speech
 
     def _on_transcribed(self, event: UserInputTranscribedEvent) -> None:
         speech = self._speeches["user"]
@@ -163,8 +169,7 @@ class Drafts:
         speech.begun_at = speech.begun_at or time.time()
         speech.is_noted = True
         self._wake.set()
-        if self._task is None:
-            self._task = asyncio.create_task(self._write(), name="drafts")
+        self._loop.start()
 
     async def _write(self) -> None:
         while not self._over:
@@ -172,24 +177,24 @@ class Drafts:
             self._wake.clear()
             pause_s = EVERY_S
             for role in tuple(self._speeches):
-                # Only now: while another one was written, this one's turn may have been recorded.
+                # Read only now: its turn may have been recorded while the other was written.
                 speech = self._speeches[role]
                 if speech.is_noted and not await self._keep(speech):
                     pause_s = LONGEST_RETRY_S
             await asyncio.sleep(pause_s)
 
     async def _keep(self, speech: _Speech) -> bool:
-        """Write a draft; answer whether the store has it, or never will."""
+        """Write a draft; return whether the store has it, or never will."""
         speech.is_noted = False
         try:
             sealed = self._store.seal_draft(self._lease, speech.turn())
             speech.number = sealed.number
             await self._store.keep_draft(self._lease, sealed)
         except (LeaseLost, SessionGone):
-            self._over = True  # The keeper of the lease says so to those who must know.
+            self._over = True  # The keeper of the lease reports it.
         except InvalidValue:
-            return True  # Nor can the turn be kept, which is logged when it is over.
-        except Exception as error:  # noqa: BLE001 (whatever it is, there are newer words soon)
+            return True  # The turn cannot be kept either; that is logged when it is over.
+        except Exception as error:  # noqa: BLE001 (newer words come soon, and are written then)
             logger.debug("a draft was not kept", extra={"error": type(error).__name__})
             speech.is_noted = True
             self._wake.set()
@@ -206,7 +211,7 @@ class _Speech:
         self.finals: list[str] = []
         """What will not change any more: recognised sentences, or spoken words."""
         self.interim = ""
-        """What is recognised so far of the sentence that is being spoken."""
+        """The part of the current sentence that is recognised so far."""
         self.begun_at: float | None = None
         self.number = 0
         self.is_noted = False
@@ -220,7 +225,7 @@ class _Speech:
         return between.join(filter(None, (*self.finals, self.interim))).strip()
 
     def finals_after(self, text: str) -> list[str]:
-        """Return the sentences behind those that a turn of this text is made of."""
+        """Return the sentences that follow those of a turn with this text."""
         wanted = text.split()
         for count in range(1, len(self.finals) + 1):
             said = " ".join(self.finals[:count]).split()
@@ -235,14 +240,14 @@ class _Speech:
             role=self.role,
             content=[self.words],
             created_at=self.begun_at or time.time(),
-            # A successor finds the user's words complete, as far as anybody knows.
+            # As far as a successor can know, the user's words are complete.
             interrupted=self.role == "assistant",
         )
         return turn_of(message)
 
 
 class _Overhearing(TextOutput):
-    """Notes the agent's words on their way, at the pace of its speech."""
+    """Notes the agent's words on their way to the room, at the pace of its speech."""
 
     def __init__(self, drafts: Drafts, next_in_chain: TextOutput | None) -> None:
         super().__init__(label="rejoin", next_in_chain=next_in_chain)
@@ -262,10 +267,10 @@ class _Overhearing(TextOutput):
 
 
 def recovered(drafts: Iterable[Draft], turns: Iterable[RecordedTurn]) -> list[Draft]:
-    """Return the drafts that a successor is to record as turns, in the order of time.
+    """Return the drafts that a successor has to record as turns, in the order of time.
 
-    Not those that hold no words, nor those whose turn was recorded after all. Each is marked, so
-    that its whole turn takes its place if it comes in late.
+    It skips a draft without words, and one whose turn was recorded after all. Each draft is marked,
+    so that its whole turn replaces it if that comes in late.
     """
     said = tuple(recorded.turn for recorded in turns)
     known = {turn.id for turn in said}
@@ -285,10 +290,10 @@ def _marked(turn: Turn) -> Turn:
 
 
 def _became(draft: Turn, newest: Turn | None) -> bool:
-    """Tell whether the newest turn of a side is what became of its draft."""
+    """Return whether a draft has become the newest turn of its side."""
     if newest is None:
         return False
     words = draft.text.split()
-    # LiveKit dates a turn of the agent's before its first word, one of the user's after the last.
+    # LiveKit dates a turn of the agent before its first word, one of the user after the last.
     in_time = draft.role == "assistant" or newest.created_at >= draft.created_at
     return in_time and newest.text.split()[: len(words)] == words

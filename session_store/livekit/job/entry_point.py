@@ -3,53 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from livekit.agents.voice.room_io import RoomOptions
 
-from session_store.errors import (
-    LeaseHeld,
-    SessionEnded,
-    SessionGone,
-    SessionStoreError,
-    StoreRefused,
-    StoreUnavailable,
-)
+from session_store.errors import SessionStoreError
 from session_store.livekit.job.announce_participant import wait_for_participant
-from session_store.livekit.job.conversation import Conversation, Entry
-from session_store.livekit.job.greeting import Visit, words_of_welcome
+from session_store.livekit.job.conversation import Conversation
+from session_store.livekit.job.greeting import words_of_welcome
+from session_store.livekit.job.joining import join_or_begin
 from session_store.livekit.job.liveness import Liveness
-from session_store.livekit.job.other_agents import is_another_here
-from session_store.livekit.job.participant import JobMetadata, Owner, load_id_of, metadata_of
-from session_store.livekit.telemetry.joins import JOINED_AS, failed_as
+from session_store.livekit.job.participant import JobParticipant, load_id_of, metadata_of
+from session_store.livekit.job.setup import Setup
+from session_store.livekit.rooms.dispatch import JobMetadata
+from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
 from session_store.livekit.telemetry.spans import LiveKitTracer
-from session_store.models import Place
+from session_store.meter import NO_METER
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
-from session_store.tasks import FIRST_RETRY_S, reason_of
 from session_store.tracing import trace_with
-from session_store.writing.offline_start import begin
+from session_store.upkeep.observers import watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from livekit.agents import AgentSession, JobContext, tts
 
-logger = logging.getLogger(__name__)
+    from session_store.livekit.job.entry import Entry
+    from session_store.livekit.job.greeting import Visit
+    from session_store.meter import Meter
 
 WAIT_FOR_PARTICIPANT_S: Final = 60.0
-AWAY_AFTER_S: Final = 0.5
-"""How long a store that does not answer is waited for, before the conversation begins without."""
 
 
 class NobodyCame(SessionStoreError):
     """The job was dispatched, but its participant did not come."""
 
 
-async def persist(  # noqa: PLR0913 (what has a default is seldom given)
+async def persist(  # noqa: PLR0913 (most have a default)
     ctx: JobContext,
     agent_session: AgentSession[Any],
     store: SessionStore | None = None,
@@ -58,27 +51,29 @@ async def persist(  # noqa: PLR0913 (what has a default is seldom given)
     room_options: RoomOptions | None = None,
     words: Callable[[Visit], str] | None = words_of_welcome,
     spare_voice: tts.TTS[Any] | None = None,
+    meter: Meter = NO_METER,
 ) -> Conversation:
     """Take the conversation of the participant whom this job is for.
 
     Connects to the room, waits for the participant, takes the lease and loads the session in one
-    round trip. Where the store is away, the conversation begins without it, and joins when it is
-    back. Call it before ``agent_session.start``; then ``greet`` after it. The conversation
-    ends with the job. Where it raises, it has ended the job.
+    round trip. If the store is unreachable, the conversation begins without it, and joins when it
+    is back. Call it before ``agent_session.start``, and ``greet`` after it. The conversation ends
+    with the job. If this raises, it has ended the job.
 
     Args:
-        ctx: the job. Its metadata names the participant if our gateway dispatched it; else the
-            first participant to come is meant, under the identity of its token.
+        ctx: the job. Its metadata names the participant if the gateway dispatched it. Else the job
+            is for the first participant who comes, under the identity of its token.
         agent_session: not started yet.
-        store: where sessions are kept. By default, one that the settings name, which is closed
-            when the conversation has ended.
-        settings: the lease's renewal and the turns for the model are read from it. By default,
-            those of the environment.
-        room_options: how to listen and speak in the room; whose text and voice are heard, and
-            what happens when they leave, is decided here.
-        words: what to say to somebody who comes; ``None`` if the agent greets by itself.
-        spare_voice: says that a provider has failed, where the agent session has no voice of its
-            own (a realtime model has none), or that fails too. A local one, best.
+        store: where sessions are kept. By default, a store that the settings name, with daily
+            counts and an audit of broken seals. It is closed when the conversation has ended.
+        settings: how often the lease is renewed, how many turns the model is given, and where the
+            spool is. By default, the settings of the environment.
+        room_options: how to listen and speak in the room. This library decides whose text and
+            voice are heard, and what happens when they leave.
+        words: returns what to say to a participant who comes; ``None`` if the agent itself greets.
+        spare_voice: says that a provider has failed, if the agent session's own voice fails or is
+            missing (a realtime model has none). Best a local one.
+        meter: measures a store that is made by default. A given store keeps its own.
 
     Raises:
         NobodyCame: within 60 s, or before the room was closed.
@@ -91,15 +86,18 @@ async def persist(  # noqa: PLR0913 (what has a default is seldom given)
         if store is None:
             store = SessionStore.from_settings(settings)
             at_the_end.push_async_callback(store.aclose)
+            await at_the_end.enter_async_context(watched(store, actor="agent", meter=meter))
         trace_with(store, LiveKitTracer())
         conversation = await _begin(
-            ctx,
-            agent_session,
-            store,
-            settings,
-            room_options=room_options,
-            words=words,
-            spare_voice=spare_voice,
+            Setup(
+                ctx,
+                agent_session,
+                store,
+                settings,
+                room_options or RoomOptions(),
+                words,
+                spare_voice,
+            )
         )
         closing = at_the_end.pop_all()
 
@@ -111,24 +109,16 @@ async def persist(  # noqa: PLR0913 (what has a default is seldom given)
     return conversation
 
 
-async def _begin(  # noqa: PLR0913 (all that was given)
-    ctx: JobContext,
-    agent_session: AgentSession[Any],
-    store: SessionStore,
-    settings: StoreSettings,
-    *,
-    room_options: RoomOptions | None,
-    words: Callable[[Visit], str] | None,
-    spare_voice: tts.TTS[Any] | None,
-) -> Conversation:
+async def _begin(setup: Setup) -> Conversation:
     """Wait for the participant, and take its conversation."""
+    ctx = setup.ctx
     await ctx.connect()
     liveness = Liveness(ctx.room, lambda: ctx.shutdown("cut off from LiveKit"))
-    # At once: whoever looks at a job that waits for its participant must find it alive.
+    # At once: a job that waits for its participant must look alive to the watchers.
     liveness.start()
     try:
-        who = await _await_owner(ctx, store)
-        entry = await _enter_measured(ctx, store, settings, who)
+        participant, load_id = await _wait_for_participant(setup)
+        entry = await _enter(setup, participant, load_id)
     except BaseException as error:
         liveness.stop()
         if isinstance(error, SessionStoreError):
@@ -136,102 +126,47 @@ async def _begin(  # noqa: PLR0913 (all that was given)
             ctx.shutdown("there is no conversation to hold")
         raise
     liveness.here()
-    return Conversation(
-        ctx=ctx,
-        agent_session=agent_session,
-        store=store,
-        settings=settings,
-        entry=entry,
-        liveness=liveness,
-        room_options=room_options or RoomOptions(),
-        words=words,
-        spare_voice=spare_voice,
-    )
+    return Conversation(setup, entry, liveness)
 
 
-async def _await_owner(ctx: JobContext, store: SessionStore) -> tuple[Owner, str]:
-    """Wait for the participant; return who that is, and the load id of the arrival."""
-    gateway = JobMetadata.parse(ctx.job.metadata)
+async def _wait_for_participant(setup: Setup) -> tuple[JobParticipant, str]:
+    """Wait for the participant; return it, and the load id of its arrival."""
+    ctx = setup.ctx
+    metadata = JobMetadata.parse(ctx.job.metadata)
     try:
         async with asyncio.timeout(WAIT_FOR_PARTICIPANT_S):
-            participant = await wait_for_participant(ctx, gateway.participant if gateway else None)
+            seen = await wait_for_participant(ctx, metadata.participant if metadata else None)
     except TimeoutError:
         raise NobodyCame("the participant did not come to the room") from None
     except RuntimeError:
-        # So says the SDK where the room has been closed.
+        # The SDK raises it if the room is closed.
         raise NobodyCame("the room was closed before the participant came") from None
-    owner = Owner(
-        identity=participant.identity,
-        participant=gateway.participant if gateway else store.pseudonym(participant.identity),
-        session_id=gateway.session_id if gateway else None,
-        metadata=metadata_of(participant),
-        let_in_ms=gateway.let_in_ms if gateway else 0,
+    participant = JobParticipant(
+        identity=seen.identity,
+        pseudonym=metadata.participant if metadata else setup.store.pseudonym(seen.identity),
+        session_id=metadata.session_id if metadata else None,
+        metadata=metadata_of(seen),
+        admitted_at_ms=metadata.admitted_at_ms if metadata else 0,
     )
-    return owner, load_id_of(participant)
+    return participant, load_id_of(seen)
 
 
-async def _enter_measured(
-    ctx: JobContext, store: SessionStore, settings: StoreSettings, who: tuple[Owner, str]
-) -> Entry:
+async def _enter(setup: Setup, participant: JobParticipant, load_id: str) -> Entry:
+    """Join or begin, and count how that ended."""
+    meter = setup.store.meter
     try:
-        entry = await _enter(ctx, store, settings, who)
+        entry = await join_or_begin(setup, participant, load_id, _lease_owner(setup))
     except SessionStoreError as error:
-        store.meter.joined(failed_as(error))
+        meter.joined(failed_as(error))
         raise
-    if entry.beginning is None:
-        store.meter.joined(JOINED_AS[entry.joined.outcome])
-    else:
-        store.meter.joined("begun_without_store")
+    is_joined = entry.beginning is None
+    meter.joined(JOINED_AS[entry.joined.outcome] if is_joined else "begun_without_store")
     return entry
 
 
-async def _enter(
-    ctx: JobContext, store: SessionStore, settings: StoreSettings, who: tuple[Owner, str]
-) -> Entry:
-    """Join; where a dead job's lease still runs, wait for its end once.
-
-    Where the store is away, begin without it: the participant is here, and wants to talk.
-    """
-    owner, load_id = who
-    place = None
-    if owner.session_id is None:
-        place = Place(room=ctx.room.name, agent_name=ctx.job.agent_name, metadata=ctx.job.metadata)
-    # By its name the worker's main process knows the lease of a job that died.
-    attempt = (
-        secrets.token_hex(16) if ctx.is_fake_job() else store.owner_of(ctx.worker_id, ctx.job.id)
-    )
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    while True:
-        try:
-            joined = await store.join(
-                owner.participant,
-                session_id=owner.session_id,
-                exact=owner.session_id is not None,
-                load_id=load_id,
-                attempt=attempt,
-            )
-        except LeaseHeld as held:
-            if loop.time() - begun > 2 * settings.lease_s:
-                raise
-            await asyncio.sleep(min(held.wait_ms / 1000 + 0.01, settings.lease_s))
-        except (StoreUnavailable, StoreRefused, SessionGone, SessionEnded) as error:
-            # Whom the gateway let in without the store has a session when this job has made it.
-            is_made_late = isinstance(error, SessionGone | SessionEnded)
-            if is_made_late and not owner.let_in_ms:
-                raise
-            if is_made_late or loop.time() - begun > AWAY_AFTER_S:
-                if await is_another_here(ctx.room):
-                    raise LeaseHeld(owner.session_id or "", 0) from None
-                logger.warning("beginning without the store", extra={"reason": reason_of(error)})
-                beginning, joined = begin(
-                    store,
-                    owner.participant,
-                    owner.session_id,
-                    attempt,
-                    begun_ms=owner.let_in_ms or None,
-                )
-                return Entry(owner, load_id, attempt, joined, begun, beginning, place)
-            await asyncio.sleep(FIRST_RETRY_S)
-        else:
-            return Entry(owner, load_id, attempt, joined, begun, place=place)
+def _lease_owner(setup: Setup) -> str:
+    """Return the nonce for the lease. By it the worker knows the lease of a job that died."""
+    ctx = setup.ctx
+    if ctx.is_fake_job():
+        return secrets.token_hex(16)
+    return setup.store.owner_of(ctx.worker_id, ctx.job.id)

@@ -1,47 +1,92 @@
-"""Joining behind the conversation's back, where the store was away when it began."""
+"""A join in the background, for a conversation that began while the store was unreachable."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from session_store.errors import LeaseHeld, StoreRefused, StoreUnavailable
-from session_store.tasks import Outage
+from session_store.errors import LeaseHeld, SessionStoreError, StoreRefused, StoreUnavailable
+from session_store.livekit.job.lease_wait import LeaseWait
+from session_store.livekit.job.resume_agent import recall
+from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
+from session_store.tasks import KeptTasks, Outage
 from session_store.writing.offline_start import join_begun
 
 if TYPE_CHECKING:
-    from session_store.store import Joined, SessionStore
+    from collections.abc import Callable
+
+    from session_store.livekit.job.parts import Parts
+    from session_store.values import Joined
     from session_store.writing.offline_start import Beginning
 
 logger = logging.getLogger(__name__)
 
 
-async def join_when_back(
-    store: SessionStore, beginning: Beginning, *, load_id: str, attempt: str, lease_s: float
-) -> Joined:
-    """Ask for the lease until it is granted.
+class LateJoin:
+    """Joins once the store is back, and gives the model what was said before."""
 
-    A lease that was live when the store went away runs out by itself, if its holder is dead.
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        on_joined: Callable[[Joined], None],
+        on_lost: Callable[[SessionStoreError], None],
+    ) -> None:
+        """Make it; ``start`` begins to ask.
 
-    Raises:
-        LeaseHeld: after twice ``lease_s`` somebody still holds it, who is alive then.
-        SessionGone, SealBroken, UnknownKey: see ``join_begun``.
-    """
-    loop = asyncio.get_running_loop()
-    outage = Outage(logger, "join", beginning.session_id)
-    held_since: float | None = None
-    while True:
+        Args:
+            parts: of the conversation.
+            on_joined: hears of the join, once the writers use its lease.
+            on_lost: hears that the conversation cannot be joined any more.
+        """
+        self._parts = parts
+        self._on_joined = on_joined
+        self._on_lost = on_lost
+        self._tasks = KeptTasks(logger)
+
+    def start(self, beginning: Beginning) -> None:
+        """Begin to ask for the lease."""
+        self._tasks.spawn(self._run(beginning))
+
+    async def aclose(self) -> None:
+        """Stop asking."""
+        await self._tasks.aclose()
+
+    async def _run(self, beginning: Beginning) -> None:
+        setup = self._parts.setup
         try:
-            joined = await join_begun(store, beginning, load_id=load_id, attempt=attempt)
-        except LeaseHeld as held:
-            held_since = held_since or loop.time()
-            if loop.time() - held_since > 2 * lease_s:
-                raise
-            await asyncio.sleep(min(held.wait_ms / 1000 + 0.01, lease_s))
-        except (StoreUnavailable, StoreRefused) as error:
-            held_since = None
-            await outage.pause(error)
-        else:
-            outage.over()
-            return joined
+            joined = await self._join(beginning)
+        except SessionStoreError as error:
+            setup.store.meter.joined(failed_as(error))
+            self._on_lost(error)
+            return
+        setup.store.meter.joined(JOINED_AS[joined.outcome])
+        before = self._parts.writers.adopt(joined)
+        self._on_joined(joined)
+        await recall(setup.agent_session, before, newest=setup.settings.model_turns)
+
+    async def _join(self, beginning: Beginning) -> Joined:
+        """Ask for the lease until it is granted.
+
+        A lease that was live when the store went away runs out by itself, if its holder is dead.
+
+        Raises:
+            LeaseHeld: another job still holds it; see ``LeaseWait``.
+            SessionGone, SealBroken, UnknownKey: see ``join_begun``.
+        """
+        setup, entry = self._parts.setup, self._parts.entry
+        outage = Outage(logger, "join", beginning.session_id)
+        wait = LeaseWait(setup.settings.lease_s)
+        while True:
+            try:
+                joined = await join_begun(
+                    setup.store, beginning, load_id=entry.load_id, owner=entry.lease_owner
+                )
+            except LeaseHeld as held:
+                await wait.pause(held)
+            except (StoreUnavailable, StoreRefused) as error:
+                wait.reset()
+                await outage.pause(error)
+            else:
+                outage.over()
+                return joined

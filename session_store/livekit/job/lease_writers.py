@@ -1,4 +1,4 @@
-"""Everything that a job writes under one lease, and how it ends."""
+"""Everything that a job writes under one lease, and how the writing ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_store.errors import SessionStoreError
 from session_store.livekit.job.drafts import Drafts
 from session_store.livekit.job.transcript import Transcript
-from session_store.livekit.job.visit_writer import Visits
+from session_store.livekit.job.visit_writer import VisitWriter
 from session_store.tasks import reason_of
 from session_store.writing.content_writer import ContentWriter
 from session_store.writing.lease import LeaseKeeper
@@ -22,11 +22,12 @@ from session_store.writing.spool import Spool
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from session_store.livekit.job.page_channel import RecordChannel
+    from session_store.livekit.job.entry import Entry
+    from session_store.livekit.job.page_channel import PageChannel
+    from session_store.livekit.job.setup import Setup
     from session_store.models import RecordedTurn
     from session_store.settings import StoreSettings
-    from session_store.store import Arrival, Joined, SealedTurn, SessionStore
-    from session_store.writing.offline_start import Beginning
+    from session_store.values import Arrival, Joined, SealedTurn
 
 logger = logging.getLogger(__name__)
 
@@ -34,34 +35,30 @@ FLUSH_S: Final = 3.0
 """How long the end of a job waits for the store; supervisors allow about 5 s."""
 
 
-class Keeping:
-    """The writers of one lease. Whatever they say to the page goes through ``channel``."""
+class LeaseWriters:
+    """The writers of one lease. What they report to the page goes through ``channel``."""
 
-    def __init__(  # noqa: PLR0913 (made in one place only)
+    def __init__(
         self,
-        store: SessionStore,
-        settings: StoreSettings,
-        joined: Joined,
-        beginning: Beginning | None,
-        channel: RecordChannel,
+        setup: Setup,
+        entry: Entry,
+        channel: PageChannel,
         *,
         on_lost: Callable[[SessionStoreError], None],
         on_arrived: Callable[[Arrival], None],
     ) -> None:
-        """Make them; ``on_lost`` hears once that nothing can be written any more.
+        """Make the writers, and record what the job before could not.
 
         Args:
-            store: where it goes.
-            settings: how often to renew, how much may wait, and where the spool is.
-            joined: the answer of ``join``, or of ``detached.begin``.
-            beginning: where nothing was joined yet: what is needed to join later.
+            setup: of the conversation: the store, and its settings.
+            entry: the join, or the beginning without the store.
             channel: the page.
-            on_lost: must neither block nor raise; ``on_arrived`` neither.
+            on_lost: hears once that nothing can be written any more. No hook may block or raise.
             on_arrived: hears of each arrival that was written.
         """
-        lease = joined.lease
+        store, settings, lease = setup.store, setup.settings, entry.joined.lease
         self._store = store
-        self._beginning = beginning
+        self._beginning = entry.beginning
         self.lease: Final = lease
         self.recorder: Final = Recorder(
             store,
@@ -72,29 +69,25 @@ class Keeping:
         )
         self.drafts: Final = Drafts(store, lease)
         self.transcript: Final = Transcript(
-            self.recorder, channel, lease, joined.turns, self.drafts
+            self.recorder, channel, lease, entry.joined.turns, self.drafts
         )
         self.content: Final = ContentWriter(store, lease, self.recorder)
-        self.visits: Final = Visits(store, lease, on_arrived=on_arrived)
-        self._spool = (
-            None
-            if settings.spool_dir is None
-            else Spool(settings.spool_dir, retention=timedelta(seconds=settings.retention_s))
-        )
+        self.visits: Final = VisitWriter(store, lease, on_arrived=on_arrived)
+        self._spool = _spool_of(settings)
         self._keeper = LeaseKeeper(store, lease, every_s=settings.lease_renew_s, on_lost=on_lost)
         if lease.granted:
             self._keeper.start()
-        self.transcript.make_good(joined.drafts)
+        self.transcript.make_good(entry.joined.drafts)
 
     @property
     def has_lease(self) -> bool:
-        """Whether the lease is ours as far as the store has said lately."""
+        """Whether this job holds the lease, as far as the store has answered lately."""
         return self.lease.granted and not self._keeper.is_away
 
     def adopt(self, joined: Joined) -> tuple[RecordedTurn, ...]:
-        """Go on under a lease that was granted at last; return what was said before.
+        """Continue under a lease that was granted late; return what was said before.
 
-        See ``session_store.writing.offline_start``. All in one go: nothing is written in between.
+        See ``session_store.writing.offline_start``. Nothing is written in between.
         """
         self._beginning = None
         said_here = self.recorder.withdraw()
@@ -103,18 +96,22 @@ class Keeping:
         self.transcript.adopt(joined.turns)
         self.transcript.make_good(joined.drafts)
         before = self.transcript.turns
-        known = {each.turn.id for each in before}
+        known = {recorded.turn.id for recorded in before}
         self.transcript.adopt(before, self.recorder.renumber(said_here, known))
         self._keeper.start()
         return before
 
     async def flush(self) -> bool:
-        """Wait until all is written; answer whether it was, within some seconds."""
+        """Wait some seconds until all is written; return whether it was."""
         await self.visits.aclose()
         return await self.recorder.flush(FLUSH_S) and await self.content.flush(FLUSH_S)
 
     async def give_back(self, *, present: bool) -> None:
-        """Give the lease back, after a flush. Who is still in the room has not left."""
+        """Give the lease back, after a flush.
+
+        Args:
+            present: whether the participant is still in the room, and so has not left.
+        """
         try:
             async with asyncio.timeout(FLUSH_S):
                 if not present:
@@ -122,7 +119,8 @@ class Keeping:
                     await self._store.leave(self.lease)
                 await self._store.release(self.lease)
         except (SessionStoreError, TimeoutError) as error:
-            logger.warning("the lease runs out by itself", extra={"error": str(error)})
+            extra = {"error": str(error)}
+            logger.warning("the lease was not given back: it runs out by itself", extra=extra)
 
     async def stop(self) -> None:
         """Stop writing."""
@@ -133,7 +131,7 @@ class Keeping:
         await self.visits.aclose()
 
     async def leave_unsaved(self) -> None:
-        """See to what the store did not take under this lease: somebody else will bring it in."""
+        """Leave what the store did not take under this lease in the spool, to be saved later."""
         turns, content = self.recorder.unsaved(), self.content.unsaved()
         if not turns and content is None:
             return
@@ -168,9 +166,15 @@ class Keeping:
     async def _leave_late(
         self, turns: Sequence[SealedTurn], extra: dict[str, Any], *, loses_content: bool
     ) -> None:
-        """Try it without a spool: after a lost lease the store is there, and takes late turns."""
+        """Save late turns without a spool: after a lost lease, the store is usually reachable."""
         async with asyncio.timeout(FLUSH_S):
             became = await self._store.replay(self.lease.ref, turns)
         self._store.meter.turns_replayed(became, len(turns))
         if loses_content:
             logger.error("a change of the content is lost; see REJOIN_SPOOL_DIR", extra=extra)
+
+
+def _spool_of(settings: StoreSettings) -> Spool | None:
+    if settings.spool_dir is None:
+        return None
+    return Spool(settings.spool_dir, retention=timedelta(seconds=settings.retention_s))

@@ -1,10 +1,11 @@
-"""Who comes and goes: turns LiveKit's events into arrivals and departures of one participant.
+"""Presence of one participant: turns LiveKit's events into arrivals and departures.
 
-The same identity joining again without having left looks like a departure and, 5 ms later, an
-arrival under a new sid; so a departure counts only when nobody came back for a moment. After our
-own connection was lost, everybody seems to have left, and comes back as their pages reconnect:
-then a departure counts only after the longest time that livekit-client tries. Who was in the room
-first raises no event, and is looked for.
+The same identity can join again without having left. LiveKit reports that as a departure and, 5 ms
+later, an arrival under a new sid. So a departure counts only if the participant stays away for a
+moment. After the job's own connection was lost, all participants seem to have left, and come back
+as their pages reconnect. Then a departure counts only after the longest time for which
+livekit-client retries. A participant who was in the room before the job raises no event, so
+``start`` looks for it.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 SETTLES_S: Final = 0.5
 """A participant who is back within this time has not left."""
 RECONNECTS_S: Final = 45.0
-"""The same after our own connection was lost: livekit-client goes on trying for 44 s."""
+"""The same after the job's own connection was lost: livekit-client retries for 44 s."""
 
 
-class Attendance:
+class Presence:
     """Calls ``on_came(load_id)`` and ``on_left()``, which must not block."""
 
     def __init__(
@@ -42,9 +43,9 @@ class Attendance:
         self._on_left = on_left
         self._leaving: asyncio.TimerHandle | None = None
         self._trusted_from = 0.0
-        """Until then (by the event loop) a departure may be our own lost connection."""
-        self.present = True
-        """Whether the participant has not left for certain: the job began with it there."""
+        """Before this time of the event loop, a departure may be the job's own lost connection."""
+        self.is_here = True
+        """False once the participant has certainly left. The job began with it in the room."""
 
     def start(self) -> rtc.RemoteParticipant | None:
         """Begin to watch; return the participant if it is in the room already."""
@@ -54,7 +55,7 @@ class Attendance:
         self._room.on("reconnected", self._distrust)
         self._room.on("disconnected", self._distrust)
         participant = self._room.remote_participants.get(self._identity)
-        self.present = participant is not None
+        self.is_here = participant is not None
         return participant
 
     def stop(self) -> None:
@@ -68,7 +69,7 @@ class Attendance:
 
     def _connected(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity == self._identity:
-            self.present = True
+            self.is_here = True
             self._settle()
             self._on_came(load_id_of(participant))
 
@@ -78,7 +79,7 @@ class Attendance:
             self._wait_for_return()
 
     def _distrust(self, *_: object) -> None:
-        """Our own connection was lost, or is back: who has left will be known later."""
+        """Distrust departures for a while: the job's own connection was lost, or is back."""
         self._trusted_from = asyncio.get_running_loop().time() + RECONNECTS_S
         if self._leaving is not None:
             self._settle()
@@ -90,7 +91,7 @@ class Attendance:
         self._leaving = loop.call_at(settled_at, self._has_left)
 
     def _has_left(self) -> None:
-        self.present = False
+        self.is_here = False
         self._on_left()
 
     def _settle(self) -> None:

@@ -1,4 +1,4 @@
-"""Resuming: an agent that starts in the middle of a conversation, and knows of its beginning."""
+"""Giving an agent the conversation so far, before it starts or while it runs."""
 
 from __future__ import annotations
 
@@ -6,32 +6,60 @@ import logging
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
+from session_store.livekit.job.chat_items import chat_context
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from livekit.agents import Agent, AgentSession, SpeechCreatedEvent, llm
+
+    from session_store.models import RecordedTurn
 
 logger = logging.getLogger(__name__)
 
 _quiet: Final[ContextVar[bool]] = ContextVar("quiet", default=False)
-"""Set in all that an ``on_enter`` does whose words nobody should hear."""
+"""Set while an ``on_enter`` runs whose words must not be heard."""
 
 
 async def resume(
     agent_session: AgentSession[Any], agent: Agent, chat_ctx: llm.ChatContext, *, quiet: bool
 ) -> None:
-    """Give an agent the conversation so far, behind what it has in its context by itself.
+    """Give an agent the conversation so far, behind what its context already holds.
 
     Args:
         agent_session: not started yet.
         agent: the one that ``agent_session.start`` gets. Its class needs no change.
-        chat_ctx: what was said.
-        quiet: run its ``on_enter``, but say nothing of what that says: the person was greeted.
+        chat_ctx: the conversation so far.
+        quiet: run the agent's ``on_enter``, but silence what it says: the participant was greeted.
     """
     context = agent.chat_ctx.copy()
     context.items.extend(chat_ctx.items)
-    # LiveKit drops the calls of tools that this agent has not.
+    # LiveKit drops the calls of tools that this agent does not have.
     await agent.update_chat_ctx(context)
     if quiet:
         _enter_quietly(agent_session, agent)
+
+
+async def recall(
+    agent_session: AgentSession[Any], before: Sequence[RecordedTurn], *, newest: int
+) -> None:
+    """Give the running agent what was said before this job, in front of what was said since.
+
+    Args:
+        agent_session: the running session. If its agent cannot be updated, it goes on as it is.
+        before: what was said before.
+        newest: how many items of it the model is given.
+    """
+    try:
+        agent = agent_session.current_agent
+        context = agent.chat_ctx.copy()
+        known = {item.id for item in context.items}
+        earlier = chat_context(before, newest).items
+        context.insert([item for item in earlier if item.id not in known])
+        await agent.update_chat_ctx(context)
+    except Exception as error:  # noqa: BLE001 (plugins raise what they like)
+        extra = {"error": type(error).__name__}
+        logger.warning("the model cannot be given the earlier conversation", extra=extra)
 
 
 def _enter_quietly(agent_session: AgentSession[Any], agent: Agent) -> None:
@@ -42,7 +70,7 @@ def _enter_quietly(agent_session: AgentSession[Any], agent: Agent) -> None:
             event.speech_handle.interrupt(force=True)
 
     async def enter() -> None:
-        # An agent that is returned to later greets as it likes.
+        # If the conversation returns to this agent later, it greets as it likes.
         del agent.on_enter
         _quiet.set(True)
         agent_session.on("speech_created", cancel)

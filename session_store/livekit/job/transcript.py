@@ -10,7 +10,7 @@ from livekit.agents import llm
 
 from session_store.errors import InvalidValue, RecorderFull
 from session_store.livekit.job.chat_items import active_agent, item_id_of, turn_of
-from session_store.livekit.job.drafts import Ended, recovered
+from session_store.livekit.job.drafts import SettledDraft, recovered
 from session_store.livekit.job.unknown_outcomes import STILL_RUNS, unknown_outcomes
 from session_store.models import RecordedTurn
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from session_store.livekit.job.drafts import Drafts
-    from session_store.livekit.job.page_channel import RecordChannel
+    from session_store.livekit.job.page_channel import PageChannel
     from session_store.models import Draft, Turn
-    from session_store.store import Lease, SealedTurn
+    from session_store.values import Lease, SealedTurn
     from session_store.writing.recorder import Recorder
 
 logger = logging.getLogger(__name__)
 
-_NOTHING_ENDED: Final = Ended()
+_NO_DRAFT: Final = SettledDraft()
 
 
 class Transcript:
@@ -34,7 +34,7 @@ class Transcript:
     def __init__(
         self,
         recorder: Recorder,
-        channel: RecordChannel,
+        channel: PageChannel,
         lease: Lease,
         earlier: Iterable[RecordedTurn],
         drafts: Drafts | None = None,
@@ -55,15 +55,15 @@ class Transcript:
         return tuple(self._recorded.values())
 
     def knows(self, item_id: str) -> bool:
-        """Tell whether an item was recorded already, or would have been, had there been room."""
+        """Return whether an item was recorded, or was dropped because the recorder was full."""
         return item_id in self._recorded or item_id in self._not_kept
 
     def make_good(self, drafts: Iterable[Draft]) -> None:
-        """Record what the job before could not: words that were being said, outcomes of tools.
+        """Record what the job before could not: words in mid-speech, and outcomes of tools.
 
-        Call it before anything else is recorded. The words of the agent become an interrupted
-        turn, those of the user a turn that wants an answer; a call without an outcome is said to
-        have an unknown one. If the job before ended properly, there is nothing of all this.
+        Call it before anything else is recorded. The words of the agent become an interrupted turn.
+        Those of the user become a turn that wants an answer. A call without an outcome is given the
+        outcome "unknown". If the job before ended properly, there is nothing to record.
         """
         for draft in recovered(drafts, self.turns):
             self._try(partial(self._record, draft.turn, draft.number))
@@ -73,19 +73,19 @@ class Transcript:
         self._not_before = max((each.turn.created_at for each in self.turns), default=0.0)
 
     def record(self, item: llm.ChatItem, *, still_runs: bool = False) -> bool:
-        """Record an item; False for one that says nothing of the conversation.
+        """Record an item; return False for one that is not part of the conversation.
 
         Those are changes of configuration, and handoffs to the agent that is active already.
 
         Args:
             item: not recorded yet.
-            still_runs: it is the output of a tool which has only reported so far.
+            still_runs: it is the output of a tool that has only reported so far.
 
         Raises:
-            InvalidValue: it cannot be kept: too large, or not Unicode.
+            InvalidValue: it cannot be kept: it is too large, or not Unicode.
             RecorderFull: too much waits for the store already. The page's turn stays unsaved.
         """
-        return self._record_item(item, _NOTHING_ENDED, still_runs=still_runs)
+        return self._record_item(item, _NO_DRAFT, still_runs=still_runs)
 
     def record_typed(self, message: llm.ChatMessage) -> bool:
         """Record what was typed; as ``record``.
@@ -93,14 +93,14 @@ class Transcript:
         A realtime model adds it to the conversation once more, under an id of its own.
         """
         self._typed = message
-        ended = _NOTHING_ENDED if self._drafts is None else Ended(self._drafts.typed())
-        return self._record_item(message, ended, still_runs=False)
+        settled = _NO_DRAFT if self._drafts is None else SettledDraft(self._drafts.typed())
+        return self._record_item(message, settled, still_runs=False)
 
     def record_if_new(self, item: Any, *, still_runs: bool = False) -> bool:
-        """Record an item that was not yet; False for what cannot be kept, which is logged.
+        """Record an item that was not yet; log and return False for one that cannot be kept.
 
         Args:
-            item: of whatever type LiveKit has.
+            item: of any type that LiveKit has.
             still_runs: see ``record``.
         """
         if not (hasattr(item, "id") and hasattr(item, "created_at")):
@@ -108,15 +108,15 @@ class Transcript:
             return False
         if self._was_typed(item) or self.knows(item.id):
             return False
-        ended = _NOTHING_ENDED
+        settled = _NO_DRAFT
         if self._drafts is not None and isinstance(item, llm.ChatMessage):
-            ended = self._drafts.ended(item)
-        return self._try(partial(self._record_item, item, ended, still_runs=still_runs))
+            settled = self._drafts.settle(item)
+        return self._try(partial(self._record_item, item, settled, still_runs=still_runs))
 
     def adopt(self, earlier: Iterable[RecordedTurn], waiting: Iterable[SealedTurn] = ()) -> None:
-        """Know what was said before, and the numbers that what was recorded here has now.
+        """Take over what was said before, and the new numbers of what was recorded here.
 
-        For a lease that was granted at last; see ``writing.offline_start``. Shows nothing.
+        For a lease that was granted late; see ``writing.offline_start``. Shows nothing.
         """
         here = (
             RecordedTurn(sealed.seq, sealed.turn) for sealed in waiting if sealed.turn is not None
@@ -124,7 +124,7 @@ class Transcript:
         self._recorded = _by_item((*earlier, *here))
 
     def show_again(self, item_id: str) -> None:
-        """Show an item to a page that may have missed it, if it was recorded."""
+        """Show an item, if it was recorded, to a page that may have missed it."""
         recorded = self._recorded.get(item_id)
         if recorded is not None:
             self._show(recorded)
@@ -135,7 +135,7 @@ class Transcript:
             self._show(recorded)
 
     def _was_typed(self, item: llm.ChatItem) -> bool:
-        """Tell whether an item is what was typed a moment ago, whatever its id is."""
+        """Return whether an item is what was typed a moment ago, under whatever id."""
         typed = self._typed
         if typed is None or not isinstance(item, llm.ChatMessage) or item.role != "user":
             return False
@@ -150,27 +150,32 @@ class Transcript:
         except InvalidValue as error:
             logger.warning("a turn cannot be kept", extra={"error": str(error)})
         except RecorderFull:
-            pass  # It was logged when the first one found no room.
+            pass  # Logged when the first turn found no room.
         return False
 
-    def _record_item(self, item: llm.ChatItem, ended: Ended, *, still_runs: bool) -> bool:
+    def _record_item(self, item: llm.ChatItem, settled: SettledDraft, *, still_runs: bool) -> bool:
         if isinstance(item, llm.AgentConfigUpdate):
             return False
-        if isinstance(item, llm.AgentHandoff):
-            # Each job begins with a handoff from nobody, to the agent that it starts.
-            first = self._active_agent or item.new_agent_id
-            if item.old_agent_id is None and item.new_agent_id == first:
-                return False
-            self._active_agent = item.new_agent_id
+        if isinstance(item, llm.AgentHandoff) and not self._note_handoff(item):
+            return False
         try:
-            turn = turn_of(item, turn_id=ended.turn_id)
+            turn = turn_of(item, turn_id=settled.turn_id)
         except ValueError:
             raise InvalidValue("the item cannot be written down as a turn") from None
         if still_runs:
             turn = turn.model_copy(update={"details": {**turn.details, STILL_RUNS: True}})
         if turn.created_at < self._not_before:
             turn = turn.model_copy(update={"created_at": self._not_before})
-        return self._record(turn, ended.settles)
+        return self._record(turn, settled.settles)
+
+    def _note_handoff(self, item: llm.AgentHandoff) -> bool:
+        """Note the active agent; return whether the handoff is part of the conversation."""
+        # Each job begins with a handoff from no agent to the one that it starts.
+        first = self._active_agent or item.new_agent_id
+        if item.old_agent_id is None and item.new_agent_id == first:
+            return False
+        self._active_agent = item.new_agent_id
+        return True
 
     def _record(self, turn: Turn, settles: int) -> bool:
         try:
@@ -186,7 +191,7 @@ class Transcript:
         return True
 
     def _show(self, recorded: RecordedTurn) -> None:
-        # A late turn has no number of its own; the page is given its place by the gateway.
+        # A late turn has no number of its own; the gateway gives the page its place.
         if not recorded.late:
             self._channel.turn(recorded, saved=recorded.seq <= self._lease.saved_seq)
 

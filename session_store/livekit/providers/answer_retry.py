@@ -1,23 +1,22 @@
-"""An answer that a provider's failure has prevented: it is tried again until it is given.
+"""An answer that a provider's failure has prevented: the model is asked again until it answers.
 
-The participant said something, which is recorded; the model failed. So that they need not say it
-again, the model is asked again, later each time, as long as they are there.
+The participant said something, which is recorded, and the model failed. The participant need not
+repeat it: the model is asked again, after longer and longer pauses, while the participant is there.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
 from typing import TYPE_CHECKING, Any, Final
 
 from livekit.agents import llm
 
 from session_store.livekit.job.greeting import answer
-from session_store.tasks import KeptTasks
+from session_store.tasks import Backoff, KeptTasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import asyncio
+    from collections.abc import Callable
 
     from livekit.agents import AgentSession, AgentStateChangedEvent, SpeechCreatedEvent
     from livekit.agents.voice import SpeechHandle
@@ -27,13 +26,18 @@ logger = logging.getLogger(__name__)
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 30.0
 MOST_CUTS: Final = 1
-"""An answer that breaks off in its middle is begun again once: nobody wants to hear half of it
-again and again."""
-_SPREAD: Final = 0.25
-"""Many conversations wait for the same provider: they must not ask it in one moment."""
+"""How often an answer that breaks off in its middle is begun again. More would be annoying: the
+participant would hear the same half again and again."""
+_JITTER: Final = (0.75, 1.25)
+"""Many conversations wait for the same provider, and must not all ask it at the same moment."""
 
 
-class OwedAnswer:
+def backoff() -> Backoff:
+    """Return the pauses between tries."""
+    return Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S, jitter=_JITTER)
+
+
+class AnswerRetry:
     """Watches the replies of an agent session, and asks for a failed one again."""
 
     def __init__(
@@ -50,10 +54,10 @@ class OwedAnswer:
         Args:
             agent_session: whose replies.
             passes: whether what prevents answers now passes by itself; ``None`` if nothing does.
-            fails_in_silence: whether replies fail now that end without an error of theirs: LiveKit
-                tells only of those of a language model.
-            is_present: whether anybody is there to be answered.
-            on_answering: hears that a reply of the model's is being said.
+            fails_in_silence: whether replies fail now without an error of their own: LiveKit
+                reports only the errors of a language model.
+            is_present: whether the participant is there.
+            on_answering: hears that a reply of the model is being said.
         """
         self._agent_session = agent_session
         self._passes = passes
@@ -79,7 +83,7 @@ class OwedAnswer:
         await self._tasks.aclose()
 
     def note_failure(self) -> None:
-        """The model has failed for good in what is being said now, perhaps in its middle."""
+        """Note that the model has given up on what is being said now, perhaps in its middle."""
         speech = self._agent_session.current_speech
         if speech is not None and speech.id in self._replies:
             self._cut.add(speech.id)
@@ -102,7 +106,7 @@ class OwedAnswer:
         self._cuts = self._cuts + 1 if is_cut else 0
         if self._cuts > MOST_CUTS:
             self._cuts, self._is_owed = 0, False
-            self._on_answering()  # Nothing is tried any more.
+            self._on_answering()  # No retry follows.
         elif not is_cut and not self._has_failed(reply):
             self._is_owed = False
         elif not reply.interrupted and (passes := self._passes()) is not None:
@@ -111,8 +115,9 @@ class OwedAnswer:
                 self._trying = self._tasks.spawn(self._keep_trying())
 
     async def _keep_trying(self) -> None:
-        for pause_s in _pauses():
-            await asyncio.sleep(pause_s)
+        pauses = backoff()
+        while True:
+            await pauses.pause()
             if not self._is_owed or not self._passes():
                 return
             if not self._may_try():
@@ -124,7 +129,7 @@ class OwedAnswer:
             await reply
 
     def _has_failed(self, reply: SpeechHandle) -> bool:
-        """Tell whether a reply came to no words of the agent's, for a failure."""
+        """Return whether a failure has kept a reply from any words of the agent."""
         if _has_words(reply):
             return False
         if reply.exception() is not None:
@@ -152,11 +157,3 @@ def _has_words(reply: SpeechHandle) -> bool:
 def _wants_answer(item: llm.ChatItem) -> bool:
     is_said = isinstance(item, llm.ChatMessage) and item.role == "user"
     return is_said or isinstance(item, llm.FunctionCallOutput)
-
-
-def _pauses() -> Iterator[float]:
-    """Yield how long to wait before each try, in seconds."""
-    pause_s = FIRST_PAUSE_S
-    while True:
-        yield pause_s * random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311 (no secret)
-        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from livekit.agents import APIError
 
-from session_store.livekit.providers.answer_retry import OwedAnswer
+from session_store.livekit.providers.answer_retry import AnswerRetry
 from session_store.livekit.providers.failures import failure_of
-from session_store.livekit.providers.spoken_notice import say_aside
+from session_store.livekit.providers.spoken_notice import speak_notice
 from session_store.livekit.providers.words import words_of_failure
 from session_store.tasks import KeptTasks
 
@@ -98,7 +98,7 @@ class ProviderOutages:
         self._more_was_said = False
         """By the participant, since they were told."""
         self._tasks = KeptTasks(logger)
-        self._owed = OwedAnswer(
+        self._owed = AnswerRetry(
             agent_session,
             passes=self._passes,
             fails_in_silence=lambda: self._is_mute or "realtime" in self._out,
@@ -198,7 +198,7 @@ class ProviderOutages:
         voices = [self._agent_session.tts, self._spare_voice]
         if not self._is_present():
             return
-        await say_aside(self._agent_session, words, [voice for voice in voices if voice])
+        await speak_notice(self._agent_session, words, [voice for voice in voices if voice])
 
     def _words(self, failure: ProviderFailure) -> str:
         return words_of_failure(failure, self._language(), has_spare_voice=self._other_voice_speaks)

@@ -21,7 +21,7 @@ SYNTHESIS_S: Final = 5.0
 """How long a voice may take; then the next one is asked."""
 
 
-async def say_aside(
+async def speak_notice(
     agent_session: AgentSession[Any], words: str, voices: Iterable[tts.TTS[Any]]
 ) -> bool:
     """Have words said by the first voice that can, when nobody else speaks.

@@ -8,10 +8,9 @@ done about it through LiveKit's API. Nothing here joins a room, so livekit-agent
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import aiohttp
 from livekit import api
@@ -23,9 +22,8 @@ from session_store.meter import NO_METER
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from session_store.livekit.rooms.dispatch import Dispatch
     from session_store.meter import Meter
-
-__all__ = ["AGENT", "GAVE_UP", "Dispatch", "LiveKitFailed", "LiveKitRooms", "Occupants"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,31 +39,6 @@ _AGENT_NAME: Final = "lk.agent.name"
 _ON_BEHALF: Final = "lk.publish_on_behalf"
 """Attribute of an avatar: the identity of its agent."""
 _PEOPLE: Final = frozenset({api.ParticipantInfo.Kind.STANDARD, api.ParticipantInfo.Kind.SIP})
-
-
-class Dispatch(NamedTuple):
-    """Where an agent is sent, and with what."""
-
-    room: str
-    agent_name: str
-    metadata: str
-
-    @classmethod
-    def for_session(
-        cls, participant: str, session_id: str, agent_name: str, *, let_in_ms: int = 0
-    ) -> Self:
-        """Return the dispatch of a session that the gateway opened: its room has its id.
-
-        Args:
-            participant: the pseudonym.
-            session_id: the session.
-            agent_name: of the agent to send.
-            let_in_ms: Unix milliseconds, where the store could not be asked to open it.
-        """
-        metadata: dict[str, str | int] = {"participant": participant, "session_id": session_id}
-        if let_in_ms:
-            metadata["let_in_ms"] = let_in_ms
-        return cls(session_id, agent_name, json.dumps(metadata))
 
 
 @dataclass(frozen=True, slots=True)

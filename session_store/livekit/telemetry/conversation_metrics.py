@@ -1,47 +1,79 @@
-"""What is measured of a conversation, from its beginning in a job to its end there."""
+"""What is measured of a conversation: its join, and its time in a job."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final
 
-from session_store.livekit.telemetry.joins import RESUMED_AS
+from session_store.backends.values import JoinOutcome
+from session_store.errors import (
+    LeaseHeld,
+    SealBroken,
+    SessionEnded,
+    SessionGone,
+    UnknownKey,
+    UnknownSchema,
+)
 from session_store.livekit.telemetry.page_quality import QualityReports
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from livekit import rtc
 
-    from session_store.livekit.job.conversation import Entry
-    from session_store.meter import Meter
+    from session_store.errors import SessionStoreError
+    from session_store.meter import JoinEnd, Meter, Resumption
+
+JOINED_AS: Final[Mapping[JoinOutcome, JoinEnd]] = {
+    JoinOutcome.CREATED: "created",
+    JoinOutcome.REJOINED: "rejoined",
+    JoinOutcome.TAKEN_OVER: "taken_over",
+}
+RESUMED_AS: Final[Mapping[JoinOutcome, Resumption]] = {
+    JoinOutcome.CREATED: "new",
+    JoinOutcome.REJOINED: "return",
+    JoinOutcome.TAKEN_OVER: "takeover",
+}
 
 
-class MeasuredConversation:
-    """Tells a meter of one conversation."""
+def failed_as(error: SessionStoreError) -> JoinEnd:
+    """Return the label under which a join that ended in an error is counted."""
+    if isinstance(error, LeaseHeld):
+        return "lease_held"
+    if isinstance(error, SessionGone | SessionEnded):
+        return "gone"
+    if isinstance(error, SealBroken | UnknownKey | UnknownSchema):
+        return "unreadable"
+    return "failed"
 
-    def __init__(self, meter: Meter, entry: Entry, quality: QualityReports) -> None:
+
+class ConversationMetrics:
+    """Reports one conversation to a meter, from ``begin`` to ``over``."""
+
+    def __init__(self, meter: Meter, room: rtc.Room, identity: str) -> None:
+        """Make it; ``identity`` is the participant's, as LiveKit knows it."""
         self._meter = meter
-        self._entry = entry
-        self._quality = quality
+        self._quality = QualityReports(room, identity, meter)
 
-    @classmethod
-    def begin(cls, meter: Meter, entry: Entry, room: rtc.Room) -> Self:
-        """Note that a job has it, and listen to what its owner says of the connection."""
-        meter.conversation_begun()
-        quality = QualityReports(room, entry.owner.identity, meter)
-        quality.start()
-        return cls(meter, entry, quality)
+    def begin(self) -> None:
+        """Count the conversation, and listen to what its page reports of the connection."""
+        self._meter.conversation_begun()
+        self._quality.start()
 
-    def listening(self) -> None:
-        """Note that the agent listens now."""
-        # Where the store is away, nothing was resumed.
-        if self._entry.beginning is None:
-            waited_s = asyncio.get_running_loop().time() - self._entry.waited_from
-            self._meter.resumed(RESUMED_AS[self._entry.joined.outcome], waited_s)
+    def resumed(self, outcome: JoinOutcome, *, waited_from: float) -> None:
+        """Note that the agent listens now.
+
+        Args:
+            outcome: of the job's join.
+            waited_from: when its participant was there, by the event loop's clock.
+        """
+        waited_s = asyncio.get_running_loop().time() - waited_from
+        self._meter.resumed(RESUMED_AS[outcome], waited_s)
 
     def stop_listening(self) -> None:
-        """Hear nothing more from the owner."""
+        """Ignore what the page reports from now on."""
         self._quality.stop()
 
     def over(self) -> None:
-        """Note that the job has it no more."""
+        """Note that the conversation of this job is over."""
         self._meter.conversation_over()

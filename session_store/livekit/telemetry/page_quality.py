@@ -1,6 +1,7 @@
-"""How good the connection of a page is, as the page itself tells every ten seconds.
+"""The quality of a page's connection, as the page itself reports it every ten seconds.
 
-It is the page's word alone: taken from the conversation's owner, within bounds, and not too often.
+Nothing verifies the report. So it is accepted only from the conversation's participant, within
+bounds, and not too often.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 TOPIC: Final = "rj.quality"
 MAX_BYTES: Final = 256
 LEAST_GAP_S: Final = 5.0
-"""What comes sooner after the report before is not looked at."""
+"""A report that comes sooner after the one before is ignored."""
 
 
 class QualityReport(BaseModel):
@@ -30,18 +31,18 @@ class QualityReport(BaseModel):
     round_trip: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)]
     """Seconds."""
     loss: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    """Share of packets that were lost; ``None`` where the browser does not know."""
+    """Share of packets that were lost; ``None`` if the browser does not know it."""
 
 
 class QualityReports:
-    """Tells a meter what the owner of a conversation reports, from ``start`` to ``stop``."""
+    """Passes the reports of one participant to a meter, from ``start`` to ``stop``."""
 
-    def __init__(self, room: rtc.Room, owner: str, meter: Meter) -> None:
-        """Make it; ``owner`` is the identity, as LiveKit knows it."""
+    def __init__(self, room: rtc.Room, identity: str, meter: Meter) -> None:
+        """Make it; ``identity`` is the participant's, as LiveKit knows it."""
         self._room = room
-        self._owner = owner
+        self._identity = identity
         self._meter = meter
-        self._deaf_until = 0.0
+        self._ignored_until = 0.0
 
     def start(self) -> None:
         """Begin to listen."""
@@ -52,13 +53,14 @@ class QualityReports:
         self._room.off("data_received", self._hear)
 
     def _hear(self, packet: rtc.DataPacket) -> None:
-        is_owners = packet.participant is not None and packet.participant.identity == self._owner
-        if packet.topic != TOPIC or not is_owners or len(packet.data) > MAX_BYTES:
+        sender = packet.participant
+        is_ours = sender is not None and sender.identity == self._identity
+        if packet.topic != TOPIC or not is_ours or len(packet.data) > MAX_BYTES:
             return
         now = asyncio.get_running_loop().time()
-        if now < self._deaf_until:
+        if now < self._ignored_until:
             return
-        self._deaf_until = now + LEAST_GAP_S
+        self._ignored_until = now + LEAST_GAP_S
         try:
             report = QualityReport.model_validate_json(packet.data)
         except ValidationError:

@@ -1,4 +1,4 @@
-"""Tells a meter how much memory a worker takes, with the processes of its jobs."""
+"""Measures how much memory a worker takes, with the processes of its jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import psutil
 
-from session_store.tasks import stop
+from session_store.tasks import Loop
 
 if TYPE_CHECKING:
     from session_store.meter import Meter
@@ -20,37 +20,33 @@ EVERY_S: Final = 20.0
 
 
 class MemoryGauge:
-    """Looks in the background, from ``start`` to ``aclose``."""
+    """Measures in the background, from ``start`` to ``aclose``."""
 
     def __init__(self, meter: Meter, *, every_s: float = EVERY_S) -> None:
         self._meter = meter
-        self._every_s = every_s
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop.every(every_s, self._measure, name="memory-gauge")
 
     def start(self) -> None:
-        """Begin to look. A second start is a no-op."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="memory-gauge")
+        """Begin to measure. A second start is a no-op."""
+        self._loop.start()
 
     async def aclose(self) -> None:
-        """Stop looking."""
-        await stop(self._task)
-        self._task = None
+        """Stop measuring."""
+        await self._loop.aclose()
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                # In a thread: with many processes on the machine it takes a while.
-                self._meter.worker_memory(await asyncio.to_thread(resident_bytes))
-            except (psutil.Error, OSError) as error:
-                logger.debug("memory is not known", extra={"error": type(error).__name__})
-            await asyncio.sleep(self._every_s)
+    async def _measure(self) -> None:
+        try:
+            # In a thread: with many processes on the machine it takes a while.
+            self._meter.worker_memory(await asyncio.to_thread(resident_bytes))
+        except (psutil.Error, OSError) as error:
+            extra = {"error": type(error).__name__}
+            logger.debug("the worker's memory cannot be measured", extra=extra)
 
 
 def resident_bytes() -> int:
-    """Return what this process and all that it has started are resident in.
+    """Return the resident memory of this process and all its descendants.
 
-    Pages that they share count for each of them.
+    Pages that processes share count once for each of them.
     """
     me = psutil.Process()
     total = me.memory_info().rss

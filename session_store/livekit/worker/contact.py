@@ -1,8 +1,9 @@
-"""For how long the store has answered without a break: who was away himself must not judge others.
+"""For how long the store or LiveKit has answered this process without a break.
 
-A lease that ran out may mean that its holder died. It may also mean that the store stalled, in
-which case every lease has run out, or that this very process was stopped. So a watcher acts on a
-lost lease only after it was in contact itself for longer than a lease lasts.
+A lease that ran out may mean that its holder died. It may also mean that the store stalled, and
+then every lease has run out; or that this very process was stopped. A watcher that was itself cut
+off must not declare others dead. So it acts on a lost lease only after it was in contact for longer
+than a lease lasts.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from session_store.tasks import reason_of, stop
+from session_store.tasks import Loop, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,19 +21,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ASKS_PER_GAP: Final = 4
-"""How often is asked within the longest gap that is no break."""
+"""How many pings are sent within the longest gap that does not break contact."""
 
 
 def now_s() -> float:
-    """Return a clock that goes on while the machine sleeps, where there is one."""
+    """Return a clock that goes on while the machine sleeps, if there is one."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Contact:
     """Contact lasts while answers come at most ``longest_gap_s`` apart.
 
-    That one rule covers a call that takes long or does not come back, and a process or machine
-    that was stopped: in all of them nothing was heard for a while.
+    This one rule covers a slow call, a call that never returns, and a process or machine that was
+    stopped: in each case no answer came for a while.
     """
 
     def __init__(self, longest_gap_s: float, *, now: Callable[[], float] = now_s) -> None:
@@ -43,7 +44,7 @@ class Contact:
 
     @property
     def lasts_s(self) -> float:
-        """For how long there has been contact; 0.0 where there is none now."""
+        """How long contact has lasted, in seconds; 0.0 if there is none now."""
         now = self._now()
         if self._since is None or now - self._heard_at > self._longest_gap_s:
             return 0.0
@@ -62,48 +63,52 @@ class Contact:
 
 
 class ContactKeeper:
-    """Asks again and again, and notes in ``contact`` what it hears."""
+    """Pings again and again, and notes the answers in ``contact``."""
 
     def __init__(
-        self, whom: str, ask: Callable[[], Awaitable[None]], *, longest_gap_s: float
+        self, whom: str, ping: Callable[[], Awaitable[None]], *, longest_gap_s: float
     ) -> None:
-        """Make it.
+        """Make a keeper.
 
         Args:
-            whom: who is asked, for the log.
-            ask: reaches all of it, or raises.
+            whom: the name of what is pinged, for the log.
+            ping: returns once all of it has answered, or raises.
             longest_gap_s: between answers, before contact counts as broken.
         """
         self.contact: Final = Contact(longest_gap_s)
         self._whom = whom
-        self._ask = ask
+        self._ping = ping
         self._longest_gap_s = longest_gap_s
-        self._task: asyncio.Task[None] | None = None
+        self._is_away = False
+        pause_s = longest_gap_s / ASKS_PER_GAP
+        self._loop = Loop.every(pause_s, self._ping_once, name="contact-keeper")
 
     def start(self) -> None:
-        """Begin asking. Starting twice is a no-op."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._keep_asking(), name="contact-keeper")
+        """Begin to ping. A second start is a no-op."""
+        self._loop.start()
 
     async def aclose(self) -> None:
-        """Stop asking."""
-        await stop(self._task)
+        """Stop pinging."""
+        await self._loop.aclose()
 
-    async def _keep_asking(self) -> None:
-        is_away = False
-        while True:
-            try:
-                async with asyncio.timeout(self._longest_gap_s):
-                    await self._ask()
-            except Exception as error:  # noqa: BLE001 (without it nobody would be watched over)
-                self.contact.lost()
-                if not is_away:
-                    extra = {"whom": self._whom, "reason": reason_of(error)}
-                    logger.warning("the watch has lost contact", extra=extra)
-                is_away = True
-            else:
-                self.contact.heard()
-                if is_away:
-                    logger.info("the watch has contact again", extra={"whom": self._whom})
-                is_away = False
-            await asyncio.sleep(self._longest_gap_s / ASKS_PER_GAP)
+    async def _ping_once(self) -> None:
+        try:
+            async with asyncio.timeout(self._longest_gap_s):
+                await self._ping()
+        except Exception as error:  # noqa: BLE001 (any failure breaks contact)
+            self._note_loss(error)
+        else:
+            self._note_answer()
+
+    def _note_loss(self, error: Exception) -> None:
+        self.contact.lost()
+        if not self._is_away:
+            extra = {"whom": self._whom, "reason": reason_of(error)}
+            logger.warning("the watch has lost contact", extra=extra)
+        self._is_away = True
+
+    def _note_answer(self) -> None:
+        self.contact.heard()
+        if self._is_away:
+            logger.info("the watch has contact again", extra={"whom": self._whom})
+        self._is_away = False

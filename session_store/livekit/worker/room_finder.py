@@ -1,74 +1,97 @@
-"""Where a session's agent belongs, and whether its participant waits there."""
+"""The room of a session: where its agent belongs, and whether its participant waits there."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from session_store.backends.contract import DueSession
+from session_store.backends.values import SessionRef
 from session_store.errors import InvalidValue
-from session_store.livekit.rooms.rooms import Dispatch, Occupants
+from session_store.livekit.rooms.dispatch import Dispatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from session_store.livekit.rooms.rooms import LiveKitRooms
+    from session_store.livekit.rooms.rooms import LiveKitRooms, Occupants
     from session_store.store import SessionStore
 
 
-class Found(NamedTuple):
-    """Where a session's agent belongs."""
+class SessionRoom(NamedTuple):
+    """The room where a session's agent belongs."""
 
     dispatch: Dispatch
-    """What brings one."""
-    there: Occupants
-    waits: bool
+    """What sends an agent there."""
+    occupants: Occupants
+    is_awaited: bool
     """Whether the participant is there."""
-    certain: bool = True
-    """False: it may wait in a room that nothing tells of."""
+    is_certain: bool = True
+    """False if the participant may wait in another room, which the session does not name."""
 
 
-class Finder:
+class RoomFinder:
     """Finds rooms by sessions, and sessions by rooms."""
 
     def __init__(self, store: SessionStore, rooms: LiveKitRooms, *, agent_name: str) -> None:
-        """Make it.
+        """Make a finder.
 
         Args:
-            store: where sessions are.
-            rooms: where people and agents are.
-            agent_name: of the agents to send where none was before.
+            store: the sessions.
+            rooms: LiveKit's rooms.
+            agent_name: name of the agent to send where none was before.
         """
         self._store = store
         self._rooms = rooms
         self._agent_name = agent_name
 
-    async def at(self, dispatch: Dispatch, session: DueSession) -> Found:
-        """Look whether a session's participant waits where its agent was sent."""
-        there = await self._rooms.look(dispatch.room, dispatch.agent_name)
-        return Found(dispatch, there, self._is_one_of(there.people, session.participant))
+    async def at(self, dispatch: Dispatch, session: SessionRef) -> SessionRoom:
+        """Look at the room of a dispatch, for the participant of a session."""
+        occupants = await self._rooms.look(dispatch.room, dispatch.agent_name)
+        is_awaited = self._is_one_of(occupants.people, session.participant)
+        return SessionRoom(dispatch, occupants, is_awaited)
 
-    async def find(self, session: DueSession) -> Found:
+    async def find(self, session: SessionRef) -> SessionRoom:
         """Find where the participant waits: in the gateway's room, or where the last job was."""
-        found = await self.at(Dispatch.for_session(*session, self._agent_name), session)
-        if found.waits:
-            return found
+        session_room = await self.at(Dispatch.for_session(*session, self._agent_name), session)
+        if session_room.is_awaited:
+            return session_room
         loaded = await self._store.load(*session, last=0)
         place = loaded.session.content.place if loaded else None
         if place is not None:
             return await self.at(Dispatch(place.room, place.agent_name, place.metadata), session)
-        # Others name their rooms otherwise, and a job that dies at once has not said where it was.
-        return found._replace(certain=await self._rooms.exists(session.session_id))
+        # Other gateways name their rooms differently, and a job that dies at once has not written
+        # down where it was.
+        return session_room._replace(is_certain=await self._rooms.exists(session.session_id))
 
-    async def kept_in(self, dispatch: Dispatch, owner: str) -> list[DueSession]:
-        """Find the sessions that a job had in this room, by who is still there.
+    async def without_agent(
+        self, session_room: SessionRoom, *, ghost: str | None = None
+    ) -> SessionRoom | None:
+        """Return the room if no agent lives there; ``None`` if one answers a ping.
 
         Args:
-            dispatch: what had brought the job.
-            owner: as which it held its leases.
+            session_room: the room, as it was found.
+            ghost: identity of an agent that is known to be dead. It is not asked, and is among
+                the agents to remove even if LiveKit does not show it yet.
+
+        Raises:
+            LiveKitFailed: LiveKit cannot say whether an agent lives.
         """
-        there = await self._rooms.look(dispatch.room, dispatch.agent_name)
+        dispatch, occupants = session_room.dispatch, session_room.occupants
+        others = tuple(agent for agent in occupants.agents if agent != ghost)
+        if await self._rooms.any_answers(dispatch.room, others):
+            return None
+        agents = others if ghost is None else (ghost, *others)
+        return session_room._replace(occupants=replace(occupants, agents=agents))
+
+    async def kept_in(self, dispatch: Dispatch, owner: str) -> list[SessionRef]:
+        """Find the sessions that a job had in a room, by the participants who are still there.
+
+        Args:
+            dispatch: what sent the job there.
+            owner: the nonce under which the job held its leases.
+        """
+        occupants = await self._rooms.look(dispatch.room, dispatch.agent_name)
         sessions = []
-        for participant in filter(None, map(self._pseudonym, there.people)):
+        for participant in filter(None, map(self._pseudonym, occupants.people)):
             for session in (await self._store.sessions(participant, limit=1)).sessions:
                 place = session.content.place
                 if (
@@ -76,7 +99,7 @@ class Finder:
                     if place is not None
                     else await self._is_held(participant, session.id, owner)
                 ):
-                    sessions.append(DueSession(participant, session.id))
+                    sessions.append(SessionRef(participant, session.id))
         return sessions
 
     async def _is_held(self, participant: str, session_id: str, owner: str) -> bool:
@@ -84,11 +107,11 @@ class Finder:
         return stored is not None and stored.owner == owner
 
     def _is_one_of(self, people: Iterable[str], participant: str) -> bool:
-        """Tell whether the participant is there: by its pseudonym, or by the name behind it."""
-        return any(participant in {each, self._pseudonym(each)} for each in people)
+        """Return whether the participant is there, under its pseudonym or its identity."""
+        return any(participant in {identity, self._pseudonym(identity)} for identity in people)
 
     def _pseudonym(self, identity: str) -> str | None:
-        """Return the pseudonym of whoever is in a room; ``None`` for whom the store cannot name."""
+        """Return the pseudonym of an identity; ``None`` if the identity is not valid."""
         try:
             return self._store.pseudonym(identity)
         except InvalidValue:

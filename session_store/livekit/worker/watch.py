@@ -1,29 +1,28 @@
-"""``watch_over``: what a worker's main process does so that nobody talks to nobody."""
+"""``watch_over``: what the main process of a worker does so that no participant is left alone."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
 from session_store.errors import StoreRefused, StoreUnavailable, WrongKey
-from session_store.livekit.rooms.rooms import LiveKitFailed, LiveKitRooms
+from session_store.livekit.rooms.api_calls import LiveKitFailed
+from session_store.livekit.rooms.rooms import LiveKitRooms
 from session_store.livekit.telemetry.worker_memory import MemoryGauge
 from session_store.livekit.worker.contact import ContactKeeper
-from session_store.livekit.worker.dead_jobs import DeadJobs
-from session_store.livekit.worker.dispatcher import Sender
-from session_store.livekit.worker.jobs import Jobs, dead_job
-from session_store.livekit.worker.orphans import Orphans
-from session_store.livekit.worker.rate import RateCap
-from session_store.livekit.worker.room_finder import Finder
-from session_store.livekit.worker.takeover import Takeover
+from session_store.livekit.worker.dead_jobs import DeadJob, DeadJobs, RunningJobs
+from session_store.livekit.worker.dispatcher import Dispatcher
+from session_store.livekit.worker.room_finder import RoomFinder
+from session_store.livekit.worker.spool_replay import replay_spool
+from session_store.livekit.worker.takeover import Takeover, TakeoverTasks
 from session_store.meter import NO_METER
 from session_store.monitor import Gauges
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
-from session_store.tasks import KeptTasks, Outage
+from session_store.tasks import KeptTasks, Outage, RateLimit
 from session_store.upkeep.observers import watched
 from session_store.upkeep.sweeper import Sweeper
 
@@ -40,13 +39,13 @@ LOOK_EVERY_S: Final = 0.05
 """How often the worker's jobs are looked at."""
 SWEEP_EVERY_S: Final = 0.5
 CAUTION_IN_LEASES: Final = 2.0
-"""A store that stalls for longer than a lease lets every lease run out. Holders take theirs again
-within one more, so a watcher that was cut off itself waits for two."""
+"""A store that stalls for longer than a lease lets every lease run out. Holders renew theirs within
+one more lease, so a watcher that was itself cut off waits for two."""
 LIVEKIT_GAP_S: Final = 3.0
-"""Who has not reached LiveKit for so long leaves orphans to others."""
+"""A watcher that has not reached LiveKit for so long leaves orphans to other workers."""
 SAY_AGAIN_S: Final = 60.0
 LAST_S: Final = 2.0
-"""How long the end of the worker waits for successors of its last jobs to be on their way."""
+"""How long the end of the worker waits for the successors of its last jobs to be dispatched."""
 
 
 def watch_over(
@@ -58,95 +57,124 @@ def watch_over(
 ) -> None:
     """Have this worker's main process watch over all conversations, from its start to its end.
 
-    It sends another agent where a job of its own has died, and where any session lacks its agent;
-    it also ends and erases sessions whose time has come. Any number of workers may do so. Call it
-    once per worker, anywhere before the worker runs.
+    It dispatches another agent if a job of this worker has died, or if any session lacks its agent.
+    It ends and erases sessions when their time has come. It saves the turns that jobs have left in
+    the spool (``REJOIN_SPOOL_DIR``), once the store is reachable. Any number of workers may watch.
+    Call it once per worker, anywhere before the worker runs.
 
     Args:
         server: the worker.
         settings: how to reach the store, and how long leases are. By default, those of the
             environment.
-        agent_name: under which this worker takes jobs: of the agents that it sends where none
-            was before.
-        meter: makes what hears of all this, when the worker has started.
+        agent_name: the name under which this worker takes jobs, and of the agents that it
+            dispatches where none was before.
+        meter: called once the worker has started; returns what measures all this.
     """
     tasks = KeptTasks(logger)
 
     @server.on("worker_started")
     def begin(*_: object) -> None:
-        tasks.spawn(_watch(server, settings or StoreSettings(), agent_name, meter()))
+        known, measured = settings or StoreSettings(), meter()
+        tasks.spawn(_watch(server, known, agent_name, measured))
+        if known.spool_dir is not None:
+            tasks.spawn(replay_spool(known, known.spool_dir, measured))
 
 
 async def _watch(
     server: AgentServer, settings: StoreSettings, agent_name: str, meter: Meter
 ) -> None:
-    # Where the worker itself was told to find LiveKit: it has put that there before it started.
+    # The worker has put its own LiveKit settings into the environment before it started.
     livekit = [os.environ.get(f"LIVEKIT_{name}", "") for name in ("URL", "API_KEY", "API_SECRET")]
     if not all(livekit):
-        logger.error("nobody is watched over: that needs LiveKit's address, API key and secret")
+        logger.error("not watching conversations: LiveKit's URL, API key or secret is missing")
         return
-    store = SessionStore.from_settings(settings)
-    async with (
-        aclosing(store),
-        watched(store, actor="agent", meter=meter),
-        LiveKitRooms(*livekit, meter=meter) as rooms,
-    ):
-        with_store = ContactKeeper("the store", store.ping, longest_gap_s=settings.lease_s / 3)
-        with_livekit = ContactKeeper("LiveKit", rooms.reach, longest_gap_s=LIVEKIT_GAP_S)
-        finder = Finder(store, rooms, agent_name=agent_name)
-        sender = Sender(
+    async with AsyncExitStack() as at_the_end:
+        enter = at_the_end.enter_async_context
+        store = await enter(aclosing(SessionStore.from_settings(settings)))
+        await enter(watched(store, actor="agent", meter=meter))
+        rooms = await enter(LiveKitRooms(*livekit, meter=meter))
+        watcher = _Watcher(store, rooms, settings, agent_name, meter)
+        await enter(aclosing(watcher))
+        watcher.start()
+        await _watch_jobs(server, store, watcher.dead_jobs)
+
+
+class _Watcher:
+    """All that looks for agents that are lost, and replaces them, from ``start`` to ``aclose``."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        rooms: LiveKitRooms,
+        settings: StoreSettings,
+        agent_name: str,
+        meter: Meter,
+    ) -> None:
+        self._store = store
+        self._rooms = rooms
+        self._meter = meter
+        gap_s = settings.lease_s / 3
+        self._with_store = ContactKeeper("the store", store.ping, longest_gap_s=gap_s)
+        self._with_livekit = ContactKeeper("LiveKit", rooms.reach, longest_gap_s=LIVEKIT_GAP_S)
+        finder = RoomFinder(store, rooms, agent_name=agent_name)
+        dispatcher = Dispatcher(
             rooms,
-            cap=RateCap(settings.takeovers_per_s),
+            rate_limit=RateLimit(settings.takeovers_per_s),
             expected_s=settings.agent_expected_s,
             meter=meter,
         )
+        self.dead_jobs: Final = DeadJobs(store, rooms, finder, dispatcher)
+        caution_s = CAUTION_IN_LEASES * settings.lease_s
         takeover = Takeover(
-            store,
-            rooms,
-            finder,
-            sender,
-            with_store.contact,
-            caution_s=CAUTION_IN_LEASES * settings.lease_s,
+            store, finder, dispatcher, self._with_store.contact, caution_s=caution_s
         )
-        orphans = Orphans(takeover, settings.lease_s)
-        sweeper = Sweeper(
+        self._takeovers = TakeoverTasks(takeover, settings.lease_s)
+        self._sweeper = Sweeper(
             store,
             every_s=SWEEP_EVERY_S,
-            on_orphan=orphans.see_to,
-            on_overdue=orphans.see_to_overdue,
-            on_late=orphans.be_ready_for,
-            is_able=lambda: with_livekit.contact.lasts_s > 0,
+            on_orphan=self._takeovers.relieve_orphan,
+            on_overdue=self._takeovers.relieve_overdue,
+            on_late=self._takeovers.be_ready_for,
+            is_able=lambda: self._with_livekit.contact.lasts_s > 0,
         )
-        redis_gauges, memory_gauge = Gauges(store, meter), MemoryGauge(meter)
-        if meter is not NO_METER:
-            redis_gauges.start()
-            memory_gauge.start()
-        tasks = KeptTasks(logger)
+        self._redis_gauges = Gauges(store, meter)
+        self._memory_gauge = MemoryGauge(meter)
+        self._tasks = KeptTasks(logger)
 
-        async def begin() -> None:
-            await _check_keys(store)
-            for each in (with_store, with_livekit, sweeper):
-                each.start()
-            await _say_if_mute(rooms)
+    def start(self) -> None:
+        """Begin to measure at once, and to watch once the keys are known to fit the store."""
+        if self._meter is not NO_METER:
+            self._redis_gauges.start()
+            self._memory_gauge.start()
+        self._tasks.spawn(self._begin())
 
-        async with (
-            aclosing(with_store),
-            aclosing(with_livekit),
-            aclosing(orphans),
-            aclosing(sweeper),
-            aclosing(redis_gauges),
-            aclosing(memory_gauge),
-            aclosing(tasks),
-        ):
-            tasks.spawn(begin())
-            await _watch_jobs(server, store, DeadJobs(store, rooms, finder, sender))
+    async def aclose(self) -> None:
+        """Stop all parts."""
+        parts = (
+            self._with_store,
+            self._with_livekit,
+            self._takeovers,
+            self._sweeper,
+            self._redis_gauges,
+            self._memory_gauge,
+            self._tasks,
+        )
+        async with AsyncExitStack() as last_one_first:
+            for part in parts:
+                last_one_first.push_async_callback(part.aclose)
+
+    async def _begin(self) -> None:
+        await _check_keys(self._store)
+        for part in (self._with_store, self._with_livekit, self._sweeper):
+            part.start()
+        await _warn_without_pings(self._rooms)
 
 
 async def _check_keys(store: SessionStore) -> None:
     """Wait until it is certain that the store was written with these keys.
 
-    With others nobody's session would be found: that is said again and again, and nothing else
-    is done.
+    With other keys no session would be found. Then this logs an error every ``SAY_AGAIN_S``, and
+    does nothing else.
     """
     outage = Outage(logger, "the watch", "")
     while True:
@@ -155,32 +183,32 @@ async def _check_keys(store: SessionStore) -> None:
         except (StoreUnavailable, StoreRefused) as error:
             await outage.pause(error)
         except WrongKey as error:
-            logger.error("nobody is watched over", extra={"reason": str(error)})  # noqa: TRY400 (the trace tells nothing more)
+            logger.error("not watching conversations", extra={"reason": str(error)})  # noqa: TRY400 (the trace tells nothing more)
             await asyncio.sleep(SAY_AGAIN_S)
 
 
-async def _say_if_mute(rooms: LiveKitRooms) -> None:
-    """Say once if this LiveKit cannot ask agents whether they live.
+async def _warn_without_pings(rooms: LiveKitRooms) -> None:
+    """Warn once if this LiveKit cannot ping agents.
 
-    Then none is judged that LiveKit shows: it drops a dead one after about 20 s, and only then
-    its conversation is taken over. A job of this worker is replaced at once all the same.
+    Then no agent that LiveKit shows counts as dead. LiveKit drops a dead one after about 20 s, and
+    the takeover follows. A dead job of this worker is still replaced at once.
     """
     with suppress(LiveKitFailed):
         if not await rooms.can_ping():
-            logger.warning("this LiveKit cannot ping agents; lost ones are noticed 20 s later")
+            logger.warning("this LiveKit cannot ping agents: lost ones are noticed 20 s later")
 
 
 async def _watch_jobs(server: AgentServer, store: SessionStore, dead_jobs: DeadJobs) -> None:
-    jobs = Jobs()
+    jobs = RunningJobs()
     successors = KeptTasks(logger)
 
     def look() -> None:
         try:
             for info in jobs.ended(server.active_jobs):
-                successors.spawn(dead_jobs.replace(dead_job(store, info)))
+                successors.spawn(dead_jobs.replace(DeadJob.of(store, info)))
         except Exception:
-            # One that a defect has ended would leave people alone, unnoticed.
-            logger.exception("a look at the jobs failed; the next one goes on")
+            # Were this loop to end by a defect, dead jobs would not be replaced any more.
+            logger.exception("checking the jobs failed: retrying")
 
     try:
         while True:

@@ -142,12 +142,12 @@ class Call:
 
     def turns(self) -> list[tuple[str, str]]:
         """Return who said what, as it is recorded."""
-        turns = [each.turn for each in self.conversation._keeping.transcript.turns]
+        turns = [each.turn for each in self.conversation._writers.transcript.turns]
         return [(str(turn.role), turn.text) for turn in turns if turn.role]
 
     async def saved(self) -> list[RecordedTurn]:
         """Return what the store has."""
-        await self.conversation._keeping.recorder.flush(5)
+        await self.conversation._writers.recorder.flush(5)
         stage = self.stage
         loaded = await stage.store.load(stage.participant, self.conversation.session_id)
         assert loaded is not None
@@ -186,6 +186,6 @@ class Call:
 
     async def die(self, raw: Any) -> None:
         """End as SIGKILL does; the lease has run out afterwards."""
-        await self.conversation._keeping.recorder.flush(5)
+        await self.conversation._writers.recorder.flush(5)
         await self.stage.die()
         await age(raw, self.stage.store, "maria", self.conversation.session_id, 4)

@@ -13,7 +13,7 @@ import pytest_asyncio
 from dev.rig.providers.fake_openai import CHAT, HALF, SPEECH, TRANSCRIPTIONS
 from session_store.livekit.job.greeting import Visit, words_of_welcome
 from session_store.livekit.providers import outages
-from session_store.livekit.providers.answer_retry import LONGEST_PAUSE_S, _pauses
+from session_store.livekit.providers.answer_retry import LONGEST_PAUSE_S, backoff
 from session_store.meter import Meter
 
 if TYPE_CHECKING:
@@ -178,7 +178,8 @@ async def test_a_quota_that_is_used_up_is_for_the_operator(
 
 def test_later_tries_come_later() -> None:
     """Each pause is about twice the one before, up to the longest."""
-    pauses = list(itertools.islice(_pauses(), 10))
+    pauses_of = backoff()
+    pauses = [pauses_of.next_s() for _ in range(10)]
     assert all(later > earlier for earlier, later in itertools.pairwise(pauses[:5]))
     assert max(pauses) <= 1.25 * LONGEST_PAUSE_S < 2 * min(pauses[5:])
 

@@ -8,7 +8,7 @@ import { createTranscript } from './transcript.js';
 
 /**
  * @param {import('../app.js').App} app
- * @returns {(model: import('../app.js').Model) => void}
+ * @returns {(model: import('../model.js').Model) => void}
  */
 export function createView(app) {
   const views = [createScreen(app), createTranscript(), createNotice(app), createMicrophone(app), createPresence(app)];

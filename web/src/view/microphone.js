@@ -42,7 +42,7 @@ export function createMicrophone(app) {
     if (list.matches(':popover-open')) void fill();
   });
 
-  /** @param {import('../app.js').Model} model */
+  /** @param {import('../model.js').Model} model */
   return function render(model) {
     const isOn = model.mic === 'on';
     setData(mic, { state: model.mic });

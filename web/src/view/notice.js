@@ -25,7 +25,7 @@ export function createNotice(app) {
   });
   startAudio.addEventListener('click', () => void app.startAudio());
 
-  /** @param {import('../app.js').Model} model */
+  /** @param {import('../model.js').Model} model */
   return function render(model) {
     const current = noticeOf(model);
     notice.hidden = current === null;
@@ -39,7 +39,7 @@ export function createNotice(app) {
 }
 
 /**
- * @param {import('../app.js').Model} model
+ * @param {import('../model.js').Model} model
  * @returns {Notice | null}
  */
 export function noticeOf(model) {
@@ -58,10 +58,10 @@ export function noticeOf(model) {
   if (model.waiting === 'late') return { text: 'It is taking longer than usual.', tone: 'problem', buttons: ['retry'] };
   if (model.waiting === 'coming') return { text: 'Your assistant is on its way…', tone: 'quiet' };
   if (model.back && model.state === 'Connected') return { text: 'Your assistant is back.', tone: 'quiet' };
-  if (model.saving.store === 'away') {
+  if (model.saveStatus.store === 'away') {
     return { text: 'Not saved yet: the memory does not answer. You can go on; it is saved later.', tone: 'quiet' };
   }
-  if (model.saving.store === 'back') return { text: 'Everything is saved.', tone: 'quiet' };
+  if (model.saveStatus.store === 'back') return { text: 'Everything is saved.', tone: 'quiet' };
   const micNote = MIC_NOTES[model.mic];
   if (micNote && model.state === 'Connected') return { text: micNote, tone: 'problem' };
   if (model.state === 'Connected' && model.mic === 'off' && model.micWanted) {
@@ -74,7 +74,7 @@ export function noticeOf(model) {
 }
 
 /**
- * @param {import('../app.js').Model} model
+ * @param {import('../model.js').Model} model
  * @param {boolean} retrying
  * @param {'retry' | 'new' | 'either'} remedy
  */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EMPTY } from '../conversation.js';
-import { ALL_SAVED } from '../saving.js';
+import { ALL_SAVED } from '../save-status.js';
 import { noticeOf } from './notice.js';
 
 const model = (more) => ({
@@ -14,7 +14,7 @@ const model = (more) => ({
   refusal: null,
   agentNotice: null,
   back: false,
-  saving: ALL_SAVED,
+  saveStatus: ALL_SAVED,
   remembered: true,
   ...more,
 });
@@ -42,7 +42,7 @@ test('Where the agents died again and again, both another try and a new conversa
 });
 
 test('One quiet line says that the store is away, and for a moment that all is saved.', () => {
-  const says = (store) => noticeOf(model({ saving: { ...ALL_SAVED, store } }));
+  const says = (store) => noticeOf(model({ saveStatus: { ...ALL_SAVED, store } }));
   assert.deepEqual([says('away').tone, says('back').tone], ['quiet', 'quiet']);
   assert.match(says('away').text, /^Not saved yet/);
   assert.match(says('back').text, /is saved/);
@@ -55,6 +55,6 @@ test('That the assistant is back is said quietly, and nothing of it while the co
 
 test('What the agent says of itself is shown in its own language, before all that is less urgent.', () => {
   const agentNotice = { text: 'Ahora mismo no te oigo.', language: 'es' };
-  const shown = noticeOf(model({ agentNotice, back: true, saving: { ...ALL_SAVED, store: 'away' } }));
+  const shown = noticeOf(model({ agentNotice, back: true, saveStatus: { ...ALL_SAVED, store: 'away' } }));
   assert.deepEqual(shown, { text: 'Ahora mismo no te oigo.', tone: 'problem', language: 'es' });
 });

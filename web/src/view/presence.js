@@ -16,7 +16,7 @@ export function createPresence(app) {
   const word = byId('agent-state');
   const thread = new Thread(byId('thread'), () => app.levels.read());
 
-  /** @param {import('../app.js').Model} model */
+  /** @param {import('../model.js').Model} model */
   return function render(model) {
     const isThere = model.state === 'Connected' && (model.agentReady || model.agentState === 'initializing');
     const agentState = isThere ? (model.agentState ?? 'idle') : null;

@@ -28,7 +28,7 @@ export function createScreen(app) {
     chip.addEventListener('click', () => app.type(chip.textContent ?? ''));
   }
 
-  /** @param {import('../app.js').Model} model */
+  /** @param {import('../model.js').Model} model */
   return function render(model) {
     setText(status, LABELS[model.state] ?? model.state);
     setData(status, { state: model.state });

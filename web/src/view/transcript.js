@@ -1,5 +1,5 @@
 /** The conversation as people read it. Elements are kept by key, so what only changes does not blink. */
-import { ALL_SAVED } from '../saving.js';
+import { ALL_SAVED } from '../save-status.js';
 import { byId, find, setData, setText } from './dom.js';
 
 /** Still "at the bottom" for somebody whose finger slipped. */
@@ -10,7 +10,7 @@ const BOTTOM_SLACK_PX = 48;
  * @property {string} key
  * @property {string} id
  * @property {number | null} seq null where it has no number of its own: not recorded yet, or recorded late
- * @property {import('../wire.js').Role} role
+ * @property {import('../protocol.js').Role} role
  * @property {string} text
  * @property {number} createdAt
  * @property {boolean} saved
@@ -33,12 +33,15 @@ export function createTranscript() {
   let marks = ALL_SAVED;
   let wasHidden = true;
   let following = true;
+  let lastTop = 0;
 
   const scrollToEnd = () => {
     talk.scrollTop = talk.scrollHeight;
+    lastTop = talk.scrollTop;
   };
   talk.addEventListener('scroll', () => {
-    following = talk.scrollHeight - talk.scrollTop - talk.clientHeight <= BOTTOM_SLACK_PX;
+    following = followsAfter(following, lastTop, talk);
+    lastTop = talk.scrollTop;
     if (following) latest.hidden = true;
   });
   latest.addEventListener('click', () => {
@@ -69,17 +72,17 @@ export function createTranscript() {
     }
   };
 
-  /** @param {import('../app.js').Model} model */
-  return function render({ conversation, saving, state, setAside }) {
+  /** @param {import('../model.js').Model} model */
+  return function render({ conversation, saveStatus, state, setAside }) {
     const isHidden = state === 'Idle' && setAside === null;
-    if (conversation === shown && saving === marks && isHidden === wasHidden) return;
+    if (conversation === shown && saveStatus === marks && isHidden === wasHidden) return;
     const grew = shown !== null && sizeOf(conversation) > sizeOf(shown);
-    [shown, marks] = [conversation, saving];
+    [shown, marks] = [conversation, saveStatus];
 
     divider.hidden = !conversation.isNew;
     if (conversation.language !== null && talk.lang !== conversation.language) talk.lang = conversation.language;
     const unseen = new Set(elements.keys());
-    const records = conversation.turns.map((turn) => ofTurn(turn, saving));
+    const records = conversation.turns.map((turn) => ofTurn(turn, saveStatus));
     const rest = [...conversation.pending.map(ofPending), ...conversation.drafts.map(ofDraft)];
     fill(record, records, unseen);
     fill(upcoming, rest.sort((one, other) => one.createdAt - other.createdAt), unseen);
@@ -94,22 +97,35 @@ export function createTranscript() {
   };
 }
 
+/**
+ * A scroll event tells neither what scrolled nor when: the dock may have grown since. Only a user scrolls up.
+ *
+ * @param {boolean} following before the scroll
+ * @param {number} lastTop `scrollTop` before the scroll, in pixels
+ * @param {Pick<Element, 'scrollTop' | 'scrollHeight' | 'clientHeight'>} talk as it is now
+ * @returns {boolean} whether new words are to be scrolled into sight
+ */
+export function followsAfter(following, lastTop, { scrollTop, scrollHeight, clientHeight }) {
+  if (scrollHeight - scrollTop - clientHeight <= BOTTOM_SLACK_PX) return true;
+  return following && scrollTop >= lastTop;
+}
+
 /** @param {import('../conversation.js').Conversation} conversation */
 const sizeOf = ({ turns, drafts, pending }) => turns.length + drafts.length + pending.length;
 
 /**
  * @param {import('../conversation.js').Turn} turn
- * @param {import('../saving.js').Saving} saving
+ * @param {import('../save-status.js').SaveStatus} saveStatus
  * @returns {Bubble}
  */
-function ofTurn(turn, saving) {
+function ofTurn(turn, saveStatus) {
   const { key, id, seq, late, role, text, createdAt, saved } = turn;
-  return { key, id, seq: late ? null : seq, role, text, createdAt, saved, draft: false, ...noteOf(turn, saving) };
+  return { key, id, seq: late ? null : seq, role, text, createdAt, saved, draft: false, ...noteOf(turn, saveStatus) };
 }
 
 /**
  * @param {import('../conversation.js').Turn} turn
- * @param {import('../saving.js').Saving} saving
+ * @param {import('../save-status.js').SaveStatus} saveStatus
  * @returns {Pick<Bubble, 'note' | 'saving'>}
  */
 export function noteOf({ id, interrupted, saved, fate }, { late, saved: justSaved }) {

@@ -1,0 +1,153 @@
+"""What happens when the participant comes: the page is updated, and the agent greets or answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from session_store.backends.values import JoinOutcome
+from session_store.livekit.job.chat_items import unanswered
+from session_store.livekit.job.greeting import (
+    Visit,
+    answer,
+    fall_silent,
+    speak,
+    wait_for_silence,
+)
+from session_store.livekit.job.participant import load_id_of
+from session_store.livekit.job.workarounds import keep_voice
+from session_store.tasks import KeptTasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from session_store.livekit.job.ending import Ending
+    from session_store.livekit.job.parts import Parts
+    from session_store.values import Arrival, Joined
+
+logger = logging.getLogger(__name__)
+
+RESENT_TURNS: Final = 20
+"""How many turns are shown again to a page that was away for a moment and may have missed some."""
+WELCOME_WITHIN_S: Final = 10.0
+"""A participant whose arrival is counted only later has been talking for a while: no welcome."""
+PREFERRED_NAME: Final = "name"
+"""Key in ``context.preferences`` of the name that the participant likes to be called."""
+
+
+class Arrivals:
+    """Receives the participant: at the start of the agent, and at each return."""
+
+    def __init__(self, parts: Parts, ending: Ending, *, on_changed: Callable[[], None]) -> None:
+        """Make it; ``on_changed`` hears of each change of ``visit``, and must not block."""
+        self._parts = parts
+        self._ending = ending
+        self._on_changed = on_changed
+        self._agent_session = parts.setup.agent_session
+        self._words = parts.setup.words
+        self._writers = parts.writers
+        self._turns = parts.writers.transcript.turns
+        self._came_at = asyncio.get_running_loop().time()
+        self._greeted = False
+        self._tasks = KeptTasks(logger)
+        self.visit = parts.entry.joined.session.visit
+        """How many times the participant came, this time included."""
+
+    async def greet(self) -> None:
+        """Begin to watch for the participant, and receive one who is in the room already."""
+        if self._ending.is_over:
+            return
+        keep_voice(self._agent_session)
+        arrived = self._parts.presence.start()
+        self._note_start(is_present=arrived is not None)
+        if arrived is None:
+            self._writers.visits.left()
+        elif load_id_of(arrived) != self._parts.entry.load_id:
+            # The page was loaded again since the join.
+            self.came(load_id_of(arrived))
+        else:
+            await self._receive()
+
+    def came(self, load_id: str) -> None:
+        """Receive the participant, who came again while this job lives."""
+        if self._ending.is_erased:
+            self._parts.channel.erased()  # The page may have missed it.
+        if self._ending.is_over:
+            return
+        # At once: a page need not wait for a store that is unreachable.
+        self._came_at = asyncio.get_running_loop().time()
+        self._say_hello()
+        self._writers.transcript.show_newest(RESENT_TURNS)
+        self._writers.visits.came(load_id)
+
+    def counted(self, arrival: Arrival) -> None:
+        """Welcome the participant, whose arrival the store has counted."""
+        self.visit = arrival.reconnect_count + 1
+        self._on_changed()
+        waited_s = asyncio.get_running_loop().time() - self._came_at
+        if (arrival.counted or not self._greeted) and waited_s < WELCOME_WITHIN_S:
+            self._tasks.spawn(self._welcome(is_return=arrival.counted))
+
+    def joined_late(self, joined: Joined) -> None:
+        """Update the page after a conversation that began without the store has joined."""
+        self.visit = joined.session.visit
+        self._parts.log("joined late", outcome=joined.outcome.value, visit=self.visit)
+        self._say_hello()
+        self._writers.transcript.show_newest(RESENT_TURNS)
+        self._on_changed()
+
+    def _note_start(self, *, is_present: bool) -> None:
+        entry = self._parts.entry
+        self._parts.log("listening", present=is_present)
+        # Nothing was resumed if the store was unreachable.
+        if entry.beginning is None:
+            self._parts.metrics.resumed(entry.joined.outcome, waited_from=entry.waited_from)
+
+    async def _receive(self) -> None:
+        self._say_hello()
+        if self._is_takeover:
+            # The dead job may have recorded turns that it could not show any more.
+            self._writers.transcript.show_newest(RESENT_TURNS)
+        await self._welcome(is_return=not self._is_takeover)
+
+    def _say_hello(self) -> None:
+        lease = self._writers.lease
+        self._parts.channel.hello(
+            session_id=lease.session_id,
+            language=self._writers.content.content.language,
+            last_seq=lease.last_seq,
+            saved=lease.granted,
+            back=self._is_takeover,
+        )
+        self._parts.outages.show_again()
+
+    @property
+    def _is_takeover(self) -> bool:
+        """Whether the job before died, or left, while the participant was there."""
+        return self._parts.entry.joined.outcome is JoinOutcome.TAKEN_OVER
+
+    async def _welcome(self, *, is_return: bool) -> None:
+        """Greet a new participant, welcome one who returns, and answer what is unanswered."""
+        first, self._greeted = not self._greeted, True
+        is_new = first and not self._turns
+        if self._words is not None:
+            await fall_silent(self._agent_session)
+        # Copied before the greeting is in it: the question is its last item.
+        context = self._agent_session.current_agent.chat_ctx.copy()
+        if self._words is not None and (is_new or is_return):
+            await wait_for_silence(self._agent_session)
+            if words := self._words(self._visit_of(is_new=is_new)):
+                speak(self._agent_session, words)
+        if first and unanswered(self._turns):
+            answer(self._agent_session, context)
+
+    def _visit_of(self, *, is_new: bool) -> Visit:
+        content = self._writers.content.content
+        name = content.context.preferences.get(PREFERRED_NAME)
+        return Visit(
+            number=1 if is_new else self.visit,
+            language=content.language,
+            name=name if isinstance(name, str) else None,
+            known=self._writers.lease.granted,
+        )

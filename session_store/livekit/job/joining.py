@@ -1,0 +1,135 @@
+"""The join of a job; or a beginning without the store, if the store is unreachable."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from session_store.errors import (
+    LeaseHeld,
+    SessionEnded,
+    SessionGone,
+    StoreRefused,
+    StoreUnavailable,
+)
+from session_store.livekit.job.entry import Entry
+from session_store.livekit.job.lease_wait import LeaseWait
+from session_store.livekit.job.other_agents import is_another_here
+from session_store.models import Place
+from session_store.tasks import FIRST_RETRY_S, reason_of
+from session_store.writing.offline_start import begin
+
+if TYPE_CHECKING:
+    from session_store.errors import SessionStoreError
+    from session_store.livekit.job.participant import JobParticipant
+    from session_store.livekit.job.setup import Setup
+    from session_store.values import Joined
+    from session_store.writing.offline_start import Beginning
+
+logger = logging.getLogger(__name__)
+
+AWAY_AFTER_S: Final = 0.5
+"""How long a job waits for an unreachable store before its conversation begins without it."""
+
+
+async def join_or_begin(
+    setup: Setup, participant: JobParticipant, load_id: str, lease_owner: str
+) -> Entry:
+    """Join; if another job's lease still runs, wait for its end.
+
+    If the store is unreachable, begin without it: the participant is here, and wants to talk.
+
+    Args:
+        setup: of the conversation.
+        participant: whose conversation it is.
+        load_id: of the participant's arrival.
+        lease_owner: the nonce for the lease.
+
+    Raises:
+        LeaseHeld: another job has this conversation, and keeps it.
+        SessionGone, SessionEnded, SealBroken, UnknownKey: as for ``SessionStore.join``.
+    """
+    return await _Joining(setup, participant, load_id, lease_owner).run()
+
+
+class _Joining:
+    def __init__(
+        self, setup: Setup, participant: JobParticipant, load_id: str, lease_owner: str
+    ) -> None:
+        self._setup = setup
+        self._participant = participant
+        self._load_id = load_id
+        self._lease_owner = lease_owner
+        self._begun = asyncio.get_running_loop().time()
+
+    async def run(self) -> Entry:
+        wait = LeaseWait(self._setup.settings.lease_s)
+        while True:
+            try:
+                joined = await self._join()
+            except LeaseHeld as held:
+                await wait.pause(held)
+            except (StoreUnavailable, StoreRefused, SessionGone, SessionEnded) as error:
+                if self._may_begin(error):
+                    return await self._begin(error)
+                await asyncio.sleep(FIRST_RETRY_S)
+            else:
+                return self._entry(joined)
+
+    async def _join(self) -> Joined:
+        session_id = self._participant.session_id
+        return await self._setup.store.join(
+            self._participant.pseudonym,
+            session_id=session_id,
+            exact=session_id is not None,
+            load_id=self._load_id,
+            owner=self._lease_owner,
+        )
+
+    def _may_begin(self, error: SessionStoreError) -> bool:
+        """Return whether to begin without the store now; False to try again.
+
+        Raises:
+            SessionGone, SessionEnded: the session is not there, although the gateway opened it.
+        """
+        if isinstance(error, SessionGone | SessionEnded):
+            # A gateway that could not reach the store leaves it to this job to make the session.
+            if not self._participant.admitted_at_ms:
+                raise error
+            return True
+        return asyncio.get_running_loop().time() - self._begun > AWAY_AFTER_S
+
+    async def _begin(self, error: SessionStoreError) -> Entry:
+        participant = self._participant
+        if await is_another_here(self._setup.ctx.room):
+            raise LeaseHeld(participant.session_id or "", 0) from None
+        logger.warning("beginning without the store", extra={"reason": reason_of(error)})
+        beginning, joined = begin(
+            self._setup.store,
+            participant.pseudonym,
+            participant.session_id,
+            self._lease_owner,
+            begun_ms=participant.admitted_at_ms or None,
+        )
+        return self._entry(joined, beginning)
+
+    def _entry(self, joined: Joined, beginning: Beginning | None = None) -> Entry:
+        return Entry(
+            self._participant,
+            self._load_id,
+            self._lease_owner,
+            joined,
+            self._begun,
+            beginning,
+            self._place(),
+        )
+
+    def _place(self) -> Place | None:
+        """Return where a successor has to be sent; ``None`` if the gateway's dispatch tells it."""
+        if self._participant.session_id is not None:
+            return None
+        job = self._setup.ctx.job
+        return Place(
+            room=self._setup.ctx.room.name, agent_name=job.agent_name, metadata=job.metadata
+        )

@@ -1,0 +1,29 @@
+"""``Setup``: what ``persist`` was given for one conversation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from livekit.agents import AgentSession, JobContext, tts
+    from livekit.agents.voice.room_io import RoomOptions
+
+    from session_store.livekit.job.greeting import Visit
+    from session_store.settings import StoreSettings
+    from session_store.store import SessionStore
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The arguments of ``persist``, with its defaults filled in."""
+
+    ctx: JobContext
+    agent_session: AgentSession[Any]
+    store: SessionStore
+    settings: StoreSettings
+    room_options: RoomOptions
+    words: Callable[[Visit], str] | None
+    spare_voice: tts.TTS[Any] | None
