@@ -1,4 +1,4 @@
-# One image for the agent, the gateway and session-store. Builds with BuildKit and without.
+# One image for the agent, the gateway and session-store. It builds with and without BuildKit.
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 ARG NODE_IMAGE=node:24.11.1-bookworm-slim
 
@@ -22,16 +22,16 @@ RUN /opt/uv/bin/uv venv --quiet /opt/rejoin \
     && /opt/uv/bin/uv pip install --quiet --python /opt/rejoin --no-deps --only-binary :all: \
         --require-hashes --requirement requirements/runtime.txt \
     && rm -rf /opt/rejoin/lib/python*/site-packages/numpy/*/tests \
-    # The root file system is read-only later. Bytecode that names its source by digest is the same
-    # in each build, and is never compared again.
+    # The root file system is read-only later, so bytecode is made now. Bytecode with a digest of its
+    # source is the same in each build, and Python does not check it again.
     && /opt/rejoin/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/rejoin
-# The library itself, built with what the lock file names.
+# The library itself, built with the tools of the lock file.
 COPY requirements/dev.txt requirements/
 COPY pyproject.toml README.md LICENSE ./
 COPY session_store/ session_store/
 RUN /opt/uv/bin/uv pip install --quiet --python /opt/rejoin --no-deps \
         --build-constraints requirements/dev.txt . \
-    # It says when it was made.
+    # This file holds the time of the build.
     && rm /opt/rejoin/lib/python*/site-packages/rejoin-*.dist-info/uv_cache.json \
     && sed -i /uv_cache.json/d /opt/rejoin/lib/python*/site-packages/rejoin-*.dist-info/RECORD
 COPY agent/ /srv/rejoin/agent/
@@ -42,7 +42,7 @@ COPY deploy/smoke/talk.py /srv/rejoin/deploy/smoke/
 COPY --from=page /src/web/dist/ /srv/rejoin/web/dist/
 RUN /opt/rejoin/bin/python -m compileall -q --invalidation-mode unchecked-hash \
         /srv/rejoin /opt/rejoin/lib/python*/site-packages/session_store \
-    # A new volume takes the owner of the folder that it is mounted on.
+    # A new volume takes the owner of its mount point.
     && install -d -m 700 -o 10001 -g 10001 /var/lib/rejoin/spool /var/lib/rejoin/journal
 
 FROM ${PYTHON_IMAGE}
@@ -60,7 +60,7 @@ ENV PATH=/opt/rejoin/bin:$PATH \
     GATEWAY_HOST=0.0.0.0
 WORKDIR /srv/rejoin
 USER 10001:10001
-# Of the agent; the gateway's is in docker-compose.yml.
+# The agent's health check; the gateway's is in docker-compose.yml.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-ISB", "deploy/healthy.py", "http://127.0.0.1:8081/", "/tmp/ready"]
 CMD ["python", "-m", "agent"]

@@ -54,14 +54,14 @@ test-e2e: setup ## Run the tests of the whole demo in a real browser
 
 .PHONY: chaos
 chaos: setup ## Run the chaos tests in their long form: kills, stalls and cuts, each several times
-	@REJOIN_LONG=1 $(PYTHON) -m pytest tests/chaos $(ARGS)
+	@REJOIN_LONG=1 $(PYTHON) -m pytest tests/chaos tests/e2e/test_spoken_words.py $(ARGS)
 
 .PHONY: soak
 soak: setup ## Run the other tests that have a long form: an hour of random operations, long absences
 	@REJOIN_LONG=1 $(PYTHON) -m pytest tests/contract tests/e2e $(ARGS)
 
 .PHONY: lint
-lint: setup ## Check style, types and the direction of imports
+lint: setup ## Check style, types, the direction of imports, and plain English
 	@$(PYTHON) -m dev.checks lint
 
 .PHONY: format

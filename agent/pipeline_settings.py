@@ -79,14 +79,14 @@ class PipelineSettings(BaseSettings):
     def _keys_are_there(self) -> Self:
         asked = {self.agent_pipeline, self.hears, self.speaks}
         if "deepgram" in asked and self.deepgram_api_key is None:
-            raise ValueError("DEEPGRAM_API_KEY is missing: Deepgram is set to hear or speak")
+            raise ValueError("DEEPGRAM_API_KEY: Deepgram hears or speaks; give its key")
         servers = {
             *([self.language_server] if self.agent_pipeline.startswith("openai") else []),
             *([self.speech_server] if "openai" in (self.hears, self.speaks) else []),
         }
         if (None, NO_KEY) in servers:
             raise ValueError(
-                "OPENAI_API_KEY is missing: OpenAI needs a key. Set it, or set "
+                "OPENAI_API_KEY: OpenAI needs a key; give it, or set "
                 "OPENAI_BASE_URL to a compatible server (Ollama, vLLM, speaches)"
             )
         return self

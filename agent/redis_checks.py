@@ -8,7 +8,8 @@ import signal
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from session_store import SessionStore, StoreRefused, StoreUnavailable
+from session_store import Keyring, SessionStore, StoreRefused, StoreUnavailable
+from session_store.backends.choice import backend_of
 from session_store.doctor import quick
 from session_store.errors import MAY_PASS, WrongKey
 from session_store.tasks import Outage
@@ -40,7 +41,8 @@ async def watch_start(settings: StoreSettings) -> None:
     If Redis was written with other keys, this ends the worker: its conversations would belong to
     pseudonyms that no other process can find.
     """
-    async with aclosing(SessionStore.from_settings(settings)) as store:
+    keyring, backend = Keyring.from_settings(settings), backend_of(settings)
+    async with aclosing(SessionStore(backend, keyring)) as store:
         outage = Outage(logger, "the check of the keys", "")
         while True:
             try:
@@ -54,5 +56,5 @@ async def watch_start(settings: StoreSettings) -> None:
             else:
                 break
         outage.over()
-        for finding in await quick(store):
+        for finding in await quick(backend, keyring):
             logger.warning("%s: %s; %s", finding.check, finding.says, finding.change)

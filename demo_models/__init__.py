@@ -1,1 +1,4 @@
-"""Models that need no key and no network: rules, a grammar, and espeak-ng."""
+"""Models without a key or a network: rules, a grammar, and espeak-ng.
+
+They need only this folder and the packages of the extra ``agent``, so they can be copied.
+"""

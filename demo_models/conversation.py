@@ -1,4 +1,4 @@
-"""What a language model is given, reduced to what decides an answer."""
+"""The request to a language model, reduced to what decides the answer."""
 
 import json
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from livekit.agents import llm
 from demo_models.memory import Memory, read_memory
 
 _MAX_CHARACTERS: Final = 2000
-"""More of one message than this is not read."""
+"""A longer message is cut here."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """A tool call that was made, and how it ended."""
+    """A finished tool call, and its result."""
 
     name: str
     arguments: dict[str, Any]
@@ -27,11 +27,11 @@ class Conversation:
     """One request to the model.
 
     Attributes:
-        memory: From the newest instructions that hold any.
-        said: What the user said and nobody answered yet.
-        result: Of the tool that has just run.
-        last_reply: The newest words of the assistant before that.
-        earlier: What the user said before, oldest first.
+        memory: From the newest instructions that hold a memory.
+        said: The user's newest words, if they are not answered yet.
+        result: Result of a tool that has just run.
+        last_reply: The assistant's newest words before that.
+        earlier: The user's earlier words, the oldest first.
     """
 
     memory: Memory
@@ -42,10 +42,10 @@ class Conversation:
 
 
 def read_conversation(chat_ctx: llm.ChatContext) -> Conversation:
-    """Reduce `chat_ctx`.
+    """Reduce `chat_ctx` to what decides the answer.
 
-    Instructions for one reply may stand behind the user's words, so the newest item that is not an
-    instruction decides who has to be answered.
+    Instructions for one reply may follow the user's words. So the newest item that is not an
+    instruction decides what to answer.
     """
     items = chat_ctx.items
     turns = [item for item in items if _is_turn(item)]

@@ -1,8 +1,8 @@
 """espeak-ng through ctypes: text in, PCM out.
 
-The library keeps its state in globals: one process has one synthesiser, whoever uses it. So there
-is one engine per process, one thread that calls it, and a caller's language travels with each
-request instead of being set beforehand.
+The library keeps its state in globals, so a process has only one synthesiser. There is one engine
+per process and one thread that calls it. Each request names its language, which no earlier call
+could set safely.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from typing import Final
 import espeakng_loader
 
 SAMPLE_RATE: Final = 22050
-"""What every espeak-ng voice of these languages produces, in Hz."""
+"""Sample rate of every espeak-ng voice of these languages, in Hz."""
 
 VOICES: Final = MappingProxyType({"en": "en-us", "es": "es", "de": "de", "fr": "fr"})
 """espeak-ng's voice for each language."""
 
 _WORDS_PER_MINUTE: Final = 160
-_CHUNK_MS: Final = 200  # espeak calls back with this much audio at a time
+_CHUNK_MS: Final = 200  # audio that espeak delivers in one callback
 
 # From espeak-ng's speak_lib.h.
 _OUTPUT_SYNCHRONOUS: Final = 2
@@ -36,7 +36,7 @@ _OK: Final = 0
 _CONTINUE: Final = 0
 _ABORT: Final = 1
 
-# int callback(short *samples, int count, espeak_EVENT *events); addresses are None when null.
+# int callback(short *samples, int count, espeak_EVENT *events); a null address is None.
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 
 
@@ -44,7 +44,7 @@ class EspeakError(RuntimeError):
     """espeak-ng refused a call.
 
     Attributes:
-        status: What the library answered.
+        status: The library's status code.
     """
 
     def __init__(self, operation: str, status: int) -> None:
@@ -59,7 +59,7 @@ class Espeak:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="espeak")
         self._sink: Callable[[bytes], bool] | None = None
         self._voice: str | None = None
-        # A C callback must outlive every call that may use it.
+        # A C callback must live longer than every call that may use it.
         self._callback = _Callback(self._on_audio)
         self._lib = self._thread.submit(self._open).result()
 
@@ -97,7 +97,7 @@ class Espeak:
         return lib
 
     def _on_audio(self, wav: int | None, samples: int, _: object) -> int:
-        # The last call of an utterance has a null pointer. An exception could not cross C.
+        # The last call of an utterance has a null pointer. An exception cannot cross C.
         if wav is None or samples <= 0 or self._sink is None:
             return _CONTINUE
         return _CONTINUE if self._sink(ctypes.string_at(wav, samples * 2)) else _ABORT
@@ -118,20 +118,20 @@ class Espeak:
         _check("espeak_Synth", status)
 
     async def speak(self, text: str, language: str, sink: Callable[[bytes], None]) -> bool:
-        """Synthesise `text`; `sink` gets 16-bit mono PCM on the event loop, piece by piece.
+        """Synthesise `text`. `sink` gets 16-bit mono PCM on the event loop, piece by piece.
 
-        Cancelling stops the synthesis at the next piece.
+        Cancellation stops the synthesis at the next piece.
 
         Args:
-            text: Plain text; markup is read out.
-            language: A key of the voices: `en`, `es`, `de` or `fr`.
+            text: Plain text. Markup is read aloud.
+            language: A key of `VOICES`: `en`, `es`, `de` or `fr`.
             sink: Takes the next piece of audio.
 
         Returns:
-            Whether there was anything to hear.
+            Whether the text had any sound.
 
         Raises:
-            EspeakError: The library refused.
+            EspeakError: The library refused a call.
         """
         loop = asyncio.get_running_loop()
         unwanted = threading.Event()
@@ -149,11 +149,11 @@ class Espeak:
             try:
                 loop.call_soon_threadsafe(deliver, pcm)
             except RuntimeError:
-                return False  # the loop was closed, so nobody listens
+                return False  # the loop was closed
             return True
 
         try:
-            # The pieces were scheduled before the result, so all are delivered when this returns.
+            # All pieces are scheduled before the result, so they are delivered when this returns.
             await loop.run_in_executor(self._thread, self._speak, text, language, forward)
         except BaseException:
             unwanted.set()
@@ -163,7 +163,7 @@ class Espeak:
 
 @cache
 def engine() -> Espeak:
-    """Return the synthesiser of this process, loaded at the first call (about 10 ms)."""
+    """Return the synthesiser of this process. The first call loads it (about 10 ms)."""
     return Espeak()
 
 

@@ -1,7 +1,7 @@
-"""The grammar of what the demo understands when it is spoken.
+"""The grammar of the sentences that the demo understands by ear.
 
-A grammar is the whole of what can be heard: whatever does not fit is rejected, never bent into the
-nearest sentence. It is written in JSGF, the format that pocketsphinx reads.
+The grammar lists every sentence. Speech that does not fit is rejected, not bent into the nearest
+sentence. It is written in JSGF, the format that pocketsphinx reads.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Final
 from demo_models import words
 
 _DECOY_WEIGHT: Final = "1e-8"
-"""How much less likely than a sentence a decoy is, before anything was heard."""
+"""How likely a decoy is beforehand, relative to a sentence."""
 
 _DECOY_PREFIX: Final = "other_"
 
@@ -127,10 +127,10 @@ def build(pronounce: Callable[[str], str | None]) -> Grammar:
     """Return the grammar of the demo.
 
     Args:
-        pronounce: Gives the phones of a word, space-separated, or None if it is not known.
+        pronounce: Returns the phones of a word, space-separated, or None for an unknown word.
 
     Raises:
-        ValueError: A word cannot be pronounced, or would be shown in two ways.
+        ValueError: A word has no pronunciation, or could be written in two ways.
     """
     lists = {name: tuple(map(str.lower, entries)) for name, entries in _LISTS.items()}
     spoken = {
@@ -160,18 +160,18 @@ def _pronunciations(phones: dict[str, str]) -> Iterator[tuple[str, str]]:
     for word in words.DECOYS:
         yield f"{_DECOY_PREFIX}{word}", phones[word]
     for name in map(str.lower, words.FIRST_NAMES):
-        # "word(n)" is the dictionary's way to write the n-th way to say a word; it may have a few.
+        # In the dictionary, "word(n)" is the n-th pronunciation of a word; some words have several.
         variant = words.PRONUNCIATIONS.get(name)
         if variant is not None:
             yield f"{name}(8)", variant
-        # The dictionary ends "Sofia" with a schwa; most of the world ends it with an open vowel.
+        # The dictionary ends "Sofia" with a schwa; most speakers end it with an open vowel.
         known = variant or phones[name]
         if known.endswith(" AH"):
             yield f"{name}(9)", f"{known[:-2]}AA"
 
 
 def transcript(hypothesis: str) -> str | None:
-    """Return the recogniser's words as they are written, or None for a decoy."""
+    """Return the recogniser's words in written form, or None for a decoy."""
     tokens = hypothesis.split()
     if not tokens or any(token.startswith(_DECOY_PREFIX) for token in tokens):
         return None

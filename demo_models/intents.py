@@ -1,11 +1,11 @@
-"""What a sentence can want."""
+"""Intents: the wishes that a sentence can have."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
 
 class Kind(Enum):
-    """What a sentence can want."""
+    """The kind of a wish."""
 
     NAME_GIVEN = auto()
     NAME_ASKED = auto()
@@ -32,11 +32,11 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a sentence wants.
+    """The wish of one sentence.
 
     Attributes:
-        kind: Which of the things that can be wanted.
-        value: The name, the fact in the speaker's words, or the language; else empty.
+        kind: The kind of the wish.
+        value: The name, the fact in the speaker's words, or the language; otherwise empty.
     """
 
     kind: Kind
@@ -44,4 +44,4 @@ class Intent:
 
 
 Patterns = tuple[tuple[Kind, tuple[str, ...]], ...]
-"""For each kind, in the order in which they are tried, the ways to say it."""
+"""The patterns of each kind, in the order in which they are tried."""

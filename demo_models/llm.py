@@ -1,8 +1,7 @@
 """A language model that is a set of rules.
 
-It sees what every model sees, the chat context and the tools, and changes things only by calling
-those tools; it keeps nothing itself. So whatever survives a reload in the demo survives with a real
-model too.
+Like every model it sees the chat context and the tools, and changes data only by calling tools. It
+keeps nothing itself. So what survives a reload in the demo also survives with a real model.
 """
 
 import json
@@ -26,16 +25,16 @@ _DELTA: Final = re.compile(r"(?:\S+\s*){1,3}")
 
 
 class RuleLLM(llm.LLM[str]):
-    """Answers by rule: names, facts, languages, visits, and an honest word about the rest."""
+    """Answers by rule about names, facts, languages and visits, and admits what it cannot do."""
 
     @property
     def model(self) -> str:
-        """The name under which metrics are kept."""
+        """The model's name in metrics."""
         return "rules"
 
     @property
     def provider(self) -> str:
-        """The provider under which metrics are kept."""
+        """The provider's name in metrics."""
         return "rejoin-demo"
 
     def chat(  # noqa: PLR0913  (LiveKit's signature)
@@ -88,7 +87,7 @@ def _deltas(reply: Reply) -> Iterator[llm.ChoiceDelta]:
 
 
 def _usage(chat_ctx: llm.ChatContext, completion_tokens: int) -> llm.CompletionUsage:
-    """Count words as tokens: there is no tokenizer, and nobody is billed."""
+    """Count words as tokens: there is no tokenizer, and no bill."""
     prompt_tokens = sum(
         len((message.text_content or "").split()) for message in chat_ctx.messages()
     )

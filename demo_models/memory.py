@@ -1,7 +1,7 @@
-"""What the instructions say about the person: the `<memory>` block.
+"""The `<memory>` block of the instructions, with what is known of the person.
 
-A language model knows nothing but its prompt. So the assistant writes what was stored into its
-instructions, as one JSON object, and this reads it from there.
+A language model knows only its prompt. So the assistant writes the stored facts into its
+instructions as one JSON object, and this module reads them there.
 """
 
 import json
@@ -16,15 +16,15 @@ _BLOCK: Final = re.compile(r"<memory>(.*?)</memory>", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """One person, as far as the instructions tell.
+    """One person, as the instructions describe them.
 
     Attributes:
-        visit: 1 at the first conversation.
-        language: What is spoken now, one of `phrases.LANGUAGES`.
-        name: What to call them.
-        facts: What they asked to be remembered, in their words, oldest first.
-        last_query: What they said last in an earlier conversation.
-        last_response: What was answered to that.
+        visit: 1 for the first conversation.
+        language: The present language, one of `phrases.LANGUAGES`.
+        name: The name that the person likes to be called.
+        facts: Facts to remember, in the person's words, the oldest first.
+        last_query: The person's last words in an earlier conversation.
+        last_response: The answer to those words.
     """
 
     visit: int = 1
@@ -36,9 +36,9 @@ class Memory:
 
 
 def read_memory(instructions: str) -> Memory | None:
-    """Return what the last memory block of `instructions` holds, or None where there is none.
+    """Return the last memory block of `instructions`, or None if there is none.
 
-    A value of the wrong type counts as missing: a model must answer whatever its prompt says.
+    A value of the wrong type counts as missing: a model must answer to any prompt.
     """
     blocks = _BLOCK.findall(instructions)
     if not blocks:

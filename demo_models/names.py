@@ -1,4 +1,4 @@
-"""Tells a name from whatever else can follow "I am"."""
+"""Tells a name from other words that can follow "I am"."""
 
 import re
 from typing import Final
@@ -48,12 +48,12 @@ _KNOWN: Final = frozenset(map(fold, FIRST_NAMES)) | _set("""
 
 
 def read_name(text: Text, *, sure: bool) -> str | None:
-    """Return the name that `text` begins with, as it should be written, or None.
+    """Return the name at the start of `text` in its written form, or None.
 
     Args:
-        text: What follows the words that announce a name.
-        sure: The words before leave no doubt ("my name is"). Otherwise ("I am") only a name that
-            is known, or written with capital letters, is one.
+        text: The words after those that announce a name.
+        sure: Whether the announcement is clear ("my name is"). Otherwise ("I am") only a known
+            first name counts, or words with capital letters.
     """
     end = _ENDS.search(text.folded)
     text = text.part((0, end.start() if end else len(text.folded)))
@@ -71,7 +71,7 @@ def read_name(text: Text, *, sure: bool) -> str | None:
 
 
 def is_known(text: Text) -> bool:
-    """Tell whether `text` begins with one of the common first names."""
+    """Return whether `text` begins with one of the common first names."""
     return text.folded.split(" ", 1)[0] in _KNOWN
 
 

@@ -1,4 +1,4 @@
-"""How things are said in German; see `understanding` for how the patterns are used."""
+"""Patterns of German sentences; `understanding` uses them."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""How things are said in English; see `understanding` for how the patterns are used."""
+"""Patterns of English sentences; `understanding` uses them."""
 
 from typing import Final
 

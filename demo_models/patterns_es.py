@@ -1,4 +1,4 @@
-"""How things are said in Spanish; see `understanding` for how the patterns are used."""
+"""Patterns of Spanish sentences; `understanding` uses them."""
 
 from typing import Final
 

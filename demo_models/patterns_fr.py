@@ -1,4 +1,4 @@
-"""How things are said in French; see `understanding` for how the patterns are used."""
+"""Patterns of French sentences; `understanding` uses them."""
 
 from typing import Final
 

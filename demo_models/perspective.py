@@ -1,7 +1,7 @@
-"""Turns what a person said of themselves into what is said to them: "my cat" → "your cat".
+"""Turns a person's words about themselves into words to them: "my cat" becomes "your cat".
 
-Each language has its own words for it. Where a verb form is the same for "I" and "he", it changes
-only beside its pronoun.
+Each language has its own words for it. A verb form that is the same for "I" and "he" changes only
+beside its pronoun.
 """
 
 import re
@@ -137,14 +137,14 @@ _SWITCHES: Final = {
 
 def _compile(switches: dict[str, str]) -> re.Pattern[str]:
     longest_first = sorted(switches, key=len, reverse=True)
-    # What ends in an apostrophe stands directly before its word.
+    # A word that ends in an apostrophe stands directly before the next one.
     words = (
         re.escape(word) + (r"(?=\w)" if word[-1] == "'" else r"(?!\w)") for word in longest_first
     )
     return re.compile(rf"(?<![\w'])(?:{'|'.join(words)})", re.IGNORECASE)
 
 
-# "dass ich Tee mag": the verb stands at the end, far from its pronoun.
+# "dass ich Tee mag": the verb is at the end, far from its pronoun.
 _VERB_LAST: Final = re.compile(r"(dass ich .*)\b(mag|will|muss|kann|darf|war)", re.IGNORECASE)
 _SECOND_PERSON: Final = {
     "mag": "magst",
@@ -159,10 +159,10 @@ _COMPILED: Final = {language: _compile(switches) for language, switches in _SWIT
 
 
 def to_listener(fact: str, language: str) -> str:
-    """Return `fact` as it is said back to the person who said it.
+    """Return `fact` as the agent says it back to the person.
 
-    A fact stays in the language in which it was told: where `language` has nothing to change in it,
-    the other languages are tried.
+    A fact stays in its own language. If the words of `language` change nothing in it, the other
+    languages are tried.
     """
     if match := _VERB_LAST.fullmatch(fact):
         fact = f"{match[1]}{_SECOND_PERSON[match[2].lower()]}"

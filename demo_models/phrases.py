@@ -1,6 +1,6 @@
-"""What the demo says, in four languages.
+"""The sentences that the demo says, in four languages.
 
-Sentences are spoken: short, no lists, no markup. `{…}` is filled by `reply`.
+They are spoken: short, without lists or markup. `reply` fills in `{…}`.
 """
 
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ DEFAULT_LANGUAGE: Final = "en"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phrases:
-    """Everything that can be said in one language.
+    """All sentences of one language.
 
     Attributes:
-        other: Honest answers to what was not understood; one is chosen by the text.
-        confirm_forgetting: The question whose yes erases. It is recognised in the conversation by
+        other: Honest answers to a sentence that was not understood. The text decides which one.
+        confirm_forgetting: The question before an erasure. It is recognised in the conversation by
             these exact words, so no other sentence may contain it.
-        visits: Filled with `visit`, from the second visit on.
-        topics: How a kind of turn is named when asked what was spoken about.
-        link: Joins the last two of several things.
-        before_fact: Joins a clause to the sentence that tells of it.
+        visits: From the second visit on, filled with `visit`.
+        topics: Names of the kinds of turns, for the question what we talked about.
+        link: Joins two facts.
+        before_fact: Stands between the sentence and the fact that it quotes.
     """
 
     hello: str
@@ -83,9 +83,9 @@ _EN: Final = Phrases(
     topics=MappingProxyType(
         {
             "name": "your name",
-            "facts": "what I keep in mind for you",
+            "facts": "what I remember for you",
             "fact": "what you told me: {text}",
-            "visits": "how often you were here",
+            "visits": "how often you have been here",
             "language": "the language we speak",
             "forget": "forgetting you",
             "help": "what I can do",
@@ -121,21 +121,20 @@ _EN: Final = Phrases(
     ),
     other=(
         (
-            "I am only a small demo without a language model, so that is beyond me. I can remember"
-            " your name and what you ask me to keep in mind."
+            "I can't answer that: I am only a small demo without a language model. I can remember"
+            " your name, and anything else you ask me to remember."
         ),
         (
-            "I am afraid I cannot answer that: there is no language model behind me. Try: remember"
-            " that my cat is called Tom."
+            "Sorry, I can't answer that, because I have no language model. Try: remember that my"
+            " cat is called Tom."
         ),
         (
-            "That is too much for a small demo like me. But ask me what we talked about, or to"
-            " speak"
-            " Spanish."
+            "That is too much for a small demo like me. But you can ask me what we talked about,"
+            " or to speak Spanish."
         ),
     ),
     no_tool="I am sorry, I cannot do that here.",
-    tool_failed="I am sorry, that did not work just now. Please try it again in a moment.",
+    tool_failed="I am sorry, that did not work. Please try again in a moment.",
     link=", and that ",
     before_fact="",
 )
@@ -197,14 +196,12 @@ _ES: Final = Phrases(
     ),
     other=(
         (
-            "Solo soy una pequeña demostración sin modelo de lenguaje, y eso me supera. Puedo"
-            " recordar"
-            " tu nombre y lo que me pidas."
+            "No puedo responder a eso: solo soy una pequeña demostración sin modelo de lenguaje."
+            " Puedo recordar tu nombre y lo que me pidas."
         ),
         (
-            "Me temo que no puedo responder a eso: no tengo modelo de lenguaje. Prueba con:"
-            " recuerda"
-            " que mi gato se llama Tom."
+            "Lo siento, no puedo responder a eso, porque no tengo modelo de lenguaje. Prueba con:"
+            " recuerda que mi gato se llama Tom."
         ),
         (
             "Eso es demasiado para una demostración tan pequeña. Pero puedes preguntarme de qué"
@@ -228,7 +225,7 @@ _DE: Final = Phrases(
     fact_kept="Gut, ich merke mir{fact}.",
     facts="Du wolltest, dass ich mir merke{facts}.",
     facts_and_name="Du heißt {name}, und du wolltest, dass ich mir merke{facts}.",
-    nothing_kept="Ich sollte mir noch nichts merken.",
+    nothing_kept="Du hast mich noch nicht gebeten, mir etwas zu merken.",
     talked_about="Es ging um {topics}.",
     last_time="Beim letzten Mal hast du gesagt: {query}.",
     nothing_said="Wir haben noch über nichts gesprochen. Du kannst mir deinen Namen sagen.",
@@ -274,14 +271,12 @@ _DE: Final = Phrases(
     ),
     other=(
         (
-            "Ich bin nur eine kleine Demo ohne Sprachmodell, das ist mir zu hoch. Ich kann mir"
-            " deinen"
-            " Namen merken, und was du mir sonst sagst."
+            "Darauf kann ich nicht antworten: Ich bin nur eine kleine Demo ohne Sprachmodell. Ich"
+            " kann mir deinen Namen merken, und was du mir sonst sagst."
         ),
         (
-            "Darauf kann ich leider nicht antworten: ich habe kein Sprachmodell. Versuch einmal:"
-            " merk"
-            " dir, dass meine Katze Tom heißt."
+            "Darauf kann ich leider nicht antworten, denn ich habe kein Sprachmodell. Versuch"
+            " einmal: merk dir, dass meine Katze Tom heißt."
         ),
         (
             "Das ist zu viel für eine so kleine Demo. Aber frag mich, worüber wir gesprochen haben,"
@@ -351,13 +346,11 @@ _FR: Final = Phrases(
     ),
     other=(
         (
-            "Je ne suis qu'une petite démo sans modèle de langage, et cela me dépasse. Je peux"
-            " retenir"
-            " ton nom et ce que tu me confies."
+            "Je ne peux pas répondre à cela : je ne suis qu'une petite démo sans modèle de langage."
+            " Je peux retenir ton nom et ce que tu me confies."
         ),
         (
-            "Je ne peux malheureusement pas répondre à cela : je n'ai pas de modèle de langage."
-            " Essaie :"
+            "Désolé, je ne peux pas répondre à cela, car je n'ai pas de modèle de langage. Essaie :"
             " retiens que mon chat s'appelle Tom."
         ),
         (
@@ -374,4 +367,4 @@ _FR: Final = Phrases(
 PHRASES: Final = MappingProxyType({"en": _EN, "es": _ES, "de": _DE, "fr": _FR})
 
 LANGUAGES: Final = tuple(PHRASES)
-"""What the demo speaks: `en`, `es`, `de`, `fr`."""
+"""The languages of the demo: `en`, `es`, `de`, `fr`."""

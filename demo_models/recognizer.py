@@ -1,13 +1,13 @@
-"""pocketsphinx with a grammar, and with the doubt that a grammar lacks.
+"""pocketsphinx with a grammar, and with three ways to reject other speech.
 
-A grammar alone bends everything into one of its sentences. Three things reject what is none:
+A grammar alone bends all speech into one of its sentences. Three checks reject the rest:
 
-- decoys, common words that compete inside the grammar;
-- the same audio is decoded once more as a free sequence of phones. What was really said is nearly
-  as likely as the best phones; what was bent is far less likely;
-- silence that the grammar found where the phones found speech.
+- Decoys, common words that compete inside the grammar.
+- A second decoding of the same audio as a free sequence of phones. A sentence that was really said
+  is nearly as likely as the best phones. A bent one is far less likely.
+- Silence in the grammar's result where the phones have speech.
 
-All scores are compared frame by frame, so they need `compallsen`: with it both passes are
+All scores are compared frame by frame. That needs `compallsen`, with which both passes are
 normalised by the same best senone.
 """
 
@@ -26,16 +26,16 @@ from pocketsphinx import Decoder, get_model_path
 from demo_models import grammar
 
 SAMPLE_RATE: Final = 16_000
-"""What the acoustic model was made for, in Hz."""
+"""Sample rate of the acoustic model, in Hz."""
 
 _GRAMMAR: Final = "grammar"
 _PHONES: Final = "phones"
 
-# Only silence may stand between words; the model's noise words would swallow what does not fit.
+# Only silence may stand between words: the model's noise words would swallow other speech.
 _FILLERS: Final = "<s> SIL\n</s> SIL\n<sil> SIL\n"
 
-# Beams far wider than the defaults, which lose long sentences among many names; weights of 1, so
-# that the words before do not outvote the sound.
+# Beams are far wider than the defaults, which lose long sentences among many names. Weights are 1,
+# so that earlier words do not outvote the sound.
 _OPTIONS: Final[dict[str, Any]] = {
     "lm": None,
     "loglevel": "FATAL",
@@ -46,19 +46,19 @@ _OPTIONS: Final[dict[str, Any]] = {
     "wbeam": 1e-80,
     "pbeam": 1e-100,
     "maxhmmpf": 15_000,
-    "topn": 16,  # the default of 4 Gaussians is too coarse for speech that is not a person's
+    "topn": 16,  # the default of 4 Gaussians is too coarse for synthetic speech
     "lw": 1.0,
     "wip": 1.0,
     "silprob": 1e-8,
 }
 
-# The models want silence at both ends, and speech may be cut close.
+# The models need silence at both ends, and the VAD may cut speech closely.
 _PADDING_S: Final = 0.2
-_PADDING_AMPLITUDE: Final = 5  # not digital zero, whose logarithm is no feature
+_PADDING_AMPLITUDE: Final = 5  # not digital zero, which has no logarithm
 _MIN_SPEECH_S: Final = 0.15
-_MIN_RMS: Final = 30.0  # of 32768: below this nobody speaks
+_MIN_RMS: Final = 30.0  # of 32768: below this there is no speech
 
-# In units of pocketsphinx's scores, per frame of 10 ms. Chosen on 84 sentences that espeak spoke.
+# In units of pocketsphinx's scores, per frame of 10 ms. Chosen with 84 sentences by espeak.
 _MIN_UTTERANCE: Final = -18.0
 _MIN_SEGMENT: Final = -55.0
 _MAX_SPEECH_IN_SILENCE: Final = 1000.0
@@ -69,10 +69,10 @@ Samples = npt.NDArray[np.int16]
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """What was heard.
+    """The result of one recognition.
 
     Attributes:
-        text: A sentence of the grammar as it is written, or None if it was none of them.
+        text: A sentence of the grammar in written form, or None for other speech.
         score: Mean log-likelihood ratio per frame against free phones; 0 is perfect.
     """
 
@@ -92,7 +92,7 @@ class _Segment:
 
 
 class Recognizer:
-    """One decoder behind a lock. Slow to build, and every call blocks: keep it off event loops."""
+    """One decoder behind a lock. It is slow to build, and calls block: keep it off event loops."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -115,7 +115,7 @@ class Recognizer:
         self._padding: Samples = (noise * _PADDING_AMPLITUDE).astype(np.int16)
 
     def recognize(self, samples: Samples) -> Recognition:
-        """Return what was said in `samples`: mono, 16 kHz."""
+        """Return the sentence in `samples` (mono, 16 kHz)."""
         if len(samples) < _MIN_SPEECH_S * SAMPLE_RATE or _rms(samples) < _MIN_RMS:
             return _NOTHING
         audio = np.concatenate([self._padding, samples, self._padding]).tobytes()
@@ -152,7 +152,7 @@ def _rms(samples: Samples) -> float:
 
 
 def _judge(text: str, segments: Iterable[_Segment], phones: Iterable[_Segment]) -> Recognition:
-    """Compare what the grammar found with what free phones find in the same frames."""
+    """Compare the grammar's result with that of free phones, frame by frame."""
     free = np.zeros(max((phone.end for phone in phones), default=0) + 1)
     for phone in phones:
         free[phone.start : phone.end] = phone.score / (phone.end - phone.start)

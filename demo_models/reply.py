@@ -1,4 +1,4 @@
-"""Decides what to say, or which tool to call."""
+"""The answer to a request: words to say, or a tool to call."""
 
 import zlib
 from collections.abc import Callable, Collection
@@ -41,8 +41,8 @@ def reply_to(conversation: Conversation, tools: Collection[str]) -> Reply:
     """Return the answer to `conversation`.
 
     Args:
-        conversation: What the model was given.
-        tools: Names of the function tools that it may call.
+        conversation: The request to the model.
+        tools: Names of the function tools that the model may call.
     """
     memory = conversation.memory
     if conversation.result is not None:
@@ -155,7 +155,7 @@ _ABOUT: Final[dict[Kind, Callable[[Phrases, Memory], str]]] = {
 
 def _clause(fact: str, phrases: Phrases, language: str) -> str:
     told = to_listener(clip(fact, _MAX_SPOKEN_FACT), language)
-    # German asks for its own word order after "dass": a clause that has it is joined by a comma.
+    # German has its own word order after "dass": such a clause follows a comma.
     if phrases.before_fact:
         told = f", {told}" if fold(told).startswith("dass ") else f"{phrases.before_fact}{told}"
     return told
@@ -257,6 +257,6 @@ _NAME_QUESTIONS: Final = (
 def _asks_for_name(reply: str | None) -> bool:
     if reply is None or "?" not in reply:
         return False
-    # The question mark at the end is no part of the folded text.
+    # The folded text lacks the question mark at the end.
     folded = f"{fold(reply)}?"
     return any(question in folded for question in _NAME_QUESTIONS)

@@ -1,6 +1,6 @@
 """Speech recognition by grammar, as a LiveKit plugin.
 
-English only: the acoustic model is. It does not stream; AgentSession cuts the speech with its VAD.
+The acoustic model is English. It does not stream: AgentSession cuts the speech with its VAD.
 """
 
 import asyncio
@@ -23,31 +23,31 @@ _LANGUAGE: Final = LanguageCode("en")
 
 
 class JsgfSTT(stt.STT[str]):
-    """Understands the demo's sentences; all other speech is `INAUDIBLE`, never a guess."""
+    """Understands the demo's sentences. All other speech becomes `INAUDIBLE`, never a guess."""
 
     def __init__(self, recognizer: Recognizer | None = None) -> None:
-        """Use `recognizer`, which may be shared and built beforehand, or build one at first use."""
+        """Use `recognizer`, which several may share, or build one at the first use."""
         super().__init__(capabilities=stt.STTCapabilities(streaming=False, interim_results=False))
         self._recognizer = recognizer
-        # One thread: the decoder does one thing at a time anyway.
+        # One thread: the decoder works on one utterance at a time.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stt")
 
     @property
     def model(self) -> str:
-        """The name under which metrics are kept."""
+        """The model's name in metrics."""
         return "pocketsphinx-jsgf"
 
     @property
     def provider(self) -> str:
-        """The provider under which metrics are kept."""
+        """The provider's name in metrics."""
         return "rejoin-demo"
 
     def prewarm(self) -> None:
-        """Build the recognizer now; blocks."""
+        """Build the recognizer now. It blocks."""
         self._thread.submit(self._get).result()
 
     async def aclose(self) -> None:
-        """Let go of the thread; what it still decodes is dropped."""
+        """Release the thread. A result that is not ready yet is dropped."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _recognize_impl(

@@ -1,7 +1,7 @@
-"""Text as patterns see it: one line, no accents, one kind of apostrophe, never longer or shorter.
+"""Text for patterns: one line, no accents, one kind of apostrophe, always of the same length.
 
-A pattern looks at the folded text, and what it captures is cut out of the original at the same
-place: "me llamo María" is found by `me llamo` and gives "María", and so does "me llamo maria".
+A pattern matches the folded text. Its captures are cut out of the original at the same place: the
+pattern `me llamo` finds "María" in "me llamo María".
 """
 
 import re
@@ -20,15 +20,15 @@ class Text:
     """One stretch of words.
 
     Attributes:
-        original: As it was written.
-        folded: The same length, lower case, without accents.
+        original: The text as it was written.
+        folded: The same text in lower case without accents. It has the same length.
     """
 
     original: str
     folded: str
 
     def part(self, span: tuple[int, int]) -> "Text":
-        """Return what stands at `span`, without punctuation at its edges."""
+        """Return the text at `span`, without punctuation at its edges."""
         start, end = span
         while start < end and self.original[start] in _EDGES:
             start += 1
@@ -59,7 +59,7 @@ def fold(raw: str) -> str:
 
 
 def clip(raw: str, limit: int) -> str:
-    """Return `raw` in at most `limit` characters, cut between words where it has any."""
+    """Return at most `limit` characters of `raw`, cut between words if possible."""
     if len(raw) <= limit:
         return raw
     head = raw[:limit]

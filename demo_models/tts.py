@@ -13,7 +13,7 @@ _SILENCE: Final = bytes(2 * SAMPLE_RATE // 10)  # 100 ms of 16-bit samples
 
 
 class EspeakTTS(tts.TTS[str]):
-    """Speaks English, Spanish, German and French; about 20 ms for a sentence."""
+    """Speaks English, Spanish, German and French. A sentence takes about 20 ms."""
 
     def __init__(self, *, language: str = DEFAULT_LANGUAGE) -> None:
         super().__init__(
@@ -26,24 +26,24 @@ class EspeakTTS(tts.TTS[str]):
 
     @property
     def model(self) -> str:
-        """The name under which metrics are kept."""
+        """The model's name in metrics."""
         return "espeak-ng"
 
     @property
     def provider(self) -> str:
-        """The provider under which metrics are kept."""
+        """The provider's name in metrics."""
         return "rejoin-demo"
 
     @property
     def language(self) -> str:
-        """What is spoken from the next sentence on."""
+        """The language of the next sentence."""
         return self._language
 
     def update_options(self, *, language: str) -> None:
         """Speak `language` from the next sentence on.
 
         Raises:
-            ValueError: There is no voice for it.
+            ValueError: There is no voice for this language.
         """
         if language not in VOICES:
             raise ValueError(f"no voice for {language!r}, only for {', '.join(VOICES)}")
@@ -63,7 +63,7 @@ class EspeakTTS(tts.TTS[str]):
 
 
 class EspeakStream(tts.ChunkedStream):
-    """One text on its way to sound."""
+    """The synthesis of one text."""
 
     def __init__(
         self, *, tts: EspeakTTS, input_text: str, conn_options: APIConnectOptions, language: str
@@ -78,7 +78,7 @@ class EspeakStream(tts.ChunkedStream):
             num_channels=1,
             mime_type="audio/pcm",
         )
-        # An emoji or a dash has no sound, and no sound at all counts as a failed request.
+        # An emoji or a dash has no sound, and a result without sound counts as a failed request.
         if not await engine().speak(self.input_text, self._language, output_emitter.push):
             output_emitter.push(_SILENCE)
         output_emitter.flush()

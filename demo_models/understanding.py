@@ -1,7 +1,7 @@
-"""What a sentence wants: patterns in four languages, all of them always active.
+"""Finds the intent of a sentence by patterns in four languages, which are all active.
 
-Every pattern is anchored at both ends and has no repetition inside a repetition, so matching takes
-time in proportion to the text.
+Every pattern is anchored at both ends and has no nested repetition, so the time to match is
+proportional to the length of the text.
 """
 
 import re
@@ -59,7 +59,7 @@ _SPEAK_END: Final = (
     "| mit mir| s'il (?:te|vous) plait| maintenant| avec moi)*"
 )
 
-# Whatever politeness stands in front of a sentence and means nothing by itself.
+# Politeness in front of a sentence, which means nothing by itself.
 _OPENING: Final = re.compile(
     r"(?:(?:hello|hi|hey|good (?:morning|afternoon|evening)|well|ok|okay|so|um|uh|now|thanks|"
     r"thank you|please|hola|buenos dias|buenas(?: tardes| noches)?|bueno|pues|vale|por favor|"
@@ -94,14 +94,14 @@ _WANTS_OTHER_LANGUAGE: Final = _with_commas(f"(?:{_SPEAK})(?:{_OTHER_LANGUAGE}){
 
 
 def understand(raw: str, language: str) -> Intent:
-    """Return what `raw` wants.
+    """Return the intent of `raw`.
 
-    The whole is tried first, then without the politeness before it, then its sentences from the
-    last: who says two things wants an answer to the second.
+    The whole text is tried first, then the text without the politeness before it. Then its
+    sentences are tried from the last one: of two wishes, the second wants an answer.
 
     Args:
-        raw: What was said or typed.
-        language: Whose patterns come first, since some words belong to two languages.
+        raw: Spoken or typed words.
+        language: The language to try first, because some words belong to two languages.
     """
     if raw.strip().casefold() == INAUDIBLE:
         return Intent(Kind.INAUDIBLE)
@@ -114,7 +114,7 @@ def understand(raw: str, language: str) -> Intent:
 
 
 def understand_name(raw: str) -> str | None:
-    """Return the name that `raw` is, as an answer to "What is your name?"."""
+    """Return the name in `raw`, an answer to "What is your name?", or None."""
     return read_name(read_text(raw), sure=False)
 
 

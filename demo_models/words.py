@@ -1,8 +1,7 @@
-"""The words of the demo's spoken vocabulary, by what they name.
+"""The words of the demo's spoken vocabulary, by topic.
 
-All are in the pronouncing dictionary that comes with pocketsphinx's en-us model; `grammar.build`
-checks that. Everything here is written as it should be shown, so the transcript's capital letters
-come from here too.
+All are in the pronouncing dictionary of pocketsphinx's en-us model; `grammar.build` checks that.
+They are in written form, so the transcript takes its capital letters from here.
 """
 
 from typing import Final
@@ -124,7 +123,7 @@ DECOYS: Final = _words("""
     us use very wait walk want watch way well were what where which while who why with woman wonder
     word work would write wrong yet your young banana okay wallet
 """)
-"""Common words that only compete: speech which these fit better is no sentence of the grammar."""
+"""Common words that only compete: speech that fits these better is not one of our sentences."""
 
 PRONUNCIATIONS: Final = {
     "ahmed": "AA M EH D",
@@ -133,4 +132,4 @@ PRONUNCIATIONS: Final = {
     "mohammed": "M OW HH AE M IH D",
     "sofia": "S OW F IY AH",
 }
-"""How names are also said, where the dictionary has one way only; in its phones (ARPAbet)."""
+"""Second pronunciations of names, in the dictionary's phones (ARPAbet)."""

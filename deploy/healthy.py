@@ -1,7 +1,7 @@
-"""Tell Docker whether a service is well: ``python healthy.py URL [FILE...]``.
+"""Docker's health check of a service: ``python healthy.py URL [FILE...]``.
 
-Well means that the URL answers 200 and that each file exists. Standard library only, since it runs
-every few seconds.
+A service is healthy if the URL answers 200 and each file exists. This uses only the standard
+library, because it runs every few seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ANSWER_S = 4.0
 
 
 def problem(url: str, files: list[str]) -> str | None:
-    """Return what is wrong, or ``None``."""
+    """Return what is wrong; ``None`` if the service is healthy."""
     missing = [file for file in files if not Path(file).exists()]
     if missing:
         return f"{missing[0]} is not there"

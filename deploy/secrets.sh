@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the secrets that docker-compose.yml needs, and writes them into .env. What is set stays.
+# Makes the secrets that docker-compose.yml needs, and writes them to .env. Secrets that are set stay.
 #
 #   sh deploy/secrets.sh [FILE]
 set -eu
@@ -12,17 +12,17 @@ fail() {
 	exit 1
 }
 
-# Bytes as base64 that may stand in a URL; as plain base64; as hexadecimal.
+# Random bytes: as base64 that is safe in a URL, as plain base64, as hexadecimal.
 for_url() { head -c "$1" /dev/urandom | base64 | tr -d '\n=' | tr '+/' '-_'; }
 plain() { head -c "$1" /dev/urandom | base64 | tr -d '\n'; }
 hex() { head -c "$1" /dev/urandom | od -An -tx1 | tr -d ' \n'; }
 
-# What the file says of a name; nothing for an example.
+# Prints the value of a name in the file; nothing for an example value.
 value_of() {
 	sed -n "s/^$1=//p" "$file" | tail -n 1 | sed -e 's/^"\(.*\)"$/\1/' -e "s/^'\(.*\)'$/\1/" -e '/^change-me/d'
 }
 
-# Writes a value in the place of an example, or of the line that is commented out.
+# Replaces an example value, or a line that is commented out.
 put() {
 	NAME=$1 VALUE=$2 awk '
 		BEGIN { name = ENVIRON["NAME"]; line = name "=" ENVIRON["VALUE"] }
@@ -38,7 +38,7 @@ put() {
 	echo "secrets: made $1"
 }
 
-# A name, the fewest characters that are safe, and how it is made.
+# Makes a secret if it is missing: NAME FEWEST-SAFE-CHARACTERS COMMAND-THAT-MAKES-IT
 need() {
 	name=$1 least=$2
 	shift 2
@@ -50,10 +50,10 @@ need() {
 	fi
 }
 
-# The same for what goes into a URL and into files of Redis, as it is.
+# The same for a password that goes into a URL and into files of Redis.
 need_plain() {
 	case $(value_of "$1") in
-	*[!A-Za-z0-9._~-]*) fail "$1 has characters that break a URL; take letters, digits and . _ ~ - or remove its line, and run this again" ;;
+	*[!A-Za-z0-9._~-]*) fail "$1 has characters that break a URL; use letters, digits and . _ ~ - or remove its line, and run this again" ;;
 	esac
 	need "$1" 24 for_url 33
 }
@@ -74,13 +74,13 @@ need_plain REDIS_REPLICA_PASSWORD
 need_plain REDIS_SENTINEL_PASSWORD
 need GRAFANA_PASSWORD 12 for_url 18
 
-# A lost key is lost data, so keys that belong together are made together, or not at all.
+# A lost key is lost data. So these two are made together, or neither is made.
 keys=$(value_of REJOIN_ENCRYPTION_KEYS) primary=$(value_of REJOIN_PRIMARY_KEY)
 if [ -z "$keys$primary" ]; then
 	primary=k-$(date -u +%Y-%m-%d)
 	put REJOIN_ENCRYPTION_KEYS "$primary:$(plain 32)"
 	put REJOIN_PRIMARY_KEY "$primary"
 elif [ -z "$keys" ] || [ -z "$primary" ]; then
-	fail 'of REJOIN_ENCRYPTION_KEYS and REJOIN_PRIMARY_KEY one is missing; put it back'
+	fail 'REJOIN_ENCRYPTION_KEYS or REJOIN_PRIMARY_KEY is missing; put it back'
 fi
 need REJOIN_PSEUDONYM_KEY 44 plain 32

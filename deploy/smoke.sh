@@ -1,12 +1,12 @@
 #!/bin/sh
-# Builds the image, brings the stack up under a name of its own, holds a conversation in it, kills the
-# agent that holds it, checks that memory holds and that the stack is closed where it should be, and
-# removes what it made. Needs Docker and nothing else.
+# Builds the image, starts the stack under its own project name, holds a conversation, and kills its
+# agent. Checks that the conversation is remembered and that the stack is closed to outsiders. Then
+# removes everything. Needs only Docker.
 #
 #   sh deploy/smoke.sh [--keep] [--no-build]
 #
 #   COMPOSE        "docker compose" by default; docker-compose 1.29 works as well
-#   BUILD_NETWORK  of the build: host, where containers have no network of their own
+#   BUILD_NETWORK  network of the build: host, if containers have no network
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,7 +24,7 @@ for option; do
 	esac
 done
 
-# Ports where nobody else is. What was a wish of the user's stays.
+# Ports that are usually free. Ports from the environment win.
 export PAGE_PORT="${PAGE_PORT:-18080}" LIVEKIT_PORT="${LIVEKIT_PORT:-17880}"
 export LIVEKIT_TCP_PORT="${LIVEKIT_TCP_PORT:-17881}" LIVEKIT_UDP_PORT="${LIVEKIT_UDP_PORT:-17882}"
 export LIVEKIT_TURN_PORT="${LIVEKIT_TURN_PORT:-13478}" AGENT_DRAIN_S="${AGENT_DRAIN_S:-3}"
@@ -71,19 +71,19 @@ finish() {
 		step 'stop and remove'
 		started=$(date +%s)
 		compose down --volumes --remove-orphans >"$work/down" 2>&1 || sed 's/^/  /' "$work/down"
-		check "nothing is left ($(($(date +%s) - started)) s)" fails grep -q . <<END
+		check "nothing is left behind ($(($(date +%s) - started)) s)" fails grep -q . <<END
 $(all_containers)
 END
 		rm -rf "$work"
 	else
-		printf '\nIt runs on: http://localhost:%s   settings: %s\n' "$PAGE_PORT" "$work/env"
+		printf '\nStill running: http://localhost:%s   settings: %s\n' "$PAGE_PORT" "$work/env"
 		echo "Remove it with: $COMPOSE --project-name $PROJECT --env-file $work/env down --volumes"
 	fi
 	if [ "$status" -ne 0 ] || [ "$failures" -gt 0 ]; then
 		printf '\nsmoke: FAILED (%s)\n' "$failures"
 		exit 1
 	fi
-	printf '\nsmoke: everything holds\n'
+	printf '\nsmoke: all checks passed\n'
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
@@ -104,7 +104,7 @@ await_healthy() {
 	good "$1 is healthy ($2)"
 }
 
-# Tells the visitor what to do, and prints what came of it.
+# Sends a line to the visitor, and prints its answer.
 tell() {
 	lines=$(wc -l <"$work/said")
 	printf '%s\n' "$1" >&3
@@ -112,14 +112,14 @@ tell() {
 	while [ "$(wc -l <"$work/said")" -le "$lines" ]; do
 		waited=$((waited + 1))
 		[ "$waited" -lt 700 ] || {
-			echo 'failed: no word from the visitor'
+			echo 'failed: no answer from the visitor'
 			return
 		}
 		sleep 0.1
 	done
 	tail -n 1 "$work/said"
 }
-# ask WHAT-IS-TOLD A-WORD-OF-THE-ANSWER
+# ask LINE EXPECTED-WORD
 ask() {
 	answer=$(tell "$1")
 	case $answer in
@@ -131,7 +131,7 @@ ask() {
 	esac
 }
 
-# Which of the agents has the conversation: the container's id.
+# Prints the id of the container whose agent has the conversation.
 holder() {
 	for each in $(compose ps -q agent); do
 		if docker exec "$each" python -ISBc '
@@ -147,12 +147,12 @@ name_of() { docker inspect --format '{{.Name}}' "$1" | tr -d /; }
 
 step 'settings'
 cp .env.example "$work/env"
-check 'the example alone is refused, with what to do' sh -c \
+check 'the example alone is refused, and the message says what to do' sh -c \
 	"$COMPOSE --env-file '$work/env' config 2>&1 | grep -q 'make secrets'"
 sh deploy/secrets.sh "$work/env" | sed 's/^/  /'
 cp "$work/env" "$work/env.first"
 sh deploy/secrets.sh "$work/env"
-check 'made again, they stay the same' cmp "$work/env" "$work/env.first"
+check 'a second run changes no secret' cmp "$work/env" "$work/env.first"
 
 if [ -n "$build" ]; then
 	step 'build'
@@ -180,7 +180,7 @@ check 'the gateway reaches Redis and LiveKit' compose exec -T gateway \
 step 'talk'
 mkfifo "$work/told"
 : >"$work/said"
-# On the host's network where there is one, so through what is published, as a browser.
+# On the host's network if possible: through the published ports, like a browser.
 case $(uname -s) in
 Linux) set -- --network host --env "SMOKE_GATEWAY=http://127.0.0.1:$PAGE_PORT" ;;
 *) set -- --network "${PROJECT}_media" --env SMOKE_GATEWAY=http://gateway:8080 \
@@ -197,7 +197,7 @@ ask 'ask what is my name' Zebulon
 step 'kill the agent that holds the conversation'
 first=$(holder)
 [ -n "$first" ] || {
-	bad 'no agent says that it has the conversation'
+	bad 'no agent reports the conversation'
 	exit 1
 }
 docker kill "$first" >/dev/null
@@ -234,15 +234,15 @@ check 'publishes no port' fails grep -q . <<END
 $(docker port "$redis")
 END
 refused() { docker exec "$redis" redis-cli "$@" 2>&1 | grep -q -e NOAUTH -e WRONGPASS -e NOPERM; }
-check 'refuses whoever gives no name' refused ping
+check 'refuses a client without a login' refused ping
 check 'refuses a wrong password' refused --user rejoin --pass guessed ping
 limited() {
 	docker exec "$redis" sh -c \
 		"REDISCLI_AUTH=\$REDIS_PASSWORD redis-cli --user rejoin $1" 2>&1 | grep -q NOPERM
 }
-check 'lets our user list no keys' limited 'keys "*"'
-check 'lets our user change no setting' limited 'config set maxmemory 0'
-check 'appends to a file, throws nothing out' compose run --rm -T session-store doctor
+check 'does not let our user list keys' limited 'keys "*"'
+check 'does not let our user change a setting' limited 'config set maxmemory 0'
+check 'keeps an append-only file, and evicts nothing' compose run --rm -T session-store doctor
 
 step 'closed where it should be'
 for id in $(all_containers); do
@@ -259,4 +259,4 @@ published=$(docker ps --filter "label=com.docker.compose.project=$PROJECT" --for
 	grep -e '->' | cut -d ' ' -f 1 | sed 's/.*smoke[-_]\(.*\)[-_][0-9]*$/\1/' | sort | tr '\n' ' ')
 check "only the gateway and LiveKit are published: $published" test "$published" = 'gateway livekit '
 compose logs --no-color >"$work/logs" 2>&1
-check "no log has the name ($(wc -l <"$work/logs") lines)" fails grep -qi zebulon "$work/logs"
+check "no log contains the name ($(wc -l <"$work/logs") lines)" fails grep -qi zebulon "$work/logs"

@@ -83,8 +83,10 @@ def _checks(kind: str, args: Sequence[str]) -> list[Check]:
                 Check("format", _tool("ruff", "format", "--check")),
                 Check("types", _tool("mypy")),
                 Check("imports", _program("lint-imports")),
+                Check("circles of imports", _tool("dev.import_circles")),
                 Check("page types", lambda: web.script("check")),
                 Check("Dockerfile", _program("hadolint", "Dockerfile")),
+                Check("plain English", _tool("dev.plain_english")),
             ]
 
 

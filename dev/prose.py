@@ -39,7 +39,9 @@ LOGGERS: Final = {"logger", "log", "_logger", "LOGGER"}
 SHOWN_CALLS: Final = {"print", "echo", "secho"}
 SHOWN_KEYWORDS: Final = {"help", "short_help", "epilog", "description"}
 SHOWN_IN_YAML: Final = re.compile(
-    r"^\s*(?:summary|description): *(?P<text>[^|>\s].*)$", re.MULTILINE
+    r"^(?P<indent> *)(?:summary|description): *"
+    r"(?:[>|]-?\n(?P<block>(?:(?P=indent) +.*\n)+)|(?P<line>[^|>\s].*)$)",
+    re.MULTILINE,
 )
 
 PYTHON_TOKENS: Final = re.compile(
@@ -194,7 +196,8 @@ def yaml(text: str) -> Iterator[Passage]:
     """Yield the comments, and what an alert or a dashboard says."""
     yield from hashes(text)
     for match in SHOWN_IN_YAML.finditer(text):
-        yield Passage(_line_at(text, match.start("text")), match["text"].strip("\"'"))
+        part = "line" if match["line"] else "block"
+        yield Passage(_line_at(text, match.start(part)), match[part].strip("\"'"))
 
 
 def _comments(text: str, tokens: re.Pattern[str]) -> Iterator[Passage]:

@@ -1,1 +1,1 @@
-"""Agents as anybody would write them, before and after Rejoin; ``docs/binding.md`` explains."""
+"""Typical LiveKit agents with Rejoin. ``before`` holds them without it; see ``docs/binding.md``."""

@@ -1,7 +1,7 @@
-"""Parts for the examples that need no key and no network: put your provider's in their place.
+"""Models for the examples. They need no key and no network; replace them with your provider's.
 
-The model is a handful of rules. It answers what it hears with the same words, tells on request what
-was said so far, calls the tool whose name's words it hears, and says what came of it.
+The language model is a few rules. It repeats what it hears, and tells on request what was said so
+far. If it hears all words of a tool's name, it calls that tool and says its output.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _NUMBER: Final = re.compile(r"\d+")
 
 
 def load_by_jobs(server: AgentServer) -> float:
-    """Tell LiveKit how busy a worker is. By CPU, which is the default, it drops dispatches."""
+    """Return the load of a worker by its jobs. LiveKit's default, the CPU, loses dispatches."""
     return len(server.active_jobs) / JOBS_AT_ONCE
 
 
 def speech_and_model() -> dict[str, Any]:
-    """Return the parts of an agent session: ears, a model, a voice."""
+    """Return the models of an agent session: recognition, language, voice and VAD."""
     return {
         "stt": JsgfSTT(Recognizer()),
         "llm": LocalLLM(),
@@ -49,7 +49,7 @@ def speech_and_model() -> dict[str, Any]:
 
 
 class LocalLLM(llm.LLM[str]):
-    """A language model that is a handful of rules."""
+    """A language model of a few rules."""
 
     def chat(  # noqa: PLR0913 (LiveKit's signature)
         self,
@@ -77,7 +77,7 @@ class _Answer(llm.LLMStream):
 
 
 def reply_to(context: llm.ChatContext, tools: llm.ToolContext) -> str | llm.FunctionToolCall:
-    """Answer a context in words, or with the call of a tool."""
+    """Answer a context in words, or by calling a tool."""
     items = [item for item in context.items if item.type != "agent_config_update"]
     outputs = []
     while items and isinstance(items[-1], llm.FunctionCall | llm.FunctionCallOutput):

@@ -1,4 +1,4 @@
-"""A voice agent, as LiveKit's quickstart has it."""
+"""A voice agent, as in LiveKit's quickstart."""
 
 from dotenv import load_dotenv
 from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli

@@ -16,7 +16,8 @@ from gateway.request_ids import RequestIds
 from gateway.request_metrics import RequestMetrics
 from gateway.rooms import Rooms
 from gateway.security import Guard, response_headers
-from session_store import SessionStore, StoreSettings
+from session_store import Keyring, SessionStore, StoreSettings
+from session_store.backends.choice import backend_of
 from session_store.doctor import quick
 from session_store.errors import MAY_PASS
 from session_store.meter import NO_METER
@@ -47,7 +48,8 @@ def create_app(
     Raises:
         KeyringMissing: no encryption key is configured.
     """
-    store = SessionStore.from_settings(store_settings)
+    keyring, backend = Keyring.from_settings(store_settings), backend_of(store_settings)
+    store = SessionStore(backend, keyring)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -71,7 +73,7 @@ def create_app(
                 await parts.check_keys()
             except MAY_PASS as error:
                 logger.warning("starting without Redis", extra={"reason": str(error)})
-            for finding in await quick(store):
+            for finding in await quick(backend, keyring):
                 logger.warning("%s: %s; %s", finding.check, finding.says, finding.change)
             yield
 

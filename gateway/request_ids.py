@@ -10,6 +10,8 @@ import secrets
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
+from typing_extensions import override
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -53,8 +55,8 @@ class RequestIds:
 class RequestIdFilter(logging.Filter):
     """Adds the request's id to the log lines of that request."""
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """See ``logging.Filter``."""
         request_id = current()
         if request_id is not None and not hasattr(record, "request_id"):
             record.request_id = request_id

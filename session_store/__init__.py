@@ -43,7 +43,7 @@ from session_store.models import (
     Turn,
     TurnKind,
 )
-from session_store.sealing.crypto import Keyring
+from session_store.sealing.keyring import Keyring
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
 from session_store.upkeep.analytics import Analytics, DayCounts

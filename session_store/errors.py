@@ -17,15 +17,15 @@ class StoreUnavailable(SessionStoreError):
 
 
 class CircuitOpen(StoreUnavailable):
-    """Redis was away a moment ago, so it was not asked; nothing was written."""
+    """Redis was unreachable a moment ago, so the call was not sent; nothing was written."""
 
 
 class StoreLoading(StoreUnavailable):
-    """Redis is up, but still reading its data, or without a primary; nothing was written."""
+    """Redis is loading its data, or has no primary; nothing was written."""
 
 
 class NotReplicated(StoreUnavailable):
-    """The primary has it, but too few replicas said so in time: a failover may take it back."""
+    """The primary has the write, but too few replicas confirmed it: a failover may undo it."""
 
     def __init__(self, asked: int, answered: int) -> None:
         super().__init__(f"{answered} of {asked} replicas have it; it does not count as saved yet")
@@ -34,7 +34,7 @@ class NotReplicated(StoreUnavailable):
 
 
 class NotGranted(StoreUnavailable):
-    """The store was away when this conversation began, and its lease is still asked for."""
+    """The store was unreachable when this conversation began; its lease is not granted yet."""
 
     def __init__(self, session_id: str) -> None:
         super().__init__(f"session {session_id}: the lease is still asked for; nothing was written")
@@ -46,11 +46,11 @@ class StoreRefused(SessionStoreError):
 
 
 class LoginRefused(StoreRefused):
-    """Redis wants another user or password."""
+    """Redis did not accept the user or the password."""
 
 
 class PermissionMissing(StoreRefused):
-    """The ACL user may not run a command, or not on this key or channel."""
+    """The ACL user may not run a command, or may not use this key or channel."""
 
 
 class StoreReadOnly(StoreRefused):
@@ -62,11 +62,11 @@ class StoreFull(StoreRefused):
 
 
 MAY_PASS: Final = (StoreUnavailable, StoreFull, StoreReadOnly)
-"""What a program may start in spite of: conversations can be held, and are saved later."""
+"""Errors that must not keep a program from starting: conversations are saved later."""
 
 
 class RecorderFull(SessionStoreError):
-    """Redis has been away for so long that no more turns fit into memory; this one is not kept."""
+    """Redis was unreachable for too long: no more turns fit into memory. This turn is not kept."""
 
     def __init__(self, session_id: str, waiting: int) -> None:
         super().__init__(
@@ -78,11 +78,11 @@ class RecorderFull(SessionStoreError):
 
 
 class InvalidValue(SessionStoreError, ValueError):
-    """An argument is outside of what can be stored; nothing was written."""
+    """An argument is not valid; nothing was written."""
 
 
 class SessionGone(SessionStoreError):
-    """The session was erased, or never was; what is still queued for it must be dropped."""
+    """The session was erased or never existed; writes that wait for it must be dropped."""
 
     def __init__(self, session_id: str) -> None:
         super().__init__(f"session {session_id} does not exist; it was erased or has expired")
@@ -107,7 +107,7 @@ class LeaseHeld(SessionStoreError):
 
 
 class LeaseLost(SessionStoreError):
-    """The fencing token is stale: somebody else owns the session now. Stop writing."""
+    """The fencing token is stale: another job owns the session now. Stop writing."""
 
     def __init__(self, session_id: str, fencing_token: int) -> None:
         super().__init__(f"session {session_id}: fencing token {fencing_token} is stale")
@@ -125,7 +125,7 @@ class SequenceGap(SessionStoreError):
 
 
 class WriteConflict(SessionStoreError):
-    """What the caller last saw is not what is stored (the version, or the turn before)."""
+    """The store holds another version, or another turn, than the caller read last."""
 
     def __init__(self, session_id: str, current: int) -> None:
         super().__init__(f"session {session_id} has changed (now at {current}); load it again")
@@ -142,7 +142,7 @@ class UnknownSchema(SessionStoreError):
 
 
 class MetricsFailed(SessionStoreError):
-    """Metrics were switched on, and cannot be kept or shown."""
+    """Metrics are switched on, but cannot be kept or shown."""
 
 
 class KeyringError(SessionStoreError):
@@ -150,7 +150,7 @@ class KeyringError(SessionStoreError):
 
 
 class UnknownKey(KeyringError):
-    """A record is wrapped by a key-encryption key that the keyring lacks."""
+    """A data key is wrapped with a key-encryption key that is not in the keyring."""
 
     def __init__(self, key_id: str) -> None:
         super().__init__(f"key-encryption key {key_id!r} is not in the keyring; add it again")

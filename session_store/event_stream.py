@@ -16,15 +16,15 @@ _MISSED = EventsMissed()
 
 
 async def read_events(side: SideChannel) -> AsyncGenerator[Event | EventsMissed, None]:
-    """Yield what happens from now on, in any process, until the iterator is closed.
+    """Yield the events of all processes from now on, until the iterator is closed.
 
-    ``EventsMissed`` comes first, once the stream listens: whoever reads the store then, and
-    follows the events from there, misses nothing. It comes again wherever some events may have
-    been missed: after a lost connection, or when the reader was too slow. Events of a version or
-    type that is not known here are left out.
+    ``EventsMissed`` comes first, once the stream listens. Read the store then, follow the events
+    from there, and you miss nothing. It comes again wherever events may have been missed: after a
+    lost connection, or if the reader was too slow. Events with an unknown version or type are left
+    out.
 
     Raises:
-        StoreRefused: Redis does not let this user listen. Later losses are mended in silence.
+        StoreRefused: Redis does not let this user listen. Later losses only cause a reconnect.
     """
     async with aclosing(side.listen()) as payloads:
         async for payload in payloads:

@@ -1,11 +1,12 @@
-"""What happens to sessions, as frozen events: published by Redis, and told to hooks in-process.
+"""What happens to sessions, as frozen events: Redis publishes them, and hooks in-process get them.
 
-An event is a hint, never the truth: a subscriber that was away has missed some, and reads the
-store. It holds ids, times and counts; nothing that a person said or is called.
+An event is a hint: a subscriber that was disconnected has missed some, and reads the store. An
+event holds ids, times and counts. It never holds words or names of a person.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
@@ -23,25 +24,26 @@ class EventType(StrEnum):
 
     SESSION_CREATED = "session_created"
     SESSION_RESUMED = "session_resumed"
-    """A participant came back: a rejoin, which was counted."""
+    """A participant came back, and the return was counted."""
     PARTICIPANT_LEFT = "participant_left"
     SESSION_ENDED = "session_ended"
-    """Once per session: its resume window has passed, or it was closed."""
+    """The resume window has passed, or the session was closed; once per session."""
     LEASE_LOST = "lease_lost"
-    """A holder did not renew its lease, nor give it back, or is known to be dead: the lease was
-    broken by who dispatches a successor, once."""
+    """A lease ran out, or its holder is known to be dead. The watcher that dispatches a successor
+    broke the lease; once per lease."""
     TAKEOVER = "takeover"
-    """A job goes on with a session whose job before is gone without having given it back."""
+    """A job continues a session after the previous job died without a release of its lease."""
     HANDOFF = "handoff"
-    """The same, after the job before gave it back while its participant was there."""
+    """A job continues a session after the previous job released its lease, with its participant
+    present."""
     ERASED = "erased"
-    """A session is erased; without ``session_id``, the whole participant."""
+    """A session was erased; without ``session_id`` the whole participant."""
     TURN_APPENDED = "turn_appended"
-    """Published only with ``REJOIN_PUBLISH_TURNS``; hooks hear it always."""
+    """Published only with ``REJOIN_PUBLISH_TURNS``; hooks always get it."""
 
 
 class Event(BaseModel):
-    """One thing that happened. Unknown fields are ignored: newer publishers may add some."""
+    """One event. Unknown fields are ignored: newer publishers may add some."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -55,28 +57,40 @@ class Event(BaseModel):
     seq: int = 0
     """The newest turn, for ``turn_appended``."""
     turns: int = 0
-    """How many were appended."""
+    """How many turns were appended."""
     visit_ms: int = 0
-    """How long the participant had been there, where a visit is over."""
+    """How long a finished visit lasted, in ms."""
     silent_ms: int = 0
-    """Of a takeover: how long ago the lost holder had renewed its lease last."""
+    """Of a takeover: ms since the lost holder's last renewal."""
 
     @classmethod
     def parse(cls, payload: bytes) -> Event | None:
-        """Read a published event; ``None`` for one of a version or type not known here."""
+        """Read a published event; ``None`` if its version or type is not known here."""
         try:
             return cls.model_validate_json(payload)
         except ValidationError:
             return None
 
 
+def turn_appended(participant: str, session_id: str, seq: int, *, turns: int) -> Event:
+    """Make the event of an append. Its time is this machine's: only the script knows Redis's."""
+    return Event(
+        type=EventType.TURN_APPENDED,
+        at=time.time_ns() // 1_000_000,
+        participant=participant,
+        session_id=session_id,
+        seq=seq,
+        turns=turns,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class EventsMissed:
-    """Stands in a stream of events where some may be missing: read the store."""
+    """Marks a place in a stream where events may be missing: read the store."""
 
 
 class EventHook(Protocol):
-    """Hears, in this process, what this process did. One sink per hook."""
+    """Gets the events that this process caused. One sink per hook."""
 
     def on_event(self, event: Event) -> None:
         """Take note; must neither block nor raise."""
@@ -84,16 +98,16 @@ class EventHook(Protocol):
 
 
 class SealFailure(NamedTuple):
-    """Something stored that does not open."""
+    """A stored record could not be opened."""
 
     participant: str
     session_id: str
     error: SessionStoreError
-    """``SealBroken``, ``UnknownKey`` or ``UnknownSchema``: these hold ids, and no content."""
+    """``SealBroken``, ``UnknownKey`` or ``UnknownSchema``. They hold ids, and no content."""
 
 
 class SealHook(Protocol):
-    """Hears, in this process, of what does not open."""
+    """Gets the records that this process could not open."""
 
     def on_seal_failure(self, failure: SealFailure) -> None:
         """Take note; must neither block nor raise."""

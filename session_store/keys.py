@@ -18,42 +18,42 @@ from session_store.errors import InvalidValue
 PREFIX = "rj1"
 PSEUDONYM_BYTES = 16
 SHARDS = 1024
-"""Fixed for ever: another number would move every key."""
+"""Fixed: another number would move every key."""
 
 KEY_CHECK = f"{PREFIX}:check"
-"""Hash: proofs that a process has the keys that this Redis was written with."""
+"""Hash: values that prove that a process has the keys with which this Redis was written."""
 
 EVENTS = f"{PREFIX}:events"
 """Channel: what happens to sessions; see ``session_store.events``."""
 
 AUDIT = f"{PREFIX}:audit"
-"""Stream: who saw, exported or erased what, each entry with an HMAC."""
+"""Stream: what each actor saw, exported or erased, each entry with an HMAC."""
 
 SWEEPERS = f"{PREFIX}:sweepers"
-"""Sorted set: the sweepers that live, by when they were last heard of, in ms."""
+"""Sorted set: live sweepers, scored by their last sign of life in ms."""
 
 DEFAULT_RETENTION = timedelta(hours=24)
 MAX_RETENTION = timedelta(days=7)
 EXPIRY_MARGIN = timedelta(hours=1)
-"""Keys expire this long after their retention: a net below the deadlines in the hashes."""
+"""Keys expire this long after their retention, should the deadlines in the hashes fail."""
 SHARED_LIFETIME = MAX_RETENTION + 2 * EXPIRY_MARGIN
-"""Of keys that all participants of a shard share: outlives each of theirs."""
+"""Lifetime of keys that all participants of a shard share; longer than that of their own keys."""
 LONG_LIFETIME = timedelta(days=400)
-"""Of key checks, day counts and the audit stream, after their last write."""
+"""Lifetime of key checks, day counts and the audit stream after their last write."""
 DEFAULT_LEASE = timedelta(seconds=3)
 DEFAULT_RESUME_WINDOWS = (timedelta(seconds=300), timedelta(seconds=600), timedelta(seconds=1800))
 """At ``reconnect_count`` 0, at 1 and 2, and from 3 on."""
 MAX_DEATHS = 3
-"""So many agents that died within ``CRASH_WINDOW`` are replaced; the next one is not."""
+"""How many agents that died within ``CRASH_WINDOW`` are replaced; the next one is not."""
 CRASH_WINDOW = timedelta(seconds=60)
-"""Also for how long nobody is dispatched then, whoever asks."""
+"""Also how long no agent is dispatched after the last of these deaths."""
 LATE_PART = 0.25
-"""A holder is late, and may be dead, when this part of its lease is left: one that lives has
-renewed it before."""
+"""A holder is late when only this part of its lease is left. It may be dead: a live holder would
+have renewed earlier."""
 SHORT_LIFE = timedelta(seconds=10)
-"""A job that gives its lease back so soon, its participant still there, counts as one that died."""
+"""A job that releases its lease this soon, with its participant present, counts as dead."""
 COMEBACK = timedelta(seconds=60)
-"""For so long it is doubted that nobody is there: livekit-client tries for 44 s to come back."""
+"""How long an absent participant may still come back: livekit-client retries for 44 s."""
 DEFAULT_MAX_TURNS = 100
 DEFAULT_MAX_SESSIONS = 50
 DEFAULT_MODEL_TURNS = 10
@@ -61,17 +61,17 @@ MAX_AUDIT_ENTRIES = 100_000
 
 
 def day_counts(day: date) -> str:
-    """Hash: what happened on a day (UTC), counted. All days share a slot, for unions."""
+    """Hash: counts of a day (UTC). All days share a slot, so that they can be merged."""
     return f"{PREFIX}:{{day}}:{day.isoformat()}"
 
 
 def day_people(day: date) -> str:
-    """HyperLogLog: who was there on a day (UTC)."""
+    """HyperLogLog: the participants of a day (UTC)."""
     return f"{PREFIX}:{{day}}:{day.isoformat()}:people"
 
 
 def shard_prefix(shard: int) -> str:
-    """Return what the keys of a shard begin with: its hash tag."""
+    """Return the prefix of a shard's keys: its hash tag."""
     return f"{PREFIX}:{{s{shard:04d}}}:"
 
 
@@ -81,7 +81,7 @@ def due_of(shard: int) -> str:
 
 
 def kek_of(shard: int, key_id: str) -> str:
-    """Set of a shard: participants whose data key this key-encryption key wraps."""
+    """Set of a shard: participants with a data key that this key-encryption key wraps."""
     return f"{shard_prefix(shard)}kek:{key_id}"
 
 
@@ -97,7 +97,7 @@ class ParticipantKeys(NamedTuple):
         """Derive the shard from the pseudonym.
 
         Raises:
-            InvalidValue: it is not one that ``SessionStore.pseudonym`` made.
+            InvalidValue: ``SessionStore.pseudonym`` did not make this pseudonym.
         """
         try:
             raw = base64.b32decode(participant.upper() + "=" * (-len(participant) % 8))
@@ -119,7 +119,7 @@ class ParticipantKeys(NamedTuple):
 
     @property
     def erased(self) -> str:
-        """Hash: when the participant was last erased; all that is left then, for a while."""
+        """Hash: when the participant was last erased. Nothing else is left then."""
         return f"{self.prefix}p:{self.participant}:erased"
 
     @property

@@ -1,7 +1,7 @@
-"""What can be measured: a ``Meter`` hears it, and does nothing. ``session_store.metrics`` counts.
+"""What can be measured: ``Meter`` hears it and does nothing. ``session_store.metrics`` counts.
 
-What is an event already is heard as one (``events``), and not told a second time. Labels are of
-closed sets: no id, name or content ever is one.
+A meter hears events as ``EventHook`` too; no method here repeats an event. Labels come from closed
+sets: they never hold an id, a name or content.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ JoinEnd = Literal[
     "unreadable",
     "failed",
 ]
-"""What became of a job's join: a ``JoinOutcome``, a beginning without the store, or an error."""
+"""How a job's join ended: a ``JoinOutcome``, a start without the store, or an error."""
 Resumption = Literal["new", "return", "takeover"]
-"""How somebody came to the agent that is ready for them now."""
+"""How a participant came to the agent that is ready now."""
 DispatchReason = Literal["asked", "job_died", "lease_lost", "overdue"]
-"""Why an agent is sent: a page asked, a job of this worker has ended, an agent is lost that LiveKit
-still shows, or there is none at all."""
+"""Why an agent is dispatched: a page asked, a job of this worker died, a job elsewhere lost
+its lease, or an agent did not come in time."""
 RedisTrouble = Literal[
     "timeout", "connection", "refused", "moved", "circuit_open", "not_replicated"
 ]
-"""How a call failed; ``moved`` is repeated elsewhere, ``circuit_open`` was not even sent."""
+"""How a call failed. A ``moved`` call is repeated elsewhere; ``circuit_open`` was not sent."""
 GatewayPath = Literal["token", "health", "page"]
 StatusClass = Literal["2xx", "3xx", "4xx", "5xx"]
 ProviderPart = Literal["stt", "llm", "tts", "realtime"]
@@ -39,7 +39,7 @@ ProviderTrouble = Literal["auth", "rate_limit", "unreachable", "other"]
 
 
 class Meter:
-    """Hears how often and how long: a hook of both kinds, and more.
+    """Hears how often things happen and how long they take; also a hook of both kinds.
 
     No method may block or raise. Times are seconds.
     """
@@ -53,48 +53,48 @@ class Meter:
     # --- conversations ---------------------------------------------------------------------
 
     def joined(self, outcome: JoinEnd) -> None:
-        """A job's join has ended, one way or another; its tries are one."""
+        """A job's join has ended. All its tries count as one."""
 
     def resumed(self, kind: Resumption, seconds: float) -> None:
-        """An agent listens, so long after its participant was there."""
+        """An agent listens; ``seconds`` since its participant was in the room."""
 
     def conversation_begun(self) -> None:
         """A job holds one more conversation."""
 
     def conversation_over(self) -> None:
-        """A job holds one less."""
+        """A job holds one conversation less."""
 
     def appended(self, seconds: float) -> None:
         """The store acknowledged an append."""
 
     def turn_saved(self, seconds: float) -> None:
-        """The store acknowledged a turn, so long after it was recorded."""
+        """The store acknowledged a turn; ``seconds`` since it was recorded."""
 
     def unsaved_changed(self, turns: int, size: int) -> None:
-        """So many more turns and bytes wait in a recorder; fewer, where negative."""
+        """This many more turns and bytes wait in a recorder; fewer if negative."""
 
     def turns_spooled(self, turns: int) -> None:
         """A job that ended left turns in the spool."""
 
     def turns_replayed(self, outcome: Replayed, turns: int) -> None:
-        """Turns that a job had left were brought in, or dropped with their session."""
+        """Turns that a job had left were written, or dropped with their session."""
 
     def turns_lost(self, turns: int) -> None:
-        """Turns could be kept nowhere."""
+        """Turns could not be kept anywhere."""
 
     def spool_files(self, files: int) -> None:
-        """So many files wait in the spool now."""
+        """This many files wait in the spool now."""
 
     # --- takeover --------------------------------------------------------------------------
 
     def dispatched(self, reason: DispatchReason) -> None:
-        """An agent is sent."""
+        """An agent is dispatched."""
 
     def dispatch_repeated(self) -> None:
-        """It is sent once more, since nobody came."""
+        """An agent is dispatched again, because none came."""
 
     def gave_up(self) -> None:
-        """No further agent is sent for a while: they died again and again."""
+        """No further agent is dispatched for a while: too many died in a row."""
 
     # --- Redis -----------------------------------------------------------------------------
 
@@ -108,34 +108,34 @@ class Meter:
         """Calls to one more primary fail at once."""
 
     def circuit_closed(self) -> None:
-        """Calls to it are sent again."""
+        """Calls to that primary are sent again."""
 
     def redis_memory(self, used: int, most: int) -> None:
-        """Redis uses so many bytes of at most so many; 0 for no bound."""
+        """Redis uses ``used`` bytes of ``most``; 0 if there is no limit."""
 
     def sessions_stale(self, sessions: int) -> None:
-        """So many sessions are due for long, and nobody looks."""
+        """This many sessions are overdue for long: no sweeper handles them."""
 
     def sweep_lag(self, seconds: float) -> None:
-        """For so long the oldest deadline is due."""
+        """The oldest deadline passed this long ago."""
 
     # --- pages, providers, processes -------------------------------------------------------
 
     def client_quality(self, round_trip_s: float, loss: float | None) -> None:
-        """A page told of its connection; ``loss`` is 0 to 1, ``None`` where it is not known."""
+        """A page reported its connection; ``loss`` is 0 to 1, or ``None`` if unknown."""
 
     def request_answered(self, path: GatewayPath, status: StatusClass) -> None:
         """The gateway has answered."""
 
     def token_took(self, seconds: float) -> None:
-        """The gateway has answered who asked for a token, with or without one."""
+        """The gateway has answered a request for a token, with or without one."""
 
     def provider_failed(self, part: ProviderPart, kind: ProviderTrouble) -> None:
-        """A provider of speech or language did not do what it was asked to."""
+        """A call to a provider of speech or language failed."""
 
     def worker_memory(self, size: int) -> None:
-        """The worker and its jobs are resident in so many bytes."""
+        """The worker and its jobs use this many bytes of memory."""
 
 
 NO_METER: Final = Meter()
-"""Where nothing is measured."""
+"""Measures nothing."""

@@ -12,14 +12,14 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 SCHEMA_VERSION = 2
-"""Version of what is sealed from now on; part of every record's associated data. All older ones
-are read too: see ``session_store.sealing.schema``."""
+"""Version of new sealed records; part of every record's associated data. All older versions can be
+read too: see ``session_store.sealing.schema``."""
 
 MAX_TURN_BYTES = 256 * 1024
-"""Largest sealed turn, and draft. Longer ones are refused before anything is written."""
+"""Largest turn or draft, in bytes. A larger one is refused before anything is written."""
 
 RECOVERED = "recovered"
-"""Key in the details of a turn that a successor made of a draft: it may not be the whole turn."""
+"""Key in the details of a turn that a successor made from a draft. It may be incomplete."""
 
 MAX_CONTENT_BYTES = 256 * 1024
 """Largest sealed content of a session."""
@@ -48,14 +48,14 @@ class Turn(_Frozen):
     id: Identifier
     kind: TurnKind = TurnKind.MESSAGE
     role: Literal["user", "assistant", "system", "developer"] | None = None
-    """Who spoke; ``None`` for everything but messages."""
+    """The speaker; ``None`` unless the turn is a message."""
     text: str = ""
-    """What was said; for an interrupted turn, only what was heard."""
+    """The words; of an interrupted turn only those that were heard."""
     created_at: float
     """Unix time in seconds, as LiveKit gives it."""
     interrupted: bool = False
     details: dict[str, JsonValue] = Field(default_factory=dict)
-    """What a ``ChatItem`` has beyond the fields above (a tool's name, arguments, call id)."""
+    """Other fields of the ``ChatItem``: a tool's name, its arguments, its call id."""
 
 
 class RecordedTurn(NamedTuple):
@@ -65,19 +65,19 @@ class RecordedTurn(NamedTuple):
     """Position from 1, without gaps; of a late turn, its position under its own lease."""
     turn: Turn
     late: bool = False
-    """Whether it came in after a takeover, from the job before."""
+    """Whether the previous job's turn arrived after a takeover."""
 
 
 class Draft(NamedTuple):
-    """What was being said when it was read: no turn yet, and perhaps never one."""
+    """Words that are being said and are not a turn yet."""
 
     number: int
-    """Grows over the whole session: a turn says up to which it settles those of its role."""
+    """Grows over the whole session. A turn names the newest draft of its role that it settles."""
     turn: Turn
 
 
 class SessionContext(_Frozen):
-    """What the agent should know of a participant after the turns were trimmed."""
+    """What the agent should know about a participant after old turns were trimmed."""
 
     last_query: str | None = None
     last_response: str | None = None
@@ -85,7 +85,7 @@ class SessionContext(_Frozen):
 
 
 class Witness(_Frozen):
-    """The newest turn that existed when the content was sealed; shows a record cut at its end."""
+    """The newest turn when the content was sealed. It reveals a record that was cut at its end."""
 
     seq: int
     tag: str
@@ -93,7 +93,7 @@ class Witness(_Frozen):
 
 
 class Place(_Frozen):
-    """Where a job was sent: what a successor is dispatched with."""
+    """Where a job was dispatched: a successor is dispatched with the same."""
 
     room: str
     agent_name: str = ""
@@ -101,7 +101,7 @@ class Place(_Frozen):
 
 
 class SessionContent(_Frozen):
-    """The sealed part of a session: everything that says something about a person."""
+    """The sealed part of a session: all that could identify or describe a person."""
 
     identity: str | None = None
     language: str = "en"
@@ -111,18 +111,18 @@ class SessionContent(_Frozen):
     summary: str | None = None
     witness: Witness | None = None
     place: Place | None = None
-    """Where the newest job is; ``None`` where it did not say."""
+    """Where the newest job runs; ``None`` if it did not say."""
 
 
 class SessionState(StrEnum):
-    """Where a session is in its life."""
+    """The stage that a session has reached."""
 
     NEW = "new"
     """Opened; no agent has joined yet."""
     LIVE = "live"
     """The participant is here."""
     AWAY = "away"
-    """The participant left; within the resume window the session goes on."""
+    """The participant left. Within the resume window the session can continue."""
     ENDED = "ended"
     """The resume window has passed."""
 
@@ -136,24 +136,24 @@ class Session(_Frozen):
     """The participant's pseudonym; Redis and LiveKit know no other name."""
     state: SessionState
     joined_at: datetime | None
-    """First join, UTC; ``None`` before it."""
+    """Time of the first join, UTC; ``None`` before it."""
     last_seen: datetime
     resume_until: datetime | None
-    """Until when a rejoin continues this session, UTC; ``None`` unless the state is ``away``."""
+    """End of the resume window, UTC; ``None`` unless the state is ``away``."""
     ended_at: datetime | None = None
-    """When it ended, UTC; ``None`` unless it has."""
+    """When the session ended, UTC; ``None`` before that."""
     talk_s: float = 0.0
-    """How long the participant was there, in seconds, over all visits that are over."""
+    """How long the participant was present, in seconds, over all finished visits."""
     reconnect_count: int
     seq: int
     """Number of turns ever recorded."""
     version: int
-    """Counts changes of ``content``; 0 when none was written yet."""
+    """Counts changes of ``content``; 0 before the first."""
     content: SessionContent
     readable: bool = True
-    """False in a list, where the seal of the content is broken: ``content`` is then empty."""
+    """False if the content cannot be opened: ``content`` is then empty. Only lists have such."""
 
     @property
     def visit(self) -> int:
-        """How many times the participant came, this time included."""
+        """How many times the participant came, this visit included."""
         return self.reconnect_count + 1

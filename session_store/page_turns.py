@@ -1,4 +1,4 @@
-"""What page, gateway and agent agree on: the same turns over HTTP and in the room."""
+"""Turns as the page gets them: the same from the gateway over HTTP and from the agent."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from session_store.models import RecordedTurn, Turn
 
 LOAD_ID: Final = "rj.load"
-"""Attribute that the gateway puts into a token: a random name of the page load."""
+"""Attribute of a token: the gateway names each page load at random."""
 
 
 def is_shown(turn: Turn) -> bool:
-    """Tell whether a page shows this turn: what people and agents said, no tools."""
+    """Return whether a page shows this turn: words of a participant or an agent, no tools."""
     return turn.kind is TurnKind.MESSAGE and turn.role in {"user", "assistant"}
 
 
@@ -33,14 +33,14 @@ def shown(seq: int, turn: Turn) -> dict[str, Any]:
 
 
 def shown_after(known: int, turns: Iterable[RecordedTurn]) -> list[dict[str, Any]]:
-    """Return the turns that a page lacks which has all up to number ``known``.
+    """Return the turns that are missing on a page that has all up to number ``known``.
 
-    Turns that came late are always among them, since their numbers tell nothing: theirs is that
-    of the turn that they follow, and they are marked ``late``.
+    Late turns are always among them: their own numbers say nothing about their place. They get
+    the number of the turn before them, and are marked ``late``.
     """
     turns = tuple(turns)
     lacking = []
-    place = next((each.seq - 1 for each in turns if not each.late), 0)
+    place = next((recorded.seq - 1 for recorded in turns if not recorded.late), 0)
     for recorded in turns:
         if not recorded.late:
             place = recorded.seq

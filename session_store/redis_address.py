@@ -1,4 +1,4 @@
-"""Where Redis is, as one URL says it.
+"""Where Redis is: the parser of its URL.
 
 ``redis://``, ``redis+sentinel://`` and ``redis+cluster://``, with ``rediss`` for TLS and ``valkey``
 as another name; ``unix://`` for a socket; ``memory://`` for no Redis at all.
@@ -18,7 +18,7 @@ _LAST_PORT: Final = 65535
 
 
 class Kind(StrEnum):
-    """What answers at the address."""
+    """What kind of server the address names."""
 
     STANDALONE = "redis"
     SENTINEL = "redis+sentinel"
@@ -67,8 +67,8 @@ class HostPort:
         """Read ``host``, ``host:port`` or ``[IPv6 address]:port``.
 
         Raises:
-            ValueError: it is none of these. The message does not repeat it: what stands where
-                the host should be may be a part of a password.
+            ValueError: it is none of these. The message does not repeat it, because text in the
+                place of the host may be part of a password.
         """
         found = _HOST.fullmatch(text)
         port = int((found and found["port"]) or default_port)
@@ -86,24 +86,24 @@ class Address:
 
     kind: Kind
     hosts: tuple[HostPort, ...] = ()
-    """One; with Sentinel the sentinels; with a Cluster any of its nodes, one is enough."""
+    """The server; with Sentinel the sentinels; of a Cluster any of its nodes, one is enough."""
     tls: bool = False
     user: str | None = field(default=None, repr=False)
-    """Hidden too: who forgets the ``:`` writes the password in its place."""
+    """Hidden too: without the ``:`` the password is in its place."""
     password: str | None = field(default=None, repr=False)
     database: int = 0
     service: str = ""
-    """The name that the sentinels know the primary by."""
+    """The name under which the sentinels know the primary."""
     path: str = ""
-    """The socket's, with ``unix://``."""
+    """The path of the socket, with ``unix://``."""
 
     @classmethod
     def parse(cls, url: str) -> Self:
         """Read a URL.
 
         Raises:
-            ValueError: it is not understood. The message says what to write, and repeats
-                nothing of the URL, because any part of it may be a part of a password.
+            ValueError: it is not valid. The message says what to write, and repeats nothing of
+                the URL, because any part of it may be part of a password.
         """
         scheme, separator, rest = url.strip().partition("://")
         family, _, suffix = scheme.lower().partition("+")
@@ -128,7 +128,7 @@ class Address:
         user, password, authority = _credentials(kind, authority)
         default_port = DEFAULT_SENTINEL_PORT if kind is Kind.SENTINEL else DEFAULT_PORT
         try:
-            hosts = tuple(HostPort.parse(each, default_port) for each in authority.split(","))
+            hosts = tuple(HostPort.parse(host, default_port) for host in authority.split(","))
         except ValueError as error:
             raise _mistake(kind, f"{error}; {_ESCAPE}") from None
         service = ""
@@ -159,7 +159,7 @@ class Address:
 
     @property
     def where(self) -> str:
-        """The hosts, or the path of the socket: for messages."""
+        """The hosts, or the path of the socket, for messages."""
         return self.path or ",".join(map(str, self.hosts))
 
     def __str__(self) -> str:

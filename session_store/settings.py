@@ -24,7 +24,7 @@ def not_an_example(value: str) -> str:
     """Refuse ``change-me`` and the like, for the places where secrets go.
 
     Raises:
-        ValueError: it was copied from somewhere, and everybody knows it.
+        ValueError: the value is a public example.
     """
     if re.search(r"change[-_ ]?me", value, re.IGNORECASE):
         raise ValueError("this is an example; run make secrets, or set one of your own")
@@ -45,7 +45,7 @@ OwnSecret = Annotated[SecretStr, AfterValidator(_of_ones_own)]
 
 
 class StoreSettings(BaseSettings):
-    """How the store reaches Redis, seals, and for how long it keeps what.
+    """How the store reaches Redis, how it seals, and how long it keeps records.
 
     Keys come either from ``key_file`` (JSON: ``keys``, ``primary``, ``pseudonym_key``) or from
     the three separate settings; ``Keyring.from_settings`` reads them.
@@ -63,26 +63,26 @@ class StoreSettings(BaseSettings):
         "redis://127.0.0.1:6379/0"
     )
     """``redis://``, ``redis+sentinel://`` or ``redis+cluster://`` (``rediss`` for TLS), with user
-    and password where Redis asks for them; see ``Address``. Secret, since they are in it."""
+    and password if Redis asks for them; see ``Address``. Secret, because it may hold a password."""
     redis_timeout_s: float = Field(default=2.0, gt=0)
     """Bound on each connection attempt and each call, in seconds."""
     redis_connections: int = Field(default=4, ge=1, le=64)
-    """Connections per primary. Calls of one moment share one, so few are enough."""
+    """Connections per primary. Calls share them, so that a few are enough."""
     redis_retry_s: float = Field(default=0.5, gt=0)
-    """While Redis is away calls fail at once, and it is tried again this often, in seconds."""
+    """While Redis is unreachable, calls fail at once; seconds between two probes."""
     redis_ca_file: Path | None = None
     """Certificates to trust for TLS, instead of the system's."""
     redis_cert_file: Path | None = None
-    """Certificate to show, where Redis asks clients for one."""
+    """Client certificate, if Redis asks for one."""
     redis_key_file: Path | None = None
-    """Its private key."""
+    """Private key of that certificate."""
     redis_sentinel_user: str | None = None
     redis_sentinel_password: OwnSecret | None = None
     durability: Literal["primary", "replicated"] = "primary"
-    """When a turn counts as saved: the primary has it, or ``replicas_asked`` replicas too."""
+    """When a turn counts as saved: once the primary has it, or ``replicas_asked`` replicas too."""
     replicas_asked: int = Field(default=1, ge=1, le=16)
     replica_timeout_s: float = Field(default=1.0, gt=0)
-    """How long the replicas may take; then it is unknown whether a turn is saved."""
+    """How long the replicas may take. After that it is unknown whether a turn is saved."""
 
     key_file: Path | None = None
     encryption_keys: OwnSecret | None = None
@@ -97,9 +97,9 @@ class StoreSettings(BaseSettings):
     agent_expected_s: float = Field(default=10.0, gt=0)
     """How long a dispatched agent may take to come before another one is dispatched."""
     takeovers_per_s: float = Field(default=10.0, gt=0)
-    """How many agents one worker sends each second in the place of lost ones; the others wait."""
+    """How many replacements of lost agents one worker dispatches per second; the others wait."""
     resume_window_first_s: float = Field(default=DEFAULT_RESUME_WINDOWS[0].total_seconds(), gt=0)
-    """Resume window in seconds of a participant who never came back yet."""
+    """Resume window, in seconds, before a participant's first return."""
     resume_window_early_s: float = Field(default=DEFAULT_RESUME_WINDOWS[1].total_seconds(), gt=0)
     """The same after one or two returns."""
     resume_window_regular_s: float = Field(default=DEFAULT_RESUME_WINDOWS[2].total_seconds(), gt=0)
@@ -111,15 +111,15 @@ class StoreSettings(BaseSettings):
     max_sessions: int = Field(default=DEFAULT_MAX_SESSIONS, ge=1, le=1_000)
     """Sessions kept per participant; one more erases the oldest that has ended."""
     model_turns: int = Field(default=DEFAULT_MODEL_TURNS, ge=0, le=1_000)
-    """Of these turns, how many are given to the model on resume."""
+    """How many of the newest turns the model gets on resume."""
     publish_turns: bool = False
-    """Whether each append is published as an event. A Cluster sends it to every node."""
+    """Whether each append is published as an event. A Cluster sends every event to every node."""
     recorder_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
-    """Sealed turns that one conversation keeps in memory while Redis is away, in bytes."""
+    """Bytes of sealed turns that one conversation keeps in memory while Redis is unreachable."""
     spool_dir: Path | None = None
-    """Where a job that ends while Redis is away leaves its turns, sealed. Unset: they are lost."""
+    """Folder where a job that ends without Redis leaves its sealed turns. Unset: they are lost."""
     erasure_journal: Path | None = None
-    """File outside of Redis that notes each erasure, to be replayed after a restored backup."""
+    """File outside of Redis that notes each erasure, for a replay after a restored backup."""
 
     @property
     def redis_address(self) -> Address:
@@ -146,11 +146,11 @@ class StoreSettings(BaseSettings):
 
 
 def explain(error: ValidationError) -> str:
-    """Say which settings are wrong, and why, without their values."""
+    """Return which settings are wrong, and why, without their values."""
     prefix = "REJOIN_" if error.title in (StoreSettings.__name__, "LogSettings") else ""
     return "; ".join(
-        ": ".join(filter(None, [_name(prefix, each["loc"]), each["msg"]]))
-        for each in error.errors(include_url=False, include_input=False)
+        ": ".join(filter(None, [_name(prefix, wrong["loc"]), wrong["msg"]]))
+        for wrong in error.errors(include_url=False, include_input=False)
     )
 
 

@@ -1,15 +1,13 @@
-"""``SessionStore``: what users of this library call.
+"""``SessionStore``: the entry point of this library.
 
-It adds to a backend what the backend must not know: keys, seals, and models.
+It adds keys, seals and models to a backend, which must not know them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
-import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
 from session_store.backends.choice import backend_of
@@ -22,34 +20,36 @@ from session_store.backends.values import (
     LeaseRef,
     OpenMode,
     SealedDraft,
+    SessionRef,
+    SettleOutcome,
     StoredSession,
 )
 from session_store.errors import (
     InvalidValue,
     LeaseLost,
-    SealBroken,
     SequenceGap,
     SessionGone,
     SessionStoreError,
-    UnknownKey,
-    UnknownSchema,
     WriteConflict,
 )
 from session_store.event_stream import read_events
-from session_store.events import Event, EventType, SealFailure
+from session_store.events import turn_appended
+from session_store.hooks import Hooks
 from session_store.meter import NO_METER
-from session_store.models import MAX_TURN_BYTES, SessionContent, Witness
-from session_store.sealing.crypto import NO_TAG, Keyring, tag_of
+from session_store.models import SessionContent, Witness
+from session_store.sealing.data_key import NO_TAG, tag_of
+from session_store.sealing.keyring import Keyring
 from session_store.sealing.opening import (
+    UNREADABLE,
+    Opener,
     check_witness,
     content_of,
-    drafts_of,
+    newest_tag,
     session_of,
     time_of,
-    turns_of,
 )
 from session_store.sealing.schema import write_content
-from session_store.sealing.turn_codec import encode_turn
+from session_store.sealing.turn_codec import plain_of
 from session_store.values import (
     Arrival,
     Joined,
@@ -59,6 +59,7 @@ from session_store.values import (
     Replayed,
     SealedTurn,
     SessionPage,
+    batches,
     settled_by,
 )
 
@@ -67,26 +68,21 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from session_store.backends.contract import Backend, SideChannel
-    from session_store.backends.values import Erased, Found
-    from session_store.events import EventHook, EventsMissed, SealHook
+    from session_store.backends.values import Consent, Erased, FoundSession, StoredParticipant
+    from session_store.events import Event, EventHook, EventsMissed, SealHook
     from session_store.meter import Meter
-    from session_store.models import Draft, RecordedTurn, Session, Turn
-    from session_store.sealing.crypto import DataKey, WrappedKey
+    from session_store.models import Session, Turn
+    from session_store.sealing.data_key import DataKey
+    from session_store.sealing.opening import Contents
     from session_store.settings import StoreSettings
+    from session_store.tracing import Tracer
 
-    _Read = tuple[Session, tuple[RecordedTurn, ...], tuple[Draft, ...]]
-
-logger = logging.getLogger(__name__)
 
 MAX_IDENTITY_CHARS: Final = 512
 MAX_TITLE_CHARS: Final = 200
 MAX_PAGE: Final = 200
-MAX_CALL_BYTES: Final = 1024 * 1024
-"""Sealed turns that are sent in one call, so that it ends within its time-out."""
 MAX_UPDATE_TRIES: Final = 5
-_CACHED_KEYS: Final = 10_000
 _ID_CHARS: Final = 26
-_UNREADABLE: Final = (SealBroken, UnknownKey, UnknownSchema)
 
 
 class SessionStore:
@@ -99,14 +95,12 @@ class SessionStore:
     def __init__(
         self, backend: Backend, keyring: Keyring, *, hooks: Sequence[EventHook] = ()
     ) -> None:
-        self.backend: Final = backend
+        self._backend = backend
         self.keyring: Final = keyring
         self.meter = NO_METER
-        """Hears how often and how long; see ``measure``."""
-        self._hooks = list(hooks)
-        self._seal_hooks: list[SealHook] = []
-        # By participant too: a wrapped key that was copied to somebody else must not open.
-        self._data_keys: dict[tuple[str, WrappedKey], DataKey] = {}
+        """See ``measure``."""
+        self._hooks = Hooks(hooks)
+        self._opener = Opener(keyring)
 
     @classmethod
     def from_settings(cls, settings: StoreSettings, *, hooks: Sequence[EventHook] = ()) -> Self:
@@ -121,38 +115,34 @@ class SessionStore:
     @property
     def side(self) -> SideChannel:
         """Events, counts by day and the audit stream of this store."""
-        return self.backend.side
+        return self._backend.side
 
     def add_hook(self, hook: EventHook) -> None:
-        """Tell a hook what this process does from now on."""
-        self._hooks.append(hook)
+        """Tell a hook of this process's events from now on."""
+        self._hooks.add(hook)
 
     def add_seal_hook(self, hook: SealHook) -> None:
-        """Tell a hook, from now on, of what does not open."""
-        self._seal_hooks.append(hook)
+        """Tell a hook of records that cannot be opened from now on."""
+        self._hooks.add_seal_hook(hook)
 
     def measure(self, meter: Meter) -> None:
-        """Tell a meter, instead of the one before, how often and how long; and as a hook."""
+        """Use this meter from now on, in place of the previous one; it also becomes a hook."""
         self.meter = meter
-        self.backend.measure(meter)
+        self._backend.measure(meter)
         if meter is not NO_METER:
             self.add_hook(meter)
             self.add_seal_hook(meter)
 
+    def trace(self, tracer: Tracer | None) -> None:
+        """Tell a tracer of each operation in Redis from now on; ``None`` for none."""
+        self._backend.trace(tracer)
+
     def tell(self, events: Iterable[Event]) -> None:
-        """Tell the hooks what happened."""
-        for event in events:
-            for hook in self._hooks:
-                try:
-                    hook.on_event(event)
-                except Exception as error:  # noqa: BLE001 (what happened has happened; the next hook hears of it)
-                    logger.error(  # noqa: TRY400 (its text may hold anything)
-                        "a hook failed",
-                        extra={"hook": type(hook).__name__, "error": type(error).__name__},
-                    )
+        """Tell the hooks of these events."""
+        self._hooks.tell(events)
 
     def events(self) -> AsyncGenerator[Event | EventsMissed, None]:
-        """Listen to what all processes do; see ``event_stream.read_events``."""
+        """Yield the events of all processes; see ``event_stream.read_events``."""
         return read_events(self.side)
 
     async def check(self) -> None:
@@ -160,22 +150,22 @@ class SessionStore:
 
         Raises:
             StoreUnavailable: no answer.
-            WrongKey: it was written with others. Without this check, everybody would be new.
+            WrongKey: it was written with other keys. They would find no participant.
         """
         mine = self.keyring.check_values()
-        self.keyring.verify_check_values(await self.backend.check_values(mine))
+        self.keyring.verify_check_values(await self._backend.check_values(mine))
 
     async def ping(self) -> None:
         """Reach the backend, or raise ``StoreUnavailable``."""
-        await self.backend.ping()
+        await self._backend.ping()
 
     async def aclose(self) -> None:
         """Close connections that this store made, and forget unwrapped keys."""
-        self._data_keys.clear()
-        await self.backend.aclose()
+        self._opener.clear()
+        await self._backend.aclose()
 
     def pseudonym(self, identity: str) -> str:
-        """Derive the name under which a participant is kept: 26 characters of base32.
+        """Derive the pseudonym of an identity: 26 characters of base32.
 
         Raises:
             InvalidValue: the identity is empty, longer than 512 characters, or not Unicode.
@@ -190,43 +180,41 @@ class SessionStore:
     async def open(
         self, participant: str, *, session_id: str | None = None, expect_agent: bool = False
     ) -> Opened:
-        """Find the participant's session that may resume, or create one. Takes no lease.
+        """Find the participant's session that can resume, or create one. Takes no lease.
 
         Args:
             participant: the pseudonym.
-            session_id: the session that the caller believes current; right saves a round trip.
-            expect_agent: claim the right to dispatch an agent where there is none
-                (``Opened.agent`` is ``WANTED`` for one caller, until an agent came or time ran
-                out).
+            session_id: the session that the caller expects; a right guess saves a round trip.
+            expect_agent: claim the right to dispatch an agent if there is none. ``Opened.agent``
+                is ``WANTED`` for one caller, until an agent came or the claim expired.
         """
         return await self._open(participant, session_id, OpenMode.RESUME, expect_agent=expect_agent)
 
     async def open_new(
         self, participant: str, *, expect_agent: bool = False, session_id: str | None = None
     ) -> Opened:
-        """Begin another session; the one before stays, and ends by its own time.
+        """Begin another session; the previous one stays, and ends at its own time.
 
-        Also the way on for somebody whose newest session has a broken seal.
+        A participant can go on this way if the newest session has a broken seal.
 
         Args:
             participant: the pseudonym.
             expect_agent: as in ``open``.
-            session_id: the id that it is to have, made by ``Keyring.new_session_id`` for this
-                participant while the store was away, say. A session that has it already is found.
+            session_id: the id of the new session, from ``Keyring.new_session_id`` for this
+                participant. If there is such a session already, it is returned.
 
         Raises:
             InvalidValue: the id was not made for this participant.
-            SealBroken, UnknownKey: the participant's data key does not open; nothing was begun.
+            SealBroken, UnknownKey: the data key cannot be opened; nothing was created.
         """
         offered = _session_id(session_id)
         if offered is not None and not self.keyring.owns(participant, offered):
             raise InvalidValue("a session id is made by Keyring.new_session_id, per participant")
-        with self._noting_broken(participant, None):
-            known = await self.backend.participant(participant)
+        with self._hooks.noting_broken(participant, None):
+            known = await self._backend.participant(participant)
             if known is not None:
-                # If nothing can be sealed for this participant, nothing is begun either: each try
-                # would leave an empty session, and push out one that is kept.
-                self._data_key(participant, known.wrapped)
+                # Without a data key each try would create an empty session and evict a kept one.
+                self._opener.key_of(participant, known.wrapped)
         return await self._open(
             participant, None, OpenMode.NEW, expect_agent=expect_agent, offered=offered
         )
@@ -234,7 +222,7 @@ class SessionStore:
     async def switch(
         self, participant: str, session_id: str, *, expect_agent: bool = False
     ) -> Opened:
-        """Go on with an older session, also one that has ended. ``expect_agent`` as in ``open``.
+        """Continue an older session, even an ended one. ``expect_agent`` as in ``open``.
 
         Raises:
             SessionGone: there is none.
@@ -254,19 +242,19 @@ class SessionStore:
 
         Args:
             participant: the pseudonym.
-            session_id: the session that the caller believes current.
-            exact: this session or none; else the one that may resume, or a new one.
-            load_id: names this page load or call; a new one is a return, an empty one is unknown.
-            owner: the nonce that names the holder of the lease; random by default. The same one
-                again repeats the answer of a join whose answer was lost.
+            session_id: the session that the caller expects.
+            exact: only this session will do; else one that can resume, or a new one.
+            load_id: names this page load or call. A new one is a return; empty means unknown.
+            owner: the nonce that names the holder of the lease; random by default. A repeated
+                join with the same owner gets the same answer.
 
         Raises:
             LeaseHeld: another job's lease is live.
             SessionGone: with ``exact``, it was erased. SessionEnded: its window has passed.
-            SealBroken, UnknownKey: what is stored cannot be opened; the lease is given back.
+            SealBroken, UnknownKey: the session cannot be opened; the lease is released.
         """
-        with self._noting_broken(participant, session_id):
-            found, outcome = await self.backend.join(
+        with self._hooks.noting_broken(participant, session_id):
+            found, outcome = await self._backend.join(
                 participant,
                 _session_id(session_id),
                 self._candidate(participant),
@@ -280,77 +268,66 @@ class SessionStore:
         data_key_id = stored.wrapped.data_key_id
         ref = LeaseRef(participant, stored.id, stored.owner, stored.fence, data_key_id)
         try:
-            with self._noting_broken(participant, stored.id):
+            with self._hooks.noting_broken(participant, stored.id):
                 session, turns, drafts = self._read_found(participant, found)
         except Exception:
             with suppress(SessionStoreError):
-                await self.backend.release(ref)
+                await self._backend.release(ref)
             raise
-        tag = tag_of(stored.turns[-1]) if stored.turns else NO_TAG
-        lease = Lease(
-            ref=ref,
-            data_key=self._data_key(participant, stored.wrapped),
-            last_seq=stored.seq,
-            last_tag=tag,
-            saved_seq=stored.seq,
-            saved_tag=tag,
-            version=stored.version,
-            content=session.content,
-            draft_number=stored.draft_number,
-        )
+        key = self._opener.key_of(participant, stored.wrapped)
+        lease = Lease.of(ref, stored, key, session.content)
         return Joined(session, turns, outcome, lease, drafts=drafts)
 
     async def arrive(
         self, lease: Lease, *, load_id: str = "", idempotency_key: str = ""
     ) -> Arrival:
-        """Note that the participant came while the job lives.
+        """Note that the participant came while the job runs.
 
-        It is a return if the participant was away, or if ``load_id`` is a new one; anything else
-        is a connection that was restored. The same ``idempotency_key`` again repeats the
-        answer of a call whose answer was lost.
+        It is a return if the participant was away, or if ``load_id`` is new. Anything else is a
+        restored connection. A repeated call with the same ``idempotency_key`` counts once.
         """
-        arrived = await self.backend.arrive(
+        arrived = await self._backend.arrive(
             lease.ref_or_raise(), idempotency_key or secrets.token_hex(8), self._load_name(load_id)
         )
         self.tell(arrived.events)
         return Arrival(arrived.counted, arrived.reconnect_count)
 
     async def leave(self, lease: Lease) -> datetime:
-        """Begin the resume window; answer when it ends. Leaving twice is a no-op."""
-        left = await self.backend.leave(lease.ref_or_raise())
+        """Begin the resume window and return its end. A second call is a no-op."""
+        left = await self._backend.leave(lease.ref_or_raise())
         self.tell(left.events)
         return time_of(left.window_until)
 
     def seal(self, lease: Lease, turn: Turn, settles: int = 0) -> SealedTurn:
-        """Give a turn its number and seal it, chained to the one before. Writes nothing.
+        """Number and seal a turn, chained to the previous one. Writes nothing.
 
-        ``settles`` is the number of the newest draft of what was said; 0 for none. The draft of
-        the turn's role goes with the append of the turn, unless it is a newer one.
+        ``settles`` is the number of the turn's newest draft; 0 for none. The append of the turn
+        deletes that draft and older ones.
 
         Raises:
             InvalidValue: the turn is larger than 256 KiB, or not Unicode.
         """
-        plain = _plain(turn)
+        plain = plain_of(turn)
         seq, tag_before = lease.last_seq + 1, lease.last_tag
         sealed = lease.data_key.seal_turn(lease.session_id, seq, tag_before, plain)
         lease.last_seq, lease.last_tag = seq, tag_of(sealed)
         return SealedTurn(seq, tag_before, sealed, turn, settles)
 
     async def append(self, lease: Lease, turns: Sequence[SealedTurn]) -> int:
-        """Append sealed turns, in order; answer the newest seq that the store has.
+        """Append sealed turns, in order; return the newest seq that the store has.
 
-        Turns that are there already are no error, so an append whose answer was lost is repeated.
+        Turns that the store already has are no error, so that a lost answer can be retried.
 
         Raises:
-            SequenceGap: the store lacks turns before the first; resend from ``current + 1``.
-            LeaseLost, SessionGone, WriteConflict: give up; nothing was written.
+            SequenceGap: earlier turns are missing; resend from ``current + 1``.
+            LeaseLost, SessionGone, WriteConflict: nothing was written; do not retry.
         """
         if not turns:
             return lease.last_seq
         first, last = turns[0], turns[-1]
         clock = asyncio.get_running_loop().time
         begun = clock()
-        newest = await self.backend.append(
+        newest = await self._backend.append(
             lease.ref_or_raise(),
             first.seq,
             first.tag_before,
@@ -361,46 +338,46 @@ class SessionStore:
         if last.seq > lease.saved_seq:
             new = last.seq - lease.saved_seq
             lease.saved_seq, lease.saved_tag = last.seq, tag_of(last.sealed)
-            if self._hooks:
-                self.tell([_appended(lease, new)])
+            if self._hooks.hear_events:
+                self.tell([turn_appended(lease.participant, lease.session_id, last.seq, turns=new)])
         return newest
 
     def seal_draft(self, lease: Lease, turn: Turn) -> SealedDraft:
-        """Number and seal what is being said, as far as it is said. Writes nothing.
+        """Number and seal the words that are being said. Writes nothing.
 
         Raises:
-            InvalidValue: the turn is nobody's, larger than 256 KiB, or not Unicode.
-            NotGranted: the store is away since before the join; there are no drafts then.
+            InvalidValue: the turn has another role, is larger than 256 KiB, or not Unicode.
+            NotGranted: the lease was not granted yet, so there are no drafts.
         """
         if turn.role not in DRAFT_ROLES:
             raise InvalidValue(f"a draft is of one of these roles: {', '.join(DRAFT_ROLES)}")
-        plain, ref = _plain(turn), lease.ref_or_raise()
+        plain, ref = plain_of(turn), lease.ref_or_raise()
         lease.draft_number += 1
         number = lease.draft_number
         sealed = lease.data_key.seal_draft(ref.session_id, turn.role, number, plain)
         return SealedDraft(turn.role, number, sealed)
 
     async def keep_draft(self, lease: Lease, sealed: SealedDraft) -> None:
-        """Keep a draft instead of the one before of its role, so that a successor knows it.
+        """Replace the draft of this role, so that a successor finds it. May be repeated.
 
-        A no-op where a newer one is kept, or a turn has settled it. May be repeated.
+        A no-op if a newer draft is kept, or a turn has settled this one.
 
         Raises:
-            LeaseLost, SessionGone: give up; nothing was written.
+            LeaseLost, SessionGone: nothing was written; do not retry.
         """
-        await self.backend.draft(lease.ref_or_raise(), sealed)
+        await self._backend.draft(lease.ref_or_raise(), sealed)
 
     async def update(
         self, lease: Lease, change: Callable[[SessionContent], SessionContent]
     ) -> SessionContent:
         """Change the sealed content by compare-and-set on its version.
 
-        ``change`` may be called again, on the newer content, where another write came between.
+        ``change`` may be called again, on newer content, after a conflicting write.
 
         Raises:
-            WriteConflict: it still came between after five tries.
-            SequenceGap: the store has fewer turns than it had acknowledged (a failover took them
-                back); resend those first, since the content witnesses them.
+            WriteConflict: five tries met conflicting writes.
+            SequenceGap: a failover undid acknowledged turns. Resend them first: the content
+                names the newest turn.
             InvalidValue: the content is not valid Unicode; nothing was written.
         """
         for _ in range(MAX_UPDATE_TRIES):
@@ -409,7 +386,7 @@ class SessionStore:
             content = change(lease.content).model_copy(update={"witness": witness})
             sealed = lease.data_key.seal_content(lease.session_id, seen + 1, write_content(content))
             try:
-                lease.version = await self.backend.update(
+                lease.version = await self._backend.update(
                     lease.ref_or_raise(), seen, sealed, witness_seq=witness.seq
                 )
             except WriteConflict:
@@ -420,22 +397,22 @@ class SessionStore:
         raise WriteConflict(lease.session_id, lease.version)
 
     async def renew(self, lease: Lease | LeaseRef) -> None:
-        """Extend the lease; also one that ran out, as long as nobody took it."""
-        await self.backend.renew(lease.ref_or_raise() if isinstance(lease, Lease) else lease)
+        """Extend the lease, even one that ran out, unless another job has taken it."""
+        await self._backend.renew(lease.ref_or_raise() if isinstance(lease, Lease) else lease)
 
     async def release(self, lease: Lease) -> None:
-        """Give the lease back, so that a successor need not wait for its end."""
-        await self.backend.release(lease.ref_or_raise())
+        """Release the lease, so that a successor need not wait for its end."""
+        await self._backend.release(lease.ref_or_raise())
 
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool = True
     ) -> AgentPresence:
-        """Tell whether the session has an agent; ``claim`` as ``expect_agent`` in ``open``."""
+        """Return whether the session has an agent; ``claim`` as ``expect_agent`` in ``open``."""
         wanted = _session_id(session_id) or ""
-        return await self.backend.expect_agent(participant, wanted, claim=claim)
+        return await self._backend.expect_agent(participant, wanted, claim=claim)
 
     def owner_of(self, worker_id: str, job_id: str) -> str:
-        """Return the ``owner`` under which a job joins, so that its worker can name it too."""
+        """Return the ``owner`` under which a job joins; the job's worker can derive it too."""
         return self.keyring.owner_of(worker_id, job_id)
 
     async def claim_orphan(
@@ -447,25 +424,24 @@ class SessionStore:
         absent: bool = False,
         idempotency_key: str | None = None,
     ) -> AgentPresence:
-        """Claim the right to dispatch a successor for a job that is gone.
+        """Claim the right to dispatch a successor of a lost job.
 
         Args:
             participant: the pseudonym.
-            session_id: which one may lack its agent.
-            owner: see ``owner_of``: this job is known to be dead, so its lease is broken even if
-                it still runs. Without it, only a lease that has run out is.
-            absent: nobody is there who would need one, so none is to be dispatched: the
-                participant counts as having left when it was last seen.
-            idempotency_key: the same value again repeats the answer of a claim whose answer was
-                lost.
+            session_id: the session that may lack its agent.
+            owner: a job that is known to be dead; see ``owner_of``. Its lease is broken even if it
+                has not run out. Without it, only a lease that has run out is broken.
+            absent: the participant is not there, so that no agent is needed. It counts as having
+                left when it was last seen.
+            idempotency_key: a repeated claim with the same key gets the same answer.
 
         Returns:
-            ``WANTED`` (this caller, and no other, dispatches; the job before writes nothing any
-            more), ``PRESENT`` (somebody holds the lease), ``EXPECTED`` (somebody else dispatched
-            a moment ago), ``GAVE_UP`` (too many died in a row), ``ENDED`` or ``GONE``; with
-            ``absent`` also ``ABSENT``, and ``WANTED`` only where somebody was let in a moment ago.
+            ``WANTED`` (this caller alone dispatches; the previous job can write no more),
+            ``PRESENT`` (a job holds the lease), ``EXPECTED`` (another caller dispatched a moment
+            ago), ``GAVE_UP`` (too many agents died in a row), ``ENDED`` or ``GONE``. With
+            ``absent`` also ``ABSENT``; then ``WANTED`` only after a recent admission.
         """
-        presence, events = await self.backend.claim_orphan(
+        presence, events = await self._backend.claim_orphan(
             participant,
             _session_id(session_id) or "",
             owner=owner or "",
@@ -478,61 +454,65 @@ class SessionStore:
     async def give_back_claim(
         self, participant: str, session_id: str, *, absent: bool = False
     ) -> None:
-        """Say that no agent was dispatched after all: the next one to ask may do it.
+        """Give back a claim: no agent was dispatched, and the next caller may dispatch one.
 
-        Args:
-            participant: the pseudonym.
-            session_id: whose agent.
-            absent: none is needed, since nobody is there. The participant counts as having left
-                when it was last seen, unless a job holds the lease, or somebody was let in a
-                moment ago.
+        With ``absent`` the participant is not there. It then counts as having left when it was
+        last seen, unless a job holds the lease or it was admitted a moment ago.
         """
         wanted = _session_id(session_id) or ""
-        self.tell(await self.backend.give_back_claim(participant, wanted, absent=absent))
+        self.tell(await self._backend.give_back_claim(participant, wanted, absent=absent))
 
     async def load(
         self, participant: str, session_id: str, *, last: int | None = None
     ) -> Loaded | None:
-        """Read a session without a lease; ``None`` where there is none.
+        """Read a session without a lease; ``None`` if there is none.
 
         Args:
             participant: the pseudonym.
-            session_id: which one.
-            last: only this many of its newest turns.
+            session_id: the session.
+            last: read only this many of its newest turns.
 
         Raises:
-            SealBroken, UnknownKey: it is there but cannot be opened. It is never shown as empty.
+            SealBroken, UnknownKey: it cannot be opened. It is never shown as empty.
         """
-        wanted = _session_id(session_id) or ""
         if last is not None and last < 0:
             raise InvalidValue("a number of turns is 0 or more")
-        with self._noting_broken(participant, session_id):
-            stored = await self.backend.load(participant, wanted, last=last)
+        with self._hooks.noting_broken(participant, session_id):
+            stored = await self._stored(participant, session_id, last=last)
             if stored is None:
                 return None
-            session, turns, drafts = self._read(participant, stored)
+            session, turns, drafts = self._opener.open(participant, stored)
             return Loaded(session, turns, drafts=drafts)
 
     async def sessions(self, participant: str, *, offset: int = 0, limit: int = 20) -> SessionPage:
         """List a participant's sessions, newest first, without their turns.
 
-        One whose content does not open is listed as not ``readable``; ``load`` says why.
+        A session that cannot be opened is listed as not ``readable``; ``load`` says why.
         """
         if not 0 <= limit <= MAX_PAGE or offset < 0:
             raise InvalidValue(f"a page begins at 0 or later and has at most {MAX_PAGE} sessions")
-        page = await self.backend.sessions(participant, offset=offset, limit=limit)
+        page = await self._backend.sessions(participant, offset=offset, limit=limit)
         found = tuple(self._read_listed(participant, stored) for stored in page.sessions)
         return SessionPage(page.total, found)
+
+    async def exists(self, participant: str, session_id: str) -> bool:
+        """Return whether there is such a session, without opening it."""
+        return await self._stored(participant, session_id, last=0) is not None
+
+    async def is_owned(self, participant: str, session_id: str, owner: str) -> bool:
+        """Return whether the session's newest lease was granted to this ``owner``; see ``join``."""
+        stored = await self._stored(participant, session_id, last=0)
+        return stored is not None and stored.owner == owner
 
     async def set_title(
         self, participant: str, session_id: str, title: str | None
     ) -> SessionContent:
-        """Name a session, without its lease; a holder's next write keeps the name.
+        """Name a session without its lease; the holder's next write keeps the name.
 
         Raises:
             SessionGone: there is none.
             InvalidValue: the title is longer than 200 characters, or not Unicode.
-            SealBroken, UnknownKey: the content cannot be opened, so it is not replaced either.
+            SealBroken, UnknownKey: the content cannot be opened; nothing was written.
         """
         if title is not None and len(title) > MAX_TITLE_CHARS:
             raise InvalidValue(f"a title has at most {MAX_TITLE_CHARS} characters")
@@ -546,118 +526,122 @@ class SessionStore:
         session_id: str,
         change: Callable[[SessionContent], SessionContent],
     ) -> SessionContent:
-        """Change the content without the lease; a holder's next write keeps the change.
+        """Change the content without the lease; the holder's next write keeps the change.
 
-        ``change`` may be called again, on newer content, where another write came between.
+        ``change`` may be called again, on newer content, after a conflicting write.
 
         Raises:
             SessionGone: there is none.
             InvalidValue: the content is not valid Unicode, or too large; nothing was written.
-            SealBroken, UnknownKey: the content cannot be opened, so it is not replaced either.
-            WriteConflict: other writes still came between after five tries.
+            SealBroken, UnknownKey: the content cannot be opened; nothing was written.
+            WriteConflict: five tries met conflicting writes.
         """
         version = 0
         for _ in range(MAX_UPDATE_TRIES):
-            with self._noting_broken(participant, session_id):
-                stored = await self.backend.load(participant, _session_id(session_id) or "", last=1)
-            if stored is None:
-                raise SessionGone(session_id)
+            with self._hooks.noting_broken(participant, session_id):
+                stored = await self._stored(participant, session_id, last=1)
+                if stored is None:
+                    raise SessionGone(session_id)
+                key, before = self._content_to_change(participant, stored)
             version = stored.version
-            with self._noting_broken(participant, session_id):
-                key = self._data_key(participant, stored.wrapped)
-                before = content_of(key, stored)
-                check_witness(before.witness, stored)
-            tag = tag_of(stored.turns[-1]) if stored.turns else NO_TAG
-            witness = Witness(seq=stored.seq, tag=tag.hex())
+            witness = Witness(seq=stored.seq, tag=newest_tag(stored).hex())
             content = change(before).model_copy(update={"witness": witness})
-            sealed = key.seal_content(session_id, stored.version + 1, write_content(content))
-            try:
-                await self.backend.edit(
-                    participant,
-                    session_id,
-                    stored.wrapped.data_key_id,
-                    stored.version,
-                    sealed,
-                    witness_seq=stored.seq,
-                )
-            except (WriteConflict, SequenceGap):
-                continue
-            return content
+            sealed = key.seal_content(session_id, version + 1, write_content(content))
+            ref = LeaseRef(participant, session_id, "", "", stored.wrapped.data_key_id)
+            if await self._edit(ref, version, sealed, witness_seq=stored.seq):
+                return content
         raise WriteConflict(session_id, version)
 
     async def bring_in(
         self, participant: str, session_id: str, epoch: int, turns: Sequence[Turn]
     ) -> None:
-        """Keep turns that were said under no lease: they lie beside the record, by their time.
+        """Keep turns that were said without a lease, beside the record, ordered by time.
 
         May be repeated; no turn is kept twice.
 
         Args:
             participant: the pseudonym.
-            session_id: which session.
-            epoch: when that conversation began, in Unix milliseconds: names it among those of
-                the session, in the place of a fencing token.
-            turns: all of it, in order.
+            session_id: the session.
+            epoch: when that conversation began, in Unix milliseconds. It names the conversation
+                in place of a fencing token.
+            turns: all turns of the conversation, in order.
 
         Raises:
             SessionGone: there is none.
         """
-        with self._noting_broken(participant, session_id):
-            stored = await self.backend.load(participant, _session_id(session_id) or "", last=0)
+        with self._hooks.noting_broken(participant, session_id):
+            stored = await self._stored(participant, session_id, last=0)
             if stored is None:
                 raise SessionGone(session_id)
-            key = self._data_key(participant, stored.wrapped)
+            key = self._opener.key_of(participant, stored.wrapped)
         ref = LeaseRef(participant, session_id, "", "", stored.wrapped.data_key_id)
-        late, size, tag = list[LateTurn](), 0, NO_TAG
-        for seq, turn in enumerate(turns, 1):
-            sealed = key.seal_turn(session_id, seq, tag, _plain(turn))
-            if late and size + len(sealed) > MAX_CALL_BYTES:
-                await self.backend.append_late(ref, late, apart=True)
-                late, size = [], 0
-            late.append(LateTurn(epoch, seq, tag, sealed))
-            size += len(sealed)
-            tag = tag_of(sealed)
-        await self.backend.append_late(ref, late, apart=True)
+        for batch in batches(_sealed_apart(key, session_id, epoch, turns)):
+            await self._backend.append_late(ref, batch, apart=True)
 
     async def close(self, participant: str, session_id: str) -> bool:
-        """End a session now; a job that holds it loses its lease. It stays for its retention.
+        """End a session now. A job that holds it loses its lease; the record stays.
 
-        Answers False where it had ended before, or is gone.
+        Returns False if it had ended before, or is gone.
         """
-        events = await self.backend.close(participant, _session_id(session_id) or "")
+        events = await self._backend.close(participant, _session_id(session_id) or "")
         self.tell(events)
         return bool(events)
 
     async def delete(self, participant: str, session_id: str) -> bool:
-        """Erase one session; answer whether it was there."""
-        events = await self.backend.delete(participant, _session_id(session_id) or "")
+        """Erase one session; return whether it existed."""
+        events = await self._backend.delete(participant, _session_id(session_id) or "")
         self.tell(events)
         return bool(events)
 
     async def erase(self, participant: str, *, known: Sequence[str] = ()) -> Erased:
         """Erase everything about a participant: the data key first, then every key.
 
-        Writes that are still on their way answer ``SessionGone``. ``known`` session ids save a
-        round trip. ``Erased.left_over`` counts what is still there after it: nothing.
+        Writes that arrive later raise ``SessionGone``. ``known`` session ids save a round trip.
         """
         known = [_session_id(session_id) or "" for session_id in known]
-        erased = await self.backend.erase(participant, self.keyring.primary, known)
-        # Only now: a load that was on its way has put it back before.
-        for name in [name for name in self._data_keys if name[0] == participant]:
-            del self._data_keys[name]
+        erased = await self._backend.erase(participant, self.keyring.primary, known)
+        # Only now: a concurrent load may have cached it again until here.
+        self._opener.forget(participant)
         if not erased.events:
-            # Where the participant's hash had expired, nothing said which list it was in.
-            for key_id in self.keyring.ids:
-                await self.backend.forget_wrapped(participant, key_id)
+            # The participant's hash had expired, and it names the list.
+            await self._forget_wrapped(participant)
         self.tell(erased.events)
         return erased
 
     async def erased_at(self, participant: str) -> int | None:
-        """Tell when a participant was last erased, in Unix milliseconds of the store's clock.
+        """Return when a participant was last erased, in Unix ms of the store; ``None`` if never."""
+        return await self._backend.erased_at(participant)
 
-        ``None`` where that was never, or longer ago than anything is kept.
+    async def participant(self, participant: str) -> StoredParticipant | None:
+        """Read what is kept about a participant besides sessions; ``None`` if unknown."""
+        return await self._backend.participant(participant)
+
+    async def set_consent(self, participant: str, *, given: bool, version: str) -> Consent | None:
+        """Note what a participant agreed to, now; ``None`` if unknown."""
+        return await self._backend.set_consent(participant, given=given, version=version)
+
+    async def set_retention(self, participant: str, retention_ms: int | None) -> bool:
+        """Set a participant's own retention, or the default; return whether it is known."""
+        return await self._backend.set_retention(participant, retention_ms)
+
+    async def sweepers(self, me: str, alive_ms: int) -> Sequence[str]:
+        """Note that sweeper ``me`` lives; return those that did so within ``alive_ms``."""
+        return await self._backend.sweepers(me, alive_ms)
+
+    async def due(self, shards: Sequence[int], limit: int) -> Sequence[SessionRef]:
+        """Read sessions with a deadline that may have passed, at most ``limit`` of each shard."""
+        return await self._backend.due(shards, limit)
+
+    async def settle(self, session: SessionRef) -> SettleOutcome:
+        """End a session, erase it, or look again later, as its deadlines say.
+
+        Safe in many processes: one of them makes each change and publishes its event.
         """
-        return await self.backend.erased_at(participant)
+        settled = await self._backend.settle(*session)
+        self.tell(settled.events)
+        if settled.outcome is SettleOutcome.GONE:
+            await self._forget_wrapped(session.participant)
+        return settled.outcome
 
     async def replay(
         self,
@@ -665,21 +649,20 @@ class SessionStore:
         turns: Sequence[SealedTurn],
         settles: Mapping[str, int] | None = None,
     ) -> Replayed:
-        """Write what a dead job left: under its lease if nobody took it, else as late turns.
+        """Write what a dead job left: under its lease if that is free, else as late turns.
 
         May be repeated; no turn is kept twice.
 
         Args:
-            lease: the dead job's.
-            turns: those that it had not seen acknowledged, in order, without gaps.
-            settles: by role, the newest draft whose words are in these turns, where they do not
-                say so themselves.
+            lease: the dead job's lease.
+            turns: the turns that were not acknowledged, in order, without gaps.
+            settles: by role, the newest draft that these turns replace; by default as they say.
         """
         if not turns:
             return Replayed.APPENDED
         sealed = [turn.sealed for turn in turns]
         try:
-            await self.backend.append(
+            await self._backend.append(
                 lease, turns[0].seq, turns[0].tag_before, sealed, settles or settled_by(turns)
             )
         except SessionGone:
@@ -689,11 +672,50 @@ class SessionStore:
                 LateTurn(int(lease.fence), turn.seq, turn.tag_before, turn.sealed) for turn in turns
             ]
             try:
-                await self.backend.append_late(lease, late)
+                await self._backend.append_late(lease, late)
             except SessionGone:
                 return Replayed.ERASED
             return Replayed.LATE
         return Replayed.APPENDED
+
+    async def replay_content(self, lease: LeaseRef, version: int, sealed: bytes) -> bool:
+        """Write the content that a dead job left, unless the store has a newer one.
+
+        Args:
+            lease: the dead job's lease. It is not compared: a successor may hold the session.
+            version: the version that the job had read last.
+            sealed: the content, sealed as the next version.
+
+        Returns:
+            Whether it was written.
+        """
+        try:
+            return await self._edit(lease, version, sealed, witness_seq=0)
+        except SessionGone:
+            return False
+
+    async def _edit(self, ref: LeaseRef, version: int, sealed: bytes, *, witness_seq: int) -> bool:
+        """Replace the content without its lease; return False after a conflicting write."""
+        try:
+            await self._backend.edit(
+                ref.participant,
+                ref.session_id,
+                ref.data_key_id,
+                version,
+                sealed,
+                witness_seq=witness_seq,
+            )
+        except (WriteConflict, SequenceGap):
+            return False
+        return True
+
+    def _content_to_change(
+        self, participant: str, stored: StoredSession
+    ) -> tuple[DataKey, SessionContent]:
+        key = self._opener.key_of(participant, stored.wrapped)
+        content = content_of(key, stored)
+        check_witness(content.witness, stored)
+        return key, content
 
     async def _open(
         self,
@@ -704,8 +726,8 @@ class SessionStore:
         expect_agent: bool,
         offered: str | None = None,
     ) -> Opened:
-        with self._noting_broken(participant, session_id):
-            found, agent = await self.backend.open(
+        with self._hooks.noting_broken(participant, session_id):
+            found, agent = await self._backend.open(
                 participant,
                 _session_id(session_id),
                 self._candidate(participant, offered),
@@ -727,65 +749,30 @@ class SessionStore:
         except UnicodeEncodeError:
             raise InvalidValue("a load id must be valid Unicode text") from None
 
-    def _data_key(self, participant: str, wrapped: WrappedKey) -> DataKey:
-        name = (participant, wrapped)
-        key = self._data_keys.get(name)
-        if key is None:
-            key = self.keyring.unwrap(participant, wrapped)
-            if len(self._data_keys) >= _CACHED_KEYS:
-                self._data_keys.pop(next(iter(self._data_keys)))
-            self._data_keys[name] = key
-        return key
-
-    def _read_found(self, participant: str, found: Found) -> _Read:
-        """Read the answer of ``open`` or ``join``; what it made happen has happened in any case."""
+    def _read_found(self, participant: str, found: FoundSession) -> Contents:
+        """Open the answer of ``open`` or ``join``, and tell its events even if that fails."""
         self.tell(found.events)
-        return self._read(participant, found.session)
-
-    def _read(self, participant: str, stored: StoredSession) -> _Read:
-        key = self._data_key(participant, stored.wrapped)
-        self._check_id(participant, stored)
-        content = content_of(key, stored)
-        turns = turns_of(key, stored)
-        check_witness(content.witness, stored)
-        return session_of(participant, stored, content), turns, drafts_of(key, stored)
-
-    def _check_id(self, participant: str, stored: StoredSession) -> None:
-        """Refuse a session that holds nothing sealed, under an id that was made for another.
-
-        What is sealed proves the id by itself.
-        """
-        proven = stored.content is not None or stored.turns or stored.late or stored.drafts
-        if not proven and not self.keyring.owns(participant, stored.id):
-            raise SealBroken("the id", stored.id)
+        return self._opener.open(participant, found.session)
 
     def _read_listed(self, participant: str, stored: StoredSession) -> Session:
         try:
-            with self._noting_broken(participant, stored.id):
-                key = self._data_key(participant, stored.wrapped)
-                self._check_id(participant, stored)
-                content = content_of(key, stored)
-        except _UNREADABLE:
+            with self._hooks.noting_broken(participant, stored.id):
+                return self._opener.open_listed(participant, stored)
+        except UNREADABLE:
             return session_of(participant, stored, SessionContent(), readable=False)
-        return session_of(participant, stored, content)
 
-    @contextmanager
-    def _noting_broken(self, participant: str, session_id: str | None) -> Iterator[None]:
-        """Log, and tell the hooks, what does not open; the error goes on to the caller."""
-        try:
-            yield
-        except _UNREADABLE as error:
-            where = getattr(error, "session_id", None) or session_id or ""
-            logger.warning(
-                "something stored cannot be opened",
-                extra={"session_id": where, "reason": type(error).__name__},
-            )
-            for hook in self._seal_hooks:
-                hook.on_seal_failure(SealFailure(participant, where, error))
-            raise
+    async def _stored(
+        self, participant: str, session_id: str, *, last: int | None
+    ) -> StoredSession | None:
+        return await self._backend.load(participant, _session_id(session_id) or "", last=last)
+
+    async def _forget_wrapped(self, participant: str) -> None:
+        """Remove an expired participant from the lists of all keys: no hash names its list."""
+        for key_id in self.keyring.ids:
+            await self._backend.forget_wrapped(participant, key_id)
 
     async def _reload_content(self, lease: Lease) -> None:
-        stored = await self.backend.load(lease.participant, lease.session_id, last=0)
+        stored = await self._backend.load(lease.participant, lease.session_id, last=0)
         if stored is not None:
             lease.content = content_of(lease.data_key, stored)
             lease.version = stored.version
@@ -797,32 +784,12 @@ def _session_id(value: str | None) -> str | None:
     raise InvalidValue("a session id has 26 letters and digits")
 
 
-def _plain(turn: Turn) -> bytes:
-    """Encode a turn to be sealed.
-
-    Raises:
-        InvalidValue: it is larger than 256 KiB, or not Unicode.
-    """
-    try:
-        plain = encode_turn(turn)
-    except ValueError:
-        raise InvalidValue(
-            f"turn {turn.id} is not valid: its words must be Unicode, its details JSON"
-        ) from None
-    if len(plain) > MAX_TURN_BYTES:
-        raise InvalidValue(
-            f"turn {turn.id} has {len(plain)} bytes; at most {MAX_TURN_BYTES} are kept"
-        )
-    return plain
-
-
-def _appended(lease: Lease, turns: int) -> Event:
-    """Make the event of an append. Its time is this machine's; only the script knows Redis's."""
-    return Event(
-        type=EventType.TURN_APPENDED,
-        at=time.time_ns() // 1_000_000,
-        participant=lease.participant,
-        session_id=lease.session_id,
-        seq=lease.saved_seq,
-        turns=turns,
-    )
+def _sealed_apart(
+    key: DataKey, session_id: str, epoch: int, turns: Iterable[Turn]
+) -> Iterator[LateTurn]:
+    """Seal turns that were said without a lease, as a chain of their own."""
+    tag = NO_TAG
+    for seq, turn in enumerate(turns, 1):
+        sealed = key.seal_turn(session_id, seq, tag, plain_of(turn))
+        yield LateTurn(epoch, seq, tag, sealed)
+        tag = tag_of(sealed)

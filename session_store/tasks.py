@@ -42,7 +42,7 @@ async def happens_within(event: asyncio.Event, timeout_s: float) -> bool:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return why something failed, for a log. Only our own errors are known to hold no content."""
+    """Return why something failed, for a log. Other libraries' messages may hold content."""
     return str(error) if isinstance(error, SessionStoreError) else type(error).__name__
 
 
@@ -84,7 +84,7 @@ class Backoff:
 
 
 class Outage:
-    """What a writer does while the store is unreachable: log it once, and wait longer each time."""
+    """Waits of a writer while the store is unreachable: logged once, longer each time."""
 
     def __init__(self, logger: logging.Logger, what: str, session_id: str) -> None:
         self._logger = logger

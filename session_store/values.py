@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
 from session_store.backends.values import DRAFT_ROLES
 from session_store.errors import NotGranted
+from session_store.sealing.opening import newest_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from session_store.backends.values import AgentPresence, JoinOutcome, LeaseRef
+    from session_store.backends.values import AgentPresence, JoinOutcome, LeaseRef, StoredSession
     from session_store.models import Draft, RecordedTurn, Session, SessionContent, Turn
-    from session_store.sealing.crypto import DataKey
+    from session_store.sealing.data_key import DataKey
+
+
+MAX_CALL_TURNS: Final = 100
+MAX_CALL_BYTES: Final = 1024 * 1024
+"""Sealed turns of one call, so that it ends within its timeout. A single turn is smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,7 @@ class Loaded:
     session: Session = field(repr=False)
     turns: tuple[RecordedTurn, ...] = field(repr=False)
     drafts: tuple[Draft, ...] = field(default=(), repr=False, kw_only=True)
-    """What was being said and is no turn yet, at most one of each role, oldest first."""
+    """Words that are not a turn yet, at most one draft of each role, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +44,14 @@ class Opened(Loaded):
 
 @dataclass(slots=True)
 class Lease:
-    """The right to write one session: shown with every write, compared inside of it."""
+    """The right to write one session: each write carries it, and compares it atomically."""
 
     ref: LeaseRef
     data_key: DataKey = field(repr=False)
     last_seq: int
     """Number of the newest turn that was sealed under this lease or before it."""
     last_tag: bytes
-    """Its tag: the next turn is chained to it."""
+    """Tag of that turn: the next turn is chained to it."""
     saved_seq: int
     """Number of the newest turn that the store acknowledged."""
     saved_tag: bytes
@@ -53,9 +59,28 @@ class Lease:
     """Version of ``content``."""
     content: SessionContent = field(repr=False)
     granted: bool = True
-    """False while the store is away since before the join: see ``writing.offline_start``."""
+    """False after a start without the store, until it grants the lease: see
+    ``writing.offline_start``."""
     draft_number: int = 0
     """Number of the newest draft that was sealed under this lease or before it."""
+
+    @classmethod
+    def of(
+        cls, ref: LeaseRef, stored: StoredSession, data_key: DataKey, content: SessionContent
+    ) -> Self:
+        """Return the lease that came with this session."""
+        tag = newest_tag(stored)
+        return cls(
+            ref=ref,
+            data_key=data_key,
+            last_seq=stored.seq,
+            last_tag=tag,
+            saved_seq=stored.seq,
+            saved_tag=tag,
+            version=stored.version,
+            content=content,
+            draft_number=stored.draft_number,
+        )
 
     @property
     def participant(self) -> str:
@@ -69,7 +94,7 @@ class Lease:
 
     @property
     def fencing_token(self) -> int:
-        """Strictly increasing from holder to holder; 0 before it is granted."""
+        """Grows strictly from holder to holder; 0 before the lease is granted."""
         return int(self.ref.fence)
 
     def ref_or_raise(self) -> LeaseRef:
@@ -83,9 +108,9 @@ class Lease:
         return self.ref
 
     def adopt(self, granted: Lease) -> None:
-        """Become the lease that was granted at last, for all who hold this one."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(granted, each.name))
+        """Become the lease that was granted late, for all parts that hold this object."""
+        for attribute in fields(self):
+            setattr(self, attribute.name, getattr(granted, attribute.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +126,21 @@ class Arrival:
     """The answer of ``arrive``."""
 
     counted: bool
-    """Whether it was a return, rather than a transport that was restored."""
+    """Whether it was a return, and not only a restored transport."""
     reconnect_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class SealedTurn:
-    """A turn as it is written: sealed once, and resent as these very bytes."""
+    """A turn as it is written: sealed once; a resend sends the same bytes."""
 
     seq: int
     tag_before: bytes
     sealed: bytes
     turn: Turn | None = field(default=None, repr=False)
-    """``None`` for one that another process has sealed."""
+    """``None`` if another process sealed it."""
     settles: int = 0
-    """Number of the newest draft of this turn, which goes when it is written; 0 for none."""
+    """Number of this turn's newest draft, which the append deletes; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +152,44 @@ class SessionPage:
 
 
 class Replayed(StrEnum):
-    """What became of turns that a dead job left."""
+    """How the replay of a dead job's turns ended."""
 
     APPENDED = "appended"
-    """They continue the record: nobody had taken the lease."""
+    """They continue the record: no job had taken the lease."""
     LATE = "late"
-    """Somebody had: they lie beside the record, and are read in by their time."""
+    """Another job had taken it: they lie beside the record, ordered by time when read."""
     ERASED = "erased"
-    """Their session was erased meanwhile; they are dropped."""
+    """Their session was erased, so that they are dropped."""
 
 
 def settled_by(turns: Iterable[SealedTurn]) -> dict[str, int]:
     """Return the number of the newest draft that these turns settle, by role."""
     settled: dict[str, int] = {}
-    for each in turns:
-        if each.settles and each.turn is not None and each.turn.role in DRAFT_ROLES:
-            settled[each.turn.role] = max(each.settles, settled.get(each.turn.role, 0))
+    for sealed in turns:
+        if sealed.settles and sealed.turn is not None and sealed.turn.role in DRAFT_ROLES:
+            role = sealed.turn.role
+            settled[role] = max(sealed.settles, settled.get(role, 0))
     return settled
+
+
+class _Sealed(Protocol):
+    @property
+    def sealed(self) -> bytes: ...
+
+
+_SealedT = TypeVar("_SealedT", bound=_Sealed)
+
+
+def batches(turns: Iterable[_SealedT]) -> Iterator[list[_SealedT]]:
+    """Split sealed turns into batches of one call each, lazily."""
+    batch: list[_SealedT] = []
+    size = 0
+    for turn in turns:
+        is_full = len(batch) == MAX_CALL_TURNS or size + len(turn.sealed) > MAX_CALL_BYTES
+        if batch and is_full:
+            yield batch
+            batch, size = [], 0
+        batch.append(turn)
+        size += len(turn.sealed)
+    if batch:
+        yield batch

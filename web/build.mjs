@@ -1,7 +1,7 @@
 /**
- * Builds the page into dist/: index.html, and everything else in assets/ under names that change with the
- * content, so that it can be cached for ever. LiveKit is a chunk of its own, which the page imports after
- * its first paint; it is deliberately not preloaded, since it would compete with that paint.
+ * Builds the page into dist/: index.html, and everything else in assets/ under names that change with the content, so
+ * that browsers can cache it for ever. LiveKit is a chunk of its own, which the page imports after its first paint.
+ * It is not preloaded, since it would compete with that paint.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
@@ -13,7 +13,7 @@ const ROOT = import.meta.dirname;
 const DIST = path.join(ROOT, 'dist');
 const ASSETS = path.join(DIST, 'assets');
 const ENTRIES = { main: 'src/main.js', styles: 'styles.css' };
-/** What must be here before the first paint: the entry and its stylesheet, gzip. */
+/** What the browser must load before the first paint: the entry and its stylesheet, gzip. */
 const FIRST_PAINT_LIMIT_BYTES = 20_000;
 
 await rm(DIST, { recursive: true, force: true });

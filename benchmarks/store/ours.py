@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import itertools
 import time
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.store.contestants import KEPT_TURNS, READ_TURNS, DataMissing
-from session_store import Recorder, SessionStore, StoreSettings, Turn
+from session_store import Keyring, Recorder, SessionStore, StoreSettings, Turn
+from session_store.backends.redis.backend import RedisBackend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from benchmarks.store.contestants import Append, Read
-    from session_store.backends.redis.backend import RedisBackend
 
 
 class Idle(NamedTuple):
@@ -31,7 +31,8 @@ class Ours:
 
     def __init__(self, database: str, key_file: Path) -> None:
         self._settings = StoreSettings.model_validate({"redis_url": database, "key_file": key_file})
-        self._store = SessionStore.from_settings(self._settings)
+        self._backend = RedisBackend.from_settings(self._settings)
+        self._store = SessionStore(self._backend, Keyring.from_settings(self._settings))
         self._ids: dict[str, str] = {}
         self._recorders: list[Recorder] = []
         self._numbers = itertools.count()
@@ -54,7 +55,7 @@ class Ours:
 
     async def ping(self) -> None:
         """Make an empty round trip, the way all calls go."""
-        await cast("RedisBackend", self._store.backend).transport.execute("", "PING")
+        await self._backend.transport.execute("", "PING")
 
     async def rejoin(self, idle: Idle, *, named: bool) -> int:
         """Join again as a return; answer how many turns were loaded.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Healthy is who answers somebody who is logged in: while the data is loaded nobody gets an answer.
+# A server is healthy if it answers a client that has logged in. While it loads data, it answers none.
 set -eu
 case ${1:-redis} in
 sentinel)

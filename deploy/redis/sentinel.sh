@@ -1,9 +1,9 @@
 #!/bin/sh
-# Starts a sentinel. What it learns is kept in /data/sentinel.conf, which Sentinel itself rewrites.
+# Starts a sentinel. Sentinel keeps its state in /data/sentinel.conf, which it rewrites itself.
 #
-#   REDIS_SENTINEL_PASSWORD   its own login at Redis, and everybody's at the sentinels
-#   REDIS_PRIMARY             address of the primary, at the very first start
-#   REDIS_DATA, REDIS_SENTINEL_PORT   /data and 26379
+#   REDIS_SENTINEL_PASSWORD   for its login at Redis, and for all logins at the sentinels
+#   REDIS_PRIMARY             address of the primary at the very first start
+#   REDIS_DATA, REDIS_SENTINEL_PORT   default: /data, 26379
 set -eu
 umask 077
 data=${REDIS_DATA:-/data}
@@ -28,7 +28,7 @@ sentinel parallel-syncs rejoin 1
 END
 fi
 
-# It may have been written with other passwords. Sentinel notes its own in `user default` as well.
+# The file may hold earlier passwords. Sentinel also writes its own into `user default`.
 {
 	sed -e '/^requirepass /d' -e '/^user default /d' \
 		-e '/^sentinel auth-pass /d' -e '/^sentinel sentinel-pass /d' "$config"

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Starts Redis, or Valkey, with the users of users.acl and their passwords from the environment.
+# Starts Redis (or Valkey) with the users of users.acl. Their passwords come from the environment.
 #
 #   REDIS_PASSWORD, REDIS_OPERATOR_PASSWORD, REDIS_REPLICA_PASSWORD, REDIS_SENTINEL_PASSWORD
-#   REDIS_ADDRESS         this server's own
-#   REDIS_PRIMARY         address of whom to follow when it is new and no sentinel answers; its own: nobody
-#   REDIS_SENTINELS       addresses of those who know better, separated by blanks
-#   REDIS_SCHEME          with redis+sentinel it asks them; with rediss it speaks TLS, and nothing else
+#   REDIS_ADDRESS         address of this server
+#   REDIS_PRIMARY         address of the primary, if no sentinel answers a new server; its own on the primary
+#   REDIS_SENTINELS       addresses of the sentinels, separated by blanks
+#   REDIS_SCHEME          redis+sentinel: ask the sentinels for the primary; rediss: use only TLS
 #   REDIS_MAXMEMORY, REDIS_MIN_REPLICAS
-#   REDIS_DATA, REDIS_PORT, REDIS_SENTINEL_PORT, REDIS_SENTINELS_WITHIN_S   /data, 6379, 26379, 30
+#   REDIS_DATA, REDIS_PORT, REDIS_SENTINEL_PORT, REDIS_SENTINELS_WITHIN_S   default: /data, 6379, 26379, 30
 set -eu
 umask 077
 here=$(dirname "$0")
@@ -31,33 +31,33 @@ digest_of() {
 	printf %s "$1" | sha256sum | cut -d ' ' -f 1
 }
 
-# Users whose password is not known here keep a digest of nothing: nobody can log in.
+# Users without a password here keep a digest of zeros, with which no login works.
 sed -e "/^user rejoin /s/#0\{64\}/#$(digest_of "$REDIS_PASSWORD")/" \
 	-e "/^user rejoin-operator /s/#0\{64\}/#$(digest_of "$REDIS_OPERATOR_PASSWORD")/" \
 	-e "/^user replica /s/#0\{64\}/#$(digest_of "$REDIS_REPLICA_PASSWORD")/" \
 	-e "/^user sentinel /s/#0\{64\}/#$(digest_of "$REDIS_SENTINEL_PASSWORD")/" \
 	"$here/users.acl" >"$made/users.acl"
 
-# Prints what a sentinel knows: the number of the last failover (epoch), and the primary's address.
+# Prints what one sentinel knows: the number of the last failover (epoch) and the primary's address.
 known_to() {
 	printf '%s\n' 'sentinel get-master-addr-by-name rejoin' 'sentinel master rejoin' |
 		REDISCLI_AUTH=$REDIS_SENTINEL_PASSWORD timeout 2 redis-cli -h "$1" -p "${REDIS_SENTINEL_PORT:-26379}" 2>/dev/null |
 		awk 'NR == 1 { primary = $0 } name == "config-epoch" { print $0, primary } { name = $0 }'
 }
 
-# Most have to answer, and the last failover counts: one that was away then still names the old primary.
+# A majority must answer, and the last failover counts: a sentinel that missed it names the old primary.
 primary_by_sentinels() {
 	known=$(for sentinel in $REDIS_SENTINELS; do known_to "$sentinel"; done)
-	# shellcheck disable=SC2086  # they are separated by blanks
+	# shellcheck disable=SC2086  # the addresses are separated by blanks
 	set -- $REDIS_SENTINELS
 	[ "$(printf '%s\n' "$known" | grep -c .)" -gt "$(($# / 2))" ] || return 1
 	printf '%s\n' "$known" | sort -n | tail -n 1 | cut -d ' ' -f 2 | grep -x '[0-9.]*'
 }
 
 case $REDIS_SCHEME in
-rediss+*) refuse 'TLS is for one Redis; with sentinels set REDIS_SCHEME=redis+sentinel' ;;
+rediss+*) refuse 'TLS works with one Redis only; with sentinels set REDIS_SCHEME=redis+sentinel' ;;
 *sentinel)
-	# Who has data and guesses wrong makes the others throw theirs away.
+	# A server with data must not guess: as a wrong primary it would make the others drop their data.
 	deadline=$(($(date +%s) + ${REDIS_SENTINELS_WITHIN_S:-30}))
 	until primary=$(primary_by_sentinels); do
 		if [ -z "$(ls -A "$data")" ]; then
@@ -72,7 +72,7 @@ rediss+*) refuse 'TLS is for one Redis; with sentinels set REDIS_SCHEME=redis+se
 esac
 
 port=${REDIS_PORT:-6379}
-# A copy, since a failover has it rewritten.
+# A copy, because a failover rewrites it.
 cat "$here/redis.conf" >"$made/redis.conf"
 set -- "$made/redis.conf" \
 	--dir "$data" \
@@ -91,6 +91,6 @@ esac
 if [ "$primary" != "$REDIS_ADDRESS" ]; then
 	set -- "$@" --replicaof "$primary" 6379
 fi
-# In a file, since arguments are seen by everybody on the machine.
+# In a file, because all users of the machine can see arguments.
 printf 'masterauth %s\n' "$REDIS_REPLICA_PASSWORD" >"$made/masterauth.conf"
 exec redis-server "$@" --include "$made/masterauth.conf"

@@ -1,10 +1,11 @@
-"""Somebody with a page open, told what to do line by line: ``python deploy/smoke/talk.py``.
+"""A participant with a page, steered line by line: ``python deploy/smoke/talk.py``.
 
-On standard input ``join``, ``ask <what is typed>`` and ``leave``; on standard output one line for
-each: ``joined new|resumed <turns shown>``, ``answer <text>``, ``left``, or ``failed <why>``.
+It reads ``join``, ``ask <typed text>`` and ``leave`` from standard input. It answers each with one
+line on standard output: ``joined new|resumed <turns shown>``, ``answer <text>``, ``left``, or
+``failed <reason>``.
 
-Settings: ``SMOKE_GATEWAY``, and ``SMOKE_LIVEKIT`` where LiveKit is reached at another address than
-the one that the gateway names.
+Settings: ``SMOKE_GATEWAY``. ``SMOKE_LIVEKIT`` replaces the address of LiveKit that the gateway
+names.
 """
 
 from __future__ import annotations
@@ -22,23 +23,23 @@ import aiohttp
 from livekit import rtc
 
 ANSWER_S: Final = 60.0
-"""Bound on each step: the first job of a worker that has just started may take long to begin."""
+"""Timeout of each step. The first job of a new worker may take long to begin."""
 
 
 @dataclass
 class Turn:
-    """A turn, as an agent tells of it."""
+    """A turn, as an agent reports it."""
 
     seq: int
     role: str
     text: str
     is_whole: bool
-    """It was not interrupted."""
+    """Whether it was not interrupted."""
     saved: bool
 
 
 class Visitor:
-    """A page, as far as a conversation in writing needs one."""
+    """The part of a page that a typed conversation needs."""
 
     def __init__(self, gateway: str, livekit: str | None) -> None:
         self._gateway = gateway
@@ -47,7 +48,7 @@ class Visitor:
         self._session_id = ""
         self._room = rtc.Room()
         self._agent: str | None = None
-        """The agent that said hello, while it is there."""
+        """The agent that said hello, while it is in the room."""
         self._turns: dict[str, Turn] = {}
         self._saved: set[str] = set()
         self._news = asyncio.Event()
@@ -77,14 +78,14 @@ class Visitor:
         return f"joined {'resumed' if answer['resumed'] else 'new'} {len(answer['turns'])}"
 
     async def ask(self, text: str) -> str:
-        """Type something; return the agent's whole answer when it is saved."""
+        """Type a text, and return the agent's whole answer once it is saved."""
         message_id = secrets.token_urlsafe(12)
         told: str | None = None
         while True:
             question = self._turns.get(message_id)
             if question is not None and (answer := self._answer_to(question)) is not None:
                 return f"answer {answer.text}"
-            # An agent that takes over may not have what its predecessor heard; it takes an id once.
+            # A successor may lack what its predecessor received. It accepts each id only once.
             if self._agent not in {None, told} and not (question and question.saved):
                 told = self._agent
                 await self._room.local_participant.send_text(
@@ -141,7 +142,7 @@ class Visitor:
 
 
 async def do(visitor: Visitor, line: str) -> str:
-    """Do what one line asks for."""
+    """Carry out one line."""
     what, _, text = line.strip().partition(" ")
     async with asyncio.timeout(ANSWER_S):
         match what:
@@ -151,17 +152,17 @@ async def do(visitor: Visitor, line: str) -> str:
                 return await visitor.ask(text)
             case "leave":
                 return await visitor.leave()
-    return f"failed nobody knows how to {what}"
+    return f"failed unknown command: {what}"
 
 
 async def main() -> None:
-    """Do what the lines say, until there are no more."""
+    """Carry out lines from standard input until it ends."""
     visitor = Visitor(os.environ["SMOKE_GATEWAY"], os.environ.get("SMOKE_LIVEKIT"))
     while line := await asyncio.to_thread(sys.stdin.readline):
         try:
             said = await do(visitor, line)
         except TimeoutError:
-            said = f"failed nothing came within {ANSWER_S:.0f} s"
+            said = f"failed no answer within {ANSWER_S:.0f} s"
         except (OSError, aiohttp.ClientError, rtc.ConnectError) as error:
             said = f"failed {type(error).__name__}: {error}"
         sys.stdout.write(f"{said}\n")

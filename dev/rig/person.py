@@ -11,9 +11,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
-import numpy as np
 from livekit import rtc
 
+from dev.rig.hearing import Hearing
 from dev.rig.microphone import Microphone
 from dev.rig.net import NET_S
 from dev.rig.notes import Kind, Note, Notes
@@ -26,11 +26,6 @@ _RETRY_S: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 _RECORD_WITHIN_S: Final = 20.0
 """As the page's: after this, a message without a record is sent again."""
 _STREAM_S: Final = 4.0
-_LOUD: Final = 600
-"""Amplitude of 32 767 from which on an agent is heard."""
-_SILENCE_S: Final = 0.5
-"""A voice pauses for less than this between its words."""
-_LISTENING_RATE: Final = 8_000
 _RECORDS: Final = {
     kind.value: kind
     for kind in (Kind.HELLO, Kind.TURN, Kind.SAVED, Kind.REFUSED, Kind.NOTICE, Kind.ERASED)
@@ -86,8 +81,7 @@ class Person:
         """Ids that were marked saved, perhaps before their record came."""
         self._outbox = asyncio.Event()
         self._records: asyncio.Queue[tuple[asyncio.Task[str], str]] = asyncio.Queue()
-        self._heard_at: dict[str, float] = {}
-        """When each agent was last heard, by identity (monotonic)."""
+        self._hearing = Hearing(self.notes)
         self._away = True
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -200,7 +194,7 @@ class Person:
         A person who does not listen hears nothing, and waits just that while.
         """
         since = time.monotonic()
-        while time.monotonic() - max([since, *self._heard_at.values()]) <= _SILENCE_S:
+        while not self._hearing.is_silent(since):
             await asyncio.sleep(0.02)
 
     async def first_words(
@@ -428,20 +422,7 @@ class Person:
         participant: rtc.RemoteParticipant,
     ) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO and _is_agent(participant):
-            self._spawn(self._hear(track, participant.identity))
-
-    async def _hear(self, track: rtc.Track, who: str) -> None:
-        stream = rtc.AudioStream(track, sample_rate=_LISTENING_RATE, num_channels=1)
-        try:
-            async for event in stream:
-                if np.abs(np.frombuffer(event.frame.data, dtype=np.int16)).max() < _LOUD:
-                    continue
-                now = time.monotonic()
-                if now - self._heard_at.get(who, 0.0) > _SILENCE_S:
-                    self.notes.add(Kind.SOUND, who)
-                self._heard_at[who] = now
-        finally:
-            await stream.aclose()
+            self._spawn(self._hearing.listen(track, participant.identity))
 
     def _spawn(self, work: Any) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)

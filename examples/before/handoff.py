@@ -1,4 +1,4 @@
-"""Two agents: one asks what it is about, and hands over to the other."""
+"""Two agents: a reception that hands callers over to billing."""
 
 from dotenv import load_dotenv
 from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli, function_tool
@@ -9,7 +9,7 @@ load_dotenv(".env.local")
 
 
 class Reception(Agent):
-    """Finds out what somebody wants."""
+    """Finds out what the caller wants."""
 
     def __init__(self) -> None:
         super().__init__(instructions="Find out what the person wants.")
@@ -20,12 +20,12 @@ class Reception(Agent):
 
     @function_tool
     async def call_billing(self) -> Agent:
-        """Hand over to somebody who knows about bills."""
+        """Hand over to the billing agent."""
         return Billing()
 
 
 class Billing(Agent):
-    """Knows about bills."""
+    """Answers questions about bills."""
 
     def __init__(self) -> None:
         super().__init__(instructions="You answer questions about bills.")

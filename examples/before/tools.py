@@ -1,4 +1,4 @@
-"""An agent that does things: it books tables, and greets in ``on_enter``."""
+"""An agent with a tool: it books tables, and greets in ``on_enter``."""
 
 from dotenv import load_dotenv
 from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli, function_tool

@@ -1,1 +1,1 @@
-"""What keeps a store's bytes: the contract, and each backend."""
+"""Where a store keeps its bytes: the contract, its values, and each backend."""

@@ -1,4 +1,4 @@
-"""Which backend a URL names."""
+"""The choice of the backend, by the URL in the settings."""
 
 from __future__ import annotations
 

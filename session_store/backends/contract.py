@@ -1,7 +1,7 @@
 """The contract between the store and what keeps its bytes.
 
-A backend knows nothing of keys or content: it runs each operation atomically, in one round trip
-where the caller names the right session, and answers with what it holds.
+A backend knows neither encryption keys nor content. It runs each operation atomically, in one
+round trip if the caller names the right session, and returns what it holds.
 """
 
 from __future__ import annotations
@@ -15,42 +15,44 @@ if TYPE_CHECKING:
 
     from session_store.backends.values import (
         AgentPresence,
-        Arrived,
+        ArrivalAnswer,
         AuditEntry,
         Candidate,
         Consent,
         Erased,
-        Found,
+        FoundSession,
         JoinAttempt,
         JoinOutcome,
         LateTurn,
         LeaseRef,
-        Left,
+        LeaveAnswer,
         OpenMode,
         SealedDraft,
         SessionRef,
-        Settled,
+        SettleAnswer,
         StoredPage,
         StoredParticipant,
         StoredSession,
     )
     from session_store.events import Event
     from session_store.meter import Meter
-    from session_store.sealing.crypto import WrappedKey
+    from session_store.sealing.data_key import WrappedKey
+    from session_store.tracing import Tracer
 
 
 class SideChannel(ABC):
-    """What lies outside of any participant's keys: events, counts by day, the audit stream.
+    """Data outside the keys of any participant: events, counts by day, the audit stream.
 
-    Raises like ``Backend``.
+    Its methods raise as those of ``Backend``.
     """
 
     @abstractmethod
     def listen(self) -> AsyncGenerator[bytes | None, None]:
-        """Yield what is published from now on, without end.
+        """Yield the events that are published from now on, without end.
 
-        ``None`` comes first, once it listens, and again whenever some may have been missed (after
-        a lost connection). It connects again by itself, for ever; close the iterator to stop.
+        ``None`` comes first, once the connection listens. It comes again whenever some events may
+        have been missed, after a lost connection for example. The iterator reconnects by itself;
+        close it to stop.
         """
 
     @abstractmethod
@@ -59,27 +61,27 @@ class SideChannel(ABC):
 
     @abstractmethod
     async def counted(self, day: date) -> Mapping[str, int]:
-        """Return the counts of a day; empty where nothing happened."""
+        """Return the counts of a day; empty if nothing happened."""
 
     @abstractmethod
     async def people(self, days: Sequence[date]) -> int:
-        """Estimate how many participants were there on any of these days (error 0.8 %)."""
+        """Estimate how many participants were active on any of these days (error 0.8 %)."""
 
     @abstractmethod
     async def audit(self, fields: Mapping[str, str]) -> str:
-        """Add an entry to the audit stream; answer its id. Keeps the newest 100 000."""
+        """Add an entry to the audit stream; return its id. Keeps the newest 100 000."""
 
     @abstractmethod
     async def audited(self, after: str, limit: int) -> Sequence[AuditEntry]:
-        """Read entries behind the one with id ``after``, oldest first; "0" begins."""
+        """Return at most ``limit`` entries after the id ``after``, oldest first; "0" begins."""
 
 
 class Backend(ABC):
     """One atomic operation per method.
 
-    Every method raises ``StoreUnavailable`` when it got no answer, and ``StoreRefused`` when the
-    answer was a refusal of the server's. Methods that take a ``LeaseRef`` raise ``SessionGone``
-    or ``LeaseLost`` and have then changed nothing.
+    Every method raises ``StoreUnavailable`` if it got no answer, and ``StoreRefused`` if the server
+    refused. Methods that take a ``LeaseRef`` raise ``SessionGone`` or ``LeaseLost``, and have
+    changed nothing then.
     """
 
     @property
@@ -89,7 +91,11 @@ class Backend(ABC):
 
     @abstractmethod
     def measure(self, meter: Meter) -> None:
-        """Tell a meter, from now on, how long calls take and how they fail."""
+        """Report to a meter, from now on, how long calls take and how they fail."""
+
+    @abstractmethod
+    def trace(self, tracer: Tracer | None) -> None:
+        """Give each operation a span from now on; ``None`` ends that. A no-op without a server."""
 
     @abstractmethod
     async def open(
@@ -100,21 +106,21 @@ class Backend(ABC):
         *,
         mode: OpenMode,
         expect_agent: bool,
-    ) -> tuple[Found, AgentPresence]:
-        """Find the session that may resume, else create the candidate; see ``OpenMode``.
+    ) -> tuple[FoundSession, AgentPresence]:
+        """Find the session that may resume, or create the candidate; see ``OpenMode``.
 
-        A session more than ``max_sessions`` erases the oldest that has ended; where none has, the
-        oldest whose lease is not live.
+        One session more than ``max_sessions`` erases the oldest session that has ended. If none has
+        ended, it erases the oldest session without a live lease.
 
         Raises:
-            SessionGone: only with ``SWITCH``: there is no such session.
+            SessionGone: the session does not exist; only with ``SWITCH``.
         """
 
     @abstractmethod
     async def join(
         self, participant: str, wanted: str | None, candidate: Candidate, attempt: JoinAttempt
-    ) -> tuple[Found, JoinOutcome]:
-        """Take the lease and count the arrival; the same owner again repeats the answer.
+    ) -> tuple[FoundSession, JoinOutcome]:
+        """Take the lease and count the arrival. The same owner again gets the same answer.
 
         Raises:
             LeaseHeld: another owner's lease is live.
@@ -122,12 +128,12 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> Arrived:
-        """Note that the participant came; the same key again repeats the answer."""
+    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> ArrivalAnswer:
+        """Note that the participant came. The same key again gets the same answer."""
 
     @abstractmethod
-    async def leave(self, lease: LeaseRef) -> Left:
-        """Begin the resume window. A second leave changes nothing, and has no events."""
+    async def leave(self, lease: LeaseRef) -> LeaveAnswer:
+        """Begin the resume window. A second leave is a no-op without events."""
 
     @abstractmethod
     async def append(
@@ -138,44 +144,46 @@ class Backend(ABC):
         sealed: Sequence[bytes],
         settles: Mapping[str, int] | None = None,
     ) -> int:
-        """Append turns; answer the newest seq. Turns that are there already are no error.
+        """Append turns; return the number of the newest one. Repeating an append is a no-op.
 
-        ``settles`` names, by role, the newest draft whose words are in these turns: it goes, and
-        older ones that are on their way are not kept any more.
+        ``settles`` names, by role, the newest draft whose words are in these turns. It is removed,
+        and older drafts that arrive later are not kept.
 
         Raises:
             SequenceGap: turns before ``first_seq`` are missing.
             WriteConflict: the store holds other turns than the caller believes.
-            NotReplicated: they are written, but too few replicas have said so.
+            NotReplicated: the turns are written, but too few replicas have confirmed them.
         """
 
     @abstractmethod
     async def draft(self, lease: LeaseRef, draft: SealedDraft) -> None:
-        """Keep what is being said, instead of what was kept for this role.
+        """Replace the draft of this role.
 
-        A no-op where its number is not above that of the role's draft, kept or settled.
+        A no-op unless its number is above that of the role's last draft, kept or settled.
         """
 
     @abstractmethod
     async def append_late(
         self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
     ) -> int:
-        """Keep turns of a lease that was lost; answer how many were not there yet.
+        """Keep turns of a lost lease beside the record; return how many were new.
 
-        Neither owner nor fence is compared, only the data key: ``SessionGone`` if it is another.
-        The oldest ones beyond ``max_turns`` are dropped. ``apart``: they were said under no lease,
-        so that their numbers are not those of the record, and none of them is in it.
+        Neither owner nor fencing token is compared, only the data key: ``SessionGone`` if it is
+        another one. The oldest turns beyond ``max_turns`` are dropped.
+
+        ``apart``: the turns were said under no lease. Their numbers are not those of the record,
+        and none of them is in it.
         """
 
     @abstractmethod
     async def update(
         self, lease: LeaseRef, version: int, content: bytes, *, witness_seq: int
     ) -> int:
-        """Replace the content if it is still ``version``; answer the new version.
+        """Replace the content if it still has this version; return the new version.
 
         Raises:
-            WriteConflict: it is not.
-            SequenceGap: the store has fewer turns than ``witness_seq``; resend those first.
+            WriteConflict: it has another version.
+            SequenceGap: the store has fewer turns than ``witness_seq``; send those again first.
         """
 
     @abstractmethod
@@ -189,24 +197,24 @@ class Backend(ABC):
         *,
         witness_seq: int,
     ) -> int:
-        """Replace the content without a lease, as ``update``: for a title, say."""
+        """Replace the content without a lease, for a new title for example; else as ``update``."""
 
     @abstractmethod
     async def renew(self, lease: LeaseRef) -> None:
-        """Extend the lease, also one that ran out if nobody took it."""
+        """Extend the lease, even after it ran out, unless another job took it."""
 
     @abstractmethod
     async def release(self, lease: LeaseRef) -> None:
-        """Give the lease back. If the participant is there, the sweeper looks at it now."""
+        """Give the lease back. If the participant is there, a sweeper looks at the session now."""
 
     @abstractmethod
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool
     ) -> AgentPresence:
-        """Tell whether an agent is there, and claim the dispatch if not.
+        """Return whether the session has an agent; with ``claim``, claim the dispatch if not.
 
-        A lease that ran out counts for one more of its length: its holder may only have missed a
-        renewal. It stays good until a successor takes it.
+        A lease that ran out counts for one more of its length, because its holder may only have
+        missed a renewal. It stays valid until a successor takes it.
         """
 
     @abstractmethod
@@ -219,112 +227,114 @@ class Backend(ABC):
         idempotency_key: str,
         absent: bool = False,
     ) -> tuple[AgentPresence, Sequence[Event]]:
-        """Claim the right to dispatch a successor; the same key again repeats the answer.
+        """Claim the right to dispatch a successor. The same key again gets the same answer.
 
-        A lease that ran out is broken, without grace, and one of ``owner`` (a job that is known to
-        be dead; empty for none) even if it still runs: who held it writes nothing any more, and
-        ``lease_lost`` is told. Deaths are counted: see ``keys.MAX_DEATHS``. Answers ``WANTED`` (to
-        one caller), ``GAVE_UP`` (which breaks the lease too), or, having changed nothing,
-        ``PRESENT``, ``EXPECTED``, ``ENDED`` or ``GONE``.
+        A lease that ran out is broken at once. A lease of ``owner``, a job that is known to be
+        dead, is broken even if it still runs; ``owner`` is empty for none. The holder of a broken
+        lease writes nothing any more, and ``lease_lost`` is published. Deaths are counted: see
+        ``keys.MAX_DEATHS``.
 
-        ``absent``: nobody is there who would need an agent. Then the answer is ``ABSENT`` instead
-        of ``WANTED`` or ``GAVE_UP``, as after ``give_back_claim``, and no death is counted; not
-        where somebody was let in a moment ago.
+        Returns ``WANTED`` to one caller, or ``GAVE_UP``; both break the lease. Returns ``PRESENT``,
+        ``EXPECTED``, ``ENDED`` or ``GONE`` if it changed nothing.
+
+        ``absent``: no participant needs an agent. The answer is then ``ABSENT`` instead of
+        ``WANTED`` or ``GAVE_UP``, as after ``give_back_claim``, and no death is counted. It has no
+        effect if a participant was admitted a moment ago.
         """
 
     @abstractmethod
     async def give_back_claim(
         self, participant: str, session_id: str, *, absent: bool = False
     ) -> Sequence[Event]:
-        """Let the next one who asks dispatch an agent.
+        """Give the claim back, so that the next caller may dispatch an agent.
 
-        ``absent``: nobody is there who would need one. The session is away then, from when it was
-        last seen, and is looked at again when its window ends; for ``keys.COMEBACK`` it stays
-        ``ORPHANED`` if somebody had been there, who may come back without asking anybody. Not
-        where its lease is live, or where somebody was let in a moment ago (``open`` with
-        ``expect_agent``, no longer ago than an agent may take to come), and may be on the way.
+        ``absent``: no participant needs an agent. The session counts as away since its participant
+        was last seen, and is looked at again when its window ends. If a participant had been there,
+        it stays ``ORPHANED`` for ``keys.COMEBACK``: the participant may come back without asking.
+        ``absent`` has no effect if the lease is live, or if ``open`` with ``expect_agent``
+        admitted a participant a moment ago: that one may still be coming.
         """
 
     @abstractmethod
     async def load(
         self, participant: str, session_id: str, *, last: int | None
     ) -> StoredSession | None:
-        """Read a session with its ``last`` turns, or all; ``None`` where there is none."""
+        """Return a session with its ``last`` turns, or all; ``None`` if it does not exist."""
 
     @abstractmethod
     async def sessions(
         self, participant: str, *, offset: int, limit: int, known: Sequence[str] = ()
     ) -> StoredPage:
-        """List sessions by ``last_seen``, newest first. ``known`` ids save a round trip."""
+        """Return sessions by ``last_seen``, newest first. ``known`` ids save a round trip."""
 
     @abstractmethod
     async def close(self, participant: str, session_id: str) -> Sequence[Event]:
-        """End a session now: who holds its lease loses it. Ended or gone already: a no-op."""
+        """End a session now and break its lease. A no-op if it has ended or does not exist."""
 
     @abstractmethod
     async def delete(self, participant: str, session_id: str) -> Sequence[Event]:
-        """Erase one session. Gone already: a no-op."""
+        """Erase one session. A no-op if it does not exist."""
 
     @abstractmethod
     async def erase(self, participant: str, kek_id: str, known: Sequence[str]) -> Erased:
         """Erase a participant: the data key first, then every key.
 
-        ``known`` sessions and ``kek_id`` are guesses that save a round trip when right. What is
-        left for some days, also of somebody unknown, is ``erased_at``.
+        ``known`` sessions and ``kek_id`` are guesses, which save a round trip when they are right.
+        Only ``erased_at`` is left for some days, even if the participant was unknown.
         """
 
     @abstractmethod
     async def erased_at(self, participant: str) -> int | None:
-        """Tell when a participant was last erased, in Unix milliseconds of the store's clock.
+        """Return when a participant was last erased, in Unix milliseconds of the store's clock.
 
-        ``None`` where that was never, or longer ago than anything is kept.
+        ``None`` if that never happened, or longer ago than anything is kept.
         """
 
     @abstractmethod
     async def participant(self, participant: str) -> StoredParticipant | None:
-        """Read what is kept of a participant; ``None`` for somebody unknown."""
+        """Return the record of a participant; ``None`` if the participant is unknown."""
 
     @abstractmethod
     async def set_consent(self, participant: str, *, given: bool, version: str) -> Consent | None:
-        """Note what a participant agreed to, now; ``None`` for somebody unknown."""
+        """Note what a participant agrees to now; ``None`` if the participant is unknown."""
 
     @abstractmethod
     async def set_retention(self, participant: str, retention_ms: int | None) -> bool:
         """Set a participant's own retention, for all sessions; ``None`` for the default.
 
-        Answers whether there is such a participant.
+        Returns whether the participant exists.
         """
 
     @abstractmethod
     async def due(self, shards: Sequence[int], limit: int) -> Sequence[SessionRef]:
-        """Read whose deadline may have come, at most ``limit`` of each of these shards."""
+        """Return sessions whose deadline may have come, at most ``limit`` of each shard."""
 
     @abstractmethod
-    async def settle(self, participant: str, session_id: str) -> Settled:
+    async def settle(self, participant: str, session_id: str) -> SettleAnswer:
         """Do what is due with a session: end it, erase it, or look again later.
 
-        Safe in many processes: each change is made, and its event published, by one of them.
+        Safe in many processes: one of them makes each change and publishes its event.
         """
 
     @abstractmethod
     async def sweepers(self, me: str, alive_ms: int) -> Sequence[str]:
-        """Note that the sweeper ``me`` lives; answer who was heard of within ``alive_ms``."""
+        """Note that the sweeper ``me`` lives; return those that reported within ``alive_ms``."""
 
     @abstractmethod
     async def wrapped_by(self, kek_id: str, shards: Sequence[int]) -> Sequence[str]:
-        """Name the participants in these shards whose data key this key wraps."""
+        """Return the participants in these shards whose data key this key wraps."""
 
     @abstractmethod
     async def rewrap(self, participant: str, before: WrappedKey, after: WrappedKey) -> bool:
-        """Replace the wrapped data key by compare-and-set; answer whether it was ``before``."""
+        """Replace the wrapped data key by compare-and-set; return whether it was ``before``."""
 
     @abstractmethod
     async def forget_wrapped(self, participant: str, kek_id: str) -> bool:
-        """Remove a stale entry of ``wrapped_by``; False, and a no-op, where it is not stale."""
+        """Remove a stale entry of ``wrapped_by``; False, and a no-op, if it is not stale."""
 
     @abstractmethod
     async def check_values(self, mine: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """Leave the key checks that are missing, and answer all that are there then."""
+        """Store the key checks that are missing, and return all that are stored then."""
 
     @abstractmethod
     async def ping(self) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from session_store.events import Event
-    from session_store.sealing.crypto import WrappedKey
+    from session_store.sealing.data_key import WrappedKey
 
 
 class AgentPresence(StrEnum):
@@ -19,13 +19,13 @@ class AgentPresence(StrEnum):
     PRESENT = "PRESENT"
     """A job holds the lease."""
     EXPECTED = "EXPECTED"
-    """Somebody dispatched one a moment ago."""
+    """An agent was dispatched a moment ago."""
     WANTED = "WANTED"
-    """Nobody did; this caller, and no other, is to dispatch one."""
+    """No agent was dispatched; this caller, and no other, must dispatch one."""
     ABSENT = "ABSENT"
-    """Nobody did, and the caller did not ask to; or nobody is there who would need one."""
+    """No agent was dispatched, and the caller made no claim; or no participant needs one."""
     GAVE_UP = "GAVE_UP"
-    """Its agents died again and again; none is dispatched for a while."""
+    """Too many of its agents died; none is dispatched for a while."""
     ENDED = "ENDED"
     GONE = "GONE"
 
@@ -37,18 +37,18 @@ class JoinOutcome(StrEnum):
     REJOINED = "rejoined"
     """A return; it was counted."""
     TAKEN_OVER = "taken_over"
-    """The participant had never gone: the job before did."""
+    """The participant never went away; the job before did."""
 
 
 class OpenMode(StrEnum):
-    """Which session ``open`` is to find."""
+    """Which session ``open`` finds."""
 
     RESUME = "resume"
-    """The newest, if its resume window is open; else a new one."""
+    """The newest one, if its resume window is open; otherwise a new one."""
     NEW = "new"
     """A new one in any case."""
     SWITCH = "switch"
-    """The wanted one, also if it has ended: it goes on."""
+    """The wanted one, even if it has ended: it goes on."""
 
 
 class Consent(NamedTuple):
@@ -56,39 +56,39 @@ class Consent(NamedTuple):
 
     given: bool
     version: str
-    """Of the text that was agreed to."""
+    """Version of the text that the participant agreed to."""
     at: int
     """When, in Unix milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredParticipant:
-    """What is kept of a participant besides sessions. Times are Unix milliseconds."""
+    """The record of a participant, without sessions. Times are Unix milliseconds."""
 
     wrapped: WrappedKey
     created: int
     consent: Consent | None
     retention_ms: int | None
-    """The participant's own; ``None`` where the default counts."""
+    """The participant's own retention; ``None`` for the default."""
 
 
 class LateTurn(NamedTuple):
     """A turn sealed under a lease that was lost before it could be written."""
 
     fence: int
-    """Of that lease: with ``seq`` it names the turn, so that none is kept twice."""
+    """Fencing token of that lease. With ``seq`` it names the turn, so none is kept twice."""
     seq: int
     tag_before: bytes
     sealed: bytes
 
 
 class SealedDraft(NamedTuple):
-    """What is being said and is no turn yet."""
+    """Words that are being said and are not a turn yet."""
 
     role: str
-    """One of ``DRAFT_ROLES``; each has one slot."""
+    """One of ``DRAFT_ROLES``; each role has one slot."""
     number: int
-    """Counts the drafts of the session, over leases too."""
+    """Counts the drafts of the session, across leases."""
     sealed: bytes
 
 
@@ -100,7 +100,7 @@ STATES = frozenset({"new", "live", "away", "ended"})
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """A session as it lies in the backend, still sealed. Times are Unix milliseconds."""
+    """A session as the backend stores it, sealed. Times are Unix milliseconds."""
 
     id: str
     wrapped: WrappedKey
@@ -117,25 +117,25 @@ class StoredSession:
     lease_until: int
     window_until: int
     ended_at: int
-    """0 unless it has ended."""
+    """0 unless the session has ended."""
     talk_ms: int
-    """How long the participant was there, over all visits that are over."""
+    """Total length of all visits that are over."""
     head: bytes
-    """Tag of the turn before the first of ``turns``; empty where that is the very first."""
+    """Tag of the turn before the first of ``turns``; empty before the very first turn."""
     content: bytes | None
     turns: Sequence[bytes]
-    """Oldest first; the last one has number ``seq``."""
+    """Oldest first; the last one has the number ``seq``."""
     late: Sequence[LateTurn] = ()
-    """Turns that came in after a takeover; at most as many as ``turns`` may be."""
+    """Turns that arrived after a takeover; at most ``max_turns``."""
     drafts: Sequence[SealedDraft] = ()
-    """What was being said and is no turn yet, at most one of each role, by number."""
+    """Words that are not a turn yet: at most one draft of each role, by number."""
     draft_number: int = 0
-    """The highest number of a draft that is kept, or was settled by a turn."""
+    """The highest number of a draft that is kept or became a turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPage:
-    """Some of a participant's sessions, newest first; without turns."""
+    """Some of a participant's sessions, newest first, without turns."""
 
     total: int
     sessions: Sequence[StoredSession]
@@ -143,7 +143,7 @@ class StoredPage:
 
 @dataclass(frozen=True, slots=True)
 class LeaseRef:
-    """What a write must show: who holds the lease, and its fencing token."""
+    """What a write must prove: the holder of the lease, and its fencing token."""
 
     participant: str
     session_id: str
@@ -154,7 +154,7 @@ class LeaseRef:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What to use where something must be created."""
+    """Id and data key for a session or participant that must be created."""
 
     session_id: str
     wrapped: WrappedKey
@@ -167,24 +167,24 @@ class JoinAttempt:
     owner: str
     """A nonce: names this join, and then the holder of the lease."""
     load: str
-    """Names the participant's page load or call; empty where unknown."""
+    """Names the participant's page load or call; empty if unknown."""
     exact: bool
-    """The wanted session or none."""
+    """Whether only the wanted session will do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSession:
     """The answer of ``open`` and ``join``."""
 
     session: StoredSession
     created: bool
     """Whether the session is new."""
     events: Sequence[Event]
-    """What this call made happen, as published."""
+    """The events of this call, as published."""
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class ArrivalAnswer:
     """The answer of ``arrive``."""
 
     counted: bool
@@ -193,7 +193,7 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class LeaveAnswer:
     """The answer of ``leave``."""
 
     window_until: int
@@ -203,7 +203,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """The answer of ``erase``: what went, and the proof that nothing is left."""
+    """The answer of ``erase``: what was erased, and the proof that nothing is left."""
 
     sessions: int
     left_over: int
@@ -212,37 +212,37 @@ class Erased:
 
 
 class SessionRef(NamedTuple):
-    """A session whose deadline may have come."""
+    """Names a session: its participant and its id."""
 
     participant: str
     session_id: str
 
 
 class SettleOutcome(StrEnum):
-    """What the sweeper's look at a session came to."""
+    """What a sweeper found when it looked at a session."""
 
     LATER = "LATER"
-    """Nothing is due yet; its deadline was put back."""
+    """Nothing is due yet; the deadline was moved."""
     LATE = "LATE"
-    """Nothing is due yet, but its holder has not renewed its lease for most of its length, and may
+    """Nothing is due yet, but the holder has not renewed the lease for most of its length and may
     be dead."""
     ORPHANED = "ORPHANED"
-    """It may lack its agent: its participant is there, or was let in, and the lease has run out.
-    Told again after each length of a lease, to whoever looks, until somebody acts:
-    ``claim_orphan`` decides who does."""
+    """It may lack its agent: the participant is there or was admitted, and the lease has run out.
+    Every sweeper hears this again after each length of a lease, until one of them acts;
+    ``claim_orphan`` decides which one."""
     OVERDUE = "OVERDUE"
-    """The same, but no lease has run out: the agent that was dispatched did not come in time, or
-    gave its lease back."""
+    """The same, but no lease has run out: the dispatched agent did not come in time, or gave its
+    lease back."""
     ENDED = "ENDED"
-    """Its resume window has passed: it has ended now."""
+    """Its resume window has passed, and it was ended now."""
     ERASED = "ERASED"
-    """Its retention has passed: it is gone now, and its participant with the last one."""
+    """Its retention has passed, and it was erased now; with the last one goes its participant."""
     GONE = "GONE"
-    """There was none; its deadline is forgotten."""
+    """It does not exist; its deadline was removed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettleAnswer:
     """The answer of ``settle``."""
 
     outcome: SettleOutcome
@@ -252,7 +252,7 @@ class Settled:
 
 
 class AuditEntry(NamedTuple):
-    """An entry of the audit stream, as it lies in the backend."""
+    """An entry of the audit stream, as the backend stores it."""
 
     id: str
     fields: Mapping[str, str]

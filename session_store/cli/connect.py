@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from session_store.backends.redis.backend import RedisBackend
 from session_store.cli.exit_codes import usage_error
 from session_store.redis_address import Kind
-from session_store.sealing.crypto import Keyring
+from session_store.sealing.keyring import Keyring
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
 from session_store.upkeep.audit import AuditLog

@@ -31,9 +31,10 @@ async def rotate_keys(*, json: Json = False) -> Exit:
     run this command: it says which keys you may remove. You may stop it, repeat it, and run it
     while people talk.
     """
-    async with connected_store(environment.settings()) as (_, store):
+    async with connected_store(environment.settings()) as (backend, store):
         await audit_of(store).log(AuditAction.ROTATE, detail=f"to {store.keyring.primary}")
-        report = await rotate(store, progress=_show_progress if sys.stderr.isatty() else None)
+        progress = _show_progress if sys.stderr.isatty() else None
+        report = await rotate(backend, store.keyring, progress=progress)
     if json:
         document(
             {
@@ -108,7 +109,7 @@ class _Printer:
         self._json = json
 
     def on_event(self, event: Event) -> None:
-        """See ``EventHook``."""
+        """Print one event."""
         if self._json:
             line(event.model_dump(mode="json"))
         else:
@@ -176,8 +177,8 @@ async def replay_erasures(
     """Erase again, after you restored a backup.
 
     It erases what the erasure journal names and the backup has brought back. Run it before you
-    admit participants. It leaves participants alone who came back after their erasure. You may
-    repeat it.
+    admit participants. Participants who came back after their erasure are left alone.
+    You may repeat it.
     """
     async with connected_store(environment.settings()) as (_, store):
         report = await journals.replay(store, ErasureJournal(file), audit=audit_of(store))

@@ -1,4 +1,4 @@
-"""What a check answers with."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Verdict(StrEnum):
 
     OK = "ok"
     WARN = "warn"
-    """It works, with a risk that should be known."""
+    """It works, with a risk that the operator should know."""
     FAIL = "fail"
     """It does not work, or it loses conversations."""
 
@@ -29,28 +29,28 @@ class Finding:
     says: str
     """What was found, and what it means."""
     change: str = ""
-    """What to do about it; empty where all is well."""
+    """What to do about it; empty if all is well."""
     where: str = ""
-    """Which servers, where not all answered the same."""
+    """The servers concerned; empty if all of them are."""
 
 
 def ok(check: str, says: str) -> Finding:
-    """All is well."""
+    """Return a finding that all is well."""
     return Finding(check, Verdict.OK, says)
 
 
 def warn(check: str, says: str, change: str) -> Finding:
-    """A risk."""
+    """Return a finding of a risk."""
     return Finding(check, Verdict.WARN, says, change)
 
 
 def fail(check: str, says: str, change: str) -> Finding:
-    """A fault."""
+    """Return a finding of a fault."""
     return Finding(check, Verdict.FAIL, says, change)
 
 
 def merged(by_server: Iterable[tuple[str, Iterable[Finding]]]) -> list[Finding]:
-    """Say once what several servers have in common, in the order of the checks."""
+    """Return findings that several servers share once, in the order of the checks."""
     servers: dict[Finding, list[str]] = {}
     order: dict[str, None] = {}
     total = 0
@@ -62,5 +62,5 @@ def merged(by_server: Iterable[tuple[str, Iterable[Finding]]]) -> list[Finding]:
     rank = {check: n for n, check in enumerate(order)}
     return [
         finding if len(places) == total else replace(finding, where=", ".join(places))
-        for finding, places in sorted(servers.items(), key=lambda each: rank[each[0].check])
+        for finding, places in sorted(servers.items(), key=lambda item: rank[item[0].check])
     ]

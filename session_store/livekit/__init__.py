@@ -1,4 +1,4 @@
-"""The binding: any LiveKit agent's conversation, kept.
+"""The binding: makes the conversation of any LiveKit agent survive.
 
 ::
 
@@ -7,11 +7,11 @@
     await agent_session.start(agent, **conversation.start_args)
     await conversation.greet()
 
-and beside it, once in a worker, ``watch_over(server, settings, agent_name=...)``: whose agent
-dies gets another.
+Beside it, once in each worker, ``watch_over(server, settings, agent_name=...)``: if an agent dies,
+its participant gets another one.
 
-What is named here is loaded when it is first used: the gateway has to do with LiveKit's rooms
-(``session_store.livekit.rooms.rooms``), and must not load livekit-agents for that.
+A name is loaded when it is first used. The gateway uses LiveKit's rooms
+(``session_store.livekit.rooms``), and must not load livekit-agents for that.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _WHERE: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for (PEP 562)."""
+    """Load a name at its first use (PEP 562)."""
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    """List what can be asked for."""
+    """List the public names."""
     return __all__

@@ -1,7 +1,7 @@
-"""Log lines: one shape for all programs, with ids, and without a word of anybody's.
+"""Log lines: one shape for all programs, with ids and without anything that a person said.
 
-A program of its own calls ``configure``. A LiveKit worker has LiveKit's handlers already: its main
-process calls ``adopt`` once they are there, each of its job processes ``guard``.
+An ordinary program calls ``configure``. A LiveKit worker already has LiveKit's handlers: its main
+process calls ``adopt`` once they exist, and each of its job processes calls ``guard``.
 """
 
 from session_store.logs.discretion import Discretion

@@ -1,4 +1,4 @@
-"""What keeps anybody's words out of the logs: a filter of every handler."""
+"""Keeps what people say out of the logs: a filter for every handler."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from session_store.logs.lines import extras
 from session_store.logs.traces import TRACE_BEGINS, named, trace_of, without_texts
 
 WITHHELD: Final = "withheld"
-"""Field that names the fields of a line which are not shown."""
+"""Names the field that lists the hidden fields of a line."""
 
 _OURS: Final = ("session_store", "agent", "gateway")
-"""Loggers whose lines hold ids and counts by themselves. Of all others, who knows."""
+"""Loggers that log only ids and counts. Any other logger may log content."""
 _HEARD_BELOW_INFO: Final = ("livekit", "uvicorn")
-"""Of the other loggers: at that level, libraries log requests as they are."""
+"""Other loggers that may log below INFO. At that level, libraries log whole requests."""
 _PLAIN: Final = "uvicorn"
-"""Says of requests no more than that one has failed; and where it cannot listen, which helps."""
+"""Logs nothing of a request but its failure, and says why it cannot listen on a port."""
 _SAFE: Final = frozenset(
     """
     agent_name attempt call_id category deployment dispatch_id error_type event_id exception_type
@@ -29,12 +29,12 @@ _SAFE: Final = frozenset(
     stt task thread_name tool_name track_id trigger tts type url version what
     """.split()  # noqa: SIM905 (a list would take a line for each)
 )
-"""Fields of others whose text is an id, or comes from a program and not from a person."""
+"""Fields of other loggers whose text is an id, or comes from a program, not from a person."""
 _SAID_IN_COLOUR: Final = "color_message"
-"""Uvicorn's message once more, for terminals."""
+"""A second copy of uvicorn's message, for terminals."""
 _OF_A_ROOM: Final = "room"
 _SESSION_ID: Final = re.compile(r"[0-9A-Za-z]{26}")
-"""A room of ours has its session's name. Any other may be named after somebody."""
+"""Our rooms have the name of their session. Other rooms may have the name of a person."""
 _TELLING: Final = re.compile(
     r"""(
         [^:]*\b(?:error|failed|failure|invalid|unexpected|unknown|unhandled)\b[^:]*:\  |
@@ -44,15 +44,15 @@ _TELLING: Final = re.compile(
     )""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
-"""How messages begin behind which an error's own text follows, or what was not understood."""
+"""How messages begin that go on with the text of an error, or with input that was not valid."""
 
 
 class Discretion(logging.Filter):
-    """Takes out of a record what may hold somebody's words, and lets it pass.
+    """Removes everything from a record that a person may have said, and lets it pass.
 
-    Fields that are marked as personal (``lk.pii.…``) go. Of loggers that are not ours, numbers
-    stay, and texts of known fields; the others are named in ``withheld``. Tracebacks and messages
-    lose what errors say. Twice is the same as once.
+    Fields marked as personal (``lk.pii.…``) are removed. Of other loggers, numbers and the texts
+    of known fields stay; ``withheld`` names the removed fields. Tracebacks and messages lose the
+    texts of errors. Filtering twice is the same as once.
     """
 
     @override
@@ -76,7 +76,7 @@ def _mend_trace(record: logging.LogRecord) -> None:
         record.exc_info = None
         given["_discreet"] = True
     elif record.exc_text:
-        # From a job's process, which has put it into the message too.
+        # The process of a job has put the traceback into the message too.
         if isinstance(record.msg, str):
             record.msg = record.msg.removesuffix(record.exc_text).rstrip("\n")
         if "_discreet" not in given:
@@ -87,7 +87,8 @@ def _mend_trace(record: logging.LogRecord) -> None:
 def _mend_message(record: logging.LogRecord, *, is_plain: bool) -> None:
     if isinstance(record.args, tuple) and record.args:
         record.args = tuple(
-            named(each) if isinstance(each, BaseException) else each for each in record.args
+            named(argument) if isinstance(argument, BaseException) else argument
+            for argument in record.args
         )
     if not isinstance(record.msg, str):
         record.msg, record.args = type(record.msg).__name__, None
@@ -95,7 +96,7 @@ def _mend_message(record: logging.LogRecord, *, is_plain: bool) -> None:
     try:
         message = record.getMessage()
     except (TypeError, ValueError, LookupError):
-        # Arguments that do not fit. Whoever logs must not fail by it.
+        # The arguments do not fit. A caller must not fail because it logs.
         message, record.args = record.msg, None
     head, trace, rest = message.partition(TRACE_BEGINS)
     if trace:
@@ -120,7 +121,7 @@ def _mend_fields(record: logging.LogRecord, *, is_ours: bool) -> None:
 
 
 def _name_session(record: logging.LogRecord) -> None:
-    """Name the session, where LiveKit names its room: whoever looks for one finds all its lines."""
+    """Add the session id to lines that name its room, so that a search finds all lines."""
     given = vars(record)
     if _OF_A_ROOM in given and "session_id" not in given:
         given["session_id"] = given[_OF_A_ROOM]
@@ -140,5 +141,5 @@ def _may_be_shown(name: str, value: Any, *, is_ours: bool) -> bool:
 
 def _is_text(value: Any) -> bool:
     if isinstance(value, list | tuple):
-        return all(isinstance(each, str) for each in value)
+        return all(isinstance(item, str) for item in value)
     return isinstance(value, str)

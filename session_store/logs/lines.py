@@ -1,4 +1,4 @@
-"""How a record becomes a line. The JSON has the fields that livekit-agents gives its own."""
+"""Turns records into lines. The JSON has the same fields as that of livekit-agents."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OF_EVERY_RECORD: Final = frozenset(
 
 
 def extras(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
-    """Return what a record was given as ``extra``."""
+    """Yield the fields that a record was given as ``extra``."""
     for name, value in vars(record).items():
         if name not in _OF_EVERY_RECORD and not name.startswith("_"):
             yield name, value
@@ -51,7 +51,7 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """For people: the level, who says it, what, and the ids behind it."""
+    """For people: level, logger, message, and the ids behind it."""
 
     def __init__(self) -> None:
         super().__init__("%(levelname)s %(name)s: %(message)s")

@@ -24,8 +24,8 @@ class LogSettings(BaseSettings):
     log_format: Literal["json", "text"] | None = None
     """One JSON object per line, or text for people. Unset: text on a terminal, JSON elsewhere."""
     log_level: Annotated[Level, BeforeValidator(_in_capitals)] = "INFO"
-    """The least that is logged."""
+    """The lowest level that is logged."""
 
     def is_json(self, *, on_terminal: bool) -> bool:
-        """Tell whether lines are JSON, written to a terminal or elsewhere."""
+        """Return whether lines are JSON, on a terminal or elsewhere."""
         return self.log_format == "json" or (self.log_format is None and not on_terminal)

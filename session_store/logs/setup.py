@@ -1,4 +1,4 @@
-"""Putting handlers, lines and discretion together, and hearing what ends a process."""
+"""Sets up handlers, lines and discretion, and logs the error that ends a process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def configure(settings: LogSettings, *fields: logging.Filter, stream: TextIO | N
     """Log to a stream and nowhere else.
 
     Args:
-        settings: in which form, and from which level on.
+        settings: form and level of the lines.
         *fields: filters that add fields to each line.
         stream: standard error by default.
     """
@@ -34,16 +34,16 @@ def configure(settings: LogSettings, *fields: logging.Filter, stream: TextIO | N
     handler.set_name(_OWN)
     is_json = settings.is_json(on_terminal=stream.isatty())
     handler.setFormatter(JsonLines() if is_json else TextLines())
-    for each in fields:
-        handler.addFilter(each)
+    for field_filter in fields:
+        handler.addFilter(field_filter)
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     guard()
 
 
 def adopt(settings: LogSettings) -> None:
-    """Take over the handlers that LiveKit has made: their JSON is ours from now on.
+    """Take over LiveKit's handlers: their JSON gets our shape.
 
-    Its coloured text stays as it is, for people. What ``configure`` has made goes.
+    LiveKit's coloured text stays as it is. The handler of ``configure`` is removed.
     """
     root = logging.getLogger()
     for handler in list(root.handlers):
@@ -57,10 +57,10 @@ def adopt(settings: LogSettings) -> None:
 
 
 def guard() -> None:
-    """Make every handler of this process discreet, and log what would go to standard error."""
+    """Filter every handler of this process, and log errors that would go to standard error."""
     for handler in logging.getLogger().handlers:
         if _DISCREET not in handler.filters:
-            # Behind those that add fields.
+            # It goes behind the filters that add fields.
             handler.addFilter(_DISCREET)
     logging.captureWarnings(capture=True)
     sys.excepthook = _on_end
@@ -72,14 +72,14 @@ def _on_end(kind: type[BaseException], error: BaseException, trace: TracebackTyp
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
     else:
-        logger.critical("the process ends by an error", exc_info=(kind, error, trace))
+        logger.critical("an error ends the process", exc_info=(kind, error, trace))
 
 
 def _on_end_of_thread(args: threading.ExceptHookArgs) -> None:
     if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
-        logger.error("a thread ended by an error", exc_info=args.exc_value)
+        logger.error("an error ended a thread", exc_info=args.exc_value)
 
 
 def _on_unraisable(args: sys.UnraisableHookArgs) -> None:
     if args.exc_value is not None:
-        logger.error("an error that nobody could be told", exc_info=args.exc_value)
+        logger.error("an error was raised where no caller can catch it", exc_info=args.exc_value)

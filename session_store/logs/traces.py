@@ -1,7 +1,7 @@
-"""Tracebacks that name errors and places, and leave out what the errors say.
+"""Tracebacks that name errors and places, without the texts of the errors.
 
-An error's text may quote anything: what was typed, what a model was sent, what it answered. Where
-it was raised, and its type, is what is needed to mend it.
+The text of an error may quote anything: typed words, a prompt, an answer of a model. Its type and
+the place where it was raised are enough to fix it.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ from session_store.errors import SessionStoreError
 _BECAUSE: Final = "The above was the direct cause of:"
 _MEANWHILE: Final = "While the above was handled:"
 _MOST: Final = 10
-"""Errors told of a chain. More are a loop."""
+"""The most errors of a chain. More mean a loop."""
 TRACE_BEGINS: Final = "Traceback (most recent call last):"
 _TYPE: Final = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning)\b(?=:|$)")
 """How the last line of a traceback begins."""
 
 
 def trace_of(error: BaseException) -> str:
-    """Write the traceback of an error and of those that led to it, without their texts."""
-    told: list[str] = []
+    """Return the traceback of an error and of its causes, without their texts."""
+    parts: list[str] = []
     current: BaseException | None = error
     for _ in range(_MOST):
         if current is None:
             break
         frames = "".join(traceback.format_tb(current.__traceback__)).rstrip("\n")
         begin = f"{TRACE_BEGINS}\n{frames}\n" if frames else ""
-        told.append(begin + named(current))
+        parts.append(begin + named(current))
         if current.__cause__ is not None:
-            told.append(_BECAUSE)
+            parts.append(_BECAUSE)
             current = current.__cause__
         elif current.__context__ is not None and not current.__suppress_context__:
-            told.append(_MEANWHILE)
+            parts.append(_MEANWHILE)
             current = current.__context__
         else:
             current = None
-    return "\n".join(reversed(told)).removeprefix(f"{_BECAUSE}\n").removeprefix(f"{_MEANWHILE}\n")
+    return "\n".join(reversed(parts)).removeprefix(f"{_BECAUSE}\n").removeprefix(f"{_MEANWHILE}\n")
 
 
 def named(error: BaseException) -> str:
-    """Name an error: by its type, and by what of it cannot hold anybody's words.
+    """Name an error by its type and by details that hold nothing that a person said.
 
-    Our own errors say ids and what to do; others are known by a status, or by what the operating
-    system calls them.
+    Our own errors hold ids and advice. Others get their status, or the number that the operating
+    system gives them.
     """
     kind = type(error)
     name = kind.__qualname__
@@ -55,7 +55,7 @@ def named(error: BaseException) -> str:
     if isinstance(error, SessionStoreError):
         return f"{name}: {error}"
     if isinstance(error, BaseExceptionGroup):
-        return f"{name}: {', '.join(named(each) for each in error.exceptions)}"
+        return f"{name}: {', '.join(named(member) for member in error.exceptions)}"
     if isinstance(error, OSError) and error.errno is not None:
         return f"{name}: errno {error.errno}"
     status = getattr(error, "status_code", getattr(error, "status", None))
@@ -63,7 +63,7 @@ def named(error: BaseException) -> str:
 
 
 def without_texts(trace: str) -> str:
-    """Take what errors say out of a traceback that was written where nobody was discreet."""
+    """Remove the texts of errors from a traceback that another program wrote."""
     kept = []
     for line in trace.splitlines():
         if line.startswith((TRACE_BEGINS, '  File "', "session_store.errors.")):

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from typing_extensions import override
 
 from session_store.events import EventType
 from session_store.meter import Meter
@@ -106,8 +107,8 @@ class PrometheusSink(Meter):
                 for children in (self._counters, self._gauges, self._histograms):
                     children.of(family.name, *values)
 
+    @override
     def on_event(self, event: Event) -> None:
-        """See ``EventHook``."""
         if event.type is EventType.TURN_APPENDED:
             self._count("rejoin_turns_saved_total", by=event.turns)
         elif event.type is EventType.ERASED:
@@ -121,118 +122,118 @@ class PrometheusSink(Meter):
         if event.type is EventType.TAKEOVER and event.silent_ms:
             self._observe(event.silent_ms / 1000, "rejoin_takeover_seconds")
 
+    @override
     def on_seal_failure(self, failure: SealFailure) -> None:
-        """See ``SealHook``."""
         self._count("rejoin_seal_failures_total", type(failure.error).__name__)
 
+    @override
     def joined(self, outcome: JoinEnd) -> None:
-        """See ``Meter``."""
         self._count("rejoin_joins_total", outcome)
 
+    @override
     def resumed(self, kind: Resumption, seconds: float) -> None:
-        """See ``Meter``."""
         self._observe(seconds, "rejoin_resume_seconds", kind)
 
+    @override
     def conversation_begun(self) -> None:
-        """See ``Meter``."""
         self._add(1, "active_sessions")
 
+    @override
     def conversation_over(self) -> None:
-        """See ``Meter``."""
         self._add(-1, "active_sessions")
 
+    @override
     def appended(self, seconds: float) -> None:
-        """See ``Meter``."""
         self._observe(seconds, "rejoin_append_seconds")
 
+    @override
     def turn_saved(self, seconds: float) -> None:
-        """See ``Meter``."""
         self._observe(seconds, "rejoin_turn_saved_seconds")
 
+    @override
     def unsaved_changed(self, turns: int, size: int) -> None:
-        """See ``Meter``."""
         self._add(turns, "rejoin_unsaved_turns")
         self._add(size, "rejoin_unsaved_bytes")
 
+    @override
     def turns_spooled(self, turns: int) -> None:
-        """See ``Meter``."""
         self._count("rejoin_turns_spooled_total", by=turns)
 
+    @override
     def turns_replayed(self, outcome: Replayed, turns: int) -> None:
-        """See ``Meter``."""
         self._count("rejoin_turns_replayed_total", outcome, by=turns)
 
+    @override
     def turns_lost(self, turns: int) -> None:
-        """See ``Meter``."""
         self._count("rejoin_turns_lost_total", by=turns)
 
+    @override
     def spool_files(self, files: int) -> None:
-        """See ``Meter``."""
         self._set(files, "rejoin_spool_files")
 
+    @override
     def dispatched(self, reason: DispatchReason) -> None:
-        """See ``Meter``."""
         self._count("rejoin_dispatches_total", reason)
 
+    @override
     def dispatch_repeated(self) -> None:
-        """See ``Meter``."""
         self._count("rejoin_dispatch_retries_total")
 
+    @override
     def gave_up(self) -> None:
-        """See ``Meter``."""
         self._count("rejoin_gave_up_total")
 
+    @override
     def redis_called(self, operation: str, seconds: float) -> None:
-        """See ``Meter``."""
         self._observe(seconds, "rejoin_redis_call_seconds", operation)
 
+    @override
     def redis_failed(self, kind: RedisTrouble) -> None:
-        """See ``Meter``."""
         self._count("rejoin_redis_errors_total", kind)
 
+    @override
     def circuit_opened(self) -> None:
-        """See ``Meter``."""
         self._open_circuits += 1
         self._set(1, "rejoin_redis_circuit_open")
 
+    @override
     def circuit_closed(self) -> None:
-        """See ``Meter``."""
         self._open_circuits = max(0, self._open_circuits - 1)
         self._set(int(self._open_circuits > 0), "rejoin_redis_circuit_open")
 
+    @override
     def redis_memory(self, used: int, most: int) -> None:
-        """See ``Meter``."""
         self._set(used, "rejoin_redis_memory_bytes")
         self._set(most, "rejoin_redis_memory_max_bytes")
 
+    @override
     def sessions_stale(self, sessions: int) -> None:
-        """See ``Meter``."""
         self._set(sessions, "rejoin_stale_sessions")
 
+    @override
     def sweep_lag(self, seconds: float) -> None:
-        """See ``Meter``."""
         self._set(seconds, "rejoin_sweep_lag_seconds")
 
+    @override
     def client_quality(self, round_trip_s: float, loss: float | None) -> None:
-        """See ``Meter``."""
         self._observe(round_trip_s, "rejoin_client_round_trip_seconds")
         if loss is not None:
             self._observe(loss, "rejoin_client_loss_ratio")
 
+    @override
     def request_answered(self, path: GatewayPath, status: StatusClass) -> None:
-        """See ``Meter``."""
         self._count("rejoin_gateway_requests_total", path, status)
 
+    @override
     def token_took(self, seconds: float) -> None:
-        """See ``Meter``."""
         self._observe(seconds, "rejoin_gateway_token_seconds")
 
+    @override
     def provider_failed(self, part: ProviderPart, kind: ProviderTrouble) -> None:
-        """See ``Meter``."""
         self._count("rejoin_provider_errors_total", part, kind)
 
+    @override
     def worker_memory(self, size: int) -> None:
-        """See ``Meter``."""
         self._set(size, "rejoin_worker_memory_bytes")
 
     def _make(self, family: Family, registry: CollectorRegistry) -> None:

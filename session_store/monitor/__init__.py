@@ -1,7 +1,7 @@
-"""How a running store is doing: memory, sessions that nobody looks at, the way to Redis.
+"""The state of a running store: memory, overdue sessions, the way to Redis.
 
-``look`` is for people and for cron; ``Gauges`` tells Prometheus the same, from a worker's main
-process. What is set up wrongly, ``session_store.doctor`` finds.
+``look`` is for people and for cron. ``Gauges`` reports the same to Prometheus, from a worker's main
+process. Wrong settings are found by ``session_store.doctor``.
 """
 
 from session_store.monitor.gauges import Gauges

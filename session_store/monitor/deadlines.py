@@ -1,4 +1,4 @@
-"""What is due, since when, and whether anybody looks: from the deadlines of all shards."""
+"""Overdue sessions, sessions without an agent, and sweepers, counted over all shards."""
 
 from __future__ import annotations
 
@@ -15,63 +15,63 @@ if TYPE_CHECKING:
     from session_store.backends.transport.transport import Transport
 
 STALE_S: Final = 30.0
-"""Sweepers see to a deadline within seconds. One that is this old was seen by none."""
+"""Sweepers handle a deadline within seconds. One of this age was missed by all of them."""
 SWEEPER_SILENT_S: Final = 15.0
-"""A sweeper says several times in this that it lives."""
+"""A sweeper reports several times within this time."""
 UNATTENDED_IN_LEASES: Final = 3
-"""A lease is taken over within two of its lengths; later than this, nobody does."""
+"""A lease is taken over within two of its lengths; after this time it is not any more."""
 MOST_PER_SHARD: Final = 100
 MOST_LOOKED_AT: Final = 2000
-"""Sessions whose state is read: at once, and so within what one answer may take."""
+"""The most sessions whose state is read at once, within the timeout of one call."""
 _KEYS: Final = tuple(due_of(shard) for shard in range(SHARDS))
 
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """Deadlines that have passed."""
+    """Counts of the deadlines that have passed."""
 
     sessions: int
     """How many; at most ``MOST_PER_SHARD`` are counted of each shard."""
     stale: int
-    """How many of them passed more than ``STALE_S`` ago."""
+    """How many passed more than ``STALE_S`` ago."""
     oldest_s: float
-    """How long ago the first of them passed; 0 for none."""
+    """How long ago the oldest one passed; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionsNow:
-    """All sessions of a store, as far as numbers tell."""
+    """Counts of all sessions of a store."""
 
     sessions: int
-    """That the store keeps, ended ones too."""
+    """Sessions in the store, ended ones too."""
     live: int
-    """Whose participant is there, of those looked at."""
+    """Sessions with a participant, of those looked at."""
     unattended: int
-    """Of these, whose lease ran out long ago, so that nobody answers."""
+    """Live sessions whose lease ran out long ago: their participant gets no answer."""
     looked_at: int
     """At most ``MOST_LOOKED_AT``. A live session has a deadline within the length of a lease."""
     overdue: Overdue
     sweepers: int
-    """That said a moment ago that they live."""
+    """Sweepers that reported a moment ago."""
 
 
 async def overdue_now(transport: Transport) -> Overdue:
-    """Look at all shards, in one round trip per primary.
+    """Count the overdue sessions of all shards, in one round trip per primary.
 
     Raises:
-        StoreUnavailable, StoreRefused: there is no answer.
+        StoreUnavailable, StoreRefused: no answer, or a refusal.
     """
-    now_ms = await _clock(transport)
+    now_ms = await transport.clock_ms(_KEYS[0])
     return _overdue(await _due_until(transport, now_ms), now_ms)
 
 
 async def sessions_now(transport: Transport, lease_s: float) -> SessionsNow:
-    """Look at all shards, and at the sessions that may be live; in a few round trips per primary.
+    """Count the sessions of all shards and read the live ones, in a few round trips per primary.
 
     Raises:
-        StoreUnavailable, StoreRefused: there is no answer.
+        StoreUnavailable, StoreRefused: no answer, or a refusal.
     """
-    now_ms = await _clock(transport)
+    now_ms = await transport.clock_ms(_KEYS[0])
     lease_ms = round(lease_s * 1000)
     sizes = await transport.execute_many([(key, ("ZCARD", key)) for key in _KEYS])
     due = await _due_until(transport, now_ms + lease_ms)
@@ -91,13 +91,8 @@ async def sessions_now(transport: Transport, lease_s: float) -> SessionsNow:
     )
 
 
-async def _clock(transport: Transport) -> int:
-    seconds, micros = await transport.execute(_KEYS[0], "TIME")
-    return int(seconds) * 1000 + int(micros) // 1000
-
-
 async def _due_until(transport: Transport, until_ms: int) -> list[tuple[bytes, float]]:
-    """Return members and deadlines, of each shard the earliest."""
+    """Return members and deadlines; of each shard the earliest."""
     limit = ("WITHSCORES", "LIMIT", 0, MOST_PER_SHARD)
     found = await transport.execute_many(
         [(key, ("ZRANGEBYSCORE", key, "-inf", until_ms, *limit)) for key in _KEYS]
@@ -119,7 +114,7 @@ def _overdue(due: Sequence[tuple[bytes, float]], now_ms: int) -> Overdue:
 
 
 def _session_keys(members: Iterable[bytes]) -> list[str]:
-    """Return the keys of sessions; some deadlines are of people who have none."""
+    """Return the keys of sessions; some deadlines are of participants without one."""
     keys = []
     for member in members:
         participant, _, session_id = member.decode(errors="replace").partition(":")
@@ -130,7 +125,7 @@ def _session_keys(members: Iterable[bytes]) -> list[str]:
 
 
 async def _attended_until(transport: Transport, keys: Sequence[str]) -> list[float]:
-    """Return of each live session until when it has an agent, or expects one."""
+    """Return until when each live session has an agent, or expects one."""
     commands = [(key, ("HMGET", key, "state", "lease_until", "agent_by")) for key in keys]
     replies: list[Any] = await transport.execute_many(commands)
     return [

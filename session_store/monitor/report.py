@@ -1,4 +1,4 @@
-"""One look at everything."""
+"""One report about everything."""
 
 from __future__ import annotations
 
@@ -28,30 +28,32 @@ _WORST_FIRST = (Verdict.FAIL, Verdict.WARN, Verdict.OK)
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was seen, and what is made of it."""
+    """Figures and findings of one look."""
 
     at: datetime
     findings: Sequence[Finding]
     servers: Sequence[ServerNow]
     """The primaries that answered."""
     sessions: SessionsNow | None
-    """``None`` where they could not be looked at."""
+    """``None`` if they could not be read."""
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the findings."""
-        found = {each.verdict for each in self.findings}
+        """The worst verdict of the findings."""
+        found = {finding.verdict for finding in self.findings}
         return next(verdict for verdict in _WORST_FIRST if verdict in found)
 
 
 async def look(backend: RedisBackend, settings: StoreSettings) -> Report:
-    """Look at every primary, and at all deadlines. Changes nothing, and does not raise."""
+    """Look at every primary and at all deadlines. Changes nothing and does not raise."""
     at = datetime.now(UTC)
     try:
         await backend.ping()
         sessions = await sessions_now(backend.transport, settings.lease_s)
     except SessionStoreError as error:
-        away = fail("redis", str(error), "look whether it runs, and who may reach it")
+        away = fail(
+            "redis", str(error), "check whether it runs, and whether this machine can reach it"
+        )
         return Report(at, [away], [], None)
     seen = await asyncio.gather(
         *(_server(node, settings) for node in backend.transport.topology.nodes())
@@ -72,5 +74,5 @@ async def _server(
         now = await server_now(node, settings.redis_timeout_s)
     except (RedisError, OSError) as error:
         says = str(error_of(error, node.name))
-        return node.name, [fail("redis", says, "see whether it is overloaded")], None
+        return node.name, [fail("redis", says, "check whether it is overloaded")], None
     return node.name, list(checks.of_server(now, settings)), now

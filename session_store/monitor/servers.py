@@ -1,4 +1,4 @@
-"""What one primary says of itself now, and how long it takes to say something."""
+"""What one primary reports now, and how fast it answers."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ _REPLICA: Final = re.compile(r"slave\d+")
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """Who follows a primary."""
+    """One replica of a primary."""
 
     where: str
     online: bool
     lag_s: int
-    """Since it was last heard of."""
+    """Seconds since the primary last heard of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerNow:
-    """One primary."""
+    """The figures of one primary."""
 
     where: str
     memory_bytes: int
     memory_max_bytes: int
-    """0 for no bound of its own."""
+    """0 if it has no bound of its own."""
     fragmentation: float
-    """Memory that the process has, by memory that it uses."""
+    """Memory that the process holds, divided by memory that it uses."""
     evicted_keys: int
-    """Since it was started."""
+    """Since its start."""
     clients: int
     clients_max: int
     clients_rejected: int
-    """Since it was started."""
+    """Since its start."""
     saves: bool
-    """Whether what it wrote to disk last is there."""
+    """Whether its last write to disk succeeded."""
     loading: bool
-    """Whether it is still reading from disk."""
+    """Whether it is still reading its data from disk."""
     replicas: Sequence[Replica]
     ping_p50_ms: float
     ping_p99_ms: float
@@ -91,7 +91,7 @@ def _replicas(facts: Facts) -> list[Replica]:
     for name, value in facts.info.items():
         if _REPLICA.fullmatch(name):
             # ip=127.0.0.1,port=6380,state=online,offset=14,lag=1
-            fields = dict(each.partition("=")[::2] for each in value.split(","))
+            fields = dict(pair.partition("=")[::2] for pair in value.split(","))
             where = f"{fields.get('ip', '?')}:{fields.get('port', '?')}"
             lag_s = int(fields.get("lag", "0"))
             found.append(Replica(where, fields.get("state") == "online", lag_s))

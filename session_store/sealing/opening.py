@@ -1,11 +1,11 @@
-"""From what a backend holds to what callers see: opening seals, and checking the chain of turns."""
+"""Stored sessions become readable here: seals are opened, and the chain of turns is checked."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_store.errors import SealBroken
+from session_store.errors import SealBroken, UnknownKey, UnknownSchema
 from session_store.models import (
     RECOVERED,
     Draft,
@@ -14,19 +14,96 @@ from session_store.models import (
     SessionContent,
     SessionState,
 )
-from session_store.sealing.crypto import NO_TAG, tag_of
+from session_store.sealing.data_key import NO_TAG, tag_of
 from session_store.sealing.schema import read_content, read_turn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from session_store.backends.values import StoredSession
     from session_store.models import Turn, Witness
-    from session_store.sealing.crypto import DataKey
+    from session_store.sealing.data_key import DataKey, WrappedKey
+    from session_store.sealing.keyring import Keyring
+
+
+UNREADABLE: Final = (SealBroken, UnknownKey, UnknownSchema)
+_CACHED_KEYS: Final = 10_000
+
+
+class Contents(NamedTuple):
+    """A stored session, opened."""
+
+    session: Session
+    turns: tuple[RecordedTurn, ...]
+    drafts: tuple[Draft, ...]
+
+
+class Opener:
+    """Opens stored sessions, and caches the data keys that it unwrapped."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        # By participant too: a wrapped key that was copied to another participant must not open.
+        self._keys: dict[tuple[str, WrappedKey], DataKey] = {}
+
+    def key_of(self, participant: str, wrapped: WrappedKey) -> DataKey:
+        """Unwrap a participant's data key.
+
+        Raises:
+            UnknownKey, SealBroken: as for ``Keyring.unwrap``.
+        """
+        name = (participant, wrapped)
+        key = self._keys.get(name)
+        if key is None:
+            key = self._keyring.unwrap(participant, wrapped)
+            if len(self._keys) >= _CACHED_KEYS:
+                self._keys.pop(next(iter(self._keys)))
+            self._keys[name] = key
+        return key
+
+    def forget(self, participant: str) -> None:
+        """Drop the data keys of an erased participant."""
+        for name in [name for name in self._keys if name[0] == participant]:
+            del self._keys[name]
+
+    def clear(self) -> None:
+        """Drop all data keys."""
+        self._keys.clear()
+
+    def open(self, participant: str, stored: StoredSession) -> Contents:
+        """Open a whole session, and check its chain and its witness.
+
+        Raises:
+            SealBroken, UnknownKey, UnknownSchema: a part of it cannot be read.
+        """
+        key, content = self._content(participant, stored)
+        turns = turns_of(key, stored)
+        check_witness(content.witness, stored)
+        return Contents(session_of(participant, stored, content), turns, drafts_of(key, stored))
+
+    def open_listed(self, participant: str, stored: StoredSession) -> Session:
+        """Open a session without its turns, for a list. Raises as ``open``."""
+        return session_of(participant, stored, self._content(participant, stored)[1])
+
+    def _content(self, participant: str, stored: StoredSession) -> tuple[DataKey, SessionContent]:
+        key = self.key_of(participant, stored.wrapped)
+        self._check_id(participant, stored)
+        return key, content_of(key, stored)
+
+    def _check_id(self, participant: str, stored: StoredSession) -> None:
+        """Refuse an id that was made for another participant, if nothing sealed proves it.
+
+        A sealed record is bound to its session's id, and so proves it.
+        """
+        proven = stored.content is not None or stored.turns or stored.late or stored.drafts
+        if not proven and not self._keyring.owns(participant, stored.id):
+            raise SealBroken("the id", stored.id)
 
 
 def session_of(
     participant: str, stored: StoredSession, content: SessionContent, *, readable: bool = True
 ) -> Session:
-    """Put together what is stored in clear and what was sealed."""
+    """Join the stored plain fields and the opened content."""
     away, ended = stored.state == SessionState.AWAY, stored.state == SessionState.ENDED
     return Session(
         id=stored.id,
@@ -46,53 +123,88 @@ def session_of(
 
 
 def content_of(key: DataKey, stored: StoredSession) -> SessionContent:
-    """Open the content; the defaults where none was written yet.
+    """Open the content; the defaults if none was written yet.
 
     Raises:
-        SealBroken, UnknownSchema: it is there but cannot be read.
+        SealBroken, UnknownSchema: it cannot be read.
     """
-    if stored.content is None:
-        if stored.version > 0:
-            raise SealBroken("the content", stored.id)
-        return SessionContent()
-    plain = key.open_content(stored.id, stored.version, stored.content)
+    if stored.content is not None:
+        return open_content(key, stored.id, stored.version, stored.content)
+    if stored.version > 0:
+        raise SealBroken("the content", stored.id)
+    return SessionContent()
+
+
+def open_content(key: DataKey, session_id: str, version: int, sealed: bytes) -> SessionContent:
+    """Open content that was sealed as this version.
+
+    Raises:
+        SealBroken, UnknownSchema: it cannot be read.
+    """
+    plain = key.open_content(session_id, version, sealed)
     try:
-        return read_content(stored.content[0], plain)
+        return read_content(sealed[0], plain)
     except ValueError:
-        raise SealBroken("the content", stored.id) from None
+        raise SealBroken("the content", session_id) from None
 
 
-def turns_of(key: DataKey, stored: StoredSession) -> tuple[RecordedTurn, ...]:
-    """Open the chain of turns; the place of each follows from ``seq``, the number of the last.
+def open_chain(
+    key: DataKey,
+    session_id: str,
+    chain: Iterable[bytes],
+    *,
+    first: int = 1,
+    tag_before: bytes = NO_TAG,
+) -> list[RecordedTurn]:
+    """Open sealed turns that follow each other, oldest first.
 
-    Turns that came late are put in by their time; not those that the page has said again to a
-    successor, and that are there already under the same id. Where a successor had only the draft
-    of one, the whole turn takes its place.
+    Args:
+        key: what sealed them.
+        session_id: their session.
+        chain: the sealed turns.
+        first: the number of the first one.
+        tag_before: the tag of the turn before it.
 
     Raises:
         SealBroken, UnknownSchema: one of them does not open, or one is missing.
     """
     turns = []
-    tag = stored.head or NO_TAG
+    for seq, sealed in enumerate(chain, first):
+        turns.append(_turn(key, session_id, seq, tag_before, sealed))
+        tag_before = tag_of(sealed)
+    return turns
+
+
+def turns_of(key: DataKey, stored: StoredSession) -> tuple[RecordedTurn, ...]:
+    """Open the chain of turns; ``stored.seq`` is the number of the last one.
+
+    Late turns are put in by their time. A late turn is dropped if the record has its id: the page
+    had said it again to a successor. If the successor had made a turn from its draft, the whole
+    late turn replaces that.
+
+    Raises:
+        SealBroken, UnknownSchema: one of them does not open, or one is missing.
+    """
     first = stored.seq - len(stored.turns) + 1
     if first < 1 or (first > 1) != bool(stored.head):
         raise SealBroken("the turns", stored.id)
-    for seq, sealed in enumerate(stored.turns, first):
-        turns.append(_turn(key, stored.id, seq, tag, sealed))
-        tag = tag_of(sealed)
-    known = {each.turn.id: each for each in turns} if stored.late else {}
+    head = stored.head or NO_TAG
+    turns = open_chain(key, stored.id, stored.turns, first=first, tag_before=head)
+    known = {recorded.turn.id: recorded for recorded in turns} if stored.late else {}
     for late in stored.late:
-        each = _turn(key, stored.id, late.seq, late.tag_before, late.sealed)._replace(late=True)
-        there = known.setdefault(each.turn.id, each)
-        if there is each:
-            _put_in_by_time(turns, each)
-        elif _is_part_of(there.turn, each.turn):
-            turns[turns.index(there)] = known[each.turn.id] = there._replace(turn=each.turn)
+        recorded = _turn(key, stored.id, late.seq, late.tag_before, late.sealed)
+        recorded = recorded._replace(late=True)
+        there = known.setdefault(recorded.turn.id, recorded)
+        if there is recorded:
+            _put_in_by_time(turns, recorded)
+        elif _is_part_of(there.turn, recorded.turn):
+            whole = there._replace(turn=recorded.turn)
+            turns[turns.index(there)] = known[recorded.turn.id] = whole
     return tuple(turns)
 
 
 def drafts_of(key: DataKey, stored: StoredSession) -> tuple[Draft, ...]:
-    """Open what was being said, by number; not what was taken back, which has no words.
+    """Open the drafts, ordered by number, without empty ones, which were taken back.
 
     Raises:
         SealBroken, UnknownSchema: one of the drafts does not open.
@@ -108,10 +220,10 @@ def drafts_of(key: DataKey, stored: StoredSession) -> tuple[Draft, ...]:
 
 
 def check_witness(witness: Witness | None, stored: StoredSession) -> None:
-    """Compare the record with the newest turn that the content was sealed after.
+    """Compare the record with the turn that was its newest when the content was sealed.
 
     Raises:
-        SealBroken: the record is shorter, or another one.
+        SealBroken: the record is shorter, or has another turn there.
     """
     if witness is None or witness.seq == 0:
         return
@@ -126,6 +238,11 @@ def check_witness(witness: Witness | None, stored: StoredSession) -> None:
         return
     if tag.hex() != witness.tag:
         raise SealBroken(f"turn {witness.seq}", stored.id)
+
+
+def newest_tag(stored: StoredSession) -> bytes:
+    """Return the tag that the next turn is chained to."""
+    return tag_of(stored.turns[-1]) if stored.turns else NO_TAG
 
 
 def time_of(unix_ms: int) -> datetime:
@@ -144,14 +261,18 @@ def _turn(
 
 
 def _is_part_of(recovered: Turn, whole: Turn) -> bool:
-    """Tell whether a turn was made of a draft, and the other has more."""
+    """Return whether a turn was made from a draft, and the other turn is longer."""
     return bool(recovered.details.get(RECOVERED)) and len(whole.text) > len(recovered.text)
 
 
 def _put_in_by_time(turns: list[RecordedTurn], late: RecordedTurn) -> None:
-    """Put a turn in before the first one that was spoken after it."""
+    """Insert a turn before the first turn that was spoken after it."""
     at = next(
-        (i for i, each in enumerate(turns) if each.turn.created_at > late.turn.created_at),
+        (
+            place
+            for place, recorded in enumerate(turns)
+            if recorded.turn.created_at > late.turn.created_at
+        ),
         len(turns),
     )
     turns.insert(at, late)

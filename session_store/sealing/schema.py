@@ -1,19 +1,19 @@
-"""Versions of what is sealed: text of any version becomes a model of today's.
+"""Versions of sealed records: text of any version becomes a current model.
 
-A record keeps the version that it was sealed with, its first byte: turns for ever, since the next
-turn is chained to their bytes; content until its next change. So one session may hold turns of
-several versions, and each is read by the reader of its own.
+The first byte of a record is its version. A turn keeps it, because the next turn is chained to its
+bytes; content keeps it until its next change. So one session may hold turns of several versions.
+Each version has its own reader.
 
-Version 1 wrote turns and contents as JSON. Version 2 writes turns as ``turn_codec`` says, in fewer
-bytes; its contents are those of version 1. To make version n + 1:
+Version 1 wrote turns and contents as JSON. Version 2 writes turns in fewer bytes (``turn_codec``);
+its contents are those of version 1. To make version n + 1:
 
-1. Give ``READERS`` an entry n + 1, and raise ``models.SCHEMA_VERSION``: that is written from then
-   on. Where the models change, see to it that the readers of old versions still make them: give
-   new fields a default, or fill them in the reader.
-2. Freeze some bytes of it in a test, as for the versions before. Never change a reader in what
-   it makes of the frozen bytes of its version.
-3. A process that does not know a version answers ``UnknownSchema``. Once records of other people
-   exist, first release what reads version n + 1, and then what writes it.
+1. Add entry n + 1 to ``READERS`` and raise ``models.SCHEMA_VERSION``, which is written from then
+   on. If the models change, the readers of old versions must still make them: give new fields a
+   default, or fill them in the reader.
+2. Freeze some bytes of it in a test, as for earlier versions. A reader must never change what it
+   makes of the frozen bytes of its version.
+3. A process that does not know a version raises ``UnknownSchema``. Once there are records in
+   production, first release a version that reads n + 1, and then one that writes it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Reader(NamedTuple):
-    """What reads the text of one version; each raises ValueError for what is no such text."""
+    """Reads the text of one version. Both raise ValueError for any other text."""
 
     turn: Callable[[bytes], Turn]
     content: Callable[[bytes], SessionContent]
@@ -44,26 +44,26 @@ def read_turn(schema: int, plain: bytes) -> Turn:
     """Read a turn that was sealed as version ``schema``.
 
     Raises:
-        ValueError: the text is no turn of that version.
+        ValueError: the text is not a turn of that version.
     """
     return READERS[schema].turn(plain)
 
 
 def read_content(schema: int, plain: bytes) -> SessionContent:
-    """Read a content that was sealed as version ``schema``.
+    """Read content that was sealed as version ``schema``.
 
     Raises:
-        ValueError: the text is no content of that version.
+        ValueError: the text is not content of that version.
     """
     return READERS[schema].content(plain)
 
 
 def write_content(content: SessionContent) -> bytes:
-    """Write a content as the newest version does.
+    """Write content in the newest version.
 
     Raises:
-        InvalidValue: it is larger than 256 KiB, or could not be read again: not Unicode, or a
-            number without end.
+        InvalidValue: it is larger than 256 KiB, or could not be read again: it is not valid
+            Unicode, or holds a number that is not finite.
     """
     try:
         plain = content.model_dump_json(exclude_defaults=True, warnings="none").encode()
@@ -83,7 +83,7 @@ def _from_json(model: type[Model], plain: bytes) -> Model:
     try:
         return model.model_validate_json(plain)
     except ValidationError:
-        # Its parser nests 200 levels deep at most, the one that wrote 254.
+        # Pydantic parses 200 levels of nesting, but writes 254.
         return _from_deep_json(model, plain)
 
 
@@ -106,4 +106,4 @@ READERS: Final[Mapping[int, Reader]] = {
     1: Reader(turn=_turn_from_json, content=_content_from_json),
     2: Reader(turn=decode_turn, content=_content_from_json),
 }
-"""By version. Every version that was ever written is here."""
+"""By version: all that were ever written."""

@@ -1,10 +1,10 @@
-"""The text of a turn that is sealed, since schema version 2: numbers before words, no names.
+"""The text of a turn before it is sealed, since schema version 2: numbers, then words, no names.
 
 Layout::
 
     what (1) | created_at (8, IEEE 754 double) | id | details | text (the rest)
 
-``what`` says five things at once, each by its place in a tuple of this file (``_KINDS`` and on)::
+``what`` encodes five values, each by its place in a tuple of this file (``_KINDS`` and on)::
 
     kind + 4 * (role + 5 * (interrupted + 2 * (form of id + 2 * form of details)))
 
@@ -17,8 +17,7 @@ form of details  0: there are none
                     bits, or one more level of nesting
 ===============  ==========================================================================
 
-Numbers are big-endian, words are UTF-8. What a message of LiveKit's has beyond its text takes 15
-bytes.
+Numbers are big-endian, words are UTF-8. A LiveKit message takes 15 bytes more than its text.
 """
 
 from __future__ import annotations
@@ -33,12 +32,13 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from pydantic import BaseModel
 
-from session_store.models import Turn, TurnKind
+from session_store.errors import InvalidValue
+from session_store.models import MAX_TURN_BYTES, Turn, TurnKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The order within each is part of the format. New ones go into a new version.
+# The order within each is part of the format. New values go into a new version.
 _KINDS: Final = (
     TurnKind.MESSAGE,
     TurnKind.TOOL_CALL,
@@ -82,11 +82,30 @@ _set_values, _set_names, _set_extra, _set_private = (
 )
 
 
+def plain_of(turn: Turn) -> bytes:
+    """Encode a turn to be sealed.
+
+    Raises:
+        InvalidValue: it is larger than 256 KiB, or not valid Unicode or JSON.
+    """
+    try:
+        plain = encode_turn(turn)
+    except ValueError:
+        raise InvalidValue(
+            f"turn {turn.id} is not valid: its words must be Unicode, its details JSON"
+        ) from None
+    if len(plain) > MAX_TURN_BYTES:
+        raise InvalidValue(
+            f"turn {turn.id} has {len(plain)} bytes; at most {MAX_TURN_BYTES} are kept"
+        )
+    return plain
+
+
 def encode_turn(turn: Turn) -> bytes:
     """Write a turn; ``decode_turn`` reads an equal one.
 
     Raises:
-        ValueError: it has a lone surrogate, or was changed into what is no valid turn.
+        ValueError: it has a lone surrogate, or was changed and is not a valid turn now.
     """
     turn_id, created_at, details = turn.id, turn.created_at, turn.details
     details_form, written = _write_details(details) if details else (_NO_DETAILS, b"")

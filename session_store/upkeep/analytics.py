@@ -1,8 +1,8 @@
-"""How much happens: counts by day and by session, without opening anything that is sealed.
+"""Counts by day and by session, without opening a seal.
 
-``Analytics`` is a hook: each process counts what it did itself, and adds it to the day's counts
-in the store about once a second. The counts are best effort. What a killed process had not
-written yet is lost, at most a second's; what was sent without an answer may be counted twice.
+``Analytics`` is a hook: each process counts its own events, and adds them to the day's counts in
+the store about once a second. The counts are best effort. A killed process loses at most the last
+second; a write without an answer may be counted twice.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ logger = logging.getLogger(__name__)
 
 WRITE_EVERY_S: Final = 1.0
 MAX_WAITING_PEOPLE: Final = 10_000
-"""Participants of one day that wait to be written while the store is away; more are not noted."""
+"""Participants of one day that wait while the store is unreachable; more are not counted."""
 MAX_WAITING_DAYS: Final = 4
-"""Days that wait to be written; the oldest is dropped for a newer one."""
+"""Days that wait to be written; a newer one replaces the oldest."""
 
 _THERE: Final = frozenset(
     {
@@ -43,7 +43,7 @@ _THERE: Final = frozenset(
         EventType.TURN_APPENDED,
     }
 )
-"""Events that show that the participant was there at that time. A session ends without them."""
+"""Events that show that the participant was present at that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,40 +52,40 @@ class DayCounts:
 
     day: date
     people: int = 0
-    """How many participants were there; an estimate, exact for few (error 0.8 %)."""
+    """How many participants were present. An estimate: exact for few, 0.8 % error for many."""
     sessions_created: int = 0
     rejoins: int = 0
     """How often a participant came back to a session."""
     takeovers: int = 0
-    """How often a job went on with the session of a job that died."""
+    """How often a job continued the session of a job that died."""
     handoffs: int = 0
-    """How often with one that its job had given back."""
+    """How often a job continued a session that its job had released."""
     leases_lost: int = 0
     turns: int = 0
     visits: int = 0
     """Visits that ended on this day."""
     visit_ms: int = 0
-    """How long these had lasted, together."""
+    """Total length of these visits."""
     sessions_ended: int = 0
     sessions_erased: int = 0
-    """Sessions that were erased one by one, and at the end of their retention."""
+    """Sessions erased one by one, or at the end of their retention."""
     erasures: int = 0
-    """Participants that were erased whole."""
+    """Participants that were erased completely."""
 
     @property
     def connects(self) -> int:
-        """How often participants came, the first time or again."""
+        """How often participants came, for the first time or again."""
         return self.sessions_created + self.rejoins
 
 
 _COUNTERS: Final = tuple(
-    each.name for each in fields(DayCounts) if each.name not in {"day", "people"}
+    counter.name for counter in fields(DayCounts) if counter.name not in {"day", "people"}
 )
 
 
 @dataclass(frozen=True, slots=True)
 class SessionCounts:
-    """One session in numbers: what can be told without its participant's key."""
+    """One session in numbers, readable without its participant's key."""
 
     session_id: str
     state: SessionState
@@ -93,14 +93,14 @@ class SessionCounts:
     last_seen: datetime
     ended_at: datetime | None
     turns: int
-    """How many were ever recorded; older ones may be trimmed."""
+    """How many turns were ever recorded; older ones may be trimmed."""
     returns: int
     talk_s: float
-    """How long the participant was there, over all visits that are over."""
+    """How long the participant was present, over all finished visits."""
 
     @classmethod
     def of(cls, stored: StoredSession) -> SessionCounts:
-        """Read the numbers of a stored session; its sealed parts are not looked at."""
+        """Read the numbers of a stored session; its sealed parts are not used."""
         return cls(
             session_id=stored.id,
             state=SessionState(stored.state),
@@ -116,13 +116,13 @@ class SessionCounts:
 async def session_counts(
     backend: Backend, participant: str, *, offset: int = 0, limit: int = 20
 ) -> tuple[int, list[SessionCounts]]:
-    """Tell how many sessions a participant has, and some of them in numbers, newest first."""
+    """Return how many sessions a participant has, and some of them in numbers, newest first."""
     page = await backend.sessions(participant, offset=offset, limit=limit)
     return page.total, [SessionCounts.of(stored) for stored in page.sessions]
 
 
 def last_days(count: int, until: date | None = None) -> list[date]:
-    """Name ``count`` days up to ``until`` (today in UTC), oldest first."""
+    """Return ``count`` days up to ``until`` (by default today, UTC), oldest first."""
     last = until or datetime.now(UTC).date()
     return [last - timedelta(days=back) for back in reversed(range(count))]
 
@@ -133,7 +133,7 @@ def _time(ms: int) -> datetime | None:
 
 @dataclass(slots=True)
 class _Waiting:
-    """What is to be added to one day."""
+    """Counts that will be added to one day."""
 
     people: set[str] = field(default_factory=set)
     counters: Counter[str] = field(default_factory=Counter)
@@ -145,15 +145,15 @@ class _Waiting:
 
 
 class Analytics:
-    """Counts what it hears, and tells what was counted.
+    """Counts events, and returns the counts.
 
     Args:
         side: where to write.
-        name: what a participant counts as. With a keyed name (``Keyring.fingerprint``) nobody
-            without the key can ask the day's estimate whether somebody was there.
+        name: the name under which a participant is counted. With a keyed name
+            (``Keyring.fingerprint``) the estimate of a day tells nothing without the key.
 
-    Close it before the store: ``aclose`` writes what still waits. Events are heard on a running
-    event loop, where they are made.
+    Close it before the store: ``aclose`` writes counts that still wait. ``on_event`` needs a
+    running event loop.
     """
 
     def __init__(self, side: SideChannel, *, name: Callable[[str], str] | None = None) -> None:
@@ -176,7 +176,7 @@ class Analytics:
             self._task = self._tasks.spawn(self._write_behind())
 
     async def flush(self) -> bool:
-        """Write what waits; answer whether all of it is written. Never raises."""
+        """Write counts that wait; return whether all are written. Never raises."""
         waiting, self._waiting = self._waiting, {}
         try:
             while waiting:
@@ -194,20 +194,20 @@ class Analytics:
         return True
 
     async def aclose(self) -> None:
-        """Write what waits, in one try, and stop. What it hears afterwards is written too."""
+        """Write counts that wait, in one try, and stop. Later events are still counted."""
         self._closing.set()
         if self._task is not None:
             await asyncio.wait({self._task})
 
     async def day(self, day: date) -> DayCounts:
-        """Return the counts of a day (UTC); all 0 where nothing happened, or was forgotten."""
+        """Return the counts of a day (UTC); all 0 if nothing is known of that day."""
         counted = await self._side.counted(day)
         people = await self._side.people([day])
         known = {name: counted.get(name, 0) for name in _COUNTERS}
         return DayCounts(day=day, people=people, **known)
 
     async def active(self, days: Sequence[date]) -> int:
-        """Estimate how many participants were there on any of these days: a week, a month."""
+        """Estimate how many participants were present on any of these days."""
         return await self._side.people(days)
 
     def _note(self, day: date, people: set[str], counters: Mapping[str, int]) -> None:
@@ -216,7 +216,7 @@ class Analytics:
         self._waiting.setdefault(day, _Waiting()).note(people, counters)
 
     async def _write_behind(self) -> None:
-        """Write once a second, for as long as there is something to write."""
+        """Write once a second while there is something to write."""
         while self._waiting:
             await happens_within(self._closing, WRITE_EVERY_S)
             written = await self.flush()
@@ -242,7 +242,7 @@ def _counts(event: Event) -> dict[str, int]:
         counts["turns"] = event.turns
     elif event.type in _COUNTED_AS:
         counts[_COUNTED_AS[event.type]] = 1
-    # A visit ends when its participant leaves; or with its session, where nobody saw that.
+    # A visit ends when its participant leaves; or with its session, if that was not noticed.
     if event.type is EventType.PARTICIPANT_LEFT or event.visit_ms:
         counts |= {"visits": 1, "visit_ms": event.visit_ms}
     return counts

@@ -1,13 +1,13 @@
-"""The audit stream: who saw, exported, erased or rotated what, so that a change shows.
+"""The audit stream: what each actor saw, exported, erased or rotated. Changes to it are found.
 
-Each entry carries an HMAC over all its fields under a key derived from the keyring. Its place is
-bound too: entries of one writer (a process) are numbered, and each names the stream id of the
-writer's entry before. So ``verify`` finds an entry that was changed, forged, moved, or removed
-from the middle. It cannot find that a writer's newest entries were removed, nor that all entries
-of a writer were: copy the stream elsewhere where that matters.
+Each entry carries an HMAC over all its fields, under a key derived from the keyring. Entries of one
+writer (a process) are numbered, and each names the stream id of that writer's previous entry. So
+``verify`` finds entries that were changed, forged, moved, or removed from the middle. It cannot
+find that a writer's newest entries, or all its entries, were removed. If that matters, copy the
+stream elsewhere.
 
-Entries hold ids and an operator's words, in clear, and outlive an erasure: that somebody's data
-were erased is known for as long as the stream is kept. So ``detail`` must name nobody.
+Entries hold ids and an operator's words, in clear. They outlive an erasure: the stream keeps the
+fact that data were erased. So ``detail`` must name no person.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from session_store.backends.contract import SideChannel
     from session_store.backends.values import AuditEntry
-    from session_store.sealing.crypto import Keyring
+    from session_store.sealing.keyring import Keyring
 
 MAX_FIELD_CHARS: Final = 256
 PAGE: Final = 1_000
@@ -46,24 +46,24 @@ _FIELDS: Final = (
 
 
 class AuditAction(StrEnum):
-    """What is audited by this library; other words are welcome too."""
+    """Actions that this library audits. You may use other words too."""
 
     ERASE = "erase"
-    """An erasure begins: of a participant, or of one session."""
+    """An erasure begins, of a participant or of one session."""
     ERASED = "erased"
-    """It is done, and proven."""
+    """The erasure is done, and checked."""
     EXPORT = "export"
     REVEAL = "reveal"
-    """Content was shown to an operator."""
+    """An operator saw content."""
     REPLAY = "replay"
     """The erasure journal was replayed."""
     ROTATE = "rotate"
     SEAL_FAILURE = "seal_failure"
-    """Something stored does not open."""
+    """A stored record cannot be opened."""
 
 
 class Missing(NamedTuple):
-    """Entries of a writer that are not there."""
+    """Entries of a writer that are missing."""
 
     writer: str
     first: int
@@ -72,24 +72,24 @@ class Missing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What ``verify`` found: nothing changed, misplaced or missing when all is well."""
+    """What ``verify`` found. All fields but ``entries`` are empty when all is well."""
 
     entries: int
     changed: tuple[str, ...] = ()
-    """Ids of entries whose HMAC is wrong: altered, forged, or made with other keys."""
+    """Ids of entries with a wrong HMAC: changed, forged, or made with other keys."""
     misplaced: tuple[str, ...] = ()
-    """Ids of entries that are genuine, but stand behind a newer one of the same writer."""
+    """Ids of genuine entries that stand after a newer one of the same writer."""
     missing: tuple[Missing, ...] = ()
-    """Entries that must have been removed one by one, by writer and number."""
+    """Entries that were removed, by writer and number."""
 
     @property
     def intact(self) -> bool:
-        """Whether nothing was found."""
+        """Whether all is well."""
         return not (self.changed or self.misplaced or self.missing)
 
 
 class AuditLog:
-    """Writes entries as one actor, and verifies those of all.
+    """Writes entries as one actor, and verifies those of all actors.
 
     Args:
         side: holds the audit stream; ``store.side``, say.
@@ -107,7 +107,7 @@ class AuditLog:
     async def log(
         self, action: str, *, participant: str = "", session_id: str = "", detail: str = ""
     ) -> str:
-        """Add an entry; answer its id once the store has it.
+        """Add an entry; return its id once the store has it.
 
         Raises:
             InvalidValue: a field is longer than 256 characters, or not Unicode.
@@ -130,7 +130,7 @@ class AuditLog:
             try:
                 entry_id = await self._side.audit(fields | {"mac": _mac(self._keyring, fields)})
             except BaseException:
-                # Whether this number is taken is unknown, so that it must not be used again.
+                # This number may be taken, so that it must not be used again.
                 self._begin_anew()
                 raise
             self._written += 1
@@ -138,7 +138,7 @@ class AuditLog:
         return entry_id
 
     async def entries(self) -> AsyncIterator[AuditEntry]:
-        """Yield all entries, oldest first, as they lie in the store."""
+        """Yield all entries, oldest first, as they are stored."""
         after = "0"
         while page := await self._side.audited(after, PAGE):
             for entry in page:
@@ -146,7 +146,7 @@ class AuditLog:
             after = page[-1].id
 
     async def verify(self) -> AuditReport:
-        """Compare every entry with its HMAC, and its place with its number."""
+        """Check the HMAC and the place of every entry."""
         check = _Check(self._keyring)
         async for entry in self.entries():
             check.see(entry)
@@ -165,11 +165,11 @@ class _Writer:
 
 @dataclass(slots=True)
 class _Check:
-    """Goes over the stream, oldest entry first.
+    """Reads the stream, oldest entry first.
 
-    The store drops the oldest entries where there are more than it keeps. A writer's run may
-    therefore begin with a number above 1, but only in a stream that is full, and only if the
-    entry before it was older than the oldest one there. ``before`` tells.
+    The store drops the oldest entries of a full stream. So a writer's run may begin with a number
+    above 1, but only in a full stream, and only if the previous entry was older than the oldest one
+    there. ``before`` names that entry.
     """
 
     keyring: Keyring
@@ -180,7 +180,7 @@ class _Check:
     misplaced: list[str] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
     cut: list[tuple[Missing, str]] = field(default_factory=list)
-    """Runs that do not begin with 1, and the id of the entry before."""
+    """Runs that do not begin with 1, and the id of the previous entry."""
 
     def see(self, entry: AuditEntry) -> None:
         self.count += 1
@@ -199,7 +199,7 @@ class _Check:
             if n > 1:
                 self.cut.append((Missing(name, 1, n - 1), fields["before"]))
         elif n == writer.last and mac == writer.mac:
-            return  # The same entry again: sent anew by the transport, after a lost answer.
+            return  # The same entry again: the transport resent it after a lost answer.
         elif n <= writer.last:
             self.misplaced.append(entry.id)
             return
@@ -221,7 +221,7 @@ class _Check:
 
 
 def _mac(keyring: Keyring, fields: Mapping[str, str]) -> str:
-    """Authenticate the fields, each behind its length, so that none runs into the next."""
+    """Authenticate the fields. Each follows its length, so that their borders are fixed."""
     message = bytearray()
     for name in _FIELDS:
         value = fields[name].encode(errors="surrogatepass")

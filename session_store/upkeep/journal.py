@@ -1,12 +1,12 @@
-"""The erasure journal: which erasures must be repeated after a backup was restored.
+"""The erasure journal: erasures that must be repeated after a backup was restored.
 
-A file outside of Redis and of its backups, one JSON object per line, each with an HMAC under a key
-derived from the keyring. It holds pseudonyms, session ids and times, nothing else. An erasure is
-noted, and forced to disk, before it is done. A restored backup brings erased data back, readable
-with the keyring; ``replay`` erases them again: run it before anybody is let in. The same helps
-after a failover to a replica that had not heard of an erasure.
+It is a file outside of Redis and of its backups: one JSON object per line, each with an HMAC under
+a key derived from the keyring. It holds pseudonyms, session ids and times, nothing else. Each
+erasure is noted, and synced to disk, before it is done. A restored backup brings erased data back,
+readable with the keyring. ``replay`` erases them again: run it before you admit participants. It
+also helps after a failover to a replica that missed an erasure.
 
-Keep the lines for as long as the oldest backup. That lines were removed does not show.
+Keep the lines for as long as the oldest backup. Nothing detects removed lines.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from session_store.sealing.crypto import Keyring
+    from session_store.sealing.keyring import Keyring
     from session_store.store import SessionStore
     from session_store.upkeep.audit import AuditLog
 
@@ -51,29 +51,29 @@ class JournalFailed(SessionStoreError):
 
 
 class Noted(NamedTuple):
-    """An erasure that the journal knows of."""
+    """An erasure in the journal."""
 
     participant: str
     session_id: str
-    """Empty where the whole participant was erased."""
+    """Empty if the whole participant was erased."""
     at: int
-    """When, in Unix milliseconds, by the clock of the machine that erased."""
+    """Time of the erasure, in Unix milliseconds of the machine that erased."""
     created: int
-    """Since when the store had known what was erased, in Unix milliseconds by its own clock; 0
-    where it knew nobody."""
+    """When the store first knew what was erased, in Unix milliseconds of the store; 0 if it knew
+    nothing."""
 
     def covers(self, created: int) -> bool:
-        """Tell whether a participant known since ``created`` is what was erased, or older.
+        """Return whether data created at ``created`` were there when the erasure was done.
 
-        Two times of the store's own clock are compared, where there are two: a difference between
-        two machines' clocks must neither spare what was erased nor erase who came back.
+        It compares two times of the store if it can: a difference between the clocks of two
+        machines must neither spare erased data nor erase a participant that came back.
         """
         return created <= self.created if self.created else created < self.at
 
 
 @dataclass(frozen=True, slots=True)
 class JournalContent:
-    """What a journal says."""
+    """The entries of a journal."""
 
     entries: tuple[Noted, ...]
     skipped: tuple[int, ...]
@@ -82,7 +82,7 @@ class JournalContent:
 
 @dataclass(frozen=True, slots=True)
 class JournalReport:
-    """What a replay came to."""
+    """What a replay did."""
 
     entries: int
     participants: int
@@ -90,17 +90,17 @@ class JournalReport:
     sessions: int
     """Sessions erased again, one by one."""
     absent: int
-    """Erasures that had held: there was nothing to do."""
+    """Erasures that still held: there was nothing to do."""
     came_back: tuple[str, ...]
-    """Participants who came back after their erasure; their new data were left alone."""
+    """Participants that came back after their erasure; their new data were left alone."""
     left_over: tuple[str, ...]
-    """Participants of whom something is still there."""
+    """Participants with data that is still there."""
     skipped: tuple[int, ...]
     """Numbers of the lines that are damaged or forged."""
 
 
 class ErasureJournal:
-    """One file, which any number of processes of a machine may append to."""
+    """One file. Any number of processes of a machine may append to it."""
 
     def __init__(self, path: Path) -> None:
         self.path: Final = path
@@ -108,18 +108,18 @@ class ErasureJournal:
     async def note(
         self, keyring: Keyring, participant: str, session_id: str = "", *, created: int = 0
     ) -> None:
-        """Note an erasure that is about to be done; returns when it is on disk.
+        """Note an erasure before it is done; returns once it is on disk.
 
         Raises:
-            JournalFailed: it is not.
-            InvalidValue: that is no participant.
+            JournalFailed: it is not on disk.
+            InvalidValue: the pseudonym is not valid.
         """
         ParticipantKeys.of(participant)
         noted = Noted(participant, session_id, time.time_ns() // 1_000_000, created)
         await asyncio.to_thread(self._append, _line(keyring, noted))
 
     async def read(self, keyring: Keyring) -> JournalContent:
-        """Read what was noted.
+        """Read the journal.
 
         Raises:
             JournalFailed: there is no such file, or it cannot be read.
@@ -140,7 +140,7 @@ class ErasureJournal:
         with self._opened(os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as file:
             os.fchmod(file, 0o600)
             size = os.fstat(file).st_size
-            # A line that a crash cut short must not swallow this one.
+            # A line that a crash cut short must not join with this one.
             torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
             try:
                 _write_all(file, b"\n" * torn + line + b"\n")
@@ -174,14 +174,14 @@ class ErasureJournal:
 async def replay(
     store: SessionStore, journal: ErasureJournal, *, audit: AuditLog | None = None
 ) -> JournalReport:
-    """Erase again everything that the journal knows of; safe to repeat.
+    """Repeat all erasures of the journal; safe to repeat.
 
-    A participant who came back after the erasure is left alone: only what the store knew at the
-    time of the erasure, or before, is erased.
+    A participant that came back after the erasure is left alone: only data from before the erasure
+    are erased.
 
     Raises:
         JournalFailed: the journal cannot be read; nothing was erased.
-        StoreUnavailable, StoreRefused: what was erased is erased; run it again.
+        StoreUnavailable, StoreRefused: erasures so far are done; run it again.
     """
     content = await journal.read(store.keyring)
     replayed = _Replay(store)
@@ -218,7 +218,7 @@ class _Replay:
     left_over: set[str] = field(default_factory=set)
 
     async def session(self, noted: Noted) -> None:
-        """Erase a session again. Its id is never used twice, so time does not matter."""
+        """Erase a session again. Its id is never used twice, so times need no check."""
         if await self.store.delete(noted.participant, noted.session_id):
             self.sessions += 1
         else:
@@ -237,12 +237,12 @@ class _Replay:
 
 
 async def created_at(store: SessionStore, participant: str) -> int | None:
-    """Return since when the store knows a participant, in Unix milliseconds; ``None`` for nobody.
+    """Return when the store first knew a participant, in Unix ms; ``None`` if unknown.
 
-    0 where that is not readable any more: what is broken can be erased, too.
+    0 if that cannot be read any more: broken data can be erased too.
     """
     try:
-        stored = await store.backend.participant(participant)
+        stored = await store.participant(participant)
     except SealBroken:
         return 0
     return None if stored is None else stored.created
@@ -260,7 +260,7 @@ def _line(keyring: Keyring, noted: Noted) -> bytes:
 
 
 def _parsed(keyring: Keyring, line: bytes) -> Noted | None:
-    """Read a line; ``None`` for one that this keyring has not made."""
+    """Read a line; ``None`` if this keyring did not make it."""
     try:
         said = orjson.loads(line)
         if any(type(said[name]) is not kind for name, kind in _FIELDS.items()):
@@ -273,10 +273,10 @@ def _parsed(keyring: Keyring, line: bytes) -> Noted | None:
 
 
 def _mac(keyring: Keyring, noted: Noted) -> str:
-    """Authenticate all fields, each behind its length, so that none runs into the next."""
+    """Authenticate all fields. Each follows its length, so that their borders are fixed."""
     message = bytes([VERSION])
-    for each in noted:
-        value = str(each).encode()
+    for written in noted:
+        value = str(written).encode()
         message += len(value).to_bytes(4) + value
     return keyring.journal_mac(message).hex()
 
@@ -287,7 +287,7 @@ def _write_all(file: int, data: bytes) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    """Make a new file's name survive a power cut."""
+    """Sync a folder, so that a new file's name survives a power cut."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

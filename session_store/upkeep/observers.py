@@ -1,4 +1,4 @@
-"""What a process attaches to its store: counts by day, an audit of what does not open, metrics."""
+"""Observers of a process's store: counts by day, an audit of broken seals, metrics."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 async def watched(
     store: SessionStore, *, actor: str, meter: Meter = NO_METER
 ) -> AsyncIterator[SessionStore]:
-    """Count, audit and measure what this process does with the store, until the block is left.
+    """Count, audit and measure what this process does with the store, within the block.
 
-    What was counted is written before the block ends, so leave it before the store is closed.
+    The counts are written before the block ends, so leave it before you close the store.
 
     Args:
         store: the store.
-        actor: who this process is, in the audit: ``agent``, ``gateway``.
-        meter: what else hears of it: ``session_store.metrics.sink``, say. By default nobody.
+        actor: the name of this process in the audit: ``agent``, ``gateway``.
+        meter: also measures the store, for example ``session_store.metrics.sink``.
     """
     analytics = Analytics(store.side, name=partial(store.keyring.fingerprint, "count"))
     seals = SealAudit(AuditLog(store.side, store.keyring, actor=actor))

@@ -1,7 +1,7 @@
-"""What a participant may ask for: to see everything, to be forgotten, to agree, to be kept less.
+"""A participant's rights: export, erasure, consent, and a retention of its own.
 
-Each function takes a pseudonym (``store.pseudonym(identity)``), and may be given the audit log and
-the erasure journal. ``reason`` goes into the audit log in clear: write a word, and name nobody.
+Each function takes a pseudonym (``store.pseudonym(identity)``); some take the audit log and the
+erasure journal. ``reason`` goes into the audit log in clear: write a word, and name no person.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PAGE: Final = 100
 
 
 class NotErased(SessionStoreError):
-    """Something of a participant is still there after an erasure; erase again."""
+    """A part of a participant's data is left after an erasure; erase again."""
 
     def __init__(self, participant: str, left_over: int) -> None:
         super().__init__(f"{left_over} keys of participant {participant} are left; erase again")
@@ -50,27 +50,28 @@ class ConsentState:
 
     given: bool
     version: str
-    """Of the text that was shown."""
+    """Version of the text that was shown."""
     at: datetime
-    """When, UTC."""
+    """Time of the decision, UTC."""
 
 
 async def export(
     store: SessionStore, participant: str, *, audit: AuditLog | None = None
 ) -> dict[str, Any] | None:
-    """Read everything that is kept about a participant; ``None`` where nothing is.
+    """Read everything that is kept about a participant; ``None`` if there is nothing.
 
-    The answer is data that JSON can say::
+    The answer is JSON data::
 
         format, version     "rejoin-export", 1
         exported_at         UTC, ISO 8601, as all times
         participant         pseudonym, created, consent, retention_s, data_key_id, wrapped_by
-        sessions            newest first: all that ``Session`` has, "turns", and "being_said" (what
-                            was said and is no turn yet, at most one of each role); a session that
-                            does not open has "unreadable" (why) instead of content and turns
-        audit               what was done about this participant: at, action, session, detail
+        sessions            newest first: all fields of ``Session``, "turns", and "being_said"
+                            (words that are not a turn yet, at most one draft of each role); a
+                            session that cannot be opened has "unreadable" (the reason) instead
+                            of content and turns
+        audit               entries about this participant: at, action, session, detail
 
-    Leases, fences and deadlines are left out: they say nothing about a person.
+    Leases, fencing tokens and deadlines are left out: they are not personal data.
     """
     if audit is not None:
         await audit.log(AuditAction.EXPORT, participant=participant)
@@ -100,15 +101,15 @@ async def erase(
     audit: AuditLog | None = None,
     reason: str = "",
 ) -> Erased:
-    """Erase everything about a participant, and prove that nothing is left.
+    """Erase everything about a participant, and check that nothing is left.
 
-    First it is audited that an erasure begins, then noted in the journal, then done, then audited
-    with the proof. Somebody unknown is erased all the same: a backup may know them.
+    The audit log notes the beginning, then the journal notes the erasure, then it is done, then the
+    audit log notes the result. An unknown participant is erased too: a backup may hold data.
 
     Raises:
-        JournalFailed: it could not be noted, so nothing was erased.
+        JournalFailed: the journal cannot be written; nothing was erased.
         NotErased: something is left.
-        StoreUnavailable, StoreRefused: it is unknown whether it happened; erase again.
+        StoreUnavailable, StoreRefused: the erasure may have happened or not; erase again.
     """
     if audit is not None:
         await audit.log(AuditAction.ERASE, participant=participant, detail=reason)
@@ -136,7 +137,7 @@ async def erase_session(  # noqa: PLR0913 (what ``erase`` takes, and the session
     audit: AuditLog | None = None,
     reason: str = "",
 ) -> bool:
-    """Erase one session; answer whether there was one.
+    """Erase one session; return whether it existed.
 
     Raises:
         JournalFailed, NotErased, StoreUnavailable, StoreRefused: as for ``erase``.
@@ -147,7 +148,7 @@ async def erase_session(  # noqa: PLR0913 (what ``erase`` takes, and the session
     if journal is not None:
         await journal.note(store.keyring, participant, session_id)
     existed = await store.delete(participant, session_id)
-    left_over = int(await store.backend.load(participant, session_id, last=0) is not None)
+    left_over = int(await store.exists(participant, session_id))
     if audit is not None:
         detail = f"sessions={int(existed)} left_over={left_over}"
         await audit.log(AuditAction.ERASED, **about, detail=detail)
@@ -157,44 +158,44 @@ async def erase_session(  # noqa: PLR0913 (what ``erase`` takes, and the session
 
 
 async def consent(store: SessionStore, participant: str) -> ConsentState | None:
-    """Return what a participant agreed to; ``None`` where nothing was noted."""
-    stored = await store.backend.participant(participant)
+    """Return what a participant agreed to; ``None`` if nothing was noted."""
+    stored = await store.participant(participant)
     return None if stored is None or stored.consent is None else _consent_state(stored.consent)
 
 
 async def set_consent(
     store: SessionStore, participant: str, *, given: bool, version: str
 ) -> ConsentState | None:
-    """Note that a participant agreed, or does not any more; ``None`` for somebody unknown.
+    """Note whether a participant agrees; ``None`` if the participant is unknown.
 
     Args:
-        store: where.
+        store: the store.
         participant: the pseudonym.
-        given: whether they agree.
-        version: which text was shown: 1 to 64 characters.
+        given: whether the participant agrees.
+        version: version of the text that was shown, 1 to 64 characters.
     """
     if not 1 <= len(version) <= MAX_CONSENT_VERSION_CHARS or not version.isprintable():
         raise InvalidValue(
             f"the version of a consent has 1 to {MAX_CONSENT_VERSION_CHARS} printable characters"
         )
-    noted = await store.backend.set_consent(participant, given=given, version=version)
+    noted = await store.set_consent(participant, given=given, version=version)
     return None if noted is None else _consent_state(noted)
 
 
 async def set_retention(store: SessionStore, participant: str, retention: timedelta | None) -> bool:
     """Set how long a participant's sessions are kept; ``None`` for the default.
 
-    Answers whether there is such a participant.
+    Returns whether there is such a participant.
     """
     if retention is not None and not MIN_RETENTION <= retention <= MAX_RETENTION:
         raise InvalidValue(f"a retention is between 1 s and {MAX_RETENTION.days} days")
     retention_ms = None if retention is None else round(retention.total_seconds() * 1000)
-    return await store.backend.set_retention(participant, retention_ms)
+    return await store.set_retention(participant, retention_ms)
 
 
 async def _person(store: SessionStore, participant: str) -> dict[str, Any] | None:
     try:
-        stored = await store.backend.participant(participant)
+        stored = await store.participant(participant)
     except SealBroken as error:
         return {"unreadable": str(error)}
     if stored is None:
@@ -211,7 +212,7 @@ async def _person(store: SessionStore, participant: str) -> dict[str, Any] | Non
 
 
 async def _all_sessions(store: SessionStore, participant: str) -> list[Session]:
-    """List all sessions, though they may change places from page to page."""
+    """List all sessions. They may move between pages while this reads."""
     found: dict[str, Session] = {}
     known = -1
     while len(found) > known:
@@ -224,7 +225,7 @@ async def _all_sessions(store: SessionStore, participant: str) -> list[Session]:
 
 
 async def _session(store: SessionStore, listed: Session) -> dict[str, Any] | None:
-    """Read one session with its turns; ``None`` where it was erased meanwhile."""
+    """Read one session with its turns; ``None`` if it was erased in the meantime."""
     try:
         loaded = await store.load(listed.participant, listed.id)
     except (SealBroken, UnknownKey, UnknownSchema) as error:
@@ -240,7 +241,7 @@ async def _session(store: SessionStore, listed: Session) -> dict[str, Any] | Non
 
 
 async def _audited(store: SessionStore, participant: str) -> list[dict[str, str]]:
-    """List what was done about a participant; who did it is not theirs to know."""
+    """List the audit entries about a participant, without the actors."""
     return [
         {name: entry.fields.get(name, "") for name in ("at", "action", "session", "detail")}
         async for entry in AuditLog(store.side, store.keyring, actor="export").entries()

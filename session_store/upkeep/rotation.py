@@ -1,13 +1,13 @@
 """Rotation of key-encryption keys, while conversations go on.
 
-1. Add the new key to the keyring of every process, as one that is not primary.
-2. Name it primary, in every process: new data keys are wrapped by it from then on.
-3. ``rotate_keys``: data keys that older keys wrap are wrapped anew. Nothing else is touched: a
-   data key stays what it is, so what it sealed opens as before, and nobody's cache goes stale.
-4. Remove from the keyring what the report calls removable. Backups still hold data keys wrapped
-   by it: destroy it for good only when those are gone, and then they open no more.
+1. Add the new key to the keyring of every process, but not as the primary key.
+2. Make it the primary key in every process. From then on it wraps new data keys.
+3. Run ``rotate_keys``: it wraps all data keys with the primary key. The data keys themselves do not
+   change, so sealed records open as before, and every cache stays valid.
+4. Remove the keys from the keyring that the report calls removable. Backups may still hold data
+   keys wrapped with them: keep these keys for as long as those backups.
 
-Interrupted, it is run again; it may run twice at once.
+An interrupted rotation can be run again. Two may run at once.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from session_store.keys import SHARDS
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from session_store.store import SessionStore
+    from session_store.backends.contract import Backend
+    from session_store.sealing.keyring import Keyring
 
 QUIET_PASSES: Final = 2
-"""A key is done when so many passes in a row have found nothing that it wraps."""
+"""A key is done after this many passes in a row that found no data key wrapped with it."""
 MAX_PASSES: Final = 20
-"""More are needed only where a process still wraps by the old key: then it is not removable."""
+"""More passes help only if a process still uses the old key: then it is not removable."""
 PARTICIPANTS_AT_ONCE: Final = 64
 
 _SHARD_BATCHES: Final = tuple(range(first, first + 64) for first in range(0, SHARDS, 64))
@@ -36,33 +37,33 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True, slots=True)
 class KeyRotation:
-    """What became of the data keys that one old key wrapped."""
+    """What happened to the data keys that one old key wrapped."""
 
     key_id: str
     rewrapped: int = 0
     stale: int = 0
-    """Entries of participants that are gone, or wrapped by another key already; removed."""
+    """Removed entries: the participant is gone, or another key wraps its data key already."""
     broken: tuple[str, ...] = ()
-    """Participants whose wrapped data key does not open with this key; left as they are."""
+    """Participants with a data key that this key does not open; left as they are."""
     passes: int = 0
     removable: bool = False
-    """Whether no data key in the store needs this key any more."""
+    """Whether the store no longer needs this key."""
 
 
 @dataclass(frozen=True, slots=True)
 class RotationReport:
-    """What a rotation came to."""
+    """What a rotation did."""
 
     primary: str
     keys: tuple[KeyRotation, ...]
-    """One for each key of the keyring that is not the primary."""
+    """One for each key of the keyring but the primary."""
     unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Participants whose data key is wrapped by a key that the keyring lacks, by its id: they
-    cannot be read until it is put back."""
+    """Participants by the id of a missing key: it wraps their data key, and is not in the keyring.
+    Put it back to read them."""
 
     @property
     def rewrapped(self) -> int:
-        """How many data keys were wrapped anew."""
+        """How many data keys were wrapped again."""
         return sum(key.rewrapped for key in self.keys)
 
     @property
@@ -72,54 +73,65 @@ class RotationReport:
 
     @property
     def broken(self) -> tuple[str, ...]:
-        """Participants whose data key does not open."""
-        return tuple(sorted({each for key in self.keys for each in key.broken}))
+        """Participants with a data key that cannot be opened."""
+        return tuple(sorted({participant for key in self.keys for participant in key.broken}))
 
     @property
     def removable(self) -> tuple[str, ...]:
-        """Keys that may be taken out of the keyring now."""
+        """Keys that you may remove from the keyring now."""
         return tuple(key.key_id for key in self.keys if key.removable)
 
 
 @dataclass(frozen=True, slots=True)
 class RotationProgress:
-    """How far a rotation is."""
+    """The progress of a rotation."""
 
     key_id: str
     number: int
-    """Of the pass over all shards, from 1."""
+    """Number of the pass over all shards, from 1."""
     shards_done: int
     rewrapped: int
-    """Since the beginning, of this key."""
+    """Data keys of this key that were wrapped again so far."""
 
 
 async def rotate_keys(
-    store: SessionStore, *, progress: Callable[[RotationProgress], None] | None = None
+    backend: Backend,
+    keyring: Keyring,
+    *,
+    progress: Callable[[RotationProgress], None] | None = None,
 ) -> RotationReport:
-    """Wrap by the primary key every data key that another key of the keyring wraps.
+    """Wrap all data keys of the keyring's other keys with the primary key.
+
+    Args:
+        backend: what holds the wrapped keys; ``session_store.backends.choice.backend_of`` makes
+            it.
+        keyring: holds the primary key, and the older ones.
+        progress: is told how far the rotation is, after each few shards.
 
     Raises:
-        StoreUnavailable, StoreRefused: what was done stays done; run it again.
+        StoreUnavailable, StoreRefused: the work so far is kept; run it again.
     """
-    primary = store.keyring.primary
+    primary = keyring.primary
     keys = [
-        await _Rotation(store, key_id, progress).run()
-        for key_id in store.keyring.ids
+        await _Rotation(backend, keyring, key_id, progress).run()
+        for key_id in keyring.ids
         if key_id != primary
     ]
-    return RotationReport(primary, tuple(keys), await _unknown(store))
+    return RotationReport(primary, tuple(keys), await _unknown(backend, keyring))
 
 
 class _Rotation:
-    """Over all shards, until two passes find nothing more to do."""
+    """Passes over all shards, until two find nothing more to do."""
 
     def __init__(
         self,
-        store: SessionStore,
+        backend: Backend,
+        keyring: Keyring,
         key_id: str,
         progress: Callable[[RotationProgress], None] | None,
     ) -> None:
-        self._store = store
+        self._backend = backend
+        self._keyring = keyring
         self._key_id = key_id
         self._progress = progress
         self._rewrapped = 0
@@ -142,18 +154,18 @@ class _Rotation:
         )
 
     async def _pass(self, number: int) -> bool:
-        """Go over all shards once; answer whether there was anything but broken ones."""
+        """Go over all shards once; return whether there was an entry that is not broken."""
         found = False
         for shards in _SHARD_BATCHES:
-            listed = await self._store.backend.wrapped_by(self._key_id, shards)
+            listed = await self._backend.wrapped_by(self._key_id, shards)
             found |= True in await _all(self._rewrap, listed)
             if self._progress is not None:
                 self._progress(RotationProgress(self._key_id, number, shards.stop, self._rewrapped))
         return found
 
     async def _rewrap(self, participant: str) -> bool:
-        """Wrap one data key anew; answer whether the list of this key was wrong, or is now."""
-        backend = self._store.backend
+        """Wrap one data key again; return whether this key's list has changed."""
+        backend = self._backend
         try:
             stored = await backend.participant(participant)
         except (SealBroken, InvalidValue):
@@ -164,7 +176,7 @@ class _Rotation:
                 self._stale += 1
             return True
         try:
-            anew = self._store.keyring.rewrap(participant, stored.wrapped)
+            anew = self._keyring.rewrap(participant, stored.wrapped)
         except (SealBroken, UnknownKey, UnknownSchema):
             self._broken.add(participant)
             return False
@@ -173,29 +185,33 @@ class _Rotation:
         return True
 
 
-async def _unknown(store: SessionStore) -> dict[str, tuple[str, ...]]:
-    """Look for data keys wrapped by keys that were removed too early.
+async def _unknown(backend: Backend, keyring: Keyring) -> dict[str, tuple[str, ...]]:
+    """Find data keys wrapped with keys that were removed too early.
 
-    Each key that was ever used has left a check value behind, which names it.
+    Each key that was ever used has left a check value with its id.
     """
 
     async def wrapped_by(participant: str) -> str:
         try:
-            stored = await store.backend.participant(participant)
+            stored = await backend.participant(participant)
         except (SealBroken, InvalidValue):
             return ""
         return "" if stored is None else stored.wrapped.kek_id
 
     unknown = {}
-    for name in await store.backend.check_values({}):
+    for name in await backend.check_values({}):
         kind, _, key_id = name.partition(":")
-        if kind != "kek" or key_id in store.keyring.ids:
+        if kind != "kek" or key_id in keyring.ids:
             continue
         lost: list[str] = []
         for shards in _SHARD_BATCHES:
-            listed = await store.backend.wrapped_by(key_id, shards)
+            listed = await backend.wrapped_by(key_id, shards)
             holders = await _all(wrapped_by, listed)
-            lost += [each for each, holder in zip(listed, holders, strict=True) if holder == key_id]
+            lost += [
+                participant
+                for participant, holder in zip(listed, holders, strict=True)
+                if holder == key_id
+            ]
         if lost:
             unknown[key_id] = tuple(sorted(lost))
     return unknown
@@ -204,7 +220,7 @@ async def _unknown(store: SessionStore) -> dict[str, tuple[str, ...]]:
 async def _all(
     work: Callable[[str], Awaitable[_Answer]], participants: Sequence[str]
 ) -> list[_Answer]:
-    """Do the work for all, some at a time; what went wrong is raised after the others are done."""
+    """Do the work for all, some at a time; an error is raised after its batch is done."""
     answers: list[_Answer] = []
     for first in range(0, len(participants), PARTICIPANTS_AT_ONCE):
         batch = participants[first : first + PARTICIPANTS_AT_ONCE]

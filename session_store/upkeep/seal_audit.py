@@ -1,4 +1,4 @@
-"""What does not open is audited: ids only, and each session once."""
+"""An audit of records that cannot be opened: ids only, and each session once."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ END_WITHIN_S: Final = 2.0
 
 
 class SealAudit:
-    """A ``SealHook`` that audits what does not open, in the background.
+    """A ``SealHook`` that audits broken seals in the background.
 
-    Each session once in this process: a page asks again and again, and would push everything else
-    out of the stream. Best effort: while the store is away, nothing is noted.
+    Each session is audited once per process: a page retries, and would push all other entries out
+    of the stream. Best effort: while the store is unreachable, nothing is noted.
     """
 
     def __init__(self, audit: AuditLog) -> None:
@@ -47,7 +47,7 @@ class SealAudit:
         task.add_done_callback(self._on_their_way.discard)
 
     async def aclose(self) -> None:
-        """Give the entries that are on their way a moment to arrive."""
+        """Wait a moment for entries that are being written."""
         if self._on_their_way:
             await asyncio.wait(self._on_their_way, timeout=END_WITHIN_S)
         await self._tasks.aclose()

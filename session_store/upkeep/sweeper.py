@@ -1,10 +1,10 @@
-"""The sweeper: ends sessions whose resume window has passed, and erases those past retention.
+"""The sweeper: ends sessions after their resume window, and erases them after their retention.
 
 Any number of processes may run one. They share the 1024 shards by rendezvous hashing over a
-registry in the store: each shard is looked at about once a second by one of them, and all shards
-by each of them every ten seconds, as a net for a registry that is wrong for a while. Two that look
-at the same session do no harm: what is due is done, and its event published, by one of them. All
-deadlines are by the store's own clock.
+registry in the store. One of them reads each shard about once a second. Each of them also reads
+all shards every ten seconds, in case the registry is wrong for a while. Two sweepers at the same
+session do no harm: one of them makes the change and publishes its event. All deadlines are in the
+store's time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from session_store.tasks import Loop, happens_within
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from session_store.backends.values import SessionRef, Settled
+    from session_store.backends.values import SessionRef
     from session_store.store import SessionStore
 
 logger = logging.getLogger(__name__)
@@ -33,29 +33,29 @@ logger = logging.getLogger(__name__)
 DEFAULT_EVERY_S: Final = 1.0
 DEFAULT_ALL_EVERY_S: Final = 10.0
 ALIVE_ROUNDS: Final = 3
-"""A sweeper that was not heard of for so many rounds is gone: the others take its shards."""
+"""A sweeper without a sign of life for this many rounds is dead: others take its shards."""
 MAX_PER_SHARD: Final = 100
-"""Deadlines read of each shard at a time; a shard with more is read again."""
+"""Deadlines that are read of each shard at a time; a shard with more is read again."""
 MAX_AT_ONCE: Final = 64
-"""Sessions settled at a time."""
+"""Sessions that are settled at a time."""
 MAX_FAILING: Final = 1000
-"""Sessions that are remembered for having been complained about."""
+"""Failing sessions that are remembered, so that each is logged once."""
 END_WITHIN_S: Final = 2.0
-"""How long ``aclose`` lets a sweep end by itself, so that its hooks hear all it has done."""
+"""How long ``aclose`` waits for a sweep to end by itself, so that hooks get all its events."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What one sweep came to."""
+    """What one sweep did."""
 
     ended: int = 0
-    """Sessions whose resume window had passed."""
+    """Sessions that ended: their resume window had passed."""
     erased: int = 0
-    """Sessions whose retention had passed."""
+    """Sessions that were erased: their retention had passed."""
     orphaned: int = 0
-    """Sessions that may lack their agent; each comes again until somebody sees to it."""
+    """Sessions that may lack their agent; reported again until a watcher acts."""
     failed: int = 0
-    """Sessions that could not be looked at; they stay due."""
+    """Sessions that could not be read; they stay due."""
 
     @property
     def changed(self) -> int:
@@ -67,17 +67,18 @@ class Sweeper:
     """Sweeps in the background, from ``start`` to ``aclose``.
 
     Args:
-        store: whose sessions; its hooks hear what this sweeper did.
-        me: a name that no other sweeper has; random by default.
-        every_s: how often this sweeper looks at its own shards.
-        all_every_s: how often it looks at all shards.
-        on_orphan: hears of each session that may lack its agent, again after each length of a
-            lease; must neither block nor raise. ``SessionStore.claim_orphan`` decides who acts.
-        on_overdue: hears, instead of ``on_orphan``, of those that nobody holds a lease of.
-        on_late: hears of each session whose holder may be dead, shortly before its lease runs out;
-            the same.
-        is_able: tells whether this process can see to orphans now. While it cannot, the others
-            take its shards, and it only looks at all of them from time to time.
+        store: the store; its hooks get the events of this sweeper.
+        me: a unique name of this sweeper; random by default.
+        every_s: how often this sweeper reads its own shards.
+        all_every_s: how often it reads all shards.
+        on_orphan: called with each session that may lack its agent, again after each length of a
+            lease; must neither block nor raise. ``SessionStore.claim_orphan`` decides which
+            watcher acts.
+        on_overdue: called instead of ``on_orphan`` for sessions without a lease.
+        on_late: called with each session that has a late holder, which may be dead, shortly before
+            its lease runs out; must neither block nor raise.
+        is_able: returns whether this process can replace agents now. While it cannot, other
+            sweepers take its shards, and it only reads all shards from time to time.
     """
 
     def __init__(  # noqa: PLR0913 (what has a default is seldom given)
@@ -109,31 +110,31 @@ class Sweeper:
         self._failing: set[SessionRef] = set()
 
     def start(self) -> None:
-        """Begin to sweep, in a task of its own. A second start is a no-op."""
+        """Begin to sweep in the background. A second start is a no-op."""
         if not self._loop.is_running:
             self._ending.clear()
             self._loop.start()
 
     async def aclose(self) -> None:
-        """Stop sweeping; the other sweepers take over within a few rounds."""
+        """Stop sweeping. Other sweepers take the shards within a few rounds."""
         self._ending.set()
         await self._loop.aclose(within_s=END_WITHIN_S)
 
     async def sweep(self, shards: Sequence[int] | None = None) -> SweepReport:
-        """Do what is due in these shards, or in all, now.
+        """Settle all due sessions of these shards, or of all, now.
 
         Raises:
-            StoreUnavailable, StoreRefused: what was not done yet stays due.
+            StoreUnavailable, StoreRefused: the other sessions stay due.
         """
         wanted = range(SHARDS) if shards is None else shards
         counts: Counter[str] = Counter()
         looked_at: set[SessionRef] = set()
         while wanted:
-            # Those that cannot be settled stay in front, and must not hide the others.
+            # Sessions that cannot be settled stay in front, and must not hide the others.
             limit = MAX_PER_SHARD + len(self._failing)
-            due = await self._store.backend.due(wanted, limit)
-            # What stays due (it could not be settled) must not be read for ever.
-            due = [each for each in due if each not in looked_at]
+            due = await self._store.due(wanted, limit)
+            # A session that stays due must not be read again and again.
+            due = [session for session in due if session not in looked_at]
             looked_at.update(due)
             if not due:
                 break
@@ -147,35 +148,21 @@ class Sweeper:
         )
 
     async def _settle(self, due: Sequence[SessionRef], counts: Counter[str]) -> None:
-        results = await asyncio.gather(
-            *(self._store.backend.settle(*each) for each in due), return_exceptions=True
-        )
+        results = await asyncio.gather(*map(self._store.settle, due), return_exceptions=True)
         problem: BaseException | None = None
-        for each, result in zip(due, results, strict=True):
+        for session, result in zip(due, results, strict=True):
             if isinstance(result, SessionStoreError) and not isinstance(result, StoreUnavailable):
                 counts["failed"] += 1
-                self._note_failure(each, result)
+                self._note_failure(session, result)
             elif isinstance(result, BaseException):
                 problem = result
             else:
-                counts[result.outcome] += 1
-                self._failing.discard(each)
-                self._tell(each, result)
-                if result.outcome is SettleOutcome.GONE:
-                    await self._forget(each.participant)
+                counts[result] += 1
+                self._failing.discard(session)
+                if (hears := self._hears.get(result)) is not None:
+                    hears(session)
         if problem is not None:
             raise problem
-
-    async def _forget(self, participant: str) -> None:
-        """Remove somebody who is gone by expiry from the lists of keys: no hash names the list."""
-        for key_id in self._store.keyring.ids:
-            await self._store.backend.forget_wrapped(participant, key_id)
-
-    def _tell(self, session: SessionRef, settled: Settled) -> None:
-        self._store.tell(settled.events)
-        hears = self._hears.get(settled.outcome)
-        if hears is not None:
-            hears(session)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -185,7 +172,7 @@ class Sweeper:
             try:
                 alive: Collection[str] = ()
                 if is_able := self._is_able():
-                    alive = await self._store.backend.sweepers(self._me, self._alive_ms())
+                    alive = await self._store.sweepers(self._me, self._alive_ms())
                 if begun >= all_at:
                     all_at = begun + self._all_every_s
                     await self.sweep()
@@ -194,7 +181,7 @@ class Sweeper:
             except SessionStoreError as error:
                 self._note_trouble(error)
             except Exception:
-                # One that a defect has ended would leave sessions open for ever, unnoticed.
+                # A sweeper that a defect has ended would leave sessions open, and not be missed.
                 logger.exception("a sweep failed; the next one goes on")
             else:
                 self._note_end_of_trouble()
@@ -204,7 +191,7 @@ class Sweeper:
         return round(self._every_s * ALIVE_ROUNDS * 1000)
 
     def _note_failure(self, session: SessionRef, error: SessionStoreError) -> None:
-        """Say once that a session cannot be swept; it is tried again each round."""
+        """Log once that a session cannot be swept. Each round tries it again."""
         if session not in self._failing and len(self._failing) < MAX_FAILING:
             self._failing.add(session)
             logger.warning(
@@ -213,7 +200,7 @@ class Sweeper:
             )
 
     def _note_trouble(self, error: SessionStoreError) -> None:
-        """Say once that the store is away; the next rounds find out when it is back."""
+        """Log once that the store is unreachable. The next rounds try it again."""
         kind = "away" if isinstance(error, StoreUnavailable) else type(error).__name__
         if self._trouble != kind:
             self._trouble = kind
@@ -226,9 +213,9 @@ class Sweeper:
 
 
 class Shares:
-    """Which shards are whose: the highest hash of sweeper and shard wins (rendezvous hashing).
+    """This sweeper's shards: the highest hash of sweeper and shard wins (rendezvous hashing).
 
-    When a sweeper comes or goes, only shards that it wins change hands.
+    When a sweeper comes or goes, only its own shards move.
     """
 
     def __init__(self, me: str) -> None:
@@ -238,7 +225,7 @@ class Shares:
         self._mine: Sequence[int] = ()
 
     def of(self, alive: Iterable[str]) -> Sequence[int]:
-        """Return the shards that are mine while these sweepers, and I, are alive."""
+        """Return this sweeper's shards while it and these sweepers are alive."""
         names = frozenset(alive) | {self._me}
         if names != self._alive:
             self._alive = names
@@ -260,7 +247,7 @@ def _weights(name: str) -> list[bytes]:
     start = hashlib.blake2b(name.encode(), digest_size=8)
     weights = []
     for shard in range(SHARDS):
-        each = start.copy()
-        each.update(shard.to_bytes(2))
-        weights.append(each.digest())
+        digest = start.copy()
+        digest.update(shard.to_bytes(2))
+        weights.append(digest.digest())
     return weights

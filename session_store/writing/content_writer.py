@@ -1,7 +1,7 @@
-"""Write-behind of a session's content: changes count at once, and are written until they are in.
+"""Write-behind of a session's content: a change counts at once, and is retried until it is written.
 
-Others may change the content too, without a lease: a title, say. So what waits here is the
-changes, not their outcome; they are made again on what the store has by then, and both survive.
+Other processes may change the content too, without a lease: a title, for example. So changes wait
+here, not their outcome. They are applied again to what the store has then, and both survive.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class ContentWriter:
 
     @property
     def content(self) -> SessionContent:
-        """The content as it is now, whether written yet or not."""
+        """The current content, with changes that are not written yet."""
         return self._content
 
     @property
@@ -76,10 +76,10 @@ class ContentWriter:
         return len(self._pending)
 
     def change(self, change: Change) -> None:
-        """Change the content. Never blocks; a change to the same is a no-op.
+        """Change the content. Never blocks; a change without effect is a no-op.
 
         Args:
-            change: makes new content of old. It may be called again, on newer content.
+            change: makes new content from old. It may be called again, on newer content.
         """
         changed = change(self._content)
         if changed == self._content:
@@ -92,7 +92,7 @@ class ContentWriter:
         self._loop.start()
 
     async def flush(self, timeout_s: float) -> bool:
-        """Wait until all is written; answer whether it was, within ``timeout_s``."""
+        """Wait until all is written; return whether that happened within ``timeout_s``."""
         return await happens_within(self._idle, timeout_s) and not self._pending
 
     def unsaved(self) -> SealedContent | None:
@@ -100,9 +100,9 @@ class ContentWriter:
         if not self._pending:
             return None
         lease = self._lease
-        # Of what was seen last: a write that met a newer version, and then failed, has shown it.
+        # The newest known version: a failed write may have read a newer one.
         content = _apply(self._pending, lease.content)
-        # By the time that it is written, a failover may have replaced the turn it would witness.
+        # Until it is written, a failover may have replaced the turn that it would name.
         content = content.model_copy(update={"witness": None})
         try:
             plain = write_content(content)
@@ -112,12 +112,12 @@ class ContentWriter:
         return SealedContent(lease.version, sealed)
 
     def renew(self) -> None:
-        """Make the changes that wait on what the store has, after the lease was granted at last."""
+        """Apply the changes that wait to what the store has, after the lease was granted late."""
         self._seen = self._lease.content
         self._content = _apply(self._pending, self._seen)
 
     async def aclose(self) -> None:
-        """Stop writing. What still waits is ``unsaved``: ``flush`` first."""
+        """Stop writing. ``flush`` first; changes that still wait are ``unsaved``."""
         self._over = True
         await self._loop.aclose()
         self._idle.set()
@@ -130,7 +130,7 @@ class ContentWriter:
             try:
                 await self._store.update(self._lease, self._changed_by(taken))
             except (LeaseLost, SessionGone):
-                self._over = True  # The keeper of the lease says so to those who must know.
+                self._over = True  # The lease keeper reports it.
             except SequenceGap as gap:
                 self._over = not self._recorder.resend_after(gap.current)
                 if not await self._recorder.saved(self._lease.saved_seq, LONGEST_RETRY_S):
@@ -140,7 +140,7 @@ class ContentWriter:
                 if not one_by_one:
                     logger.warning("a change of the content is undone", extra={"error": str(error)})
                     self._drop(taken)
-            except Exception as error:  # noqa: BLE001 (whatever it is, changes must not be lost by it)
+            except Exception as error:  # noqa: BLE001 (after any failure the changes must be kept)
                 await outage.pause(error, changes=self.waiting)
             else:
                 outage.over()
@@ -148,7 +148,7 @@ class ContentWriter:
         self._idle.set()
 
     def _changed_by(self, taken: Iterable[Change]) -> Change:
-        """Make one change of many; it costs nothing where the store has what was seen of it."""
+        """Join changes to one. It costs nothing if the store has the content that was read last."""
         seen, content = self._seen, self._content
 
         def changed(stored: SessionContent) -> SessionContent:

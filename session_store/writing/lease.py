@@ -1,7 +1,7 @@
-"""The right to write a session, and what keeps it.
+"""Renewal of a lease: the right to write a session.
 
-A job that stalls and wakes may believe that it still holds its lease. That does no harm: the
-fencing token is compared inside every write, and a successor's is higher.
+A job that stalled may believe that it still holds its lease. That does no harm: every write
+compares the fencing token, and a successor's token is higher.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RETRY_S: Final = 0.1
 
 
 class Renews(Protocol):
-    """What a ``LeaseKeeper`` needs of a store."""
+    """The part of a store that a ``LeaseKeeper`` needs."""
 
     async def renew(self, lease: Lease | LeaseRef) -> None:
         """Extend the lease, or raise."""
@@ -33,10 +33,10 @@ class Renews(Protocol):
 
 
 class LeaseKeeper:
-    """Renews a lease until it is stopped or lost.
+    """Renews a lease until it is closed or the lease is lost.
 
-    While the store is away it keeps trying: a lease that ran out is good again as long as
-    nobody took it.
+    While the store is unreachable it keeps trying: a lease that ran out can still be renewed if no
+    other job took it.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class LeaseKeeper:
         self._on_lost = on_lost
         self._loop = Loop(self._keep, name="lease-keeper")
         self.is_away = False
-        """Whether the lease could not be renewed when that was tried last."""
+        """Whether the last renewal failed."""
 
     def start(self) -> None:
-        """Begin renewing. Starting twice is a no-op."""
+        """Begin to renew. A second start is a no-op."""
         self._loop.start()
 
     async def aclose(self) -> None:
-        """Stop renewing; the lease stays until it runs out or is released."""
+        """Stop renewing. The lease stays until it runs out or is released."""
         await self._loop.aclose()
 
     async def _keep(self) -> None:
@@ -68,13 +68,13 @@ class LeaseKeeper:
         while True:
             await asyncio.sleep(pause_s)
             try:
-                # A call that hangs must leave time for another before the lease has run out.
+                # A call that hangs must leave time for another one before the lease runs out.
                 async with asyncio.timeout(self._every_s):
                     await self._store.renew(self._lease)
             except (LeaseLost, SessionGone) as error:
                 self._on_lost(error)
                 return
-            except Exception as error:  # noqa: BLE001 (whatever it is, the lease must be kept)
+            except Exception as error:  # noqa: BLE001 (after any failure the lease must be kept)
                 self._note(is_away=True, error=reason_of(error))
                 pause_s = min(RETRY_S, self._every_s)
             else:
@@ -82,7 +82,7 @@ class LeaseKeeper:
                 pause_s = self._every_s
 
     def _note(self, *, is_away: bool, error: str | None = None) -> None:
-        """Log it once when renewing begins to fail, and once when that is over."""
+        """Log once when renewals begin to fail, and once when they succeed again."""
         if is_away is self.is_away:
             return
         self.is_away = is_away

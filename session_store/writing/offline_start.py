@@ -1,26 +1,26 @@
-"""A conversation that begins while the store is away.
+"""A conversation that begins while the store is unreachable.
 
-Nobody has granted its lease yet. What is said is numbered from 1 and sealed under a data key of
-its own, which is wrapped like any other, and waits. When the store is back, ``join_begun`` asks
-for the lease, and what waits is numbered and sealed anew behind what the store has. Where the job
-must end before that, it leaves all of it in the spool, and ``bring_in`` keeps it as late turns.
+Its lease is not granted yet. Its turns are numbered from 1, sealed under a data key of their own,
+and wait. Once the store is back, ``join_begun`` asks for the lease. Then the turns are numbered and
+sealed again, after those that the store has. If the job must end earlier, it leaves its turns in
+the spool, and ``bring_in`` keeps them as late turns.
 
-Either way nothing comes back of somebody who was erased meanwhile: the store knows when that was.
+In both cases, nothing is written about a participant that was erased in the meantime: the store
+knows the time of the erasure.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from session_store.backends.values import JoinOutcome, LeaseRef
-from session_store.errors import SealBroken, SessionEnded, SessionGone
+from session_store.errors import SessionEnded, SessionGone
 from session_store.models import Session, SessionContent, SessionState
-from session_store.sealing.crypto import NO_TAG, WrappedKey, tag_of
-from session_store.sealing.schema import read_content, read_turn
+from session_store.sealing.data_key import NO_TAG, WrappedKey
+from session_store.sealing.opening import open_chain, open_content, time_of
 from session_store.values import Joined, Lease, Replayed
 
 if TYPE_CHECKING:
@@ -31,35 +31,35 @@ if TYPE_CHECKING:
 
 UNTITLED: Final = SessionContent()
 CLOCKS_DIFFER_MS: Final = 10_000
-"""How far this machine's clock may be from Redis's, for an erasure to hold all the same."""
+"""How far this machine's clock may differ from Redis's; erasures still hold then."""
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
-    """How a conversation began without the store: what is needed to join later."""
+class OfflineStart:
+    """How a conversation began without the store: all that a later join needs."""
 
     participant: str
     session_id: str
-    """As the conversation calls it until it has joined."""
+    """The id that the conversation uses until it has joined."""
     exact: bool
-    """Whether it is to be that session; else the one that goes on, or a new one."""
+    """Whether only that session will do; else the one that can resume, or a new one."""
     begun_ms: int
-    """Unix milliseconds, by this machine's clock."""
+    """Unix milliseconds of this machine."""
     wrapped: WrappedKey = field(repr=False)
-    """The data key that its turns are sealed under."""
+    """The data key of its turns."""
 
 
 @dataclass(frozen=True, slots=True)
-class LeftBegun:
-    """What a job left that has never reached the store."""
+class SpooledStart:
+    """What a job left of a conversation that never reached the store."""
 
-    beginning: Beginning
+    start: OfflineStart
     turns: tuple[bytes, ...]
-    """Sealed, number 1 first."""
+    """Sealed turns; the first has number 1."""
     content: bytes | None
-    """Sealed as version 1."""
+    """Content, sealed as version 1."""
     into: str | None = None
-    """The session that it belongs to, once that was found out."""
+    """The session that it belongs to, once that is known."""
 
 
 def begin(
@@ -69,28 +69,56 @@ def begin(
     owner: str,
     *,
     begun_ms: int | None = None,
-) -> tuple[Beginning, Joined]:
-    """Begin a conversation of which nothing is known. Asks the store for nothing.
+) -> tuple[OfflineStart, Joined]:
+    """Begin a conversation without the store, and without a call to it.
 
     Args:
-        store: the one that is away.
+        store: the store that is unreachable.
         participant: the pseudonym.
-        session_id: the session that it is to be, where somebody has chosen one.
-        owner: as for ``join``; the same one then.
-        begun_ms: when somebody let the participant in (Unix milliseconds), if that was earlier:
-            what is erased after that stays erased.
+        session_id: the session that was chosen; ``None`` if none was.
+        owner: as for ``join``; use the same one there.
+        begun_ms: when the participant was admitted, in Unix milliseconds, if that was earlier. A
+            later erasure holds.
 
     Raises:
-        SessionGone: that id was not made for this participant.
+        SessionGone: the id was not made for this participant.
     """
     if session_id is not None and not store.keyring.owns(participant, session_id):
         raise SessionGone(session_id)
     now_ms = time.time_ns() // 1_000_000
-    chosen = session_id or store.keyring.new_session_id(participant)
-    wrapped = store.keyring.new_data_key(participant)
-    lease = Lease(
-        ref=LeaseRef(participant, chosen, owner, "0", wrapped.data_key_id),
-        data_key=store.keyring.unwrap(participant, wrapped),
+    start = OfflineStart(
+        participant,
+        session_id or store.keyring.new_session_id(participant),
+        exact=session_id is not None,
+        begun_ms=min(begun_ms or now_ms, now_ms),
+        wrapped=store.keyring.new_data_key(participant),
+    )
+    session = _new_session(start, now_ms)
+    lease = _ungranted_lease(store, start, owner)
+    return start, Joined(session, (), outcome=JoinOutcome.CREATED, lease=lease)
+
+
+def _new_session(start: OfflineStart, now_ms: int) -> Session:
+    return Session(
+        id=start.session_id,
+        participant=start.participant,
+        state=SessionState.LIVE,
+        joined_at=None,
+        last_seen=time_of(now_ms),
+        resume_until=None,
+        reconnect_count=0,
+        seq=0,
+        version=0,
+        content=UNTITLED,
+    )
+
+
+def _ungranted_lease(store: SessionStore, start: OfflineStart, owner: str) -> Lease:
+    """Make the lease under which turns are sealed until the store grants one."""
+    data_key_id = start.wrapped.data_key_id
+    return Lease(
+        ref=LeaseRef(start.participant, start.session_id, owner, "0", data_key_id),
+        data_key=store.keyring.unwrap(start.participant, start.wrapped),
         last_seq=0,
         last_tag=NO_TAG,
         saved_seq=0,
@@ -99,68 +127,48 @@ def begin(
         content=UNTITLED,
         granted=False,
     )
-    session = Session(
-        id=chosen,
-        participant=participant,
-        state=SessionState.LIVE,
-        joined_at=None,
-        last_seen=datetime.fromtimestamp(now_ms / 1000, UTC),
-        resume_until=None,
-        reconnect_count=0,
-        seq=0,
-        version=0,
-        content=UNTITLED,
-    )
-    beginning = Beginning(
-        participant,
-        chosen,
-        exact=session_id is not None,
-        begun_ms=min(begun_ms or now_ms, now_ms),
-        wrapped=wrapped,
-    )
-    return beginning, Joined(session, (), outcome=JoinOutcome.CREATED, lease=lease)
 
 
 async def join_begun(
-    store: SessionStore, beginning: Beginning, *, load_id: str, owner: str
+    store: SessionStore, start: OfflineStart, *, load_id: str, owner: str
 ) -> Joined:
     """Ask for the lease, once. After ``StoreUnavailable`` and ``LeaseHeld``, ask again.
 
-    A session that has ended meanwhile goes on; one that is not there is made, under its id.
+    An ended session continues; a missing one is created under its id.
 
     Raises:
-        SessionGone: the participant was erased after this conversation had begun.
+        SessionGone: the participant was erased after the conversation had begun.
         LeaseHeld, StoreUnavailable, SealBroken, UnknownKey: as for ``join``.
     """
-    await _refuse_erased(store, beginning)
-    joined = await _join(store, beginning, load_id=load_id, owner=owner)
+    await _refuse_erased(store, start)
+    joined = await _join(store, start, load_id=load_id, owner=owner)
     try:
         # An erasure between these calls would have been undone by the join.
-        await _refuse_erased(store, beginning)
+        await _refuse_erased(store, start)
     except SessionGone:
         if joined.turns:
             await store.release(joined.lease)
         else:
-            await store.delete(beginning.participant, joined.session.id)
+            await store.delete(start.participant, joined.session.id)
         raise
     return joined
 
 
-async def find_session(store: SessionStore, beginning: Beginning) -> str:
-    """Find the session that a conversation belongs to, or make it.
+async def find_session(store: SessionStore, start: OfflineStart) -> str:
+    """Find or create the session that a conversation belongs to.
 
     Raises:
-        SessionGone: the participant was erased after it had begun; nothing was made.
+        SessionGone: the participant was erased after it had begun; nothing was created.
     """
-    await _refuse_erased(store, beginning)
-    participant, session_id = beginning.participant, beginning.session_id
-    if not beginning.exact:
+    await _refuse_erased(store, start)
+    participant, session_id = start.participant, start.session_id
+    if not start.exact:
         opened = await store.open(participant)
         session_id, is_new = opened.session.id, not opened.resumed
     elif is_new := await store.load(participant, session_id, last=0) is None:
         await store.open_new(participant, session_id=session_id)
     try:
-        await _refuse_erased(store, beginning)
+        await _refuse_erased(store, start)
     except SessionGone:
         if is_new:
             await store.delete(participant, session_id)
@@ -168,39 +176,39 @@ async def find_session(store: SessionStore, beginning: Beginning) -> str:
     return session_id
 
 
-async def bring_in(store: SessionStore, left: LeftBegun) -> Replayed:
-    """Keep what a job left that never joined, in the session that ``find_session`` found.
+async def bring_in(store: SessionStore, spooled: SpooledStart) -> Replayed:
+    """Keep the turns of a job that never joined, in the session that ``find_session`` found.
 
-    May be repeated with the same session; nothing is kept twice.
+    May be repeated with the same session; no turn is kept twice.
 
     Raises:
-        StoreUnavailable: not all of it is there yet.
-        SealBroken, UnknownKey, InvalidValue: it cannot be read.
+        StoreUnavailable: not all turns are written yet.
+        SealBroken, UnknownKey, InvalidValue: they cannot be read.
     """
-    beginning = left.beginning
-    turns, content = _opened(store, left)
-    session_id = left.into or beginning.session_id
+    start = spooled.start
+    turns, content = _opened(store, spooled)
+    session_id = spooled.into or start.session_id
     try:
-        await _refuse_erased(store, beginning)
+        await _refuse_erased(store, start)
         # An erasure from now on takes the session away, or the data key that it looks for.
-        await store.bring_in(beginning.participant, session_id, beginning.begun_ms, turns)
+        await store.bring_in(start.participant, session_id, start.begun_ms, turns)
         if content is not None:
-            await store.edit(beginning.participant, session_id, partial(merged, said=content))
+            await store.edit(start.participant, session_id, partial(merged, said=content))
     except SessionGone:
         return Replayed.ERASED
     return Replayed.LATE
 
 
 def merged(stored: SessionContent, said: SessionContent) -> SessionContent:
-    """Add to the stored content what was learnt without it: preferences, and what is missing.
+    """Add what a conversation learnt without the store: preferences, and missing fields.
 
-    What was learnt later wins; lists get what they lack.
+    The later preference wins; lists get the items that they lack.
     """
     preferences = dict(stored.context.preferences)
     for name, value in said.context.preferences.items():
         known = preferences.get(name)
         if isinstance(known, list) and isinstance(value, list):
-            preferences[name] = [*known, *(each for each in value if each not in known)]
+            preferences[name] = [*known, *(item for item in value if item not in known)]
         else:
             preferences[name] = value
     context = stored.context.model_copy(
@@ -220,12 +228,12 @@ def merged(stored: SessionContent, said: SessionContent) -> SessionContent:
     )
 
 
-async def _join(store: SessionStore, beginning: Beginning, *, load_id: str, owner: str) -> Joined:
+async def _join(store: SessionStore, start: OfflineStart, *, load_id: str, owner: str) -> Joined:
     async def join() -> Joined:
         return await store.join(
-            beginning.participant,
-            session_id=beginning.session_id if beginning.exact else None,
-            exact=beginning.exact,
+            start.participant,
+            session_id=start.session_id if start.exact else None,
+            exact=start.exact,
             load_id=load_id,
             owner=owner,
         )
@@ -233,34 +241,25 @@ async def _join(store: SessionStore, beginning: Beginning, *, load_id: str, owne
     try:
         return await join()
     except SessionEnded:
-        await store.switch(beginning.participant, beginning.session_id)
+        await store.switch(start.participant, start.session_id)
     except SessionGone:
-        await store.open_new(beginning.participant, session_id=beginning.session_id)
+        await store.open_new(start.participant, session_id=start.session_id)
     return await join()
 
 
-async def _refuse_erased(store: SessionStore, beginning: Beginning) -> None:
-    """Raise ``SessionGone`` if the participant was erased after the beginning."""
-    erased_at = await store.erased_at(beginning.participant)
-    if erased_at is not None and erased_at > beginning.begun_ms - CLOCKS_DIFFER_MS:
-        raise SessionGone(beginning.session_id)
+async def _refuse_erased(store: SessionStore, start: OfflineStart) -> None:
+    """Raise ``SessionGone`` if the participant was erased after the start."""
+    erased_at = await store.erased_at(start.participant)
+    if erased_at is not None and erased_at > start.begun_ms - CLOCKS_DIFFER_MS:
+        raise SessionGone(start.session_id)
 
 
-def _opened(store: SessionStore, left: LeftBegun) -> tuple[Sequence[Turn], SessionContent | None]:
-    beginning = left.beginning
-    key = store.keyring.unwrap(beginning.participant, beginning.wrapped)
-    turns, tag = [], NO_TAG
-    for seq, sealed in enumerate(left.turns, 1):
-        plain = key.open_turn(beginning.session_id, seq, tag, sealed)
-        try:
-            turns.append(read_turn(sealed[0], plain))
-        except ValueError:
-            raise SealBroken(f"turn {seq}", beginning.session_id) from None
-        tag = tag_of(sealed)
-    if left.content is None:
+def _opened(
+    store: SessionStore, spooled: SpooledStart
+) -> tuple[Sequence[Turn], SessionContent | None]:
+    start = spooled.start
+    key = store.keyring.unwrap(start.participant, start.wrapped)
+    turns = [recorded.turn for recorded in open_chain(key, start.session_id, spooled.turns)]
+    if spooled.content is None:
         return turns, None
-    plain = key.open_content(beginning.session_id, 1, left.content)
-    try:
-        return turns, read_content(left.content[0], plain)
-    except ValueError:
-        raise SealBroken("the content", beginning.session_id) from None
+    return turns, open_content(key, start.session_id, 1, spooled.content)

@@ -1,9 +1,8 @@
 """Ordered write-behind of turns: the conversation never waits for the store.
 
-A turn gets its number and its seal when it is recorded, and is written as those very bytes,
-however often it takes. What is recorded in one tick of the event loop goes out in one append,
-and so does everything that gathers while an append is under way. While the store is away, turns
-wait here, up to a bound; the order is kept.
+A turn is numbered and sealed when it is recorded. Each retry writes the same bytes. Turns that are
+recorded in one tick of the event loop share an append, and so do turns that arrive during an
+append. While the store is unreachable, turns wait here in order, up to a limit.
 """
 
 from __future__ import annotations
@@ -21,9 +20,10 @@ from session_store.errors import (
     WriteConflict,
 )
 from session_store.tasks import Loop, Outage
+from session_store.values import MAX_CALL_BYTES, MAX_CALL_TURNS, batches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from session_store.errors import SessionStoreError
     from session_store.models import Turn
@@ -32,31 +32,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_BATCH: Final = 100
-MAX_BATCH_BYTES: Final = 1024 * 1024
-"""Of one append; a single turn is smaller."""
-KEPT_SENT: Final = 2 * MAX_BATCH
-"""Turns kept after they were acknowledged, to resend after a failover took them back."""
-KEPT_SENT_BYTES: Final = 4 * MAX_BATCH_BYTES
+KEPT_SENT: Final = 2 * MAX_CALL_TURNS
+"""Acknowledged turns that are kept, to resend them after a failover that undid them."""
+KEPT_SENT_BYTES: Final = 4 * MAX_CALL_BYTES
 DEFAULT_MAX_BYTES: Final = 16 * 1024 * 1024
 
 
-def batches(turns: Iterable[SealedTurn]) -> Iterator[list[SealedTurn]]:
-    """Split turns into those of one append each; a batch is read when it is asked for."""
-    batch: list[SealedTurn] = []
-    size = 0
-    for turn in turns:
-        if batch and (len(batch) == MAX_BATCH or size + len(turn.sealed) > MAX_BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(turn)
-        size += len(turn.sealed)
-    if batch:
-        yield batch
-
-
 class _Queue:
-    """Sealed turns in order, and how many bytes they are."""
+    """Sealed turns in order, and their size in bytes."""
 
     def __init__(self) -> None:
         self.turns: deque[SealedTurn] = deque()
@@ -97,11 +80,11 @@ class Recorder:
 
         Args:
             store: where the turns go.
-            lease: nobody else may seal turns under it.
-            on_saved: called with turns that the store has now. Turns that a failover took back
-                come again when they are there again. Must neither block nor raise.
-            on_lost: called once, when nothing can be written any more. The same.
-            max_bytes: how much may wait; what makes it more is still taken.
+            lease: only this recorder may seal turns under it.
+            on_saved: called with turns that the store has now; again with turns that a failover
+                undid, once they are written again. Must neither block nor raise.
+            on_lost: called once, when nothing can be written any more. Must not block or raise.
+            max_bytes: how much may wait. The turn that exceeds it is still taken.
         """
         self._store = store
         self._lease = lease
@@ -114,11 +97,11 @@ class Recorder:
         self._asking: dict[int, list[asyncio.Future[bool]]] = {}
         self._withdrawn: dict[int, list[asyncio.Future[bool]]] = {}
         self._begun: dict[int, float] = {}
-        """By number, when a turn was recorded (by the loop's clock) that was not saved yet."""
+        """When each unsaved turn was recorded, by its number; in the loop's time."""
         self._begun_before: dict[int, float] = {}
-        """The same of what was withdrawn."""
+        """The same for withdrawn turns."""
         self._told = (0, 0)
-        """Turns and bytes that wait, as the meter knows it."""
+        """Turns and bytes that wait, as last told to the meter."""
         self._wake = asyncio.Event()
         self._loop = Loop(self._write, name="recorder")
         self._lost = False
@@ -132,22 +115,23 @@ class Recorder:
     def unsaved(self) -> tuple[SealedTurn, ...]:
         """Return the turns that wait, in order, for a spool.
 
-        After a lost lease too: they can come in late. Nothing is left of an erased session.
+        After a lost lease they can still be written as late turns. Of an erased session there are
+        none.
         """
         return tuple(self._waiting.turns)
 
     def record(self, turn: Turn, settles: int = 0) -> SealedTurn:
         """Number and seal a turn, and queue it. Never blocks.
 
-        After the lease was lost (``on_lost``) it is numbered and not kept: be silent from then on.
+        After the lease was lost (``on_lost``) a turn is numbered but not kept.
 
         Args:
-            turn: what was said.
-            settles: number of the newest draft of it, which goes when it is written; 0 for none.
+            turn: the turn.
+            settles: number of its newest draft, which the append deletes; 0 for none.
 
         Raises:
-            InvalidValue: the turn cannot be kept; nothing was queued.
-            RecorderFull: too much waits already. The turn has no number, and leaves no gap.
+            InvalidValue: the turn is not valid; nothing was queued.
+            RecorderFull: too much waits already. The turn gets no number and leaves no gap.
         """
         if self._waiting.bytes >= self._max_bytes and not self._lost:
             self._store.meter.turns_lost(1)
@@ -162,11 +146,11 @@ class Recorder:
         return sealed
 
     async def saved(self, seq: int, timeout_s: float | None = None) -> bool:
-        """Wait for the acknowledgement of a turn that was recorded.
+        """Wait until the store has acknowledged a recorded turn.
 
         Returns:
-            Whether the store has it. False says that it will not be written from here any more,
-            or not within ``timeout_s``.
+            Whether the store has it. False if this recorder will not write it any more, or did
+            not within ``timeout_s``.
         """
         if seq <= self._saved_seq:
             return True
@@ -185,14 +169,14 @@ class Recorder:
                 asking.remove(answer)
 
     async def flush(self, timeout_s: float) -> bool:
-        """Wait until all is written; answer whether it was, within ``timeout_s``."""
+        """Wait until all is written; return whether that happened within ``timeout_s``."""
         return not self._lost and await self.saved(self._lease.last_seq, timeout_s)
 
     def resend_after(self, current: int) -> bool:
-        """Send again what the store lacks behind turn ``current``, because a failover took it.
+        """Send all turns after ``current`` again, because a failover undid them.
 
         Returns:
-            False if that is not kept any more. Then nothing can be written from here, and
+            False if they are not kept any more. Then nothing more can be written, and
             ``on_lost`` was called.
         """
         if self._lost:
@@ -216,9 +200,9 @@ class Recorder:
         return True
 
     def withdraw(self) -> tuple[SealedTurn, ...]:
-        """Take back what waits, to be numbered anew; nothing of it was written before.
+        """Take back the turns that wait, to number them again. None of them was written.
 
-        For a lease that was granted at last: see ``session_store.writing.offline_start``.
+        For a lease that was granted late: see ``session_store.writing.offline_start``.
         """
         waiting, self._waiting = self._waiting, _Queue()
         self._withdrawn, self._asking = self._asking, {}
@@ -228,16 +212,16 @@ class Recorder:
     def renumber(
         self, withdrawn: Iterable[SealedTurn], known: Container[str]
     ) -> tuple[SealedTurn, ...]:
-        """Number, seal and queue what was withdrawn, behind what was recorded since.
+        """Number, seal and queue withdrawn turns, after turns that were recorded since.
 
         Args:
-            withdrawn: what ``withdraw`` returned.
-            known: ids of turns that the store has; what waits under one of them is dropped.
+            withdrawn: the turns that ``withdraw`` returned.
+            known: ids of turns that the store has; withdrawn turns with these ids are dropped.
 
         Returns:
-            The turns as they are written now.
+            The turns as they will be written.
         """
-        # Nothing is written before this tick is over, so nobody is answered too early.
+        # Nothing is written before this tick ends, so no waiter is answered too early.
         self._saved_seq = max(self._saved_seq, self._lease.saved_seq)
         asking, self._withdrawn = self._withdrawn, {}
         begun, self._begun_before = self._begun_before, {}
@@ -259,7 +243,7 @@ class Recorder:
         return tuple(renumbered)
 
     async def aclose(self) -> None:
-        """Stop writing. What still waits is ``unsaved``: ``flush`` first."""
+        """Stop writing. ``flush`` first; turns that still wait are ``unsaved``."""
         self._closed = True
         await self._loop.aclose()
         self._tell_meter(waits=False)
@@ -285,18 +269,18 @@ class Recorder:
                 except (LeaseLost, SessionGone, WriteConflict) as error:
                     self._give_up(error)
                     return
-                except Exception as error:  # noqa: BLE001 (whatever it is, turns must not be lost by it)
+                except Exception as error:  # noqa: BLE001 (after any failure the turns must be kept)
                     await outage.pause(error, waiting=self.waiting)
                 else:
                     outage.over(waiting=self.waiting)
                     self._acknowledge(batch[-1].seq)
-                    # Who waited for these may record the next ones now: they share a batch.
+                    # Parts that waited for these may record more turns now, which share a batch.
                     await asyncio.sleep(0)
 
     def _acknowledge(self, seq: int) -> None:
         """Note that the store has every turn up to this one.
 
-        What waits may have changed during the append: a resend puts turns in front.
+        The queue may have changed during the append: a resend puts turns in front.
         """
         saved = []
         while self._waiting.turns and self._waiting.turns[0].seq <= seq:
@@ -317,7 +301,7 @@ class Recorder:
         if saved and self._on_saved is not None:
             try:
                 self._on_saved(saved)
-            except Exception as error:  # noqa: BLE001 (they are saved, whoever cannot hear it)
+            except Exception as error:  # noqa: BLE001 (the turns are saved in any case)
                 logger.error(  # noqa: TRY400 (its text may hold anything)
                     "on_saved failed", extra={"error": type(error).__name__}
                 )
@@ -335,7 +319,7 @@ class Recorder:
             self._on_lost(error)
 
     def _tell_meter(self, *, waits: bool = True) -> None:
-        """Tell the meter what has changed; ``waits`` false: what is left is others' business."""
+        """Tell the meter what has changed. Without ``waits``, no turn counts as waiting here."""
         before = self._told
         self._told = (self.waiting, self._waiting.bytes) if waits else (0, 0)
         turns, size = (now - then for now, then in zip(self._told, before, strict=True))

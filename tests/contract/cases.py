@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from session_store.backends.values import Candidate, OpenMode, SealedDraft
-from session_store.sealing.crypto import WrappedKey
+from session_store.sealing.data_key import WrappedKey
 from tests.contract.people import MARIA, Job, join, open_session, sealed, sealed_turns, shard_of
 
 if TYPE_CHECKING:

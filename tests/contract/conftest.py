@@ -9,7 +9,7 @@ import pytest
 
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings
-from session_store.sealing.crypto import Keyring
+from session_store.sealing.keyring import Keyring
 from tests.contract.worlds import MemoryWorld, RedisWorld, World
 
 if TYPE_CHECKING:

@@ -21,13 +21,18 @@ from session_store.backends.values import (
 )
 from session_store.events import Event
 from session_store.keys import ParticipantKeys
-from session_store.sealing.crypto import NO_TAG, WrappedKey, tag_of
+from session_store.sealing.data_key import NO_TAG, WrappedKey, tag_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from session_store.backends.contract import Backend
-    from session_store.backends.values import AgentPresence, Found, JoinOutcome, StoredSession
+    from session_store.backends.values import (
+        AgentPresence,
+        FoundSession,
+        JoinOutcome,
+        StoredSession,
+    )
     from tests.contract.worlds import World
 
 _numbers = itertools.count(1)
@@ -73,7 +78,7 @@ async def open_session(  # noqa: PLR0913 (what open can be asked)
     mode: OpenMode = OpenMode.RESUME,
     expect_agent: bool = False,
     offered: Candidate | None = None,
-) -> tuple[Found, AgentPresence]:
+) -> tuple[FoundSession, AgentPresence]:
     """Open a session with a fresh candidate."""
     return await backend.open(
         participant, wanted, offered or candidate(), mode=mode, expect_agent=expect_agent
@@ -84,7 +89,7 @@ class Job:
     """A job that holds, or held, the lease of a session."""
 
     def __init__(
-        self, backend: Backend, participant: str, found: Found, outcome: JoinOutcome
+        self, backend: Backend, participant: str, found: FoundSession, outcome: JoinOutcome
     ) -> None:
         self.backend = backend
         self.found = found

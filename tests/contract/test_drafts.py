@@ -10,7 +10,7 @@ import pytest
 from session_store import InvalidValue, LeaseLost, Turn
 from session_store.backends.values import SealedDraft
 from session_store.models import MAX_TURN_BYTES
-from session_store.sealing.crypto import NO_TAG
+from session_store.sealing.data_key import NO_TAG
 from session_store.values import Replayed
 from tests.contract.people import MARIA, join, nothing_changes, sealed, sealed_turns
 

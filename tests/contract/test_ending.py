@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import LeaseLost, SessionGone, SessionStoreError
-from session_store.backends.values import OpenMode, SealedDraft, Settled, SettleOutcome
+from session_store.backends.values import OpenMode, SealedDraft, SettleAnswer, SettleOutcome
 from tests.contract.people import (
     JOE,
     MARIA,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 DAY_MS = 24 * 3_600_000
 
 
-async def settle_in_many_processes(world: World, session_id: str) -> list[Settled]:
+async def settle_in_many_processes(world: World, session_id: str) -> list[SettleAnswer]:
     """Let ten sweepers look at a session at once."""
     backends = [world.another() for _ in range(10)]
     return list(await asyncio.gather(*(each.settle(MARIA, session_id) for each in backends)))
@@ -244,7 +244,7 @@ async def test_a_session_that_is_gone_is_forgotten(backend: Backend, world: Worl
     async with nothing_changes(world):
         for participant, session_id in ((MARIA, candidate().session_id), (JOE, job.id)):
             settled = await backend.settle(participant, session_id)
-            assert settled == Settled(SettleOutcome.GONE, 0, ())
+            assert settled == SettleAnswer(SettleOutcome.GONE, 0, ())
 
 
 async def test_visits_are_counted_once(backend: Backend, world: World) -> None:

@@ -15,7 +15,7 @@ import pytest
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings
 from session_store.backends.redis.backend import RedisBackend
-from session_store.sealing.crypto import Keyring
+from session_store.sealing.keyring import Keyring
 from tests.contract.histories import History, Outcome
 from tests.contract.proxy import Proxy
 from tests.contract.workload import Vandal, Writers, read_finals

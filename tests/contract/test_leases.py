@@ -15,7 +15,7 @@ from session_store.backends.values import (
     OpenMode,
     SealedDraft,
 )
-from session_store.sealing.crypto import NO_TAG
+from session_store.sealing.data_key import NO_TAG
 from tests.contract.people import (
     JOE,
     MARIA,

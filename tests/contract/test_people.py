@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from session_store.backends.values import Consent, OpenMode, SettleOutcome
 from session_store.keys import SHARDS
-from session_store.sealing.crypto import WrappedKey
+from session_store.sealing.data_key import WrappedKey
 from tests.contract.people import (
     JOE,
     MARIA,

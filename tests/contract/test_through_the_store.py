@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from session_store.sealing.crypto import Keyring
+    from session_store.sealing.keyring import Keyring
     from session_store.values import Joined, SealedTurn
     from tests.contract.worlds import World
 
@@ -238,7 +238,7 @@ async def test_content_that_does_not_open_is_no_empty_session(store: SessionStor
     joined = await store.join(who)
     session_id = joined.session.id
     key_id = joined.lease.ref.data_key_id
-    await store.backend.edit(who, session_id, key_id, 0, b"\x01no seal" * 9, witness_seq=0)
+    await store._backend.edit(who, session_id, key_id, 0, b"\x01no seal" * 9, witness_seq=0)
     await store.release(joined.lease)
     listed = (await store.sessions(who)).sessions[0]
     assert (listed.id, listed.readable, listed.content) == (session_id, False, SessionContent())
@@ -248,7 +248,7 @@ async def test_content_that_does_not_open_is_no_empty_session(store: SessionStor
         await store.join(who)
     with pytest.raises(SealBroken):
         await store.set_title(who, session_id, "Title")
-    stored = await store.backend.load(who, session_id, last=None)
+    stored = await store._backend.load(who, session_id, last=None)
     assert stored is not None
     assert (stored.version, stored.content, stored.owner) == (1, b"\x01no seal" * 9, "")
     assert (await store.open_new(who)).session.id != session_id

@@ -9,7 +9,7 @@ import pytest
 
 from session_store import LeaseLost, SequenceGap, SessionGone, WriteConflict
 from session_store.backends.values import LateTurn
-from session_store.sealing.crypto import NO_TAG, tag_of
+from session_store.sealing.data_key import NO_TAG, tag_of
 from tests.contract.people import JOE, MARIA, Job, join, nothing_changes, sealed, sealed_turns
 
 if TYPE_CHECKING:

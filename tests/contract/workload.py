@@ -24,7 +24,7 @@ from session_store import (
     WriteConflict,
 )
 from session_store.errors import CircuitOpen, StoreLoading
-from session_store.sealing.crypto import tag_of
+from session_store.sealing.data_key import tag_of
 from tests.contract.histories import Final, History, Op, Outcome
 from tests.contract.proxy import Cut
 
@@ -285,7 +285,7 @@ async def read_finals(history: History, store: SessionStore) -> None:
     """Add to a history what there is in the end."""
     found = {(op.who, op.session) for op in history.ops if op.session}
     for who, session in sorted(found):
-        stored = await store.backend.load(who, session, last=None)
+        stored = await store._backend.load(who, session, last=None)
         if stored is not None:
             history.finals[session] = Final(
                 who=who,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from session_store.backends.contract import Backend
-    from session_store.sealing.crypto import Keyring
+    from session_store.sealing.keyring import Keyring
 
 PASS_TIME = """
 -- Lets time pass for everything that is held: moves its times back.

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SIZES: Final = [(1440, 900), (1024, 768), (390, 844), (360, 640)]
+ON_ITS_SIDE: Final = (640, 360)
+"""A phone on its side: too low for a whole turn beside all the rest, but nothing scrolls away."""
 EARLIER_TURNS: Final = 30
 TALL: Final = "\n".join(f"line {number}" for number in range(12))
 SETTLES_S: Final = 1.0
@@ -138,6 +140,12 @@ async def test_the_newest_words_are_in_sight_at_any_size(come: Come, place: Plac
         await tab.page.get_by_test_id("message-input").fill("")
         await tab.no_notice()
         await newest_in_sight(tab)
+    width, height = ON_ITS_SIDE
+    await tab.page.set_viewport_size({"width": width, "height": height})
+    await tab.page.get_by_test_id("message-input").fill(TALL)
+    await in_place(tab)
+    at = await layout(tab)
+    assert at["talkBottom"] > at["talkTop"], at
 
 
 async def answered_above_notice_and_composer(tab: TalkPage) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from session_store import Recorder, SessionStore, Turn
 from session_store.errors import StoreReadOnly, StoreUnavailable
 from session_store.keys import ParticipantKeys
-from session_store.sealing.crypto import tag_of
+from session_store.sealing.data_key import tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -81,7 +81,7 @@ class Conversation:
         who, session_id = self._joined.session.participant, self._joined.session.id
         try:
             loaded = await patiently(lambda: store.load(who, session_id))
-            stored = await patiently(lambda: store.backend.load(who, session_id, last=None))
+            stored = await patiently(lambda: store._backend.load(who, session_id, last=None))
         finally:
             await store.aclose()
         assert loaded is not None

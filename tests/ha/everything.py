@@ -55,7 +55,7 @@ async def use_everything(settings: StoreSettings, *people: str) -> None:
         await store.check()
         await store.ping()
         # What it finds is the doctor's matter; that a process may look is this one's.
-        await quick(store)
+        await quick(store._backend, store.keyring)
         async with aclosing(store.events()) as stream:
             assert isinstance(await anext(stream), EventsMissed)
             for person in people:
@@ -168,11 +168,11 @@ async def _manage(store: SessionStore, person: str) -> None:
     assert exported is not None
     assert [len(each["turns"]) for each in exported["sessions"]] == [5]
     assert (await audit.verify()).intact
-    await rotate_keys(store)
-    stored = await store.backend.participant(who)
+    await rotate_keys(store._backend, store.keyring)
+    stored = await store._backend.participant(who)
     assert stored is not None
     anew = store.keyring.rewrap(who, stored.wrapped)
-    assert await store.backend.rewrap(who, stored.wrapped, anew)
+    assert await store._backend.rewrap(who, stored.wrapped, anew)
 
 
 async def _let_end(settings: StoreSettings, person: str) -> None:
@@ -192,7 +192,7 @@ async def _let_end(settings: StoreSettings, person: str) -> None:
         async with asyncio.timeout(NET_S):
             while not (await sweeper.sweep()).ended:
                 await asyncio.sleep(0.01)
-        assert await store.backend.sweepers("tests", 1000)
+        assert await store._backend.sweepers("tests", 1000)
         await store.erase(who)
     finally:
         await store.aclose()

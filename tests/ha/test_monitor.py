@@ -26,8 +26,8 @@ async def report_on(settings: StoreSettings, *people: str) -> Report:
     async with aclosing(SessionStore.from_settings(settings)) as store:
         for person in people:
             await talk(store, store.pseudonym(person))
-        assert isinstance(store.backend, RedisBackend)
-        return await look(store.backend, settings)
+        assert isinstance(store._backend, RedisBackend)
+        return await look(store._backend, settings)
 
 
 async def test_a_cluster_is_looked_at_node_by_node(

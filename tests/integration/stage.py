@@ -19,10 +19,10 @@ from livekit.agents.voice.room_io import RoomOptions
 
 from demo_models.llm import RuleLLM
 from session_store.livekit import Conversation, words_of_welcome
+from session_store.livekit.job.conversation_setup import Setup
 from session_store.livekit.job.entry import Entry
 from session_store.livekit.job.liveness import Liveness
 from session_store.livekit.job.participant import JobParticipant
-from session_store.livekit.job.setup import Setup
 from session_store.writing.offline_start import begin
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from livekit.agents import tts
 
     from session_store import Joined, SessionStore, StoreSettings
-    from session_store.writing.offline_start import Beginning
+    from session_store.writing.offline_start import OfflineStart
 
 MEMORY = '<memory>{"visit": 1, "language": "en", "name": "Maria"}</memory>'
 
@@ -103,12 +103,14 @@ class Stage:
 
     def begin(self, load_id: str = "load-1", session_id: str | None = None) -> Stage:
         """Begin without the store, which is away."""
-        beginning, joined = begin(self.store, self.participant, session_id, self.lease_owner)
-        return self._converse(load_id, joined, beginning)
+        offline_start, joined = begin(self.store, self.participant, session_id, self.lease_owner)
+        return self._converse(load_id, joined, offline_start)
 
-    def _converse(self, load_id: str, joined: Joined, beginning: Beginning | None = None) -> Stage:
+    def _converse(
+        self, load_id: str, joined: Joined, offline_start: OfflineStart | None = None
+    ) -> Stage:
         self.job.room.come(self.participant, load_id)
-        session_id = joined.session.id if beginning is None or beginning.exact else None
+        session_id = joined.session.id if offline_start is None or offline_start.exact else None
         who = JobParticipant(self.participant, self.participant, session_id, {"plan": "gold"})
         context: Any = self.job
         setup = Setup(
@@ -123,7 +125,7 @@ class Stage:
         now = asyncio.get_running_loop().time()
         self.conversation = Conversation(
             setup,
-            Entry(who, load_id, self.lease_owner, joined, now, beginning),
+            Entry(who, load_id, self.lease_owner, joined, now, offline_start),
             Liveness(self.job.room, lambda: None),  # type: ignore[arg-type]
         )
         return self

@@ -15,7 +15,8 @@ from session_store.backends.redis.backend import RedisBackend
 from session_store.errors import StoreUnavailable
 from session_store.events import Event, EventType
 from session_store.keys import LONG_LIFETIME, ParticipantKeys, day_counts, day_people
-from session_store.sealing.crypto import DataKey, Keyring
+from session_store.sealing.data_key import DataKey
+from session_store.sealing.keyring import Keyring
 from session_store.upkeep import analytics
 from session_store.upkeep.analytics import (
     MAX_WAITING_DAYS,

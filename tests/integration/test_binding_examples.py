@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import difflib
 import re
 import signal
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+from livekit import api
 
 from dev.paths import ROOT
 from dev.rig.net import NET_S
 from dev.rig.notes import Kind
 from dev.rig.programs import signal_process, until
 from dev.rig.stand import Stand, running
+from session_store.upkeep.analytics import Analytics, last_days
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from dev.rig.person import Person
 
@@ -130,3 +135,43 @@ async def test_the_agent_that_was_handed_to_goes_on(stand: Stand) -> None:
             "Billing here. Which number has your bill?",
             "It says: bill 12 is paid.",
         ]
+
+
+@IN_ONE_LOOP
+async def test_the_library_counts_turns_and_saves_those_of_an_outage(stand: Stand) -> None:
+    """A job that ends while Redis is away leaves its turns; the same worker saves them later."""
+    before = await turns_counted(stand)
+    async with at_work("starter", stand) as person:
+        await person.ask("my cat is called Tom")
+        async with asyncio.timeout(NET_S):
+            while await turns_counted(stand) < before + 3:
+                await asyncio.sleep(0.1)
+        stand.redis.kill()
+        said_at = time.monotonic()
+        person.type("my dog is called Rex")
+        heard = "I heard: my dog is called Rex."
+        await person.notes.first(
+            Kind.TURN, after=said_at, where=lambda note: note.fields["text"] == heard
+        )
+        await stand.api.room.delete_room(api.DeleteRoomRequest(room=person.session_id))
+        await until(lambda: spooled(stand) != [], "the job has left its turns")
+        await asyncio.to_thread(stand.redis.revive)
+        await until(lambda: spooled(stand) == [], "the worker has saved them")
+        texts = [recorded.turn.text for recorded in await stand.recorded(person)]
+        assert texts == [
+            "Hello! I am your assistant. What is your name?",
+            "my cat is called Tom",
+            "I heard: my cat is called Tom.",
+            "my dog is called Rex",
+            heard,
+        ]
+
+
+async def turns_counted(stand: Stand) -> int:
+    """Return how many turns are counted for today."""
+    return (await Analytics(stand.store.side).day(last_days(1)[0])).turns
+
+
+def spooled(stand: Stand) -> list[Path]:
+    """Return the files that wait in the spool."""
+    return list(stand.spool.glob("*.spool"))

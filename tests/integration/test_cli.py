@@ -317,7 +317,7 @@ def test_nothing_is_revealed_that_cannot_be_audited(cli: Cli, talk: Talk) -> Non
     """Where the audit stream takes no entry, content stays closed and nothing is erased."""
 
     async def break_audit(store: SessionStore) -> None:
-        transport: Any = store.backend
+        transport: Any = store._backend
         await transport.transport.execute(AUDIT, "SET", AUDIT, "no stream")
 
     cli.act(break_audit)
@@ -372,7 +372,7 @@ def test_a_session_that_does_not_open_is_told(cli: Cli, talk: Talk, tmp_path: Pa
 
     async def damage(store: SessionStore) -> None:
         key = ParticipantKeys.of(talk.participant).session(talk.session_id)
-        transport: Any = store.backend
+        transport: Any = store._backend
         await transport.transport.execute(key, "HSET", key, "content", b"\x01" + bytes(60))
 
     cli.act(damage)

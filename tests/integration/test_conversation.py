@@ -189,7 +189,7 @@ async def test_an_erasure_ends_the_conversation(stage: Callable[[], Stage]) -> N
 async def test_an_erasure_whose_answer_was_lost_is_one(stage: Callable[[], Stage]) -> None:
     """It is tried again, finds nothing, and the page is told; no failure is shown."""
     first = await (await stage().join()).start()
-    erase = first.store.backend.erase
+    erase = first.store._backend.erase
     answers = iter([StoreUnavailable("no answer")])
 
     async def lossy(*args: Any) -> Any:
@@ -198,7 +198,7 @@ async def test_an_erasure_whose_answer_was_lost_is_one(stage: Callable[[], Stage
             raise error
         return done
 
-    first.store.backend.erase = lossy  # type: ignore[method-assign,assignment]
+    first.store._backend.erase = lossy  # type: ignore[method-assign,assignment]
     await first.conversation.erase()
     await first.until(lambda: "erased" in first.job.room.types())
 
@@ -210,7 +210,7 @@ async def test_words_said_while_an_erasure_fails_are_kept(stage: Callable[[], St
     async def fails(*_: Any) -> int:
         raise StoreUnavailable("no answer")
 
-    first.store.backend.erase = fails  # type: ignore[method-assign,assignment]
+    first.store._backend.erase = fails  # type: ignore[method-assign,assignment]
     erasing = asyncio.create_task(first.conversation.erase())
     await asyncio.sleep(0.1)
     words = llm.ChatMessage(role="user", content=["said meanwhile"])

@@ -15,7 +15,7 @@ from session_store.errors import NotGranted, SessionGone
 from session_store.models import SessionContent, SessionContext
 from session_store.sealing.schema import write_content
 from session_store.writing import offline_start
-from session_store.writing.offline_start import LeftBegun, begin, join_begun, merged
+from session_store.writing.offline_start import SpooledStart, begin, join_begun, merged
 from session_store.writing.spool import Spool, SpoolReport
 from tests.integration.stage import Stage
 from tests.integration.test_recorder import away, back
@@ -200,7 +200,7 @@ async def test_a_replay_that_was_interrupted_keeps_nothing_twice(
     """Its turns were written, and then Redis was away: the next try finds the same session."""
     left = begun(store)
     spool = Spool(tmp_path)
-    spool.write_begun(left)
+    spool.write_start(left)
     edit = store.edit
     monkeypatch.setattr(store, "edit", unavailable)
     assert await spool.replay(store) == SpoolReport(kept=1)
@@ -226,12 +226,12 @@ async def test_nothing_comes_back_of_somebody_who_was_erased_meanwhile(
     await asyncio.sleep(0.01)
     await store.erase(who)
     spool = Spool(tmp_path)
-    spool.write_begun(left)
+    spool.write_start(left)
     assert await spool.replay(store) == SpoolReport(erased=2)
     with pytest.raises(SessionGone):
-        await join_begun(store, left.beginning, load_id="", owner="1" * 32)
+        await join_begun(store, left.start, load_id="", owner="1" * 32)
     assert (await store.sessions(who)).total == 0
-    assert await store.backend.participant(who) is None
+    assert await store._backend.participant(who) is None
     assert [key for key in await raw.keys() if who.encode() in key] == [
         key for key in await raw.keys() if key.endswith(b":erased")
     ]
@@ -251,7 +251,7 @@ async def test_an_erasure_in_the_middle_of_a_late_join_is_not_undone(
 
     monkeypatch.setattr(store, "join", join_after_an_erasure)
     with pytest.raises(SessionGone):
-        await join_begun(store, left.beginning, load_id="", owner="1" * 32)
+        await join_begun(store, left.start, load_id="", owner="1" * 32)
     assert (await store.sessions(who)).total == 0
 
 
@@ -262,7 +262,7 @@ async def test_an_erasure_before_the_outage_is_no_reason_to_forget(
     monkeypatch.setattr(offline_start, "CLOCKS_DIFFER_MS", 0)
     await store.erase(store.pseudonym("maria"))
     await asyncio.sleep(0.01)
-    Spool(tmp_path).write_begun(begun(store))
+    Spool(tmp_path).write_start(begun(store))
     assert await Spool(tmp_path).replay(store) == SpoolReport(late=2, contents=1)
 
 
@@ -271,8 +271,8 @@ async def test_what_is_older_than_any_record_is_dropped(
 ) -> None:
     """A file of a machine that was off for weeks does not bring words back after their time."""
     left = begun(store)
-    old = replace(left.beginning, begun_ms=left.beginning.begun_ms - 25 * 3600 * 1000)
-    Spool(tmp_path).write_begun(replace(left, beginning=old))
+    old = replace(left.start, begun_ms=left.start.begun_ms - 25 * 3600 * 1000)
+    Spool(tmp_path).write_start(replace(left, start=old))
     assert await Spool(tmp_path).replay(store) == SpoolReport(erased=2)
     assert await Spool(tmp_path).replay(store) == SpoolReport()
     assert (await store.sessions(store.pseudonym("maria"))).total == 0
@@ -288,7 +288,7 @@ async def test_a_long_conversation_comes_in_where_the_record_was_trimmed(
     sealed = [small.seal(joined_.lease, turn(n)) for n in range(11, 21)]
     await small.append(joined_.lease, sealed)
     await small.release(joined_.lease)
-    Spool(tmp_path).write_begun(begun(small, session_id=joined_.session.id))
+    Spool(tmp_path).write_start(begun(small, session_id=joined_.session.id))
     assert await Spool(tmp_path).replay(small) == SpoolReport(late=2, contents=1)
     loaded = await small.load(who, joined_.session.id)
     assert loaded is not None
@@ -299,7 +299,7 @@ async def test_a_conversation_of_many_bytes_comes_in_piece_by_piece(
     store: SessionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long it was, each call to Redis is small, and all turns are there once."""
-    monkeypatch.setattr("session_store.store.MAX_CALL_BYTES", 300)
+    monkeypatch.setattr("session_store.values.MAX_CALL_BYTES", 300)
     who = store.pseudonym("maria")
     session_id = (await store.open(who)).session.id
     for _ in range(2):
@@ -377,13 +377,15 @@ def test_what_was_learnt_later_wins() -> None:
     assert merged(stored, said) == content("fr", name="Maria", facts=["a", "b", "c"], plan=1)
 
 
-def begun(store: SessionStore, session_id: str | None = None) -> LeftBegun:
+def begun(store: SessionStore, session_id: str | None = None) -> SpooledStart:
     """Make what a job leaves that said two sentences, and learnt a language, without the store."""
     beginning, joined_ = begin(store, store.pseudonym("maria"), session_id, "1" * 32)
     lease = joined_.lease
     sealed = tuple(store.seal(lease, turn(n)).sealed for n in (1, 2))
     content = write_content(SessionContent(language="de"))
-    return LeftBegun(beginning, sealed, lease.data_key.seal_content(lease.session_id, 1, content))
+    return SpooledStart(
+        beginning, sealed, lease.data_key.seal_content(lease.session_id, 1, content)
+    )
 
 
 async def unavailable(*_: Any) -> Any:

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 HEALTHY = ("--appendonly", "yes", "--appendfsync", "everysec")
 
 
+async def quick_look(store: SessionStore) -> list[Finding]:
+    """Look at what a store is kept in, as at the start of a process."""
+    return await quick(store._backend, store.keyring)
+
+
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run a Redis that is set up as it should be."""
@@ -244,13 +249,13 @@ async def test_a_key_that_was_taken_out_too_early_is_named(
     await before.open(maria)
     store = make_store(redis_url=well.redis_url)
 
-    (warned,) = await quick(store)
+    (warned,) = await quick_look(store)
     found = by_check(await examine(well))["keys match"]
     assert warned == found
     assert found.verdict is Verdict.FAIL
     assert "k-lost (1)" in found.says
     await before.erase(maria)
-    assert await quick(store) == []
+    assert await quick_look(store) == []
     assert "rotated out: k-lost" in by_check(await examine(well))["keys match"].says
 
 
@@ -301,12 +306,12 @@ async def test_the_start_warns_of_what_loses_conversations(
 ) -> None:
     """The quick look finds eviction and missing persistence, and is silent where all is well."""
     store = make_store(redis_url=well.redis_url)
-    assert await quick(store) == []
+    assert await quick_look(store) == []
     with healthy.client() as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
         client.config_set("appendonly", "no")
         try:
-            found = await quick(store)
+            found = await quick_look(store)
         finally:
             client.config_set("maxmemory-policy", "noeviction")
             client.config_set("appendonly", "yes")
@@ -320,17 +325,17 @@ async def test_the_quick_look_never_stops_a_start(
     make_store: Callable[..., SessionStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No Redis, a stalled one, one that tells nothing, or memory alone: nothing is said."""
-    monkeypatch.setattr("session_store.doctor.QUICK_WITHIN_S", 0.3)
-    assert await quick(make_store(redis_url="redis://127.0.0.1:1/0")) == []
-    assert await quick(make_store(redis_url="memory://")) == []
+    monkeypatch.setattr("session_store.doctor.examination.QUICK_WITHIN_S", 0.3)
+    assert await quick_look(make_store(redis_url="redis://127.0.0.1:1/0")) == []
+    assert await quick_look(make_store(redis_url="memory://")) == []
     with standalone(tmp_path / "redis") as one:
         with one.client() as client:
             client.execute_command("ACL", "SETUSER", "mute", "on", ">pw", "~*", "+ping")
-        assert await quick(make_store(redis_url=f"redis://mute:pw@{one.name}/0")) == []
+        assert await quick_look(make_store(redis_url=f"redis://mute:pw@{one.name}/0")) == []
         store = make_store(redis_url=f"redis://{one.name}/0")
         await store.ping()
         one.pause()
-        assert await quick(store) == []
+        assert await quick_look(store) == []
         one.resume()
 
 

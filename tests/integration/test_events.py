@@ -128,7 +128,7 @@ async def test_the_life_of_a_session_is_heard_once_and_in_order(
         third = await store.join(who, load_id="load-2")
         await store.leave(third.lease)
         await age(raw, who, session_id, 3600)
-        await store.backend.settle(who, session_id)
+        await store._backend.settle(who, session_id)
         await store.delete(who, session_id)
         await store.open(who)
         await store.erase(who)

@@ -81,8 +81,8 @@ async def test_erased_data_come_back_with_a_backup_and_go_with_the_journal(
         assert (report.entries, report.participants, report.sessions) == (3, 2, 1)
         assert not report.left_over
         assert not report.skipped
-        assert await store.backend.participant(erased) is None
-        assert await store.backend.participant(returned) is None
+        assert await store._backend.participant(erased) is None
+        assert await store._backend.participant(returned) is None
         left = {each.id for each in (await store.sessions(kept)).sessions}
         assert len(left) == 1
         assert second.session.id not in left
@@ -136,7 +136,7 @@ async def test_a_wrong_clock_spares_nobody_and_erases_nobody(
     for key, value in backup.items():
         await raw.restore(key, 3_600_000, value)
     assert (await replay(store, journal)).participants == 1
-    assert await store.backend.participant(who) is None
+    assert await store._backend.participant(who) is None
 
 
 def test_somebody_the_store_did_not_know_is_covered_until_the_erasure() -> None:
@@ -254,7 +254,7 @@ async def test_a_forged_line_is_skipped_and_reported(
     report = await replay(store, journal)
 
     assert (report.skipped, report.entries) == ((1,), 1)
-    assert await store.backend.participant(who) is not None
+    assert await store._backend.participant(who) is not None
 
 
 @pytest.mark.parametrize("damage", [b"{", b"\xff\xfe", b"\0\0\0\0", b"[" * 100_000, b"{}"])

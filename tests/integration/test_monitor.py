@@ -58,7 +58,7 @@ async def test_a_store_that_is_looked_after_is_well(
     """With a sweeper, and an agent for each participant, every check passes; nothing changes."""
     await talk(store, store.pseudonym("maria"))
     await Sweeper(store).sweep()
-    await store.backend.sweepers("a sweeper", 3000)
+    await store._backend.sweepers("a sweeper", 3000)
     before = await raw.dbsize()
 
     report = await report_on(settings)
@@ -111,7 +111,7 @@ async def test_a_sweeper_that_is_silent_is_gone(
     store: SessionStore, settings: StoreSettings, raw: Any
 ) -> None:
     """What it said of itself long ago does not count."""
-    await store.backend.sweepers("a sweeper", 3000)
+    await store._backend.sweepers("a sweeper", 3000)
     await raw.zadd("rj1:sweepers", {"a sweeper": 1})
 
     report = await report_on(settings)
@@ -304,7 +304,7 @@ async def test_prometheus_is_told_the_same(store: SessionStore, raw: Any) -> Non
     await raw.config_set("maxmemory", 10**9)
     meter = Heard()
     try:
-        async with aclosing(Gauges(store, meter)) as gauges, asyncio.timeout(NET_S):
+        async with aclosing(Gauges(store._backend, meter)) as gauges, asyncio.timeout(NET_S):
             gauges.start()
             await meter.complete.wait()
     finally:
@@ -322,11 +322,10 @@ async def test_gauges_wait_for_a_redis_that_is_away(
     """They stay as they were, and go on looking."""
     away = make_store(redis_url="redis://127.0.0.1:1/0")
     meter = Heard()
-    async with aclosing(Gauges(away, meter, every_s=0.01)) as gauges:
+    async with aclosing(Gauges(away._backend, meter, every_s=0.01)) as gauges:
         gauges.start()
-        assert gauges._task is not None
-        await asyncio.wait([gauges._task], timeout=0.2)
-        assert not gauges._task.done()
+        await asyncio.sleep(0.2)
+        assert gauges._loop.is_running
 
     assert meter.figures == {}
 
@@ -380,7 +379,7 @@ async def let_somebody_talk(settings: StoreSettings) -> None:
     """Let a participant be there, with a sweeper."""
     async with aclosing(SessionStore.from_settings(settings)) as store:
         await talk(store, store.pseudonym("maria"))
-        await store.backend.sweepers("a sweeper", 3000)
+        await store._backend.sweepers("a sweeper", 3000)
 
 
 def test_the_exit_code_is_that_of_a_monitoring_plugin(

@@ -399,6 +399,6 @@ async def test_a_broken_participant_can_be_erased(store: SessionStore, raw: Any)
     joined = await talk_and_go(store, who)
     await raw.hset(ParticipantKeys.of(who).data_key, "wrapped", b"broken")
     with pytest.raises(SealBroken):
-        await SessionStore(store.backend, store.keyring).load(who, joined.session.id)
+        await SessionStore(store._backend, store.keyring).load(who, joined.session.id)
     assert (await privacy.erase(store, who)).sessions == 1
     assert await left_in(raw) == []

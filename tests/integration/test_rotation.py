@@ -12,7 +12,7 @@ import pytest
 
 from session_store import UnknownKey, WrongKey
 from session_store.keys import SHARDS, ParticipantKeys, kek_of
-from session_store.upkeep.rotation import RotationProgress, rotate_keys
+from session_store.upkeep.rotation import RotationProgress, RotationReport, rotate_keys
 from session_store.upkeep.sweeper import Sweeper
 from tests.integration.keeping import dump, pass_time, talk, talk_and_go, turn
 
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from session_store import SessionStore
 
 MANY = 500
+
+
+async def rotate(
+    store: SessionStore, *, progress: Callable[[RotationProgress], None] | None = None
+) -> RotationReport:
+    """Rotate the keys of the processes that this store stands for."""
+    return await rotate_keys(store._backend, store.keyring, progress=progress)
 
 
 class Processes:
@@ -56,7 +63,7 @@ def processes(make_store: Callable[..., SessionStore], tmp_path: Path) -> Proces
 
 async def wrapped_by(store: SessionStore, key_id: str) -> set[str]:
     """Return the participants whose data keys a key wraps."""
-    return set(await store.backend.wrapped_by(key_id, range(SHARDS)))
+    return set(await store._backend.wrapped_by(key_id, range(SHARDS)))
 
 
 def shard_of(participant: str) -> int:
@@ -108,12 +115,12 @@ async def test_keys_rotate_while_conversations_go_on(processes: Processes) -> No
         if progress.shards_done >= SHARDS / 2:
             rotation.cancel()
 
-    rotation = asyncio.create_task(rotate_keys(during, progress=kill_in_the_middle))
+    rotation = asyncio.create_task(rotate(during, progress=kill_in_the_middle))
     with pytest.raises(asyncio.CancelledError):
         await rotation
     left = await wrapped_by(during, "old")
     assert 0 < len(left) < MANY
-    report = await rotate_keys(during)
+    report = await rotate(during)
     stopping.set()
     await asyncio.gather(*load)
 
@@ -137,7 +144,7 @@ async def test_rotation_touches_no_sealed_record(processes: Processes, raw: Any)
     sealed = [key for key in await raw.keys() if b":s:" in key or b":t:" in key]
     dumps = {key: await raw.dump(key) for key in sealed}
 
-    await rotate_keys(processes.store("old", "new", primary="new"))
+    await rotate(processes.store("old", "new", primary="new"))
 
     assert len(sealed) == 10
     assert {key: await raw.dump(key) for key in sealed} == dumps
@@ -154,7 +161,7 @@ async def test_who_came_by_an_old_process_is_found_by_the_next_pass(processes: P
         if shard_of(who := before.pseudonym(f"person {number}")) < SHARDS / 2
     )
     passes: list[int] = []
-    wrapped_by_ = during.backend.wrapped_by
+    wrapped_by_ = during._backend.wrapped_by
 
     async def noted(kek_id: str, shards: Sequence[int]) -> Sequence[str]:
         if kek_id == "old" and shards[-1] == SHARDS - 1:
@@ -163,8 +170,8 @@ async def test_who_came_by_an_old_process_is_found_by_the_next_pass(processes: P
                 await before.open(newcomer)  # behind the back of the first pass
         return await wrapped_by_(kek_id, shards)
 
-    during.backend.wrapped_by = noted  # type: ignore[method-assign]
-    (key,) = (await rotate_keys(during)).keys
+    during._backend.wrapped_by = noted  # type: ignore[method-assign]
+    (key,) = (await rotate(during)).keys
 
     assert (key.key_id, key.rewrapped, key.passes, key.removable) == ("old", 2, 4, True)
     assert await wrapped_by(during, "new") == {before.pseudonym("maria"), newcomer}
@@ -177,7 +184,7 @@ async def test_two_rotations_at_once_share_the_work(processes: Processes) -> Non
     await asyncio.gather(*(before.open(who) for who in people))
     both = [processes.store("old", "new", primary="new") for _ in range(2)]
 
-    reports = await asyncio.gather(*map(rotate_keys, both))
+    reports = await asyncio.gather(*map(rotate, both))
 
     assert sum(report.rewrapped for report in reports) == len(people)
     assert [report.removable for report in reports] == [("old",), ("old",)]
@@ -189,10 +196,10 @@ async def test_a_second_rotation_finds_nothing(processes: Processes, raw: Any) -
     before = processes.store("old", "new", primary="old")
     await before.open(before.pseudonym("maria"))
     during = processes.store("old", "new", primary="new")
-    await rotate_keys(during)
+    await rotate(during)
     dumped = await dump(raw)
 
-    (key,) = (await rotate_keys(during)).keys
+    (key,) = (await rotate(during)).keys
 
     assert (key.rewrapped, key.stale, key.passes, key.removable) == (0, 0, 2, True)
     assert await dump(raw) == dumped
@@ -205,7 +212,7 @@ async def test_several_old_keys_rotate_in_one_run(processes: Processes) -> None:
         for number in range(3):
             await store.open(store.pseudonym(f"{primary} {number}"))
 
-    report = await rotate_keys(processes.store("old", "third", "new", primary="new"))
+    report = await rotate(processes.store("old", "third", "new", primary="new"))
 
     assert [(key.key_id, key.rewrapped) for key in report.keys] == [("old", 3), ("third", 3)]
     assert report.rewrapped == 6
@@ -227,7 +234,7 @@ async def test_a_key_removed_too_early_is_an_error_and_no_loss(
     with pytest.raises(UnknownKey, match="'old' is not in the keyring"):
         await early.load(who, joined.session.id)
     (listed,) = (await early.sessions(who)).sessions
-    report = await rotate_keys(early)
+    report = await rotate(early)
 
     assert not listed.readable
     assert report.unknown == {"old": (who,)}
@@ -238,7 +245,7 @@ async def test_a_key_removed_too_early_is_an_error_and_no_loss(
     with pytest.raises(UnknownKey):
         await early.join(who)
     back = processes.store("old", "new", primary="new")
-    assert (await rotate_keys(back)).rewrapped == 1
+    assert (await rotate(back)).rewrapped == 1
     rejoined = await back.join(who)
     assert [each.turn for each in rejoined.turns] == [turn(1), turn(2), turn(3)]
 
@@ -265,7 +272,7 @@ async def test_a_broken_data_key_stops_nobody_else(processes: Processes, raw: An
     await raw.hdel(bare, "wrapped")
     dumps = [await raw.dump(key) for key in (changed, cut, bare)]
 
-    report = await rotate_keys(processes.store("old", "new", primary="new"))
+    report = await rotate(processes.store("old", "new", primary="new"))
 
     assert report.broken == tuple(sorted(people[:3]))
     assert report.rewrapped == 7
@@ -284,7 +291,7 @@ async def test_a_data_key_moved_to_somebody_else_is_not_wrapped_anew(
     stolen = await raw.hgetall(ParticipantKeys.of(victim).data_key)
     await raw.hset(ParticipantKeys.of(thief).data_key, mapping=stolen)
 
-    report = await rotate_keys(processes.store("old", "new", primary="new"))
+    report = await rotate(processes.store("old", "new", primary="new"))
 
     assert report.broken == (thief,)
     assert report.rewrapped == 1
@@ -299,7 +306,7 @@ async def test_stale_entries_are_removed(processes: Processes, raw: Any) -> None
     for who in (gone, newer):
         await raw.sadd(kek_of(shard_of(who), "old"), who)
 
-    (key,) = (await rotate_keys(during)).keys
+    (key,) = (await rotate(during)).keys
 
     assert (key.rewrapped, key.stale, key.removable) == (0, 2, True)
     assert await wrapped_by(during, "old") == set()
@@ -312,15 +319,15 @@ async def test_who_is_erased_during_rotation_stays_erased(processes: Processes) 
     during = processes.store("old", "new", primary="new")
     who = before.pseudonym("maria")
     await before.open(who)
-    look = during.backend.participant
+    look = during._backend.participant
 
     async def seen_and_then_erased(participant: str) -> Any:
         stored = await look(participant)
         await before.erase(participant)
         return stored
 
-    during.backend.participant = seen_and_then_erased  # type: ignore[method-assign]
-    report = await rotate_keys(during)
+    during._backend.participant = seen_and_then_erased  # type: ignore[method-assign]
+    report = await rotate(during)
 
     assert report.rewrapped == 0
     assert await look(who) is None
@@ -333,7 +340,7 @@ async def test_progress_is_told(processes: Processes) -> None:
     await before.open(before.pseudonym("maria"))
     told: list[RotationProgress] = []
 
-    await rotate_keys(processes.store("old", "new", primary="new"), progress=told.append)
+    await rotate(processes.store("old", "new", primary="new"), progress=told.append)
 
     assert told[-1] == RotationProgress("old", number=3, shards_done=SHARDS, rewrapped=1)
     assert [each.shards_done for each in told if each.number == 1][:2] == [64, 128]
@@ -349,7 +356,7 @@ async def test_who_talks_for_more_than_a_week_is_not_missed(processes: Processes
         await before.renew(joined.lease.ref)
         await Sweeper(before).sweep()
 
-    report = await rotate_keys(processes.store("old", "new", primary="new"))
+    report = await rotate(processes.store("old", "new", primary="new"))
 
     assert report.rewrapped == 1
     after = processes.store("new", primary="new")

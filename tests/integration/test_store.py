@@ -707,7 +707,7 @@ async def test_an_erased_key_is_forgotten_by_its_eraser(store: SessionStore) -> 
     await store.join(who)
     await store.join(other)
     await store.erase(who)
-    assert {participant for participant, _ in store._data_keys} == {other}
+    assert {participant for participant, _ in store._opener._keys} == {other}
 
 
 async def test_the_limit_spares_a_live_session(make_store: Callable[..., SessionStore]) -> None:

@@ -23,7 +23,6 @@ from dev.rig.programs import until
 from dev.rig.stand import running
 from session_store import Joined, LeaseHeld, SessionStore, StoreUnavailable, Turn
 from session_store.livekit.telemetry.spans import LOOKS_EVERY_S, LiveKitTracer
-from session_store.tracing import trace_with
 from tests.e2e.forms import found_in
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def spans() -> Iterator[Spans]:
 @pytest.fixture
 def traced(store: SessionStore) -> SessionStore:
     """Return a store that is traced as an agent's is."""
-    trace_with(store, LiveKitTracer())
+    store.trace(LiveKitTracer())
     return store
 
 
@@ -117,7 +116,7 @@ async def test_a_refusal_is_an_outcome_and_no_answer_is_an_error(
     with pytest.raises(LeaseHeld):
         await traced.join(maria)
     away = make_store(redis_url="redis://127.0.0.1:1/0")
-    trace_with(away, LiveKitTracer())
+    away.trace(LiveKitTracer())
     with pytest.raises(StoreUnavailable):
         await away.sessions(maria)
 

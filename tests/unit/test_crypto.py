@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_store import Keyring, KeyringMissing, SealBroken, StoreSettings, UnknownKey
-from session_store.sealing.crypto import NO_TAG, tag_of
+from session_store.sealing.data_key import NO_TAG, tag_of
 
 if TYPE_CHECKING:
     from pathlib import Path

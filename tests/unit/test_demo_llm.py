@@ -157,7 +157,7 @@ async def test_it_knows_nothing_of_a_stranger() -> None:
         EN.nothing_kept,
         EN.first_visit,
         EN.talked_about.format(
-            topics="your name; what I keep in mind for you; how often you were here"
+            topics="your name; what I remember for you; how often you have been here"
         ),
     ]
 

@@ -44,7 +44,7 @@ def spans(page: Path) -> list[str]:
 def is_there(name: str, page: Path) -> bool:
     """Return whether a path exists: from the root, from the page, or as the end of a path."""
     found = (True for place in (ROOT, page.parent) for _ in place.glob(name))
-    return any(found) or ("/" not in name and any(_tracked(name)))
+    return any(found) or any(_tracked(name))
 
 
 def _tracked(name: str) -> Iterator[Path]:

@@ -94,10 +94,10 @@ def test_the_key_of_one_server_is_never_sent_to_the_other() -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"agent_pipeline": "openai"}, "OPENAI_API_KEY: OpenAI is asked"),
-        ({"agent_pipeline": "openai-realtime"}, "OPENAI_API_KEY: OpenAI is asked"),
-        ({"agent_stt": "openai"}, "OPENAI_API_KEY: OpenAI is asked"),
-        ({"agent_tts": "deepgram"}, "DEEPGRAM_API_KEY: Deepgram is asked"),
+        ({"agent_pipeline": "openai"}, "OPENAI_API_KEY: OpenAI needs"),
+        ({"agent_pipeline": "openai-realtime"}, "OPENAI_API_KEY: OpenAI needs"),
+        ({"agent_stt": "openai"}, "OPENAI_API_KEY: OpenAI needs"),
+        ({"agent_tts": "deepgram"}, "DEEPGRAM_API_KEY: Deepgram hears"),
         (
             {"agent_pipeline": "openai-realtime", "agent_tts": "demo", **KEYS},
             "openai-realtime hears and speaks itself",

@@ -121,6 +121,7 @@ call("nobody", who=1)  # somebody
         ("a.toml", 'name = "who # nobody"\n\n# nobody'),
         ("a.yaml", "who: nobody\nits: it's\n- a # nobody"),
         ("b.yaml", "who: nobody\n\n  summary: Nobody is there"),
+        ("c.yaml", "who: nobody\n  description: >-\n    Then nobody is there.\n  who: nobody\n"),
         ("Dockerfile", "RUN who\n\n# nobody"),
         ("Makefile", "who:\n\n\twho # nobody"),
         (".env.example", "#WHO=nobody,\n\n# nobody"),

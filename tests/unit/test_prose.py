@@ -79,6 +79,23 @@ def test_words_that_users_report_are_shown_to_them(name: str) -> None:
     assert [words for words in quoted if words not in shown] == []
 
 
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a page: those of its headings, and those set by hand."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
+    plain = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    return {*plain, *re.findall(r'<a id="([^"]+)">', text)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_each_link_leads_somewhere(page: Path) -> None:
+    """To a file of the repository, and to a heading that it has."""
+    for target in re.findall(r"\]\(([^)\s:]+)\)", without_code(page.read_text())):
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file.read_text()), target
+
+
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_nothing_stands_twice_in_a_row(page: Path) -> None:
     """No line, no phrase of four words, and no row of a table."""

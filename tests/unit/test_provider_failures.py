@@ -105,4 +105,4 @@ def test_an_unknown_language_is_told_in_english() -> None:
     )
     assert failure is not None
     words = words_of_failure(failure, "xx", has_spare_voice=False)
-    assert words == "I cannot hear you just now. You can type to me."
+    assert words == "I can't hear you right now. You can type to me."

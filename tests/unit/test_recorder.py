@@ -26,10 +26,9 @@ from session_store.errors import (
     WriteConflict,
 )
 from session_store.tasks import stop
-from session_store.values import SealedTurn
+from session_store.values import MAX_CALL_BYTES, MAX_CALL_TURNS, SealedTurn, batches
 from session_store.writing import recorder as recorder_module
 from session_store.writing.content_writer import ContentWriter
-from session_store.writing.recorder import MAX_BATCH, MAX_BATCH_BYTES, batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -372,13 +371,13 @@ async def test_what_waits_outlives_a_lost_lease(error: SessionStoreError, left: 
 
 def test_an_append_is_bounded_in_turns_and_in_bytes() -> None:
     """Batches keep the order, lose nothing, and grow neither too long nor too large."""
-    sizes = [100] * 250 + [200_000] * 12 + [MAX_BATCH_BYTES, 1, 1]
+    sizes = [100] * 250 + [200_000] * 12 + [MAX_CALL_BYTES, 1, 1]
     turns = [SealedTurn(n, b"", bytes(size), None) for n, size in enumerate(sizes)]
     made = list(batches(turns))
     assert [each for batch in made for each in batch] == turns
     assert [len(batch) for batch in made] == [100, 100, 50 + 5, 5, 2, 1, 2]
-    assert max(len(batch) for batch in made) == MAX_BATCH
-    assert max(sum(len(each.sealed) for each in batch) for batch in made) <= MAX_BATCH_BYTES
+    assert max(len(batch) for batch in made) == MAX_CALL_TURNS
+    assert max(sum(len(each.sealed) for each in batch) for batch in made) <= MAX_CALL_BYTES
     assert list(batches([])) == []
 
 
@@ -476,7 +475,7 @@ async def test_unsaved_content_keeps_what_others_wrote() -> None:
     recorder, lease = await begun(store)
     content = ContentWriter(store, lease, recorder)
     await store.set_title(lease.participant, lease.session_id, "Named meanwhile")
-    update, asked = store.backend.update, []
+    update, asked = store._backend.update, []
 
     async def fails_later(*args: Any, **options: Any) -> int:
         asked.append(args)
@@ -484,7 +483,7 @@ async def test_unsaved_content_keeps_what_others_wrote() -> None:
             raise StoreUnavailable("away")
         return await update(*args, **options)
 
-    store.backend.update = fails_later  # type: ignore[method-assign]
+    store._backend.update = fails_later  # type: ignore[method-assign]
     content.change(spoken("fr"))
     assert not await content.flush(0.05)
     left = content.unsaved()

@@ -10,8 +10,9 @@ import pytest
 from session_store import Keyring, SealBroken, SessionContent, Turn, WrongKey
 from session_store.errors import UnknownSchema
 from session_store.models import SCHEMA_VERSION, SessionContext, TurnKind, Witness
-from session_store.sealing import crypto, schema
-from session_store.sealing.crypto import NO_TAG, DataKey, WrappedKey, tag_of
+from session_store.sealing import data_key as seals
+from session_store.sealing import schema
+from session_store.sealing.data_key import NO_TAG, DataKey, WrappedKey, tag_of
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -172,8 +173,8 @@ def test_every_version_has_a_reader() -> None:
 def test_a_newer_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a newer library sealed is no broken seal: the error names its version."""
     with monkeypatch.context() as later:
-        later.setattr(crypto, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
-        later.setattr(crypto, "KEY_VERSION", 2)
+        later.setattr(seals, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+        later.setattr("session_store.sealing.keyring.KEY_VERSION", 2)
         newer = data_key().seal_turn(SESSION, 1, NO_TAG, b"{}")
         wrapped = keyring().rewrap(PARTICIPANT, WRAPPED)
     with pytest.raises(UnknownSchema, match=f"version {SCHEMA_VERSION + 1}"):

@@ -15,8 +15,9 @@ from session_store import (
 )
 from session_store.backends.memory.backend import MemoryBackend
 from session_store.models import TurnKind, Witness
-from session_store.sealing import crypto, schema
-from session_store.sealing.crypto import NO_TAG, tag_of
+from session_store.sealing import data_key as seals
+from session_store.sealing import schema
+from session_store.sealing.data_key import NO_TAG, tag_of
 from session_store.sealing.turn_codec import encode_turn
 from session_store.values import Lease, SealedTurn
 from tests.unit import test_schema_1 as version_1
@@ -169,7 +170,7 @@ def sealed_by_version_1(lease: Lease, turn: Turn) -> SealedTurn:
     """Seal a turn under a lease as a process of version 1 does."""
     plain = turn.model_dump_json(exclude_defaults=True).encode()
     seq, tag_before, key = lease.last_seq + 1, lease.last_tag, lease.data_key
-    sealed = crypto._seal(key._aead, 1, plain, key._turn_aad(lease.session_id, seq, tag_before))
+    sealed = seals.seal(key._aead, 1, plain, key._turn_aad(lease.session_id, seq, tag_before))
     lease.last_seq, lease.last_tag = seq, tag_of(sealed)
     return SealedTurn(seq, tag_before, sealed, turn)
 
@@ -185,7 +186,7 @@ async def test_a_session_holds_turns_of_both_versions(monkeypatch: pytest.Monkey
 
     await store.append(lease, [sealed_by_version_1(lease, turn) for turn in said[:3]])
     with monkeypatch.context() as earlier:
-        earlier.setattr(crypto, "SCHEMA_VERSION", 1)
+        earlier.setattr(seals, "SCHEMA_VERSION", 1)
         await store.update(lease, lambda content: content.model_copy(update={"title": "one"}))
     await store.append(lease, [store.seal(lease, turn) for turn in said[3:8]])
     await store.append(lease, [sealed_by_version_1(lease, turn) for turn in said[8:]])

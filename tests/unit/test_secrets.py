@@ -13,7 +13,7 @@ from pydantic import SecretStr, ValidationError
 from agent.settings import AgentSettings
 from gateway.settings import GatewaySettings
 from session_store import StoreSettings
-from session_store.sealing.crypto import Keyring
+from session_store.sealing.keyring import Keyring
 from session_store.settings import explain
 
 ROOT = Path(__file__).parents[2]

@@ -94,23 +94,23 @@ def test_who_cannot_help_leaves_the_shards_to_others() -> None:
         store = Store()
         able = [True]
         looked: list[int] = []
-        due = store.backend.due
+        due = store._backend.due
 
         async def note(shards: Any, limit: int) -> Any:
             looked.append(len(shards))
             return await due(shards, limit)
 
-        store.backend.due = note  # type: ignore[method-assign]
+        store._backend.due = note  # type: ignore[method-assign]
         sweeper = Sweeper(store, every_s=0.5, all_every_s=10, is_able=lambda: able[0])
         sweeper.start()
         await asyncio.sleep(9.8)
         assert len(looked) == 20
-        assert await store.backend.sweepers("other", 1_500) != ["other"]
+        assert await store._backend.sweepers("other", 1_500) != ["other"]
         able[0] = False
         looked.clear()
         await asyncio.sleep(20)
         assert len(looked) == 2
-        assert list(await store.backend.sweepers("other", 1_500)) == ["other"]
+        assert list(await store._backend.sweepers("other", 1_500)) == ["other"]
         able[0] = True
         await asyncio.sleep(1.1)
         assert len(looked) > 2

@@ -18,7 +18,7 @@ from livekit.agents.utils import shortuuid
 from pydantic import ValidationError
 
 from session_store import Keyring, Turn, TurnKind
-from session_store.sealing.crypto import NO_TAG
+from session_store.sealing.data_key import NO_TAG
 from session_store.sealing.turn_codec import decode_turn, encode_turn
 
 ROLES = (None, "user", "assistant", "system", "developer")

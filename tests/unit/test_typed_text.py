@@ -98,7 +98,7 @@ async def test_a_message_that_is_too_long_is_refused(desk: Desk) -> None:
     await desk.type("x" * (MAX_TYPED_CHARS + 1), "long")
     (message_id, reason) = desk.refused[0]
     assert message_id == "long"
-    assert "please keep it under 4000" in reason
+    assert "Please keep it under 4000" in reason
     assert desk.recorded == []
 
 

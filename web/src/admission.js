@@ -110,13 +110,14 @@ export class AdmissionFlow {
     if (drop === 'paused') return this.#parts.onSetAside('paused');
     if (drop === 'closed') {
       this.#supervisor.stop();
-      return this.#failed(new Error('The conversation was closed on the server.'), false);
+      return this.#failed(new Error('This conversation was closed.'), false);
     }
     if (drop === 'duplicate') {
       // Without another tab that took it, LiveKit mistook our own reconnect for another device, once.
       const again = performance.now() - this.#duplicateAt < DUPLICATE_AGAIN_MS;
       this.#duplicateAt = performance.now();
-      if (again || !this.#parts.holdsTab()) return this.#parts.onSetAside('tab');
+      if (!this.#parts.holdsTab()) return this.#parts.onSetAside('tab');
+      if (again) return this.#parts.onSetAside('device');
       this.#mayBeElsewhere = true;
     }
     this.#page.become('lost');
@@ -125,7 +126,7 @@ export class AdmissionFlow {
 
   /** @param {AbortSignal} [signal] */
   async #request(signal) {
-    // Taken back at once: if the answer is lost, a plain request finds out whether the new one has begun.
+    // Reset at once: if the answer is lost, a plain request finds out whether the new conversation has begun.
     const newSession = this.#asksForNew;
     this.#asksForNew = false;
     const proof = await this.#parts.identity.proof();
@@ -146,7 +147,7 @@ export class AdmissionFlow {
     return admission;
   }
 
-  /** While the store is away the page was not given what it lacks, so it asks again and again. */
+  /** While the store is away the gateway cannot give what the page lacks, so the page asks again and again. */
   #askAgain() {
     clearTimeout(this.#askingAgain);
     if (!this.#page.model().conversation.withoutStore) return;

@@ -1,15 +1,15 @@
-/** How long an agent may take before the page says something, and does something. */
+/** Times the wait for an agent: when the page mentions it, and when it asks the gateway for help. */
 
 /**
- * - `no`: the agent is there, or nobody waits
- * - `coming`: long enough to mention
- * - `late`: long enough to offer another try
+ * - `no`: the agent is there, or the page does not wait for one
+ * - `coming`: the wait is long enough to mention
+ * - `late`: the wait is long enough to offer another try
  *
  * @typedef {'no' | 'coming' | 'late'} AgentWait
  */
 
 export const MENTION_AFTER_MS = 1000;
-/** Before anybody is told that it is late, the page asks the gateway once to look after the agent. */
+/** Before the user reads that the agent is late, the page asks the gateway once to look after it. */
 export const OVERDUE_AFTER_MS = 8000;
 export const LATE_AFTER_MS = 15_000;
 
@@ -23,7 +23,7 @@ export class AgentWaitTimer {
     this.#hooks = hooks;
   }
 
-  /** The wait begins (again). */
+  /** Starts the wait, or starts it again from zero. */
   start() {
     this.stop();
     this.#timers = [
@@ -33,7 +33,7 @@ export class AgentWaitTimer {
     ];
   }
 
-  /** The agent is there, or it does not matter any more. */
+  /** Ends the wait: the agent is there, or the page left. */
   stop() {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers = [];

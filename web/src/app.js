@@ -2,12 +2,13 @@
 import { AdmissionFlow } from './admission.js';
 import { AgentPresence } from './agent-presence.js';
 import { Connection } from './connection.js';
-import { EMPTY, fromSaved, reduce, toSaved } from './conversation.js';
+import { EMPTY, reduce } from './conversation.js';
 import { randomId } from './ids.js';
 import { LevelMeter } from './levels.js';
 import { isMicrophoneGranted } from './microphone.js';
 import { freshModel } from './model.js';
 import { SaveStatusWatch } from './save-status.js';
+import { fromSaved, toSaved } from './saved-conversation.js';
 import { DEFAULT_SETTINGS, settingsFrom } from './settings.js';
 import { isLive, nextState } from './states.js';
 import { TabClaim } from './tabs.js';
@@ -34,8 +35,8 @@ export class App {
    * @param {object} parts
    * @param {import('./identity.js').Identity} parts.identity
    * @param {import('./history.js').History} parts.history
-   * @param {() => void} parts.onChange the model is another one
-   * @param {(hooks: import('./connection.js').ConnectionHooks) => Connection} [parts.openConnection]
+   * @param {() => void} parts.onChange called after each change of the model
+   * @param {(hooks: import('./connection.js').ConnectionHooks) => Connection} [parts.openConnection] for tests
    */
   constructor({ identity, history, onChange, openConnection = (hooks) => new Connection(hooks) }) {
     this.#identity = identity;
@@ -64,7 +65,7 @@ export class App {
       onAgentGaveUp: () => this.#admission.agentGaveUp(),
       onAudioBlocked: (audioBlocked) => this.#set({ audioBlocked }),
       onMic: (mic) => this.#set({ mic }),
-      onTrack: (who, track) => this.levels.listen(who, track),
+      onTrack: (role, track) => this.levels.listen(role, track),
     });
     this.#agent = agent;
     this.#connection = connection;
@@ -80,13 +81,13 @@ export class App {
   }
 
   /**
-   * Brings back what was saved, without any network. After it the first screen can be painted.
+   * Restores what was saved, without the network. Then the first screen can be painted.
    *
-   * @returns {Promise<boolean>} whether the conversation should go on by itself
+   * @returns {Promise<boolean>} whether the conversation should go on without a click
    */
   async restore() {
     if (this.#identity.isNew) {
-      // What an earlier identity left belongs to nobody here.
+      // What an earlier identity left must not be shown.
       await this.#history.wipe();
       this.#become('nothing-saved');
       return false;
@@ -101,12 +102,12 @@ export class App {
     return false;
   }
 
-  /** Loads LiveKit's code, for when it will be needed. */
+  /** Loads LiveKit's code ahead of its use. */
   warmUp() {
     this.#connection.warmUp().catch(() => {});
   }
 
-  /** Goes on after a reload. Opens the microphone only where that asks nobody anything. */
+  /** Goes on after a reload. Opens the microphone only if the browser does not ask the user for it. */
   async rejoin() {
     this.#connect();
     if (this.#settings.mic === 'on' && (await isMicrophoneGranted())) {
@@ -130,7 +131,7 @@ export class App {
     if (this.#settings.mic === 'on') void this.#openMicrophone();
   }
 
-  /** "Try again": a new token, which also makes the gateway look after the agent. */
+  /** "Try again": a new token. The gateway then looks after the agent, too. */
   retry() {
     if (this.model.state === 'Failed') this.#connect();
     else if (isLive(this.model.state)) {
@@ -139,20 +140,20 @@ export class App {
     }
   }
 
-  /** "Start a new conversation", in place of one that does not open, or that no agent survives. */
+  /** "Start a new conversation", in place of one that does not open, or in which agents keep failing. */
   startNew() {
     if ((this.model.failure?.remedy ?? 'retry') === 'retry') return;
     this.#connect(true);
   }
 
-  /** The network is said to be back, or the page has been asleep. */
+  /** The browser reports that the network is back, or the page was asleep. */
   wake() {
     if (this.model.setAside === 'paused') return void this.rejoin();
     this.#admission.hurry();
   }
 
   /**
-   * Sends what was typed, now or as soon as an agent is there. Begins a conversation when there is none.
+   * Sends a typed message, now or as soon as an agent is there. Starts a conversation if there is none.
    *
    * @param {string} text
    */
@@ -227,7 +228,7 @@ export class App {
 
   async #erase() {
     this.#settings = { ...DEFAULT_SETTINGS };
-    // First, so that nothing that happens meanwhile is said or kept under the old identity.
+    // First, so that nothing is sent or kept under the old identity meanwhile.
     this.#identity.forget();
     this.#set({ erased: true, remembered: this.#identity.remembered, micWanted: false });
     this.#dispatch({ type: 'erased' });
@@ -262,7 +263,7 @@ export class App {
     this.#save();
   }
 
-  /** Each change is saved as it comes; a tab that was set aside no longer speaks for the conversation. */
+  /** Saves each change at once. A tab that was set aside must not overwrite what the other tab saves. */
   #save() {
     const { conversation, setAside, erased } = this.model;
     if (setAside === 'tab' || erased || conversation === EMPTY) return;

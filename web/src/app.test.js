@@ -4,7 +4,7 @@ import { ASK_AGAIN_MS } from './admission.js';
 import { OVERDUE_AFTER_MS } from './agent-wait-timer.js';
 import { App } from './app.js';
 import { Connection } from './connection.js';
-import { toSaved } from './conversation.js';
+import { toSaved } from './saved-conversation.js';
 
 const turn = { id: 't1', key: 't1', seq: 1, role: 'user', text: 'Hi', createdAt: 1, interrupted: false, saved: true };
 
@@ -60,7 +60,7 @@ const away = refused(503, 'store_unavailable', 'Not now.');
 const isUnreadable = { message: 'It cannot be opened.', retrying: false, remedy: 'new' };
 const shownBy = (app) => app.model.conversation.turns.map(({ text }) => text);
 
-test('A conversation that does not open is asked for once; what is shown of it stays.', async () => {
+test('The page asks once for a conversation that does not open, and keeps what it shows.', async () => {
   const { app, asked } = await comeBack([unreadable]);
   await pass(120_000);
   assert.deepEqual(asked, [{ participant_identity: 'i', session_id: 's1', after_seq: 1 }]);
@@ -69,7 +69,7 @@ test('A conversation that does not open is asked for once; what is shown of it s
   assert.deepEqual(shownBy(app), ['Hi']);
 });
 
-test('A new one is asked for once, however often the button is pressed and the page tries again.', async () => {
+test('The page asks once for a new conversation, however often the button is pressed and the page tries again.', async () => {
   const { app, asked } = await comeBack([unreadable, away]);
   app.startNew();
   app.startNew();
@@ -82,7 +82,7 @@ test('A new one is asked for once, however often the button is pressed and the p
   assert.deepEqual(shownBy(app), ['Hi']);
 });
 
-test('Where nobody was told that it does not open, nothing begins a new one.', async () => {
+test('While the gateway is only unavailable, no new conversation can be started.', async () => {
   const { app, asked } = await comeBack([away]);
   app.startNew();
   await pass(20_000);
@@ -90,7 +90,7 @@ test('Where nobody was told that it does not open, nothing begins a new one.', a
   assert.ok(asked.every((body) => !('new_session' in body)));
 });
 
-test('Where a new one does not open either, the page stops, and offers no further one.', async () => {
+test('If a new conversation does not open either, the page stops, and offers no further one.', async () => {
   const { app, asked } = await comeBack([unreadable, refused(409, 'operator_needed', 'Tell them.')]);
   app.startNew();
   await flush();
@@ -102,7 +102,7 @@ test('Where a new one does not open either, the page stops, and offers no furthe
   assert.equal(asked.length, 2);
 });
 
-test('Who waits for an agent that cannot open the conversation is told so, and waits no more.', async () => {
+test('When no agent can open the conversation, the page tells so and stops waiting.', async () => {
   mock.method(Connection.prototype, 'join', async (/** @type {Promise<unknown>} */ admission) => void (await admission));
   const leaveRoom = mock.method(Connection.prototype, 'leaveRoom', async () => {});
   const admission = { server_url: 'wss://x', participant_token: 'x', session_id: 's1', resumed: true, last_seq: 1, turns: [] };
@@ -136,7 +136,7 @@ const admission = (more = {}) => ({
 });
 const hello = (more = {}) => ({ type: 'hello', sessionId: 's1', language: 'en', lastSeq: 1, back: false, saved: true, ...more });
 
-test('Let in without the store, the page asks again until it has what it lacks.', async () => {
+test('Admitted without the store, the page asks again until it has what it lacks.', async () => {
   const late = { id: 't2', seq: 2, role: 'assistant', text: 'Hello', created_at: 2 };
   const away = admission({ saved: false });
   const { app, asked, hooks } = await inTheRoom([away, away, admission({ last_seq: 2, turns: [late] })]);
@@ -154,7 +154,7 @@ test('Let in without the store, the page asks again until it has what it lacks.'
   assert.equal(asked.length, before);
 });
 
-test('Told that no agent will come, the page says so at once, leaves, and offers both ways on.', async () => {
+test('When no agent will come, the page tells so at once, leaves, and offers another try and a new conversation.', async () => {
   const { app, asked, hooks, left } = await inTheRoom([admission()]);
   hooks.onAgents([{ identity: 'ghost', state: 'listening' }]);
   hooks.onRecord(hello(), 'ghost');
@@ -170,7 +170,7 @@ test('Told that no agent will come, the page says so at once, leaves, and offers
   assert.equal(asked.at(-1).new_session, true);
 });
 
-test('That the assistant is back is said once, for a while, of an agent that is new to the page.', async () => {
+test('The return of the assistant is shown once, for a while, if the agent is new to the page.', async () => {
   const { app, hooks } = await inTheRoom([admission()]);
   hooks.onRecord(hello(), 'first');
   assert.equal(app.model.back, false);
@@ -181,7 +181,7 @@ test('That the assistant is back is said once, for a while, of an agent that is 
   assert.equal(app.model.back, false);
 });
 
-test('Thrown out as a duplicate, the page comes back only if it is nowhere else, and says so if it is.', async () => {
+test('Removed as a duplicate, the page comes back only if the conversation is not open elsewhere.', async () => {
   const { app, asked, hooks } = await inTheRoom([admission(), refused(409, 'goes_on_elsewhere', 'Elsewhere.'), admission()]);
   hooks.onDropped('duplicate');
   await pass(1000);
@@ -193,14 +193,23 @@ test('Thrown out as a duplicate, the page comes back only if it is nowhere else,
   assert.equal(app.model.state, 'Connected');
 });
 
-test('A duplicate that was none costs one request, and the page is back.', async () => {
+test('After a false report of a duplicate the page is back with one request.', async () => {
   const { app, asked, hooks } = await inTheRoom([admission()]);
   hooks.onDropped('duplicate');
   await pass(1000);
   assert.deepEqual([app.model.state, asked.length], ['Connected', 2]);
 });
 
-test('A page that the browser had paused comes back when it wakes, without a click.', async () => {
+test('A second duplicate within a minute is another device, as this tab holds the conversation.', async () => {
+  const { app, asked, hooks } = await inTheRoom([admission()]);
+  hooks.onDropped('duplicate');
+  await pass(1000);
+  hooks.onDropped('duplicate');
+  await pass(1000);
+  assert.deepEqual([app.model.state, app.model.setAside, asked.length], ['Idle', 'device', 2]);
+});
+
+test('A page that the browser paused comes back without a click when it wakes.', async () => {
   const { app, asked, hooks } = await inTheRoom([admission()]);
   hooks.onDropped('paused');
   await flush();
@@ -210,9 +219,9 @@ test('A page that the browser had paused comes back when it wakes, without a cli
   assert.deepEqual([app.model.state, app.model.setAside, asked.length], ['Connected', null, 2]);
 });
 
-test('What an agent says of itself holds until it takes it back, says hello anew, or is gone.', async () => {
+test('The notice of an agent holds until it takes it back, sends another hello, or is gone.', async () => {
   const { app, hooks } = await inTheRoom([admission()]);
-  const notice = { type: 'notice', text: 'I cannot hear you just now.', language: 'en' };
+  const notice = { type: 'notice', text: 'I hear nothing right now.', language: 'en' };
   const begin = () => {
     hooks.onAgents([{ identity: 'first', state: 'listening' }]);
     hooks.onRecord(hello(), 'first');

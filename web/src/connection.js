@@ -1,6 +1,6 @@
 /**
- * One LiveKit room, for the life of the page: join, leave, what is heard and said in it. LiveKit mends what
- * it can by itself; `onDropped` says when it gave up, and what to do about it.
+ * One LiveKit room, for the life of the page: joining, leaving, text in both directions. LiveKit reconnects by
+ * itself where it can; `onDropped` reports that it gave up, and what to do next.
  */
 import { LocalMicrophone } from './local-microphone.js';
 import { parseRecord } from './protocol.js';
@@ -10,17 +10,17 @@ import { parseRecord } from './protocol.js';
 /** @typedef {import('./link-health.js').LinkHealth} LinkHealth */
 /** @typedef {typeof import('./livekit.js')} LiveKit */
 
-/** Shorter than LiveKit's own (44 s): after this, a new token and a new room do more than another try. */
+/** Shorter than LiveKit's own (44 s): after that, a new token and a new room help more than another try. */
 const LIVEKIT_RETRY_DELAYS_MS = [0, 300, 1200, 2700, 4800];
-/** A record that never ends must not hold up those behind it. */
+/** A record that never ends must not delay those behind it. */
 const RECORD_TIMEOUT_MS = 4000;
-/** Nor may a message that the data channel neither takes nor refuses. */
+/** Neither may a message that the data channel neither takes nor refuses. */
 const SEND_TIMEOUT_MS = 5000;
 
 /** @typedef {'retry' | 'duplicate' | 'closed' | 'paused'} Drop */
 
 /** @typedef {'initializing' | 'idle' | 'listening' | 'thinking' | 'speaking'} AgentState */
-/** Attribute of our own participant, by which those who watch over the room say what became of its agents. */
+/** Attribute of our own participant: the workers report there that they gave up on the agents of this room. */
 const AGENT = 'rj.agent';
 const GAVE_UP = 'gave_up';
 const AGENT_STATES = ['initializing', 'idle', 'listening', 'thinking', 'speaking'];
@@ -31,15 +31,15 @@ const AGENT_STATES = ['initializing', 'idle', 'listening', 'thinking', 'speaking
  * @typedef {object} ConnectionHooks
  * @property {(drop: Drop) => void} onDropped
  * @property {(troubled: boolean) => void} onTrouble packets do not flow; false when they do again
- * @property {() => void} onMended LiveKit reconnected; the agent may have missed something, and so may we
+ * @property {() => void} onMended LiveKit reconnected; agent and page may have missed something
  * @property {(record: import('./protocol.js').AgentRecord, from: string, sentAt: number) => void} onRecord in order of
  *   arrival; `sentAt`: Unix seconds, by the clock of the agent
  * @property {(draft: HeardDraft) => void} onDraft
  * @property {(agents: import('./agent-presence.js').Agent[]) => void} onAgents
- * @property {() => void} onAgentGaveUp those who watch over this room will send no further agent for a while
+ * @property {() => void} onAgentGaveUp the workers will send no further agent for a while
  * @property {(blocked: boolean) => void} onAudioBlocked
  * @property {(mic: import('./microphone.js').MicState) => void} onMic
- * @property {(who: 'user' | 'assistant', track: MediaStreamTrack | null) => void} onTrack
+ * @property {(role: 'user' | 'assistant', track: MediaStreamTrack | null) => void} onTrack
  */
 
 export class Connection {
@@ -68,18 +68,18 @@ export class Connection {
     });
   }
 
-  /** Fetches and compiles LiveKit's code; 149 kB, so never before the first paint. */
+  /** Fetches and compiles LiveKit's code. It is large, so call this after the first paint. */
   warmUp() {
     this.#livekit ??= import('./livekit.js').catch((error) => {
       this.#livekit = null; // A failed import may be tried again.
-      throw Object.assign(new Error('A part of this page did not load. Check your connection.'), { cause: error });
+      throw Object.assign(new Error('A part of this page did not load. Check your network.'), { cause: error });
     });
     return this.#livekit;
   }
 
   /**
    * @param {Promise<import('./protocol.js').Admission>} admission fetched while the code loads
-   * @param {AbortSignal} signal leaves again when aborted
+   * @param {AbortSignal} signal aborted: the page leaves again
    */
   async join(admission, signal) {
     const [livekit, { serverUrl, token }] = await Promise.all([this.warmUp(), admission]);
@@ -92,7 +92,7 @@ export class Connection {
       signal.throwIfAborted();
     } catch (error) {
       signal.throwIfAborted();
-      throw Object.assign(new Error('The voice server cannot be reached. Check your connection.'), {
+      throw Object.assign(new Error('The voice connection failed. Check your network.'), {
         cause: error,
       });
     } finally {
@@ -105,7 +105,7 @@ export class Connection {
     void this.#publishMicrophone();
   }
 
-  /** Leaves for good, so that the server knows at once, and lets the microphone go. */
+  /** Leaves for good, so that the server knows at once, and closes the microphone. */
   async leave() {
     this.#joined = false;
     this.#health?.stop();
@@ -113,7 +113,7 @@ export class Connection {
     await this.#room?.disconnect();
   }
 
-  /** Leaves the room only, to join another one. */
+  /** Leaves the room and keeps the microphone, to join another room. */
   async leaveRoom() {
     this.#joined = false;
     this.#health?.stop();
@@ -143,7 +143,7 @@ export class Connection {
     };
   }
 
-  /** Plays what the browser held back; call it from a click. */
+  /** Starts the sound that the browser held back. Call it from a click. */
   async startAudio() {
     await this.#room?.startAudio();
   }
@@ -161,9 +161,9 @@ export class Connection {
   /** @param {LiveKit} livekit */
   #createRoom({ LinkHealth, Room, RoomEvent, Track }) {
     const room = new Room({
-      // A reload is then no leave: the agent stays, and the return is told by the load id in the token.
+      // Then a reload is not a leave: the agent stays, and knows the return by the load id in the token.
       disconnectOnPageLeave: false,
-      // The same microphone goes on in the next room, without asking and without a blink of its light.
+      // The same microphone goes on in the next room: the browser does not ask, and its light does not blink.
       stopLocalTrackOnUnpublish: false,
       reconnectPolicy: {
         nextRetryDelayInMs: ({ retryCount }) => {
@@ -201,7 +201,7 @@ export class Connection {
       .on(RoomEvent.AudioPlaybackStatusChanged, () => this.#hooks.onAudioBlocked(!room.canPlaybackAudio))
       .on(RoomEvent.TrackSubscribed, (track, _publication, participant) => {
         if (track.kind !== Track.Kind.Audio) return;
-        track.attach(); // Also plays it; a refusal comes as AudioPlaybackStatusChanged.
+        track.attach(); // It also plays. If the browser refuses, AudioPlaybackStatusChanged follows.
         if (participant.isAgent) this.#hooks.onTrack('assistant', track.mediaStreamTrack);
       })
       .on(RoomEvent.TrackUnsubscribed, (track, _publication, participant) => {
@@ -214,7 +214,7 @@ export class Connection {
   /** @param {import('livekit-client').DisconnectReason | undefined} reason */
   #dropped(reason) {
     this.#health?.stop();
-    if (!this.#joined) return; // Asked for, or an attempt that says so itself.
+    if (!this.#joined) return; // The page left, or an attempt failed, which `join` reports.
     this.#joined = false;
     this.#hooks.onAgents([]);
     this.#hooks.onDropped(dropOf(reason));
@@ -231,7 +231,7 @@ export class Connection {
   /**
    * @param {Room} room
    * @param {import('livekit-client').TextStreamReader} reader
-   * @param {string} identity of whoever said it
+   * @param {string} identity of the participant that spoke
    */
   async #readDraft(room, reader, identity) {
     const role = identity === room.localParticipant.identity ? 'user' : 'assistant';
@@ -245,10 +245,10 @@ export class Connection {
         this.#hooks.onDraft({ segment, stream, role, text, open: true });
       }
     } catch {
-      // The sender is gone: what was said so far stays.
+      // The sender is gone: the text so far stays.
     }
-    // The assistant's segment is one stream, as it is spoken. The user's is one stream per interim result,
-    // each with the whole text, and only the last one says that it is final.
+    // The assistant's segment is one stream, as it is spoken. The user's is one stream per interim result, each
+    // with the whole text; only the last one is marked as final.
     const isFinal = reader.info.attributes?.['lk.transcription_final'] === 'true';
     this.#hooks.onDraft({ segment, stream, role, text, open: role === 'user' && !isFinal });
   }
@@ -273,15 +273,15 @@ export class Connection {
 }
 
 /**
- * What to do after a `Disconnected`, by its reason. Often there is none (retries ran out, the token expired
- * in mid-reconnect), and then a new token helps.
+ * Return what to do after a `Disconnected`, by its reason. Often there is no reason (retries ran out, or the token
+ * expired during a reconnect); then a new token helps.
  *
  * @param {number | undefined} reason `DisconnectReason` of the LiveKit protocol
  * @returns {Drop}
  */
 export function dropOf(reason) {
   switch (reason) {
-    case 1: // CLIENT_INITIATED, and not by us: the browser froze or discarded the page
+    case 1: // CLIENT_INITIATED, but not by the page: the browser froze or discarded it
       return 'paused';
     case 2: // DUPLICATE_IDENTITY
       return 'duplicate';
@@ -303,7 +303,7 @@ function agentStateOf(agent) {
 }
 
 /**
- * Data may come in before the news that its sender joined, so only who surely is no agent is refused.
+ * Data may arrive before its sender is announced, so only a sender that is known not to be an agent is refused.
  *
  * @param {Room} room
  * @param {string} identity

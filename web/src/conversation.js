@@ -1,19 +1,17 @@
 /**
  * The conversation as the page knows it, and how each event changes it. Pure: no clock, no storage, no DOM.
- * What an agent that died leaves is in takeover.js.
+ * takeover.js handles what is left of an agent that died.
  *
- * Three kinds of things are shown, and nothing twice: `turns` are the record, in the server's order;
- * `pending` is what was typed and has no record yet (it carries the id that its record will have);
- * `drafts` is what is being said right now, and goes when the record of that speech comes.
+ * The page shows three kinds of things, and nothing twice. `turns` are the record, in the server's order.
+ * `pending` are typed messages without a record; each carries the id that its record will have.
+ * `drafts` are words that are being said. A draft goes when the record of its speech comes.
  */
 import { settleFates, takenOver, unsent } from './takeover.js';
-import { isObject, isPresent, isText, parseTurn } from './protocol.js';
 
 export const MAX_TURNS = 100;
 const MAX_SETTLED = 50;
 /** A record overtakes its draft by some milliseconds. One that waits longer would take the draft of another speech. */
 export const WAIT_FOR_DRAFT_MS = 2000;
-const FATES = ['asked', 'resend', 'lost'];
 
 /** @typedef {import('./protocol.js').RecordedTurn} RecordedTurn */
 /** @typedef {import('./protocol.js').Role} Role */
@@ -22,15 +20,15 @@ const FATES = ['asked', 'resend', 'lost'];
 /**
  * What becomes of an unsaved turn whose agent is gone:
  *
- * - `asked`: the store is asked whether it has it
+ * - `asked`: the page asks the gateway whether the store has it
  * - `resend`: it was typed, so it is sent to the next agent
- * - `lost`: it was heard, but nobody kept it
+ * - `lost`: it was heard, but not kept
  *
  * @typedef {'asked' | 'resend' | 'lost'} Fate
  */
 
 /**
- * A turn that may take over the place on the screen (`key`) of the draft or typed message it came from.
+ * A turn on the screen. Its `key` may be that of the draft or typed message that it came from.
  *
  * @typedef {RecordedTurn & { key: string, typed?: boolean, fate?: Fate }} Turn
  */
@@ -39,11 +37,11 @@ const FATES = ['asked', 'resend', 'lost'];
  * @typedef {object} Draft
  * @property {string} key
  * @property {string} segment
- * @property {number} stream arrival number of the text stream that the text is from
+ * @property {number} stream number of the text stream that the text is from, in order of arrival
  * @property {Role} role
  * @property {string} text
- * @property {boolean} open false when nothing more will be added to it
- * @property {boolean} [left] the agent that heard or said it is gone: it goes when the record is known
+ * @property {boolean} open false when no more text will follow
+ * @property {boolean} [left] its agent is gone: the draft goes when the record is known
  * @property {string | undefined} after id of the newest record of its role when it began
  * @property {number} createdAt Unix seconds
  * @property {number} helloAt `helloAt` of the conversation when the draft began
@@ -56,16 +54,16 @@ const FATES = ['asked', 'resend', 'lost'];
  * @property {readonly Turn[]} turns by `seq`, late ones behind the turn that they follow
  * @property {readonly Draft[]} drafts oldest first
  * @property {readonly Typed[]} pending oldest first
- * @property {number} syncedSeq everything up to here is known, holes included; what to ask the gateway after
- * @property {boolean} inSync whether live turns may advance `syncedSeq`: not between a disturbance and the
- *   agent's word that nothing was missed
+ * @property {number} syncedSeq everything up to this number is known, gaps included; the gateway is asked for the rest
+ * @property {boolean} inSync whether live turns may advance `syncedSeq`: not from a disturbance until the agent
+ *   confirms that nothing was missed
  * @property {string | null} agent identity of the agent that said hello last
- * @property {boolean} withoutStore the gateway let the page into this session while the store was away, and has not
- *   said since that the store has it
- * @property {boolean} unplaced the agent has not reached the store: the numbers of its turns mean nothing yet
+ * @property {boolean} withoutStore the gateway admitted the page while the store was away, and has not confirmed
+ *   since that the store has the session
+ * @property {boolean} unplaced the agent has not reached the store: the numbers of its turns are not final
  * @property {boolean} ended its user ended it
- * @property {boolean} isNew the server began a new session in place of the one that was shown
- * @property {readonly string[]} settled segments whose record has come; late text of theirs is ignored
+ * @property {boolean} isNew the server started a new session in place of the one that was shown
+ * @property {readonly string[]} settled segments whose record has come; their late text is ignored
  * @property {readonly string[]} savedEarly ids whose saved mark came before their record
  * @property {number} helloAt when the agent sent its newest hello to this page load: Unix seconds by its clock, by
  *   which its turns are dated too
@@ -155,7 +153,7 @@ export function reduce(state, event) {
 }
 
 /**
- * Whether turns were missed that only the gateway can tell.
+ * Return whether turns were missed that only the gateway has.
  *
  * @param {Conversation} state
  * @param {number} lastSeq as the agent knows it
@@ -174,7 +172,7 @@ function admit(state, admission) {
   let next = same
     ? { ...state, ended: false, inSync: false, ahead: [] }
     : { ...EMPTY, pending: unsent(takenOver(state)), isNew: state.sessionId !== null && hadTurns };
-  // The store had nothing under this name: what it saved once is gone, what it never had is still to come.
+  // The store has no such session any more: saved turns are gone, and unsaved ones are still to be saved.
   if (same && admission.saved && !admission.resumed) {
     next = { ...next, turns: next.turns.filter((turn) => !turn.saved), syncedSeq: 0 };
   }
@@ -190,7 +188,7 @@ function admit(state, admission) {
 }
 
 /**
- * The agent is the one from before: it says everything again that is still being said; the rest is in the record.
+ * The agent is the same as before: what it still says goes on as a draft, and the rest is in the record.
  *
  * @param {Conversation} state
  * @returns {Conversation}
@@ -201,7 +199,7 @@ const sameAgent = (state) => ({
 });
 
 /**
- * A turn whose number means nothing stands at the end, and stays there when it is told again.
+ * A turn without a final number is shown at the end, and stays there when the agent sends it again.
  *
  * @param {Conversation} state
  * @param {RecordedTurn} turn
@@ -216,7 +214,7 @@ function withUnplaced(state, turn, nowMs) {
 }
 
 /**
- * Only what the store has counts as known: the number of an unsaved turn may yet be that of another one.
+ * Only saved turns count as known: the number of an unsaved turn may still be given to another turn.
  *
  * @param {Conversation} state
  * @param {{ seq: number }[]} saved
@@ -230,8 +228,8 @@ function advanced(state, saved) {
 /**
  * @param {Conversation} state
  * @param {RecordedTurn} turn
- * @param {number | null} nowMs when it came from the agent, so that finished drafts of its role are of this speech
- *   or of an earlier one; null: the gateway told it
+ * @param {number | null} nowMs when the agent sent it, so that finished drafts of its role are of this speech or of
+ *   an earlier one; null: the gateway sent it
  * @returns {Conversation}
  */
 function withTurn(state, turn, nowMs) {
@@ -254,7 +252,7 @@ function withTurn(state, turn, nowMs) {
     (other) =>
       other.id !== turn.id && (late || other.late === true || other.seq !== turn.seq || other.fate === 'resend'),
   );
-  // A late turn has no number of its own: it follows the one that it names, and those that came late before it.
+  // A late turn has no number of its own: it follows the turn that it names, and earlier late turns behind that.
   const at = turns.findLastIndex((other) => other.seq < turn.seq || (late && other.seq === turn.seq)) + 1;
   turns.splice(at, 0, added);
   return {
@@ -269,9 +267,9 @@ function withTurn(state, turn, nowMs) {
 }
 
 /**
- * Drafts and records share no id. A finished draft is of this record or of an older one; one that is still
- * open may already be the next speech, unless it says the same. What a reload cut off is recorded when the next
- * speech may have begun.
+ * Drafts and records share no id. A finished draft belongs to this record or to an older one. An open draft may be
+ * the next speech, unless it says the same. A speech that a reload cut off is recorded late: the next one may have
+ * begun.
  *
  * @param {Draft} draft
  * @param {RecordedTurn} turn
@@ -285,8 +283,8 @@ function isDraftOf(draft, turn, live) {
 /**
  * @param {string} draft
  * @param {string} record
- * @returns {boolean} whether the draft is the beginning or the end of the record, or the record that of the
- *   draft, or most words of a longer draft are in the record (a recogniser changes its mind)
+ * @returns {boolean} whether one begins with the other, the record ends with the draft, or most words of a longer
+ *   draft are in the record (a recogniser changes its mind)
  */
 function saysTheSame(draft, record) {
   const spoken = words(draft);
@@ -344,10 +342,10 @@ function asSaved({ fate: _, ...turn }) {
 function withDraft(state, { segment, stream, role, text, open, createdAt, nowMs }) {
   if (state.settled.includes(segment)) return state;
   const known = state.drafts.find((draft) => draft.segment === segment);
-  // Each interim result is a stream of its own: what an older one still delivers is out of date.
+  // Each interim result is a stream of its own: late text of an older stream is out of date.
   if (known && stream < known.stream) return state;
   if (text.trim() === '' && !known) return state;
-  // A record that overtook its draft takes the first one that says the same.
+  // A record that overtook its draft takes the first draft that says the same.
   const waiting = known ? [] : waitingAt(state, nowMs);
   const ahead = state.turns.find((turn) => turn.role === role && waiting.some(({ id }) => id === turn.id));
   if (ahead && saysTheSame(text, ahead.text)) {
@@ -376,71 +374,4 @@ function withDraft(state, { segment, stream, role, text, open, createdAt, nowMs 
     ? state.drafts.map((other) => (other === known ? draft : other))
     : [...state.drafts, draft];
   return { ...state, drafts };
-}
-
-/**
- * What is kept of a conversation across a reload.
- *
- * @param {Conversation} state
- */
-export const toSaved = ({ sessionId, language, turns, pending, syncedSeq, agent, withoutStore, ended }) => ({
-  sessionId,
-  language,
-  turns: turns.map(({ id, seq, late, role, text, createdAt, interrupted, saved, typed, fate }) => ({
-    id,
-    seq,
-    late,
-    role,
-    text,
-    created_at: createdAt,
-    interrupted,
-    saved,
-    typed,
-    fate,
-  })),
-  pending,
-  syncedSeq,
-  agent,
-  withoutStore,
-  ended,
-});
-
-/**
- * @param {any} value what {@link toSaved} made, perhaps by an older version of the page
- * @returns {Conversation | null} null when it holds no conversation
- */
-export function fromSaved(value) {
-  if (!isObject(value) || !Array.isArray(value.turns) || !Array.isArray(value.pending)) return null;
-  const sessionId = isText(value.sessionId) ? value.sessionId : null;
-  const pending = value.pending.filter((/** @type {any} */ message) => isText(message?.id) && isText(message.text));
-  if (sessionId === null && pending.length === 0) return null;
-  /** @type {Turn[]} */
-  const turns = value.turns.map(savedTurn).filter(isPresent);
-  return {
-    ...EMPTY,
-    sessionId,
-    language: isText(value.language) ? value.language : null,
-    turns,
-    pending,
-    syncedSeq: Number.isSafeInteger(value.syncedSeq) ? value.syncedSeq : 0,
-    agent: isText(value.agent) ? value.agent : null,
-    withoutStore: value.withoutStore === true,
-    ended: value.ended === true,
-  };
-}
-
-/**
- * @param {any} value
- * @returns {Turn | null}
- */
-function savedTurn(value) {
-  const turn = parseTurn(value, false);
-  if (turn === null) return null;
-  const { typed, fate } = value;
-  return {
-    ...turn,
-    key: turn.id,
-    ...(typed === true ? { typed } : {}),
-    ...(FATES.includes(fate) ? { fate } : {}),
-  };
 }

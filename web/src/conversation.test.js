@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EMPTY, MAX_TURNS, WAIT_FOR_DRAFT_MS, fromSaved, isBehind, reduce, toSaved } from './conversation.js';
+import { EMPTY, MAX_TURNS, WAIT_FOR_DRAFT_MS, isBehind, reduce } from './conversation.js';
+import { fromSaved, toSaved } from './saved-conversation.js';
 
 const turn = (seq, role, text, more = {}) => ({
   id: `t${seq}`,
@@ -174,7 +175,7 @@ for (const [what, event] of [
   ['a hello', hello(1)],
   ['an admission', { type: 'admitted', admission: admission({ lastSeq: 1 }) }],
   ['an admission to another session', { type: 'admitted', admission: admission({ sessionId: 's2' }) }],
-  ['a typed message', typed('m1', 'Who are you?')],
+  ['a typed message', typed('m1', 'What is my name?')],
 ]) {
   test(`No record waits for its draft beyond ${what}.`, () => {
     const state = play([admitted(), ...live(turn(1, 'assistant', 'We')), event, draft('g1', 'assistant', 'Welcome')]);
@@ -295,7 +296,7 @@ test('What is known for sure grows only while nothing can have been missed.', ()
   assert.equal(disturbed.syncedSeq, 7);
 });
 
-test('Hello drops drafts that nobody will finish, and keeps the one being spoken.', () => {
+test('Hello drops drafts that will not be finished, and keeps the one that is being spoken.', () => {
   const state = play([
     admitted(),
     draft('g1', 'user', 'half a sen'),
@@ -314,7 +315,7 @@ test('A saved conversation comes back as it was, without drafts.', () => {
   assert.deepEqual([back.sessionId, back.syncedSeq, back.agent, back.ended, back.drafts], ['s1', 3, 'agent-1', false, []]);
 });
 
-test('Nonsense in the place of a saved conversation is none.', () => {
+test('A value that is not a saved conversation is ignored.', () => {
   for (const value of [null, undefined, 7, 'x', [], {}, { turns: [], pending: [] }, { turns: 1, pending: [] }]) {
     assert.equal(fromSaved(value), null);
   }

@@ -1,10 +1,10 @@
 /**
- * When packets do not flow, the network may be gone, or only this connection: another address, a long sleep, a
- * router that forgot. LiveKit finds the second out after 15 s. The gateway, asked over a connection of its own,
- * tells them apart: where it answers and packets still do not flow, joining anew helps.
+ * Finds a connection that is dead while the network is not: another address, a long sleep, a router that forgot.
+ * When packets stop, the probe asks the gateway over a connection of its own. If the gateway answers and packets
+ * still do not flow, joining anew helps. LiveKit alone finds that out after 15 s.
  */
 
-/** LiveKit mends what is short by itself. */
+/** LiveKit repairs a short outage by itself. */
 export const ASK_AFTER_MS = 1500;
 export const ASK_EVERY_MS = 1000;
 const ANSWERS_NEEDED = 2;

@@ -22,7 +22,7 @@ const pass = async (ms) => {
   for (let index = 0; index < 10; index += 1) await Promise.resolve();
 };
 
-test('What mends by itself in time asks nobody.', async () => {
+test('An outage that ends in time causes no request.', async () => {
   const { probe, seen } = setUp(() => true);
   probe.watch(true);
   await pass(ASK_AFTER_MS - 1);

@@ -1,9 +1,9 @@
-/** The door: one request that turns the identity into a LiveKit token. */
+/** The token request: it turns the identity into an admission with a LiveKit token. */
 import { isObject, isText, parseAdmission } from './protocol.js';
 
 const TIMEOUT_MS = 8000;
 
-/** What went wrong at the door. `message` is a sentence for the person in front of the page. */
+/** Why the page was not admitted. `message` is a sentence for the user. */
 export class GatewayError extends Error {
   /**
    * @param {string} message
@@ -14,28 +14,28 @@ export class GatewayError extends Error {
     this.name = new.target.name;
     this.code = code;
     this.status = status;
-    /** Whether the same request may succeed later without anybody changing anything. */
+    /** Whether the same request may succeed later. */
     this.retryable = retryable;
   }
 }
 
-/** No answer: no network, nobody listening, or too slow. */
+/** No answer: no network, no server, or too slow. */
 export class GatewayUnreachable extends GatewayError {
   constructor() {
-    super('The server cannot be reached. Check your connection.', { code: 'unreachable', retryable: true });
+    super('The server cannot be reached. Check your network.', { code: 'unreachable', retryable: true });
   }
 }
 
-/** It answered that it cannot do it now (5xx, 408, 429). */
+/** The gateway cannot admit the page now (5xx, 408, 429). */
 export class GatewayUnavailable extends GatewayError {}
 
-/** It answered that it will not do it (other 4xx). */
+/** The gateway refuses (other 4xx). */
 export class GatewayRefused extends GatewayError {}
 
-/** It answered that the conversation does not open, though a new one would. */
+/** The stored conversation does not open. A new one would. */
 export class ConversationUnreadable extends GatewayRefused {}
 
-/** It answered that the agents of this conversation died again and again, so that none comes for a while. */
+/** The agents of this conversation died again and again, so none is sent for a while. */
 export class AgentKeepsFailing extends GatewayRefused {
   constructor(
     message = 'The assistant stopped several times in this conversation. What was said is kept. Try again in a minute, or start a new conversation.',
@@ -45,7 +45,7 @@ export class AgentKeepsFailing extends GatewayRefused {
   }
 }
 
-/** It answered, being asked, that the same participant is in the room by another page load. */
+/** The participant is in the room by another page load. The gateway says so only if it is asked. */
 export class GoesOnElsewhere extends GatewayRefused {}
 
 /** @type {Readonly<Record<string, typeof GatewayRefused>>} */
@@ -55,10 +55,10 @@ const REFUSALS = {
   goes_on_elsewhere: GoesOnElsewhere,
 };
 
-/** It answered with something else than the contract says: another version, or a proxy in between. */
+/** The answer does not follow the contract: another version, or a proxy in between. */
 export class GatewayGarbled extends GatewayError {
   constructor(/** @type {number} */ status) {
-    super('The server gave an answer that this page does not understand. Reload the page.', {
+    super('Something went wrong. Please reload the page.', {
       code: 'garbled',
       status,
       retryable: false,
@@ -71,10 +71,10 @@ export class GatewayGarbled extends GatewayError {
  * @param {import('./identity.js').Proof} request.proof
  * @param {string | null} request.sessionId the session that the page shows
  * @param {number} request.afterSeq the newest `seq` of it that the page has for sure
- * @param {boolean} [request.newSession] begin another session, whatever the page shows
- * @param {boolean} [request.withoutStore] the page was let into that session while the store was away, and has not
- *   heard since that the store has it
- * @param {boolean} [request.unlessElsewhere] not if the same participant is there by another page load
+ * @param {boolean} [request.newSession] start another session, whatever the page shows
+ * @param {boolean} [request.withoutStore] the page was admitted while the store was away, and does not know yet that
+ *   the store has the session
+ * @param {boolean} [request.unlessElsewhere] refuse if the participant is in the room by another page load
  * @param {AbortSignal} [request.signal]
  * @param {typeof fetch} [fetcher]
  * @returns {Promise<import('./protocol.js').Admission>}
@@ -137,7 +137,7 @@ function refusal(status, body) {
     const message = isText(error.message) ? error.message : 'The server is not ready yet.';
     return new GatewayUnavailable(message, { code, status, retryable: true });
   }
-  const message = isText(error.message) ? error.message : 'The server refused this request. Reload the page.';
+  const message = isText(error.message) ? error.message : 'Something went wrong. Please reload the page.';
   const Refusal = REFUSALS[code] ?? GatewayRefused;
   return new Refusal(message, { code, status, retryable: false });
 }

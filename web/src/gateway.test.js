@@ -39,7 +39,7 @@ test('It asks for exactly what the contract allows.', async () => {
   assert.deepEqual(bodies, [proof, { ...proof, session_id: 's1', after_seq: 7 }]);
 });
 
-test('Who asks for a new session names no other.', async () => {
+test('A request for a new session names no other session.', async () => {
   const bodies = [];
   const fetcher = async (_url, init) => {
     bodies.push(JSON.parse(init.body));
@@ -117,7 +117,7 @@ test('A refusal carries the code and the sentence of the gateway, and is final.'
   });
 });
 
-test('Trouble that may pass is retryable, whoever answered.', async () => {
+test('Trouble that may pass is retryable, whether the gateway or a proxy answered.', async () => {
   for (const status of [408, 429, 500, 502, 503]) {
     await assert.rejects(ask(reply('<html>Bad gateway</html>', status)), (thrown) => {
       assert.ok(thrown instanceof GatewayUnavailable);
@@ -137,7 +137,7 @@ test('A success that is no admission is garbled.', async () => {
   }
 });
 
-test('Who aborts gets the reason, not an error of the gateway.', async () => {
+test('An aborted request throws the reason of the abort, not an error of the gateway.', async () => {
   const controller = new AbortController();
   controller.abort(new Error('stopped'));
   await assert.rejects(ask(() => Promise.reject(new TypeError('aborted')), { signal: controller.signal }), /stopped/);

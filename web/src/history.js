@@ -1,7 +1,7 @@
 /**
- * The saved conversation: one sealed record in IndexedDB, written again at every change, since no unload
- * handler can be relied on. It is a cache that makes the page paint at once; the server is the record.
- * Whatever is wrong with it (blocked, corrupt, evicted), the page starts empty and the server fills it.
+ * The saved conversation: one sealed record in IndexedDB, written at every change, since unload handlers are not
+ * reliable. It is a cache, so that the page paints at once; the server has the record. If the cache is blocked,
+ * corrupt or evicted, the page starts empty and the server fills it.
  */
 import { clear, createStore, getMany, setMany } from 'idb-keyval';
 import { canSeal, makeKey, seal, unseal } from './seal.js';
@@ -9,9 +9,9 @@ import { canSeal, makeKey, seal, unseal } from './seal.js';
 const KEY = 'key';
 const CONVERSATION = 'conversation';
 const SETTINGS = 'settings';
-/** Bound into the seal; a new shape of the record gets a new place, and old records simply do not open. */
+/** Part of the seal. A new shape of the record gets a new place, and old records do not open. */
 const PLACE = 'rejoin/conversation/1';
-/** A database that does not answer (seen in Safari after a crash) must not hold up the page. */
+/** A database that does not answer (seen in Safari after a crash) must not delay the page. */
 const LOAD_TIMEOUT_MS = 1500;
 
 /**
@@ -35,8 +35,8 @@ export function indexedDbDrawer() {
 }
 
 /**
- * What is saved at once. Only `conversation` holds words of anybody; it is sealed, and not kept at all where
- * the browser cannot seal. `settings` are kept as they are, so that even then a reload goes on by itself.
+ * What one write saves. Only `conversation` holds what was said. It is sealed, and not kept where the browser cannot
+ * seal. `settings` are not sealed, so that a reload goes on by itself even then.
  *
  * @typedef {{ conversation: unknown, settings: unknown }} Saved
  */
@@ -60,7 +60,7 @@ export class History {
     }
   }
 
-  /** @returns {Promise<Saved>} what was saved last, unchecked; null for what is not there or does not open */
+  /** @returns {Promise<Saved>} what was saved last, unchecked; null for a part that is absent or does not open */
   async load() {
     /** @type {Saved} */
     const saved = { conversation: null, settings: null };
@@ -79,7 +79,7 @@ export class History {
   }
 
   /**
-   * Writes now, or right after the write that is under way. Never throws: what cannot be kept is not kept.
+   * Writes now, or right after the write that is under way. Never throws.
    *
    * @param {Saved} saved
    */
@@ -91,12 +91,12 @@ export class History {
     });
   }
 
-  /** Resolves when everything saved so far was written. */
+  /** Resolves when everything that was saved so far is written. */
   async settled() {
     await this.#writing;
   }
 
-  /** Erases everything, the key too, and drops what was about to be written. */
+  /** Erases everything, the key too, and drops writes that wait. */
   async wipe() {
     this.#waiting = null;
     await this.#writing;

@@ -1,6 +1,7 @@
 /**
- * Who this browser is to the gateway. The only module that reads or writes the identity: today it is a
- * random name that works like a password; when a proof of possession replaces it, only this file changes.
+ * The identity under which the gateway knows the participant of this browser. No other module reads or writes it.
+ * Today it is a random name that works like a password. When a proof of possession replaces it, only this file
+ * changes.
  */
 import { randomId } from './ids.js';
 
@@ -8,7 +9,7 @@ const STORAGE_KEY = 'rejoin.identity';
 const VALID_ID = /^[A-Za-z0-9_-]{22,64}$/;
 
 /**
- * What goes into the token request to say who asks.
+ * The fields of the token request that name the participant and the page load.
  *
  * @typedef {object} Proof
  * @property {string} participant_identity
@@ -17,14 +18,14 @@ const VALID_ID = /^[A-Za-z0-9_-]{22,64}$/;
 
 /**
  * @typedef {object} Identity
- * @property {boolean} isNew true when no earlier visit left a usable identity here
- * @property {boolean} remembered false when the browser refuses to keep it: a reload is then a new person
- * @property {() => Promise<Proof>} proof one per token request; never keep it
+ * @property {boolean} isNew true if no earlier visit left a usable identity here
+ * @property {boolean} remembered false if the browser refuses to keep it: a reload is then a new participant
+ * @property {() => Promise<Proof>} proof one per token request; do not keep it
  * @property {() => void} forget takes a new identity, with nothing that links it to the old one
  */
 
 /**
- * @param {() => Storage} [storage] a function, since merely touching `localStorage` throws where it is blocked
+ * @param {() => Storage} [storage] a function, since even reading `localStorage` throws where it is blocked
  * @returns {Identity}
  */
 export function openIdentity(storage = () => localStorage) {
@@ -51,7 +52,7 @@ export function openIdentity(storage = () => localStorage) {
 
 /**
  * @param {() => Storage} storage
- * @returns {string | null} null when there is none, when it is malformed, or when storage is blocked
+ * @returns {string | null} null if it is absent or malformed, or if storage is blocked
  */
 function read(storage) {
   try {

@@ -53,7 +53,7 @@ test('Storage that swallows writes counts as not remembered.', () => {
   assert.equal(openIdentity(() => ({ getItem: () => null, setItem: () => {} })).remembered, false);
 });
 
-test('To forget is to become somebody else, on disk too.', async () => {
+test('Forgetting makes another identity, on disk too.', async () => {
   const storage = fakeStorage();
   const identity = openIdentity(() => storage);
   const before = await identity.proof();

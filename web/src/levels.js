@@ -1,6 +1,6 @@
 /**
- * How loud the two voices are, for the eye only. Measured by Web Audio, which browsers allow only after a
- * click or a key on this page load; before that, by the coarse levels that the server reports.
+ * How loud the two voices are, for the eye only. Web Audio measures it, but browsers allow that only after a click or
+ * a key on this page load. Before that, the coarse levels that the server reports are used.
  */
 
 const FLOOR_DB = -62;
@@ -24,26 +24,26 @@ export class LevelMeter {
   }
 
   /**
-   * @param {keyof Levels} who
-   * @param {MediaStreamTrack | null} track null when there is none any more
+   * @param {keyof Levels} voice
+   * @param {MediaStreamTrack | null} track null: the voice has no track any more
    */
-  listen(who, track) {
-    this.#probes.get(who)?.source.disconnect();
-    this.#probes.delete(who);
-    this.#tracks.delete(who);
+  listen(voice, track) {
+    this.#probes.get(voice)?.source.disconnect();
+    this.#probes.delete(voice);
+    this.#tracks.delete(voice);
     if (track === null) return;
-    this.#tracks.set(who, track);
+    this.#tracks.set(voice, track);
     if (this.#context !== null || navigator.userActivation?.hasBeenActive) this.wake();
   }
 
-  /** Call it from a click or a key. */
+  /** Starts Web Audio. Call it from a click or a key. */
   wake() {
     if (this.#tracks.size === 0) return;
     try {
       this.#context ??= new AudioContext();
       if (this.#context.state === 'suspended') void this.#context.resume().catch(() => {});
-      for (const [who, track] of this.#tracks) {
-        if (!this.#probes.has(who)) this.#probes.set(who, probe(this.#context, track));
+      for (const [voice, track] of this.#tracks) {
+        if (!this.#probes.has(voice)) this.#probes.set(voice, probe(this.#context, track));
       }
     } catch {
       // No audio hardware, or too many contexts: the coarse levels stay.
@@ -57,12 +57,12 @@ export class LevelMeter {
   }
 
   /**
-   * @param {keyof Levels} who
+   * @param {keyof Levels} voice
    * @param {number} coarse
    */
-  #read(who, coarse) {
-    if (!this.#tracks.has(who)) return 0;
-    const input = this.#probes.get(who);
+  #read(voice, coarse) {
+    if (!this.#tracks.has(voice)) return 0;
+    const input = this.#probes.get(voice);
     if (input === undefined || this.#context?.state !== 'running') return loudness(coarse * coarse);
     input.analyser.getFloatTimeDomainData(input.samples);
     let sum = 0;

@@ -25,7 +25,7 @@ afterEach(() => {
   mock.restoreAll();
 });
 
-/** The health of a room with one track, whose connectivity checks are answered while `link.answers`. */
+/** The health of a room with one track. Its connectivity checks are answered while `link.answers`. */
 function setUp() {
   const link = { answers: true, responses: 0 };
   const report = () => {

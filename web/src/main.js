@@ -1,4 +1,4 @@
-/** The order of a page load: what was saved is on the screen first, then the network is asked. */
+/** The order of a page load: first paint what was saved, then connect. */
 import { App } from './app.js';
 import { History } from './history.js';
 import { openIdentity } from './identity.js';
@@ -8,7 +8,7 @@ import { createView } from './view/index.js';
 let view = null;
 let isScheduled = false;
 
-/** Many changes of one moment are one rendering. */
+/** Renders once for all changes of one moment. */
 function schedule() {
   if (isScheduled || view === null) return;
   isScheduled = true;
@@ -35,7 +35,7 @@ document.addEventListener('visibilitychange', () => {
   if (document.visibilityState === 'visible') app.wake();
 });
 
-/** Resolves when the frame with what was just rendered has been painted; a hidden tab paints none. */
+/** Resolves when the next frame has been painted. A hidden tab paints none, so it does not wait. */
 function nextPaint() {
   return /** @type {Promise<void>} */ (
     new Promise((resolve) => {

@@ -1,20 +1,20 @@
-/** What the browser says about the microphone, in the page's words. */
+/** The states of the microphone, and what the user reads about them. */
 
 /**
- * - `off`: not asked for
+ * - `off`: not opened
  * - `asking`: the browser is asking the user
  * - `on`, `muted`
- * - `blocked`: the user (or a policy) said no
- * - `missing`: there is none
- * - `busy`: the system did not give it
- * - `unsupported`: the browser offers none on this page, which is so without https
+ * - `blocked`: the user or a policy refused
+ * - `missing`: no microphone was found
+ * - `busy`: the system did not open it
+ * - `unsupported`: browsers offer no microphone on a page without https
  *
  * @typedef {'off' | 'asking' | 'on' | 'muted' | 'blocked' | 'missing' | 'busy' | 'unsupported'} MicState
  */
 
 export const hasMicrophoneApi = () => navigator.mediaDevices?.getUserMedia !== undefined;
 
-/** @returns {Promise<boolean>} true only when opening the microphone surely asks nothing */
+/** @returns {Promise<boolean>} true only if the browser opens the microphone without asking the user */
 export async function isMicrophoneGranted() {
   try {
     const name = /** @type {PermissionName} */ ('microphone');
@@ -37,7 +37,7 @@ export function micStateOf(error) {
 
 /** @type {Readonly<Partial<Record<MicState, string>>>} */
 export const MIC_NOTES = {
-  blocked: 'The microphone is blocked. Allow it in the site settings beside the address, or type instead.',
+  blocked: 'The microphone is blocked. Allow it in the site settings next to the address, or type instead.',
   missing: 'No microphone was found. Plug one in, or type instead.',
   busy: 'The microphone did not start; another program may be using it. Try again, or type instead.',
   unsupported: 'The microphone works only on a secure (https) page. You can type instead.',

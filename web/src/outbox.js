@@ -1,11 +1,10 @@
 /**
- * Typed messages on their way to the agent: one at a time, since text streams may overtake each other.
- * A message counts as delivered only when its record comes back, and is sent again until it does; the agent
- * knows messages by id and records none twice.
+ * Typed messages on their way to the agent: one at a time, since text streams may overtake each other. A message
+ * counts as delivered when its record comes back, and is sent again until then. The agent records an id once.
  */
 
 const RETRY_DELAYS_MS = [500, 1000, 2000, 4000];
-/** The agent takes a message when the one before has been answered, so its record may take a while. */
+/** The agent takes a message after it has answered the one before, so a record may take a while. */
 const RECORD_WITHIN_MS = 20_000;
 
 /** @typedef {{ id: string, text: string, createdAt: number }} Typed */
@@ -24,12 +23,12 @@ export class Outbox {
   /** @type {number | null} the epoch of the run that is sending now */
   #sending = null;
 
-  /** @param {(message: Typed) => Promise<void>} send rejects when it surely or possibly did not go out */
+  /** @param {(message: Typed) => Promise<void>} send rejects if the message may not have gone out */
   constructor(send) {
     this.#send = send;
   }
 
-  /** @param {readonly Typed[]} pending everything without a record, oldest first */
+  /** @param {readonly Typed[]} pending all messages without a record, oldest first */
   update(pending) {
     const hasRecord = this.#sent !== null && pending.every(({ id }) => id !== this.#sent);
     this.#pending = pending;
@@ -41,14 +40,14 @@ export class Outbox {
     void this.#run();
   }
 
-  /** An agent is ready: everything pending goes out (again). */
+  /** An agent is ready: all pending messages go out, also those that were sent before. */
   open() {
     this.close();
     this.#isOpen = true;
     void this.#run();
   }
 
-  /** Nobody listens any more. */
+  /** No agent listens any more. */
   close() {
     this.#isOpen = false;
     this.#epoch += 1;

@@ -38,7 +38,7 @@ test('Nothing is sent before an agent is ready; then one message after the recor
   assert.deepEqual(sent, ['a', 'b', 'c']);
 });
 
-test('A message whose record comes while it is still being sent holds nobody up.', async () => {
+test('A message whose record comes while it is still being sent delays no other.', async () => {
   /** @type {() => void} */
   let finish = () => {};
   const { outbox, sent } = setUp((id) => (id === 'a' ? new Promise((resolve) => (finish = resolve)) : undefined));

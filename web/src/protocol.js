@@ -1,6 +1,6 @@
 /**
- * What comes over the wire, checked before anything else sees it. The contract is docs/architecture.md;
- * what does not follow it is `null` here, and is ignored by whoever asked.
+ * What arrives from gateway and agent, checked before any other module sees it. docs/architecture.md has the
+ * contract. What does not follow it becomes `null` here, and is ignored.
  */
 
 /** @typedef {'user' | 'assistant'} Role */
@@ -9,7 +9,7 @@
  * @typedef {object} RecordedTurn
  * @property {string} id
  * @property {number} seq
- * @property {boolean} [late] it came in after a takeover: `seq` is that of the turn that it follows
+ * @property {boolean} [late] it was saved after a takeover: `seq` is that of the turn that it follows
  * @property {Role} role
  * @property {string} text
  * @property {number} createdAt Unix seconds
@@ -26,7 +26,7 @@
  * @property {number} lastSeq
  * @property {string | null} language
  * @property {RecordedTurn[]} turns
- * @property {boolean} saved false: the store is away; the page is let in all the same, and asks again
+ * @property {boolean} saved false: the store is away; the page is admitted all the same, and asks again
  */
 
 /**
@@ -50,7 +50,7 @@
 
 /**
  * @param {any} value
- * @param {boolean} saved used where the value does not say
+ * @param {boolean} saved the default where the value has no such field
  * @returns {RecordedTurn | null}
  */
 export function parseTurn(value, saved) {
@@ -93,7 +93,7 @@ export function parseAdmission(value) {
 
 /**
  * @param {string} text one text stream of topic `rj.record`
- * @returns {AgentRecord | null} null for what is malformed, of another version, or of a type yet unknown
+ * @returns {AgentRecord | null} null if it is malformed, or of an unknown version or type
  */
 export function parseRecord(text) {
   /** @type {any} */

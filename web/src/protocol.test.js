@@ -26,9 +26,9 @@ test('The six records of the contract are understood.', () => {
     id: 'm',
     message: 'Too long.',
   });
-  assert.deepEqual(record({ type: 'notice', text: 'I cannot hear you.', language: 'en' }), {
+  assert.deepEqual(record({ type: 'notice', text: 'I hear nothing right now.', language: 'en' }), {
     type: 'notice',
-    text: 'I cannot hear you.',
+    text: 'I hear nothing right now.',
     language: 'en',
   });
   assert.deepEqual(record({ type: 'notice', text: '' }), { type: 'notice', text: '', language: null });

@@ -1,26 +1,26 @@
 /**
- * How good the connection is, in numbers, from WebRTC's own statistics: the page tells its agent now and then,
- * and the operator sees it among the metrics. docs/architecture.md has the message.
+ * How good the connection is, in numbers, from WebRTC's own statistics. The page sends them to its agent now and then,
+ * and the operator sees them among the metrics. docs/architecture.md has the message.
  */
 
 export const TOPIC = 'rj.quality';
-/** Somebody whose connection is bad may not stay for long. */
+/** Early, since a participant with a bad connection may leave soon. */
 export const FIRST_AFTER_MS = 3000;
 export const EVERY_MS = 10_000;
 
 /**
  * @typedef {object} Quality
  * @property {number} roundTrip seconds
- * @property {number | null} loss share of packets, 0 to 1, since the sample before; null when none were sent
+ * @property {number | null} loss share of packets, 0 to 1, since the sample before; null if none were sent
  */
 
 export class QualityProbe {
-  /** Packets that a stream had carried, and lost, at the sample before. @type {Map<string, { all: number, lost: number }>} */
+  /** Packets that each stream had carried, and lost, at the sample before. @type {Map<string, { all: number, lost: number }>} */
   #before = new Map();
 
   /**
    * @param {RTCStatsReport[]} reports one per track
-   * @returns {Quality | null} null while the round trip is not known
+   * @returns {Quality | null} null while the round trip is unknown
    */
   sample(reports) {
     let [all, lost] = [0, 0];
@@ -30,7 +30,7 @@ export class QualityProbe {
       // Fewer than before: a new stream under an old name.
       const isNew = before === undefined || stream.all < before.all;
       all += stream.all - (isNew ? 0 : before.all);
-      // Packets that come late count as lost at first, and are taken back.
+      // Late packets count as lost at first, and are subtracted when they come.
       lost += Math.max(0, stream.lost - (isNew ? 0 : before.lost));
     }
     const roundTrip = roundTripIn(reports);
@@ -44,7 +44,7 @@ export function encode({ roundTrip, loss }) {
 }
 
 /**
- * The slower of the two directions, which have a transport each.
+ * Return the round trip of the slower direction. Each direction has a transport of its own.
  *
  * @param {RTCStatsReport[]} reports
  * @returns {number | null} seconds

@@ -1,15 +1,16 @@
 /**
- * When to say that something is not saved yet, and that it is after all. What is saved at once needs no word.
+ * When to show that something is not saved yet, and that it is saved after all. The page does not mention what is
+ * saved at once.
  */
 
-/** Turns are saved within some milliseconds; this long, and something is wrong. */
+/** Turns are saved within milliseconds. After this time something is wrong. */
 export const LATE_AFTER_MS = 1500;
-/** How long it is said that what was late is saved. */
+/** How long the page shows that a late turn is saved. */
 export const SAID_FOR_MS = 3000;
 
 /**
  * @typedef {object} SaveStatus
- * @property {ReadonlySet<string>} late ids of turns that wait to be saved for too long
+ * @property {ReadonlySet<string>} late ids of turns that have waited too long to be saved
  * @property {ReadonlySet<string>} saved ids of turns that were late, and have just been saved
  * @property {'there' | 'away' | 'back'} store as far as the page can tell; `back` only for a moment
  */

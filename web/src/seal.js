@@ -1,6 +1,6 @@
 /**
- * AES-GCM with a key that the browser holds and never hands out. It keeps the saved conversation from
- * casual reading of the profile on disk; a copied profile can still use the key. Say no more than that.
+ * AES-GCM with a key that the browser holds and never exports. It protects the saved conversation from casual reading
+ * of the disk, and no more: a copied browser profile can still use the key.
  */
 
 /** @typedef {{ iv: Uint8Array<ArrayBuffer>, data: ArrayBuffer }} Sealed */
@@ -15,7 +15,7 @@ export const makeKey = () =>
 /**
  * @param {CryptoKey} key
  * @param {unknown} value anything that JSON can carry
- * @param {string} place where it belongs: sealed for one place, it does not open in another
+ * @param {string} place where it belongs; it does not open in another place
  * @returns {Promise<Sealed>}
  */
 export async function seal(key, value, place) {
@@ -29,7 +29,7 @@ export async function seal(key, value, place) {
  * @param {Sealed} sealed
  * @param {string} place
  * @returns {Promise<unknown>}
- * @throws when the seal is broken, the key is another one, or it was sealed for another place
+ * @throws if the seal is broken, or was made with another key or for another place
  */
 export async function unseal(key, sealed, place) {
   const plain = await crypto.subtle.decrypt(algorithm(sealed.iv, place), key, sealed.data);

@@ -1,16 +1,16 @@
-/** The states of the page, in the words that people read, and which events lead from one to another. */
+/** The states of the page, in words that users read, and the events that lead from one to another. */
 
 /** @typedef {'Idle' | 'Restoring' | 'Connecting' | 'Connected' | 'Reconnecting' | 'Failed' | 'Ended'} State */
 
 /**
  * - `nothing-saved`: no conversation to restore
  * - `was-ended`: the saved conversation was ended by its user
- * - `connect`: somebody (or the return of somebody) asked for the conversation
+ * - `connect`: the user asked for the conversation, or returned to it
  * - `joined`: media and data flow
- * - `lost`: they do not; it is being mended without anybody's help
- * - `gave-up`: mending has not worked so far
+ * - `lost`: they do not flow; the page reconnects by itself
+ * - `gave-up`: reconnecting has not worked so far
  * - `end`: the user ended it
- * - `set-aside`: not here any more (moved to another tab, paused by the browser, or erased)
+ * - `set-aside`: the conversation is not here any more: in another tab, paused by the browser, or erased
  *
  * @typedef {'nothing-saved' | 'was-ended' | 'connect' | 'joined' | 'lost' | 'gave-up' | 'end' | 'set-aside'} StateEvent
  */
@@ -22,7 +22,7 @@ const TRANSITIONS = {
   Connecting: { joined: 'Connected', 'gave-up': 'Failed', end: 'Ended', 'set-aside': 'Idle' },
   Connected: { lost: 'Reconnecting', 'gave-up': 'Failed', end: 'Ended', 'set-aside': 'Idle' },
   Reconnecting: { joined: 'Connected', 'gave-up': 'Failed', end: 'Ended', 'set-aside': 'Idle' },
-  // Slow attempts go on behind a failure that may pass, so it can be left without a click.
+  // Slow attempts go on after a failure that may pass, so the page can leave this state without a click.
   Failed: { connect: 'Connecting', joined: 'Connected', end: 'Ended', 'set-aside': 'Idle' },
   Ended: { connect: 'Connecting', 'set-aside': 'Idle' },
 };
@@ -33,12 +33,12 @@ export const INITIAL_STATE = 'Restoring';
 /**
  * @param {State} state
  * @param {StateEvent} event
- * @returns {State} the same state where the event means nothing in it
+ * @returns {State} the same state if the event has no meaning in it
  */
 export const nextState = (state, event) => TRANSITIONS[state][event] ?? state;
 
 /**
  * @param {State} state
- * @returns {boolean} whether a conversation is wanted now, working or not
+ * @returns {boolean} whether the user wants a conversation now, connected or not
  */
 export const isLive = (state) => state !== 'Idle' && state !== 'Restoring' && state !== 'Ended';

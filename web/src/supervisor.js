@@ -1,11 +1,11 @@
 /**
- * Keeps a connection alive from outside LiveKit: each attempt takes a new token, so it also works where
- * LiveKit's own reconnect cannot (token expired, room gone, server replaced).
+ * Keeps a connection alive from outside LiveKit. Each attempt takes a new token, so it also works where LiveKit's own
+ * reconnect cannot: the token expired, the room is gone, the server was replaced.
  */
 
-/** The first attempts follow closely; from the last number on, it goes on for as long as the page is open. */
+/** The last delay repeats for as long as the page is open. */
 export const RETRY_DELAYS_MS = [0, 500, 1000, 2000, 4000, 8000, 15000];
-/** So many failures in a row are called a failure. About 8 s of quick refusals, longer with time-outs. */
+/** After this many failures in a row the page shows one: after about 8 s of quick refusals, later with timeouts. */
 export const FAILURES_UNTIL_FAILED = 5;
 const JITTER = 0.25;
 
@@ -35,19 +35,19 @@ export class Supervisor {
     this.#random = random;
   }
 
-  /** Connects now, whatever was planned. Also what "Try again" does. */
+  /** Connects now, whatever was planned. */
   start() {
     this.stop();
     void this.#run();
   }
 
-  /** The connection was lost: connects again, at once at first. */
+  /** The connection was lost: connects again, the first time at once. */
   lost() {
     this.stop();
     this.#schedule();
   }
 
-  /** Does not wait any longer, if it was waiting: the network is said to be back. */
+  /** Makes a planned attempt now: the network may be back. */
   hurry() {
     if (this.#timer === undefined) return;
     clearTimeout(this.#timer);

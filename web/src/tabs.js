@@ -1,6 +1,6 @@
 /**
- * One tab of a browser holds the conversation: the last that asked for it. LiveKit would throw the older
- * one out as a duplicate anyway; with the lock, that tab knows why, and does not fight back.
+ * One tab of a browser holds the conversation: the last one that asked for it. LiveKit removes the older one as a
+ * duplicate anyway. With the lock, that tab knows why, and does not come back by itself.
  */
 
 const LOCK = 'rejoin.conversation';
@@ -10,7 +10,7 @@ export class TabClaim {
   #release = null;
   #held = false;
 
-  /** Whether no other tab of this browser has taken it. */
+  /** Whether this tab has the conversation. */
   get held() {
     return this.#held;
   }

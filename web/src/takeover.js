@@ -1,8 +1,8 @@
 /**
- * What becomes of what an agent left that is gone, when another one goes on. Pure, like conversation.js.
+ * What becomes of the words of an agent that died, when another one goes on. Pure, like conversation.js.
  *
- * The record is what the store has. What the page shows besides it came from the agent that died: half sentences,
- * and turns that were never saved. The gateway is asked for the record; what is in it takes their place.
+ * The store has the record. What the page shows besides it came from the dead agent: half sentences, and turns that
+ * were never saved. The page asks the gateway for the record, and the record takes their place.
  */
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
@@ -10,7 +10,7 @@
 /** @typedef {import('./outbox.js').Typed} Typed */
 
 /**
- * Another agent goes on. What was typed and never saved is sent again, under the same id.
+ * Another agent goes on. A typed message that was never saved is sent again, under the same id.
  *
  * @param {Conversation} state
  * @returns {Conversation}
@@ -21,14 +21,14 @@ export function takenOver(state) {
     turns: state.turns.map(
       /** @returns {Turn} */ (turn) => (turn.saved || turn.fate ? turn : { ...turn, fate: turn.typed ? 'resend' : 'asked' }),
     ),
-    // No more of their text is taken, should the one that died be heard once more.
+    // Late text of the dead agent is ignored.
     drafts: state.drafts.map((draft) => ({ ...draft, open: false, left: true })),
     settled: [...state.settled, ...state.drafts.map((draft) => draft.segment)],
   };
 }
 
 /**
- * The record is known: what is not in it, nobody kept.
+ * The record is known: what is not in it was not kept.
  *
  * @param {Conversation} state
  * @returns {Conversation}
@@ -44,14 +44,14 @@ export function settleFates(state) {
 
 /**
  * @param {Conversation} state
- * @returns {boolean} whether something is shown of which only the gateway can tell what became of it
+ * @returns {boolean} whether only the gateway can tell what became of something that is shown
  */
 export const isAsking = ({ turns, drafts }) =>
   drafts.some((draft) => draft.left) || turns.some((turn) => turn.fate === 'asked' || turn.fate === 'resend');
 
 /**
  * @param {Conversation} state
- * @returns {Typed[]} what was typed and has to be sent (again), oldest first
+ * @returns {Typed[]} typed messages to be sent, for the first time or again, oldest first
  */
 export const unsent = ({ turns, pending }) => [
   ...turns.filter((turn) => turn.fate === 'resend').map(({ id, text, createdAt }) => ({ id, text, createdAt })),

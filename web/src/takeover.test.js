@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EMPTY, fromSaved, reduce, toSaved } from './conversation.js';
+import { EMPTY, reduce } from './conversation.js';
+import { fromSaved, toSaved } from './saved-conversation.js';
 import { isAsking, unsent } from './takeover.js';
 
 const turn = (seq, role, text, more = {}) => ({

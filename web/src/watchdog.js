@@ -1,11 +1,11 @@
 /**
- * Sees a silent outage early. When every packet is lost, LiveKit says so after 15 s and the browser's ICE
- * after 7 s; the answers to the browser's own connectivity checks stop at once. Measured: an age of more
- * than 3 s never occurred on a working path, and shows an outage about 2.5 s after it began.
+ * Detects a silent outage early. When every packet is lost, LiveKit reports it after 15 s and the browser's ICE after
+ * 7 s, but the answers to the browser's own connectivity checks stop at once. As measured, the last answer was never
+ * older than 3 s on a working path, and an outage showed about 2.5 s after it began.
  */
 
 const STALE_AFTER_MS = 3000;
-/** A gap between samples longer than this means that the timer slept, not that the network did. */
+/** A longer gap between samples means that the timer slept, not that the network failed. */
 const ASLEEP_AFTER_MS = 2000;
 
 export class Watchdog {
@@ -16,7 +16,7 @@ export class Watchdog {
   #lastSampleMs = 0;
 
   /**
-   * @param {{ pairId: string, responses: number } | null} pair the candidate pair in use, null when unknown
+   * @param {{ pairId: string, responses: number } | null} pair the candidate pair in use; null if unknown
    * @param {number} nowMs monotonic
    * @returns {'flowing' | 'stalled' | 'unknown'}
    */

@@ -6,6 +6,7 @@ from typing import Any, Final
 import aiohttp
 from livekit.agents import APIConnectionError, inference
 from livekit.agents.types import NOT_GIVEN
+from typing_extensions import override
 
 from agent.pipeline_settings import PipelineSettings
 from agent.pipelines.base import Hearing, Speech
@@ -16,14 +17,14 @@ TTS_MODEL: Final = "cartesia/sonic-3"
 
 
 class HearsAgain(inference.STT):
-    """LiveKit's speech to text, whose streams start again after every lost connection.
+    """LiveKit's speech to text. Its streams start again after every lost connection.
 
     An agent session restarts a stream only after an ``APIError``, and is deaf after any other
     error. A connection that is reset in its handshake raises an error of aiohttp instead.
     """
 
+    @override
     def stream(self, **options: Any) -> inference.stt.SpeechStream:
-        """See ``inference.STT.stream``."""
         stream = super().stream(**options)
         # The stream's task, which calls this, begins in the next tick.
         setattr(stream, "_run", partial(_run, stream._run))  # noqa: B010, SLF001 (there is no other way in)

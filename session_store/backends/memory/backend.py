@@ -15,14 +15,14 @@ from typing_extensions import override
 from session_store.backends.memory.people import MemoryPeople
 from session_store.backends.values import (
     AgentPresence,
-    Arrived,
+    ArrivalAnswer,
     Erased,
-    Found,
+    FoundSession,
     JoinOutcome,
-    Left,
+    LeaveAnswer,
     OpenMode,
     SessionRef,
-    Settled,
+    SettleAnswer,
     SettleOutcome,
     StoredPage,
 )
@@ -35,7 +35,7 @@ from session_store.errors import (
 )
 from session_store.events import EventType
 from session_store.keys import ParticipantKeys, shard_prefix
-from session_store.sealing.crypto import tag_of
+from session_store.sealing.data_key import tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from session_store.events import Event
     from session_store.meter import Meter
     from session_store.settings import StoreSettings
+    from session_store.tracing import Tracer
 
 
 class MemoryBackend(MemoryPeople):
@@ -74,6 +75,10 @@ class MemoryBackend(MemoryPeople):
         pass  # A call takes no time here.
 
     @override
+    def trace(self, tracer: Tracer | None) -> None:
+        pass  # There is no server to ask.
+
+    @override
     async def ping(self) -> None:
         pass  # It is always there.
 
@@ -90,7 +95,7 @@ class MemoryBackend(MemoryPeople):
         *,
         mode: OpenMode,
         expect_agent: bool,
-    ) -> tuple[Found, AgentPresence]:
+    ) -> tuple[FoundSession, AgentPresence]:
         op = self._begin(participant)
         record, created = op.find(wanted, candidate, mode=mode, exact=False)
         if not created:
@@ -108,7 +113,7 @@ class MemoryBackend(MemoryPeople):
     @override
     async def join(
         self, participant: str, wanted: str | None, candidate: Candidate, attempt: JoinAttempt
-    ) -> tuple[Found, JoinOutcome]:
+    ) -> tuple[FoundSession, JoinOutcome]:
         op = self._begin(participant)
         record, created = op.find(wanted, candidate, mode=OpenMode.RESUME, exact=attempt.exact)
         if record.owner != attempt.owner:
@@ -118,7 +123,7 @@ class MemoryBackend(MemoryPeople):
         return self._found(op, record, created=created), JoinOutcome(record.outcome)
 
     @override
-    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> Arrived:
+    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> ArrivalAnswer:
         op = self._begin(lease.participant)
         record = op.held(lease)
         if record.arrival != idempotency_key:
@@ -132,10 +137,10 @@ class MemoryBackend(MemoryPeople):
             record.load = load or record.load
             op.look_by(record, op.now)
         op.touch(record)
-        return Arrived(record.counted, record.reconnect_count, self._told(op))
+        return ArrivalAnswer(record.counted, record.reconnect_count, self._told(op))
 
     @override
-    async def leave(self, lease: LeaseRef) -> Left:
+    async def leave(self, lease: LeaseRef) -> LeaveAnswer:
         op = self._begin(lease.participant)
         record = op.held(lease)
         if record.state == "live":
@@ -144,7 +149,7 @@ class MemoryBackend(MemoryPeople):
             op.look_by(record, record.window_until)
             op.tell(EventType.PARTICIPANT_LEFT, record.id, visit_ms=visit_ms)
         op.touch(record)
-        return Left(record.window_until, self._told(op))
+        return LeaveAnswer(record.window_until, self._told(op))
 
     @override
     async def append(
@@ -380,7 +385,7 @@ class MemoryBackend(MemoryPeople):
         return [name for listed in by_prefix.values() for _, name in sorted(listed)[:limit]]
 
     @override
-    async def settle(self, participant: str, session_id: str) -> Settled:
+    async def settle(self, participant: str, session_id: str) -> SettleAnswer:
         op = self._begin(participant)
         record = op.session(session_id)
         if record is None:
@@ -394,8 +399,8 @@ class MemoryBackend(MemoryPeople):
                 op.look_again(record, deadline)
         if not deadline and op.person is not None and not op.person.sessions:
             op.forget_person()
-        return Settled(outcome, deadline, self._told(op))
+        return SettleAnswer(outcome, deadline, self._told(op))
 
-    def _found(self, op: Operation, record: SessionRecord, *, created: bool) -> Found:
+    def _found(self, op: Operation, record: SessionRecord, *, created: bool) -> FoundSession:
         op.touch(record)
-        return Found(op.stored(record), created, self._told(op))
+        return FoundSession(op.stored(record), created, self._told(op))

@@ -208,7 +208,7 @@ class Operation:
         return answer
 
     def give_back_claim(self, record: SessionRecord, *, absent: bool) -> None:
-        """Let the next caller dispatch. ``absent``: no participant is there who needs an agent."""
+        """Let the next caller dispatch. ``absent``: no participant needs an agent."""
         if absent and not record.lease_is_live(self.now) and not self._is_on_the_way(record):
             self._note_absence(record)
         else:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from session_store.events import Event
-    from session_store.sealing.crypto import WrappedKey
+    from session_store.sealing.data_key import WrappedKey
     from session_store.settings import StoreSettings
 
 
@@ -85,8 +85,8 @@ class MemoryPeople(Backend):
     async def sweepers(self, me: str, alive_ms: int) -> Sequence[str]:
         now = self._clock()
         self.memory.sweepers[me] = now
-        for name, heard in list(self.memory.sweepers.items()):
-            if heard <= now - alive_ms:
+        for name, reported_at in list(self.memory.sweepers.items()):
+            if reported_at <= now - alive_ms:
                 del self.memory.sweepers[name]
         return sorted(self.memory.sweepers)
 

@@ -19,13 +19,13 @@ from session_store.keys import (
     SHARED_LIFETIME,
     SHORT_LIFE,
 )
-from session_store.sealing.crypto import tag_of
+from session_store.sealing.data_key import tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from session_store.backends.values import Consent, SessionRef
-    from session_store.sealing.crypto import WrappedKey
+    from session_store.sealing.data_key import WrappedKey
     from session_store.settings import StoreSettings
 
 FIRST_REGULAR_RETURN = 3
@@ -118,9 +118,9 @@ class SessionRecord:
     taken_at: int = 0
     """When the newest lease was taken."""
     left_at: int = 0
-    """When the participant, who had been there, was found to be gone."""
+    """When a participant who had been there was found to be gone."""
     let_in: int = 0
-    """When a participant was admitted whom no job has seen yet; 0 for none."""
+    """When a participant was admitted that no job has seen yet; 0 for none."""
     content: bytes | None = None
     turns: list[bytes] = field(default_factory=list)
     late: dict[tuple[int, int], LateTurn] = field(default_factory=dict)
@@ -162,8 +162,8 @@ class SessionRecord:
         """Return until when a rejoin continues this session.
 
         A job that died left no mark. Then the window runs from the end of its lease, or from its
-        last sign of life. An agent on its way belongs to a participant who was admitted, and who
-        waits for another agent if it does not come.
+        last sign of life. An agent on its way belongs to an admitted participant. If it does not
+        come, that participant waits for another one.
         """
         until, window_ms = self.window_until, rules.window_ms(self.reconnect_count)
         if self.state == "live":

@@ -56,14 +56,14 @@ class MemorySide(SideChannel):
 
     @override
     async def listen(self) -> AsyncGenerator[bytes | None, None]:
-        heard: asyncio.Queue[bytes | None] = asyncio.Queue()
-        heard.put_nowait(None)
-        self._listeners.add(heard)
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        queue.put_nowait(None)
+        self._listeners.add(queue)
         try:
             while True:
-                yield await heard.get()
+                yield await queue.get()
         finally:
-            self._listeners.discard(heard)
+            self._listeners.discard(queue)
 
     @override
     async def count(self, day: date, people: Collection[str], counters: Mapping[str, int]) -> None:

@@ -16,9 +16,9 @@ from session_store.backends.transport.options import Replication, TransportOptio
 from session_store.backends.transport.transport import Transport
 
 if TYPE_CHECKING:
-    from session_store.backends.redis.instruments import Tracer
     from session_store.meter import Meter
     from session_store.settings import StoreSettings
+    from session_store.tracing import Tracer
 
 
 class RedisBackend(RedisSessions, RedisUpkeep):
@@ -51,8 +51,8 @@ class RedisBackend(RedisSessions, RedisUpkeep):
     def measure(self, meter: Meter) -> None:
         self._meter = self._transport.meter = meter
 
+    @override
     def trace(self, tracer: Tracer | None) -> None:
-        """Give each script a span from now on; ``None`` ends that."""
         self._tracer = tracer
 
     @override

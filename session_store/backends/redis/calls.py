@@ -22,11 +22,11 @@ from session_store.meter import NO_METER
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from session_store.backends.redis.instruments import Tracer
     from session_store.backends.transport.call import Argument
     from session_store.backends.transport.transport import Transport
     from session_store.backends.values import LeaseRef
     from session_store.settings import StoreSettings
+    from session_store.tracing import Tracer
 
     Declaration = tuple[Sequence[str], Sequence[Argument]]
     """Keys and arguments of a script."""
@@ -100,7 +100,7 @@ class RedisCalls(Backend):
 
         Args:
             name: the script.
-            participant: whose keys they are; for the error.
+            participant: the pseudonym, for the error.
             guess: ids to declare at first. A right guess saves a round trip.
             declare: makes keys and arguments from ids.
             durable: as in ``Transport.run``.

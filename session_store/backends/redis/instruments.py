@@ -1,14 +1,10 @@
-"""What watches the scripts that run: a meter hears how long each takes, a tracer makes spans.
-
-The store depends on no tracer; ``session_store.livekit`` makes spans under those of LiveKit. A
-tracer gets names, ids and numbers, never content.
-"""
+"""What watches the scripts that run: a meter hears how long each takes, a tracer makes spans."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from session_store.errors import CircuitOpen
 
@@ -17,44 +13,12 @@ if TYPE_CHECKING:
 
     from session_store.backends.transport.call import Argument
     from session_store.meter import Meter
+    from session_store.tracing import Tracer
 
 _ANSWER: Final = re.compile(rb"[A-Z_]{1,32}")
 """The word with which a script's reply begins."""
 _HEARTBEATS: Final = frozenset({"renew", "sweepers"})
 """They run every second for each conversation and say nothing new. Metrics have their times."""
-
-
-class Span(Protocol):
-    """One operation that has begun."""
-
-    def end(self, outcome: str, *, failed: bool = False) -> None:
-        """Note how the operation ended.
-
-        Args:
-            outcome: the script's answer (``OK``, ``DUPLICATE``, ``LEASE_LOST``, ...), or the name
-                of an error.
-            failed: whether it is an error.
-        """
-        ...
-
-
-class Tracer(Protocol):
-    """Makes spans. Must neither block nor raise."""
-
-    def begin(self, operation: str, *, session_id: str, size: int) -> Span:
-        """Begin a span, as a child of the current one.
-
-        Args:
-            operation: the name of the script.
-            session_id: the session that the script is about; empty for none or several.
-            size: bytes of sealed data that are sent.
-        """
-        ...
-
-    @property
-    def is_on(self) -> bool:
-        """Whether spans are recorded now. Asked before each script, so it must cost nothing."""
-        ...
 
 
 async def timed(meter: Meter, operation: str, answer: Awaitable[list[Any]]) -> list[Any]:

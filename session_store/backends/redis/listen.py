@@ -1,7 +1,7 @@
-"""Listening to the events' channel, over one connection after another.
+"""Listening to the channel of events, over one connection after another.
 
-Redis forgets a message that nobody heard, so every gap is told: ``None`` stands for "from here on
-it listens; some may have been missed before".
+Redis keeps no message that no connection received, so every gap is reported: ``None`` means that
+the listener hears everything from here on, and may have missed events before.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 10_000
-"""Messages that wait for a slow reader; at one more, all of them count as missed."""
+"""Messages that wait for a slow reader. One more, and all of them count as missed."""
 QUIET_S: Final = 2.0
-"""After this long without a message the connection is asked whether it still lives."""
+"""After this time without a message, a ping checks the connection."""
 ANSWER_S: Final = 2.0
-"""How long that answer, or a new connection, may take."""
+"""How long the reply to that ping, or a new connection, may take."""
 FIRST_RETRY_S: Final = 0.1
 LONGEST_RETRY_S: Final = 2.0
 
 
 class Mailbox:
-    """What was heard and not read yet; bounded."""
+    """Messages that were received and not read yet; bounded."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -45,7 +45,7 @@ class Mailbox:
         self._changed = asyncio.Event()
 
     def put(self, message: bytes | None) -> None:
-        """Add a message, or the mark of a gap. Where too many wait, they become one gap."""
+        """Add a message, or the mark of a gap. Too many waiting messages become one gap."""
         if len(self._waiting) >= self._limit:
             self._waiting.clear()
             message = None
@@ -54,7 +54,7 @@ class Mailbox:
         self._changed.set()
 
     async def take(self, source: asyncio.Task[None]) -> bytes | None:
-        """Return the oldest; wait for it. When ``source`` has failed, raise what it raised."""
+        """Return the oldest message; wait for one. Raise the error of a ``source`` that failed."""
         while not self._waiting:
             if source.done():
                 source.result()
@@ -63,25 +63,25 @@ class Mailbox:
         return self._waiting.popleft()
 
     def look(self, _source: asyncio.Task[None]) -> None:
-        """Make a reader that waits look at the source."""
+        """Wake a waiting reader, so that it looks at the source."""
         self._changed.set()
 
 
 async def listen(
     topology: Topology, *, limit: int = MAX_WAITING
 ) -> AsyncGenerator[bytes | None, None]:
-    """See ``SideChannel.listen``.
+    """Yield messages and gaps without end, as ``SideChannel.listen`` describes.
 
     Args:
         topology: where Redis is.
         limit: how many messages wait for a slow reader.
 
     Raises:
-        StoreRefused: Redis did not let this user listen at all. Once it has listened, it tries
-            again for ever.
+        StoreRefused: Redis does not let this user listen. Once it has listened, it reconnects
+            without end.
     """
     mailbox = Mailbox(limit)
-    source = asyncio.create_task(_Ear(topology, mailbox).listen(), name="events")
+    source = asyncio.create_task(_Listener(topology, mailbox).listen(), name="events")
     source.add_done_callback(mailbox.look)
     try:
         while True:
@@ -90,8 +90,8 @@ async def listen(
         await stop(source)
 
 
-class _Ear:
-    """Fills a mailbox, without end."""
+class _Listener:
+    """Fills a mailbox without end."""
 
     def __init__(self, topology: Topology, mailbox: Mailbox) -> None:
         self._topology = topology
@@ -114,7 +114,7 @@ class _Ear:
                     retry_s = FIRST_RETRY_S
                     logger.warning("events are missed for now", extra={"reason": str(reason)})
                 self._hears = False
-            # Redis may have moved, with a failover.
+            # After a failover Redis is somewhere else.
             find = self._topology.refresh
             await asyncio.sleep(retry_s * random.uniform(0.5, 1))  # noqa: S311 (no secret)
             retry_s = min(retry_s * 2, LONGEST_RETRY_S)
@@ -123,13 +123,13 @@ class _Ear:
         return ",".join(node.name for node in self._topology.nodes()) or "its address"
 
     async def _hear(self) -> None:
-        """Listen on one connection until it is lost, which raises; or until Redis has moved.
+        """Listen on one connection until it is lost, which raises, or until Redis has moved.
 
-        Not on redis-py's ``PubSub``, which may swallow a cancellation while it sends (it uses
-        ``asyncio.wait_for``, which does so before Python 3.12).
+        redis-py's ``PubSub`` is not used: it sends within ``asyncio.wait_for``, which may swallow a
+        cancellation before Python 3.12.
         """
         here = list(self._topology.nodes())
-        # Any one of a Cluster: each passes on what is published at any of them.
+        # In a Cluster any node will do: each of them passes every message on.
         connection: Any = random.choice(here).make_connection()  # noqa: S311 (no secret)
         try:
             async with asyncio.timeout(ANSWER_S):
@@ -138,8 +138,8 @@ class _Ear:
             self._hears = self._ever_heard = True
             self._mailbox.put(None)
             asked = False
-            # Another call may have found that the primaries are elsewhere: this connection would
-            # be quiet for ever, though it lives.
+            # If another call finds the primaries elsewhere, this connection lives on but stays
+            # silent for ever.
             while list(self._topology.nodes()) == here:
                 reply = await connection.read_response(timeout=ANSWER_S if asked else QUIET_S)
                 if reply is not None:

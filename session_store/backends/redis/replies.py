@@ -16,7 +16,7 @@ from session_store.backends.values import (
 )
 from session_store.errors import SealBroken
 from session_store.events import Event
-from session_store.sealing.crypto import TAG_BYTES, WrappedKey
+from session_store.sealing.data_key import TAG_BYTES, WrappedKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -32,7 +32,7 @@ _USES: Final = "-- Uses: "
 def names_of_scripts() -> tuple[str, ...]:
     """Return the names of all scripts: the operations of the Redis backend."""
     folder = resources.files("session_store.backends.redis") / "lua"
-    files = (each.name for each in folder.iterdir())
+    files = (path.name for path in folder.iterdir())
     return tuple(sorted(name[:-4] for name in files if name[0] != "_" and name.endswith(".lua")))
 
 

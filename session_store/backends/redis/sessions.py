@@ -10,11 +10,11 @@ from session_store.backends.redis.calls import RedisCalls, proof, refusal
 from session_store.backends.redis.replies import events_in, session_in, words
 from session_store.backends.values import (
     AgentPresence,
-    Arrived,
+    ArrivalAnswer,
     Erased,
-    Found,
+    FoundSession,
     JoinOutcome,
-    Left,
+    LeaveAnswer,
     OpenMode,
     StoredPage,
 )
@@ -50,7 +50,7 @@ class RedisSessions(RedisCalls):
         *,
         mode: OpenMode,
         expect_agent: bool,
-    ) -> tuple[Found, AgentPresence]:
+    ) -> tuple[FoundSession, AgentPresence]:
         expect_ms = self._expect_ms if expect_agent else 0
         args = (mode.value, expect_ms, self._lease_ms)
         reply = await self._find("open", participant, wanted, candidate, args)
@@ -59,14 +59,14 @@ class RedisSessions(RedisCalls):
     @override
     async def join(
         self, participant: str, wanted: str | None, candidate: Candidate, attempt: JoinAttempt
-    ) -> tuple[Found, JoinOutcome]:
+    ) -> tuple[FoundSession, JoinOutcome]:
         mode = "exact" if attempt.exact else "resume"
         args = (mode, attempt.owner, attempt.load, self._lease_ms)
         reply = await self._find("join", participant, wanted, candidate, args)
         return _found(reply), JoinOutcome(reply[3].decode())
 
     @override
-    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> Arrived:
+    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> ArrivalAnswer:
         keys = ParticipantKeys.of(lease.participant)
         reply = await self._write(
             "arrive",
@@ -81,10 +81,10 @@ class RedisSessions(RedisCalls):
                 self._retention_ms,
             ),
         )
-        return Arrived(reply[1] == b"1", int(reply[2]), events_in(reply[3]))
+        return ArrivalAnswer(reply[1] == b"1", int(reply[2]), events_in(reply[3]))
 
     @override
-    async def leave(self, lease: LeaseRef) -> Left:
+    async def leave(self, lease: LeaseRef) -> LeaveAnswer:
         keys = ParticipantKeys.of(lease.participant)
         names = (lease.participant, lease.session_id)
         reply = await self._write(
@@ -93,7 +93,7 @@ class RedisSessions(RedisCalls):
             _all_of(keys, lease.session_id),
             (*names, *proof(lease), self._retention_ms, *self._windows),
         )
-        return Left(int(reply[1]), events_in(reply[2]))
+        return LeaveAnswer(int(reply[1]), events_in(reply[2]))
 
     @override
     async def append(
@@ -402,12 +402,12 @@ class RedisSessions(RedisCalls):
                 raise SessionGone(ids[0])
 
 
-def _found(reply: Sequence[Any]) -> Found:
+def _found(reply: Sequence[Any]) -> FoundSession:
     """Read a reply that ``found_reply`` in ``_find.lua`` made."""
-    _, now, session_id, _, created, dkid, kek_id, wrapped, told, size, *rest = reply
-    flat, turns = rest[told : told + size], rest[told + size :]
+    _, now, session_id, _, created, dkid, kek_id, wrapped, event_count, field_count, *rest = reply
+    flat, turns = rest[event_count : event_count + field_count], rest[event_count + field_count :]
     session = session_in(session_id.decode(), now, (dkid, kek_id, wrapped), flat, turns)
-    return Found(session, created == b"1", events_in(rest[:told]))
+    return FoundSession(session, created == b"1", events_in(rest[:event_count]))
 
 
 def _begin_of_event(lease: LeaseRef) -> str:

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from session_store.backends.redis.calls import RedisCalls
 from session_store.backends.redis.replies import events_in, pairs, participant_in, words
-from session_store.backends.values import Consent, SessionRef, Settled, SettleOutcome
+from session_store.backends.values import Consent, SessionRef, SettleAnswer, SettleOutcome
 from session_store.errors import SessionStoreError
 from session_store.keys import (
     KEY_CHECK,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from session_store.backends.redis.calls import Declaration
     from session_store.backends.values import StoredParticipant
-    from session_store.sealing.crypto import WrappedKey
+    from session_store.sealing.data_key import WrappedKey
 
 
 class RedisUpkeep(RedisCalls):
@@ -79,7 +79,7 @@ class RedisUpkeep(RedisCalls):
         return [SessionRef(participant, session_id) for participant, _, session_id in members]
 
     @override
-    async def settle(self, participant: str, session_id: str) -> Settled:
+    async def settle(self, participant: str, session_id: str) -> SettleAnswer:
         keys = ParticipantKeys.of(participant)
 
         async def declare(ids: Sequence[str]) -> Declaration:
@@ -98,7 +98,7 @@ class RedisUpkeep(RedisCalls):
         guess = (self._usual_kek,)
         [self._usual_kek], reply = await self._look("settle", participant, guess, declare)
         outcome, deadline, events = reply
-        return Settled(SettleOutcome(outcome.decode()), int(deadline), events_in(events))
+        return SettleAnswer(SettleOutcome(outcome.decode()), int(deadline), events_in(events))
 
     @override
     async def sweepers(self, me: str, alive_ms: int) -> Sequence[str]:

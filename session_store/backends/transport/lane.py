@@ -183,7 +183,7 @@ class Lane:
         if wire in self._wires:
             self._wires.remove(wire)
         again = wire.has_answered and not self._closed and not isinstance(error, RedisTimeoutError)
-        covered = [each for call in pending for each in call.covers if each.wait is call]
+        covered = [durable for call in pending for durable in call.covers if durable.wait is call]
         for call in dict.fromkeys([*covered, *pending]):
             call.held = None
             if call.covers or call.reply.done():

@@ -1,9 +1,10 @@
-"""Seeing a participant as soon as it is there.
+"""Makes LiveKit announce a participant who is in the room already, so that the job sees it at once.
 
-LiveKit tells a room at once of participants who publish, and of all others every three seconds
-(``subscriberUpdateInterval`` in its ``pkg/rtc/room.go``). Somebody who only types would wait that
-long for an agent that joined a moment earlier. A change of attributes is told at once; so, while
-the participant is not seen, LiveKit is asked for it, and an attribute of it is set.
+LiveKit announces participants who publish at once, and all others every three seconds
+(``subscriberUpdateInterval`` in its ``pkg/rtc/room.go``). A participant who only types would wait
+that long for an agent that joined a moment earlier. A change of attributes is announced at once.
+So, while the participant is not seen, the job looks for it by LiveKit's API, and sets an attribute
+of it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SEEN: Final = "rj.seen"
 """Attribute that is set on a participant to have it announced."""
 LOOK_EVERY_S: Final = 0.15
 LOOKS: Final = 20
-"""After these, LiveKit's own announcement has come; and who comes later finds the agent there."""
+"""By then LiveKit's own announcement has come. A participant who comes later finds the agent."""
 
 _KINDS: Final = [
     rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
@@ -34,7 +35,7 @@ _API_KINDS: Final = (api.ParticipantInfo.Kind.STANDARD, api.ParticipantInfo.Kind
 
 
 async def wait_for_participant(ctx: JobContext, identity: str | None) -> rtc.RemoteParticipant:
-    """Wait for this participant, or for the first person to come where ``identity`` is None."""
+    """Wait for this participant, or for the first person to come if ``identity`` is ``None``."""
     seen = asyncio.create_task(ctx.wait_for_participant(identity=identity, kind=_KINDS))
     try:
         for _ in range(LOOKS):
@@ -47,21 +48,24 @@ async def wait_for_participant(ctx: JobContext, identity: str | None) -> rtc.Rem
 
 
 async def _announced(ctx: JobContext, identity: str | None) -> bool:
-    """Have LiveKit announce the participant, if it is in the room; answer whether it was."""
+    """Have the participant announced, if it is in the room; return whether to stop looking."""
     room = ctx.job.room.name
     try:
-        there = await ctx.api.room.list_participants(api.ListParticipantsRequest(room=room))
-        for each in there.participants:
-            wanted = each.identity == identity or (identity is None and each.kind in _API_KINDS)
-            if wanted and each.state == api.ParticipantInfo.State.ACTIVE:
-                await ctx.api.room.update_participant(
-                    api.UpdateParticipantRequest(
-                        room=room, identity=each.identity, attributes={SEEN: "1"}
-                    )
-                )
-                return True
+        listed = await ctx.api.room.list_participants(api.ListParticipantsRequest(room=room))
+        found = next((info for info in listed.participants if _is_wanted(info, identity)), None)
+        if found is None:
+            return False
+        request = api.UpdateParticipantRequest(
+            room=room, identity=found.identity, attributes={SEEN: "1"}
+        )
+        await ctx.api.room.update_participant(request)
     except (api.TwirpError, aiohttp.ClientError, TimeoutError, ValueError) as error:
-        # It will be announced all the same, a little later.
-        logger.debug("LiveKit could not be asked", extra={"error": type(error).__name__})
-        return True
-    return False
+        # LiveKit announces it nevertheless, a little later.
+        extra = {"error": type(error).__name__}
+        logger.debug("LiveKit did not answer: waiting for its own announcement", extra=extra)
+    return True
+
+
+def _is_wanted(info: api.ParticipantInfo, identity: str | None) -> bool:
+    is_named = info.identity == identity or (identity is None and info.kind in _API_KINDS)
+    return is_named and info.state == api.ParticipantInfo.State.ACTIVE

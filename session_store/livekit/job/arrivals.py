@@ -22,8 +22,8 @@ from session_store.tasks import KeptTasks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from session_store.livekit.job.conversation_parts import Parts
     from session_store.livekit.job.ending import Ending
-    from session_store.livekit.job.parts import Parts
     from session_store.values import Arrival, Joined
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Arrivals:
         """How many times the participant came, this time included."""
 
     async def greet(self) -> None:
-        """Begin to watch for the participant, and receive one who is in the room already."""
+        """Begin to watch for the participant; receive a participant who is in the room already."""
         if self._ending.is_over:
             return
         keep_voice(self._agent_session)
@@ -70,7 +70,7 @@ class Arrivals:
             await self._receive()
 
     def came(self, load_id: str) -> None:
-        """Receive the participant, who came again while this job lives."""
+        """Receive the participant again, while this job lives."""
         if self._ending.is_erased:
             self._parts.channel.erased()  # The page may have missed it.
         if self._ending.is_over:
@@ -82,7 +82,7 @@ class Arrivals:
         self._writers.visits.came(load_id)
 
     def counted(self, arrival: Arrival) -> None:
-        """Welcome the participant, whose arrival the store has counted."""
+        """Welcome the participant, once the store has counted the arrival."""
         self.visit = arrival.reconnect_count + 1
         self._on_changed()
         waited_s = asyncio.get_running_loop().time() - self._came_at
@@ -101,7 +101,7 @@ class Arrivals:
         entry = self._parts.entry
         self._parts.log("listening", present=is_present)
         # Nothing was resumed if the store was unreachable.
-        if entry.beginning is None:
+        if entry.offline_start is None:
             self._parts.metrics.resumed(entry.joined.outcome, waited_from=entry.waited_from)
 
     async def _receive(self) -> None:
@@ -128,7 +128,7 @@ class Arrivals:
         return self._parts.entry.joined.outcome is JoinOutcome.TAKEN_OVER
 
     async def _welcome(self, *, is_return: bool) -> None:
-        """Greet a new participant, welcome one who returns, and answer what is unanswered."""
+        """Greet a new participant or welcome a returning one, and answer what is unanswered."""
         first, self._greeted = not self._greeted, True
         is_new = first and not self._turns
         if self._words is not None:

@@ -1,9 +1,9 @@
 """Turn to LiveKit ``ChatItem`` and back, without loss.
 
-Every item of every kind comes back equal, but for what is left out: pictures that are no URL and
-the sound of audio (they are counted, and an audio's transcript becomes text), metrics and hashes
-(they are of one process), and values in ``extra`` that are neither JSON nor bytes (a log names
-them). ``docs/binding.md`` says so to those who use it.
+An item of any kind comes back equal, except for what is left out: pictures that are not a URL and
+the sound of audio (they are counted, and the transcript of audio becomes text), metrics and hashes
+(they belong to one process), and values in ``extra`` that are neither JSON nor bytes (a log line
+names them). ``docs/binding.md`` tells users.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _TYPES: Final = {
 }
 _OWN_FIELDS: Final = {"id", "type", "created_at"}
 _OF_A_MESSAGE: Final = {"role", "content", "interrupted", "metrics", "hash"}
-"""What a turn has fields for, and what is of one process."""
+"""Fields that a turn has too, or that belong to one process."""
 _INSTRUCTIONS: Final = ("system", "developer")
 
-# Keys in the details of a turn that no item has as a field.
+# Keys in the details of a turn that are not fields of an item.
 _LEFT_OUT: Final = "left_out"
 _ITEM_ID: Final = "item_id"
 
@@ -48,16 +48,16 @@ _PART: Final = TypeAdapter[llm.ChatContent](llm.ChatContent)
 
 
 def turn_of(item: llm.ChatItem, *, turn_id: str | None = None) -> Turn:
-    """Turn a chat item into a turn, which is named after the item if nothing else is said.
+    """Turn a chat item into a turn. By default the turn has the id of the item.
 
-    What is no message, no tool call and no output (a handoff, a change of configuration, a type
-    that a newer LiveKit has) is of the kind ``HANDOFF``, with its type in the details.
+    An item that is not a message, a tool call or an output becomes a turn of the kind ``HANDOFF``,
+    with its type in the details: a handoff, a change of configuration, a type of a newer LiveKit.
 
     Raises:
         ValueError: the item cannot be a turn: its time is not finite, or its id too long.
     """
     kind = _KINDS.get(item.type, TurnKind.HANDOFF)
-    # What the item says of itself beyond these fields, whatever LiveKit adds to it one day.
+    # All other fields are kept, including those that LiveKit may add one day.
     own = _OWN_FIELDS | (_OF_A_MESSAGE if isinstance(item, llm.ChatMessage) else set())
     fields = item.model_dump(exclude=own, exclude_defaults=True)
     details, missing = json_values.written(fields)
@@ -91,7 +91,7 @@ def item_of(turn: Turn) -> llm.ChatItem | None:
     """Turn a recorded turn back into the chat item that it was.
 
     Returns:
-        ``None`` if the installed LiveKit knows no such item: it was recorded with a newer one.
+        ``None`` if the installed LiveKit does not know the item: a newer one has recorded it.
     """
     fields = json_values.read(turn.details)
     fields.setdefault("type", _TYPES[turn.kind])
@@ -105,7 +105,7 @@ def item_of(turn: Turn) -> llm.ChatItem | None:
         return _ITEM.validate_python(fields)
     except ValidationError:
         logger.warning(
-            "a turn is no chat item of this version of LiveKit",
+            "a turn is not a chat item of this version of LiveKit",
             extra={"turn": turn.id, "type": str(fields["type"])},
         )
         return None
@@ -119,12 +119,12 @@ def item_id_of(turn: Turn) -> str:
 def chat_context(turns: Sequence[RecordedTurn], newest: int) -> llm.ChatContext:
     """Build what the model is given: the newest items, in the order of time.
 
-    Without instructions, handoffs and changes of configuration, since the agent that starts has
-    its own; and no tool call comes without its output, no output without its call. None is of the
-    future, whatever the clock of the job before said: LiveKit puts new items in by their time.
+    It leaves out instructions, handoffs and changes of configuration: the agent that starts has its
+    own. A tool call comes with its output, and an output with its call. No item is dated in the
+    future, even if the clock of the job before was: LiveKit sorts new items in by their time.
     """
     now = time.time()
-    # An outcome that was said to be unknown may have come in late.
+    # An outcome that was recorded as unknown may have come in late.
     known = {
         recorded.turn.details.get("call_id")
         for recorded in turns
@@ -139,7 +139,7 @@ def chat_context(turns: Sequence[RecordedTurn], newest: int) -> llm.ChatContext:
         and (item := item_of(turn)) is not None
         and not (isinstance(item, llm.ChatMessage) and not item.content)
     ]
-    # As LiveKit itself orders: a call is recorded as it begins, the words before it as they end.
+    # The order of LiveKit: a call is recorded when it begins, the words before it when they end.
     items.sort(key=lambda item: item.created_at)
     items = _paired(items)[-newest:] if newest else []
     while items and not isinstance(items[0], llm.ChatMessage):
@@ -150,12 +150,12 @@ def chat_context(turns: Sequence[RecordedTurn], newest: int) -> llm.ChatContext:
 
 
 def unanswered(turns: Iterable[RecordedTurn]) -> bool:
-    """Tell whether an answer is due: to the participant's last words, or to a tool's output.
+    """Return whether an answer is due: to the participant's last words, or to a tool's output.
 
-    By the time at which they were said: words that a successor recovered are recorded last, though
-    they may have been answered long ago.
+    The order is by the time of the turns. Words that a successor recovered are recorded last, but
+    may have been answered long ago.
     """
-    in_time = sorted((each.turn for each in turns), key=lambda turn: turn.created_at)
+    in_time = sorted((recorded.turn for recorded in turns), key=lambda turn: turn.created_at)
     for turn in reversed(in_time):
         if turn.role in {"user", "assistant"}:
             return turn.role == "user"
@@ -165,7 +165,7 @@ def unanswered(turns: Iterable[RecordedTurn]) -> bool:
 
 
 def active_agent(turns: Iterable[RecordedTurn]) -> str | None:
-    """Return the id of the agent that was handed to last; ``None`` if there was no handoff."""
+    """Return the id of the agent of the last handoff; ``None`` if there was no handoff."""
     active = None
     for recorded in turns:
         if recorded.turn.kind is TurnKind.HANDOFF:
@@ -174,7 +174,7 @@ def active_agent(turns: Iterable[RecordedTurn]) -> str | None:
 
 
 def _paired(items: list[llm.ChatItem]) -> list[llm.ChatItem]:
-    """Drop each tool call that has no output behind it, and each output without its call."""
+    """Drop each tool call without an output behind it, and each output without its call."""
     begun: set[str] = set()
     ended: set[str] = set()
     for item in items:
@@ -196,7 +196,7 @@ def _paired(items: list[llm.ChatItem]) -> list[llm.ChatItem]:
 
 
 def _write_content(content: Iterable[llm.ChatContent]) -> tuple[list[Any], int]:
-    """Write the parts of a message as JSON; return how many could not be kept, too."""
+    """Write the parts of a message as JSON; return also how many could not be kept."""
     parts: list[Any] = []
     left_out = 0
     for part in content:
@@ -228,7 +228,7 @@ def _said(item: llm.ChatMessage, parts: Iterable[Any]) -> str:
 
 
 def _read_content(turn: Turn, parts: Any) -> list[llm.ChatContent]:
-    """Read the parts of a message; those of an unknown type are left out, and named in a log."""
+    """Read the parts of a message; log and leave out those of an unknown type."""
     content: list[llm.ChatContent] = []
     for part in parts:
         try:

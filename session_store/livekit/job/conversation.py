@@ -12,9 +12,9 @@ from livekit.agents.voice.room_io import TextInputOptions
 from session_store.errors import RecorderFull
 from session_store.livekit.job.arrivals import Arrivals
 from session_store.livekit.job.chat_items import active_agent, chat_context
+from session_store.livekit.job.conversation_parts import Hooks, Parts
 from session_store.livekit.job.ending import Ending
 from session_store.livekit.job.late_join import LateJoin
-from session_store.livekit.job.parts import Hooks, Parts
 from session_store.livekit.job.resume_agent import resume
 from session_store.livekit.job.typed_text import TypedText
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from livekit.agents.voice import ConversationItemAddedEvent
 
     from session_store.errors import SessionStoreError
+    from session_store.livekit.job.conversation_setup import Setup
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.liveness import Liveness
-    from session_store.livekit.job.setup import Setup
     from session_store.models import SessionContent
     from session_store.values import Arrival, Joined
 
@@ -76,10 +76,10 @@ class Conversation:
         parts, joined = self._parts, self._entry.joined
         parts.name_in_logs()
         parts.metrics.begin()
-        if self._entry.beginning is None:
+        if self._entry.offline_start is None:
             parts.log("joined", outcome=joined.outcome.value, visit=self.visit)
         else:
-            self._late_join.start(self._entry.beginning)
+            self._late_join.start(self._entry.offline_start)
             parts.log("begun without the store")
 
     @property
@@ -156,8 +156,8 @@ class Conversation:
     async def greet(self) -> None:
         """Greet the participant. Call it once, after ``agent_session.start``.
 
-        A new participant is greeted, and one who returns is welcomed. After a takeover the agent
-        greets nobody, but it answers what was said last and not answered yet.
+        A new participant is greeted, and a returning one is welcomed. After a takeover the agent
+        does not greet, but it answers what was said last and not answered yet.
         """
         await self._arrivals.greet()
 

@@ -269,7 +269,7 @@ class _Overhearing(TextOutput):
 def recovered(drafts: Iterable[Draft], turns: Iterable[RecordedTurn]) -> list[Draft]:
     """Return the drafts that a successor has to record as turns, in the order of time.
 
-    It skips a draft without words, and one whose turn was recorded after all. Each draft is marked,
+    It skips a draft without words, and a draft that became a turn after all. Each draft is marked,
     so that its whole turn replaces it if that comes in late.
     """
     said = tuple(recorded.turn for recorded in turns)

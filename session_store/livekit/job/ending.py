@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from livekit.agents.voice import CloseEvent
 
-    from session_store.livekit.job.parts import Parts
+    from session_store.livekit.job.conversation_parts import Parts
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ GOODBYE_S: Final = 10.0
 ERASE_TRIES: Final = 3
 ERASE_AGAIN_S: Final = 1.0
 OTHERS_SEEN_S: Final = 1.0
-"""After a reconnect LiveKit reports the other participants; agents, who publish, at once."""
+"""How long LiveKit may take to report the other agents in the room after a reconnect."""
 
 
 class Ending:
@@ -89,7 +89,7 @@ class Ending:
         if self.is_over:
             return
         if isinstance(error, SessionGone) and self._is_erasing:
-            # This job's own erasure, whose answer is still to come.
+            # This job is erasing it; the answer of the store is still to come.
             self._tasks.spawn(self._note_erased())
             return
         self.is_over = True

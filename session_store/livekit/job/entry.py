@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from session_store.livekit.job.participant import JobParticipant
     from session_store.models import Place
     from session_store.values import Joined
-    from session_store.writing.offline_start import Beginning
+    from session_store.writing.offline_start import OfflineStart
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Entry:
     joined: Joined
     waited_from: float
     """When the participant was there, by the event loop's clock."""
-    beginning: Beginning | None = None
+    offline_start: OfflineStart | None = None
     """Set if the store was unreachable, so that nothing was joined yet."""
     place: Place | None = None
     """Where a successor has to be sent; ``None`` if the gateway's dispatch tells it."""

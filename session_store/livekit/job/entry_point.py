@@ -12,18 +12,17 @@ from livekit.agents.voice.room_io import RoomOptions
 from session_store.errors import SessionStoreError
 from session_store.livekit.job.announce_participant import wait_for_participant
 from session_store.livekit.job.conversation import Conversation
+from session_store.livekit.job.conversation_setup import Setup
 from session_store.livekit.job.greeting import words_of_welcome
 from session_store.livekit.job.joining import join_or_begin
 from session_store.livekit.job.liveness import Liveness
 from session_store.livekit.job.participant import JobParticipant, load_id_of, metadata_of
-from session_store.livekit.job.setup import Setup
 from session_store.livekit.rooms.dispatch import JobMetadata
 from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
 from session_store.livekit.telemetry.spans import LiveKitTracer
 from session_store.meter import NO_METER
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
-from session_store.tracing import trace_with
 from session_store.upkeep.observers import watched
 
 if TYPE_CHECKING:
@@ -68,8 +67,8 @@ async def persist(  # noqa: PLR0913 (most have a default)
             counts and an audit of broken seals. It is closed when the conversation has ended.
         settings: how often the lease is renewed, how many turns the model is given, and where the
             spool is. By default, the settings of the environment.
-        room_options: how to listen and speak in the room. This library decides whose text and
-            voice are heard, and what happens when they leave.
+        room_options: how to listen and speak in the room. This library decides which participant
+            is heard, and what happens when that one leaves.
         words: returns what to say to a participant who comes; ``None`` if the agent itself greets.
         spare_voice: says that a provider has failed, if the agent session's own voice fails or is
             missing (a realtime model has none). Best a local one.
@@ -87,7 +86,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
             store = SessionStore.from_settings(settings)
             at_the_end.push_async_callback(store.aclose)
             await at_the_end.enter_async_context(watched(store, actor="agent", meter=meter))
-        trace_with(store, LiveKitTracer())
+        store.trace(LiveKitTracer())
         conversation = await _begin(
             Setup(
                 ctx,
@@ -159,7 +158,7 @@ async def _enter(setup: Setup, participant: JobParticipant, load_id: str) -> Ent
     except SessionStoreError as error:
         meter.joined(failed_as(error))
         raise
-    is_joined = entry.beginning is None
+    is_joined = entry.offline_start is None
     meter.joined(JOINED_AS[entry.joined.outcome] if is_joined else "begun_without_store")
     return entry
 

@@ -22,10 +22,10 @@ from session_store.writing.offline_start import begin
 
 if TYPE_CHECKING:
     from session_store.errors import SessionStoreError
+    from session_store.livekit.job.conversation_setup import Setup
     from session_store.livekit.job.participant import JobParticipant
-    from session_store.livekit.job.setup import Setup
     from session_store.values import Joined
-    from session_store.writing.offline_start import Beginning
+    from session_store.writing.offline_start import OfflineStart
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ async def join_or_begin(
 
     Args:
         setup: of the conversation.
-        participant: whose conversation it is.
+        participant: the participant of the conversation.
         load_id: of the participant's arrival.
         lease_owner: the nonce for the lease.
 
@@ -105,23 +105,23 @@ class _Joining:
         if await is_another_here(self._setup.ctx.room):
             raise LeaseHeld(participant.session_id or "", 0) from None
         logger.warning("beginning without the store", extra={"reason": reason_of(error)})
-        beginning, joined = begin(
+        offline_start, joined = begin(
             self._setup.store,
             participant.pseudonym,
             participant.session_id,
             self._lease_owner,
             begun_ms=participant.admitted_at_ms or None,
         )
-        return self._entry(joined, beginning)
+        return self._entry(joined, offline_start)
 
-    def _entry(self, joined: Joined, beginning: Beginning | None = None) -> Entry:
+    def _entry(self, joined: Joined, offline_start: OfflineStart | None = None) -> Entry:
         return Entry(
             self._participant,
             self._load_id,
             self._lease_owner,
             joined,
             self._begun,
-            beginning,
+            offline_start,
             self._place(),
         )
 

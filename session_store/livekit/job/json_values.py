@@ -1,7 +1,7 @@
-"""Values of chat items as JSON and back: what providers put into ``extra`` need not be JSON.
+"""Values of chat items as JSON and back: providers put more than JSON into ``extra``.
 
-Bytes (Gemini's thought signatures, for one) become ``{"$bytes": "<base64>"}``; a key that begins
-with ``$`` by itself gets another one before it. What has no such form is left out and named.
+Bytes (Gemini's thought signatures, for example) become ``{"$bytes": "<base64>"}``. A key that
+begins with ``$`` gets a second one. A value without such a form is left out, and its path is named.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 _BYTES: Final = "$bytes"
 _MAX_LEVELS: Final = 100
-"""Deeper values are left out: each parser on the way has a limit of its own."""
+"""Deeper values are left out: every parser on the way has its own limit."""
 
 
 class Plain(NamedTuple):
-    """Values that JSON can hold, and what could not be kept."""
+    """Values as JSON, and the paths of those that could not be kept."""
 
     values: dict[str, JsonValue]
     left_out: list[str]
-    """Where each value was that is missing: ``extra.google.client``."""
+    """The path of each missing value, such as ``extra.google.client``."""
 
 
 class _HasNoForm(Exception):
@@ -72,7 +72,7 @@ def _write(value: Any, path: str, left_out: list[str], levels: int) -> JsonValue
         case dict():
             return {**_write_object(value, path, left_out, levels)}
         case list() | tuple():
-            return [_write(each, path, left_out, levels - 1) for each in value]
+            return [_write(item, path, left_out, levels - 1) for item in value]
         case BaseModel():
             return {**_write_object(value.model_dump(), path, left_out, levels)}
     raise _HasNoForm
@@ -80,7 +80,7 @@ def _write(value: Any, path: str, left_out: list[str], levels: int) -> JsonValue
 
 def _read(value: Any) -> Any:
     if isinstance(value, list):
-        return [_read(each) for each in value]
+        return [_read(item) for item in value]
     if not isinstance(value, dict):
         return value
     if value.keys() == {_BYTES}:

@@ -15,9 +15,9 @@ from session_store.writing.offline_start import join_begun
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from session_store.livekit.job.parts import Parts
+    from session_store.livekit.job.conversation_parts import Parts
     from session_store.values import Joined
-    from session_store.writing.offline_start import Beginning
+    from session_store.writing.offline_start import OfflineStart
 
 logger = logging.getLogger(__name__)
 
@@ -44,18 +44,18 @@ class LateJoin:
         self._on_lost = on_lost
         self._tasks = KeptTasks(logger)
 
-    def start(self, beginning: Beginning) -> None:
+    def start(self, offline_start: OfflineStart) -> None:
         """Begin to ask for the lease."""
-        self._tasks.spawn(self._run(beginning))
+        self._tasks.spawn(self._run(offline_start))
 
     async def aclose(self) -> None:
         """Stop asking."""
         await self._tasks.aclose()
 
-    async def _run(self, beginning: Beginning) -> None:
+    async def _run(self, offline_start: OfflineStart) -> None:
         setup = self._parts.setup
         try:
-            joined = await self._join(beginning)
+            joined = await self._join(offline_start)
         except SessionStoreError as error:
             setup.store.meter.joined(failed_as(error))
             self._on_lost(error)
@@ -65,7 +65,7 @@ class LateJoin:
         self._on_joined(joined)
         await recall(setup.agent_session, before, newest=setup.settings.model_turns)
 
-    async def _join(self, beginning: Beginning) -> Joined:
+    async def _join(self, offline_start: OfflineStart) -> Joined:
         """Ask for the lease until it is granted.
 
         A lease that was live when the store went away runs out by itself, if its holder is dead.
@@ -75,12 +75,12 @@ class LateJoin:
             SessionGone, SealBroken, UnknownKey: see ``join_begun``.
         """
         setup, entry = self._parts.setup, self._parts.entry
-        outage = Outage(logger, "join", beginning.session_id)
+        outage = Outage(logger, "join", offline_start.session_id)
         wait = LeaseWait(setup.settings.lease_s)
         while True:
             try:
                 joined = await join_begun(
-                    setup.store, beginning, load_id=entry.load_id, owner=entry.lease_owner
+                    setup.store, offline_start, load_id=entry.load_id, owner=entry.lease_owner
                 )
             except LeaseHeld as held:
                 await wait.pause(held)

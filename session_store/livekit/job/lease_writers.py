@@ -15,16 +15,16 @@ from session_store.livekit.job.visit_writer import VisitWriter
 from session_store.tasks import reason_of
 from session_store.writing.content_writer import ContentWriter
 from session_store.writing.lease import LeaseKeeper
-from session_store.writing.offline_start import LeftBegun, bring_in, find_session
+from session_store.writing.offline_start import SpooledStart, bring_in, find_session
 from session_store.writing.recorder import Recorder
 from session_store.writing.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from session_store.livekit.job.conversation_setup import Setup
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.page_channel import PageChannel
-    from session_store.livekit.job.setup import Setup
     from session_store.models import RecordedTurn
     from session_store.settings import StoreSettings
     from session_store.values import Arrival, Joined, SealedTurn
@@ -58,7 +58,7 @@ class LeaseWriters:
         """
         store, settings, lease = setup.store, setup.settings, entry.joined.lease
         self._store = store
-        self._beginning = entry.beginning
+        self._offline_start = entry.offline_start
         self.lease: Final = lease
         self.recorder: Final = Recorder(
             store,
@@ -89,7 +89,7 @@ class LeaseWriters:
 
         See ``session_store.writing.offline_start``. Nothing is written in between.
         """
-        self._beginning = None
+        self._offline_start = None
         said_here = self.recorder.withdraw()
         self.lease.adopt(joined.lease)
         self.content.renew()
@@ -137,9 +137,11 @@ class LeaseWriters:
             return
         extra = {"session_id": self.lease.session_id, "turns": len(turns)}
         try:
-            if self._beginning is not None:
+            if self._offline_start is not None:
                 sealed = content and content.sealed
-                left = LeftBegun(self._beginning, tuple(turn.sealed for turn in turns), sealed)
+                left = SpooledStart(
+                    self._offline_start, tuple(turn.sealed for turn in turns), sealed
+                )
                 await self._leave_begun(left, extra)
             elif self._spool is not None:
                 self._spool.write(self.lease.ref, turns, content)
@@ -152,14 +154,14 @@ class LeaseWriters:
             self._store.meter.turns_lost(len(turns))
             logger.error("turns are lost; see REJOIN_SPOOL_DIR", extra={**extra, "reason": reason})  # noqa: TRY400 (the trace tells nothing more)
 
-    async def _leave_begun(self, left: LeftBegun, extra: dict[str, Any]) -> None:
+    async def _leave_begun(self, left: SpooledStart, extra: dict[str, Any]) -> None:
         if self._spool is not None:
-            self._spool.write_begun(left)
+            self._spool.write_start(left)
             self._store.meter.turns_spooled(len(left.turns))
             logger.warning("a conversation that was never saved is in the spool", extra=extra)
             return
         async with asyncio.timeout(FLUSH_S):
-            into = await find_session(self._store, left.beginning)
+            into = await find_session(self._store, left.start)
             became = await bring_in(self._store, replace(left, into=into))
         self._store.meter.turns_replayed(became, len(left.turns))
 

@@ -1,4 +1,4 @@
-"""What shows others that a job lives, and shows the job that it is cut off from its room."""
+"""Shows watchers that a job lives, and shows the job that it is cut off from its room."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ logger = logging.getLogger(__name__)
 CUT_S: Final = 15.0
 """How long the SDK may try to get back into the room before the job counts as cut off.
 
-Measured with livekit 1.1.21: after a LiveKit that was down for 3, 6 or 9 s the SDK is back after
-4.3, 10.1 and 13.1 s: nobody is replaced for that. Where connections are refused it gives up
-by itself after 18.2 s, and the job ends. Where nothing answers (a network that drops everything)
-it notices after 13 s, and then tries for ever: over 135 s were seen."""
+Measured with livekit 1.1.21: if LiveKit was down for 3, 6 or 9 s, the SDK is back after 4.3, 10.1
+and 13.1 s. No agent is replaced for that. If connections are refused, the SDK gives up by itself
+after 18.2 s, and the job ends. If nothing answers (a network that drops everything), the SDK
+notices after 13 s, and then retries without end: over 135 s were seen."""
 
 
 class Liveness:
     """Answers pings from ``start`` to ``stop``, and watches the job's connection to its room.
 
-    A job that was asked to leave the room is not cut off: it ends by LiveKit's own hand.
+    A job that was removed from the room is not cut off: LiveKit itself ends it.
     """
 
     def __init__(self, room: rtc.Room, on_cut: Callable[[], None]) -> None:
@@ -35,7 +35,7 @@ class Liveness:
 
         Args:
             room: connected.
-            on_cut: hears once that the job has been out of its room for ``CUT_S`` while its
+            on_cut: called once the job has been out of its room for ``CUT_S``, while its
                 participant may be waiting there. Must not block.
         """
         self._room = room
@@ -45,7 +45,7 @@ class Liveness:
         self._has_begun = False
 
     def start(self) -> None:
-        """Begin to answer, and to watch. Starting twice is a no-op."""
+        """Begin to answer and to watch. A second start is a no-op."""
         if self._is_on:
             return
         self._is_on = True
@@ -55,11 +55,11 @@ class Liveness:
         self._room.on("disconnected", self._stop_counting)
 
     def here(self) -> None:
-        """Answer from now on that the conversation has begun."""
+        """From now on, answer that the conversation has begun."""
         self._has_begun = True
 
     def stop(self) -> None:
-        """Answer no more: the job is leaving, or its conversation is not its own any more."""
+        """Answer no pings any more: the job is leaving, or has lost its conversation."""
         if not self._is_on:
             return
         self._is_on = False

@@ -52,7 +52,7 @@ class PageChannel:
             last_seq: number of its newest turn.
             saved: False if the store has been unreachable since before this agent came. Then the
                 numbers of turns are not final, and another hello follows.
-            back: whether the agent takes over from a lost one, and so greets nobody.
+            back: whether the agent takes over from a lost one, and so does not greet.
         """
         marks = {**({} if saved else {"saved": False}), **({"back": True} if back else {})}
         self._put("hello", session_id=session_id, language=language, last_seq=last_seq, **marks)

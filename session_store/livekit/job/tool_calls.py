@@ -1,8 +1,8 @@
-"""Tool calls, as they begin and as they end: what was begun is known even if nobody lives to tell.
+"""Tool calls, recorded when they begin and when they end, so that a crash does not hide a call.
 
-LiveKit tells of calls and outputs when all calls of one reply have ended
-(``function_tools_executed``). Here a call is recorded when it begins, and an output when it is
-there, though other calls of the same reply go on.
+LiveKit reports calls and outputs once all calls of a reply have ended
+(``function_tools_executed``). Here a call is recorded when it begins, and its output when it is
+there, although other calls of the same reply go on.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from session_store.livekit.job.transcript import Transcript
 
 _LOOKS: Final = 5
-"""Turns of the event loop within which LiveKit has the output of a tool that has ended."""
+"""Iterations of the event loop until LiveKit has the output of a tool that has ended."""
 _REPORTS: Final = "__livekit_agents_tool_non_blocking"
-"""What LiveKit notes in ``extra`` of a call whose tool has reported and goes on."""
+"""LiveKit's mark in ``extra`` of a call if its tool has reported and goes on."""
 
 
 class ToolCalls:
@@ -37,13 +37,13 @@ class ToolCalls:
         self._speeches: WeakSet[SpeechHandle] = WeakSet()
         self._running: set[str] = set()
         self._outputs: set[str] = set()
-        """Ids of calls whose outputs were recorded, so that each has one."""
+        """Ids of the calls with a recorded output: each has one."""
         agent_session.on("speech_created", self._on_speech)
         agent_session.on("tool_execution_updated", self._on_updated)
         agent_session.on("function_tools_executed", self._on_executed)
 
     def stop(self) -> None:
-        """Record nothing any more."""
+        """Stop recording."""
         self._agent_session.off("speech_created", self._on_speech)
         self._agent_session.off("tool_execution_updated", self._on_updated)
         self._agent_session.off("function_tools_executed", self._on_executed)
@@ -58,10 +58,10 @@ class ToolCalls:
             self._transcript.record_if_new(update.function_call)
         elif update.type == "tool_call_ended":
             self._running.discard(update.call_id)
-            # A tool that had reported before: its outcome comes under an id of its own.
+            # The outcome of a tool that had reported before has an id of its own.
             self._record_reports()
             if self._running and not update.id.endswith(FINAL):
-                # The last one to end is told of at once.
+                # LiveKit reports the last one at once.
                 asyncio.get_running_loop().call_soon(self._look_for, update.call_id, _LOOKS)
 
     def _on_executed(self, event: FunctionToolsExecutedEvent) -> None:
@@ -75,7 +75,7 @@ class ToolCalls:
         for speech in tuple(self._speeches):
             for item in reversed(speech.chat_items):
                 if isinstance(item, llm.FunctionCallOutput) and item.call_id == call_id:
-                    # One that says nothing may be a handoff, which is not certain yet.
+                    # An empty output may be a handoff, which is not certain yet.
                     if item.output:
                         self._record_output(item)
                     return
@@ -83,7 +83,7 @@ class ToolCalls:
             asyncio.get_running_loop().call_soon(self._look_for, call_id, looks - 1)
 
     def _record_reports(self) -> None:
-        """Record what tools said that had reported before; LiveKit tells of it in its history."""
+        """Record the outcomes of tools that had reported before: they are in LiveKit's history."""
         for item in self._agent_session.history.items:
             if isinstance(item, llm.FunctionCall):
                 self._transcript.record_if_new(item)

@@ -70,7 +70,7 @@ class Transcript:
         for item in unknown_outcomes(self.turns):
             self.record_if_new(item)
         # The clock of this machine may be behind that of the job before.
-        self._not_before = max((each.turn.created_at for each in self.turns), default=0.0)
+        self._not_before = max((recorded.turn.created_at for recorded in self.turns), default=0.0)
 
     def record(self, item: llm.ChatItem, *, still_runs: bool = False) -> bool:
         """Record an item; return False for one that is not part of the conversation.

@@ -1,19 +1,19 @@
 """Typed text: each message is answered in its turn, recorded once, and never lost.
 
-The page gives every message an id and sends it again after a reload or a new agent, until it
-sees its record. The id becomes the turn's, which tells a repetition.
+The page gives every message an id. It sends a message again after a reload or a takeover, until it
+sees the record of it. The turn takes this id, so a repetition is recognised.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from livekit.agents import llm
 
 from session_store.errors import InvalidValue
+from session_store.livekit.job.greeting import fall_silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +42,9 @@ class TypedText:
         """Make the receiver.
 
         Args:
-            known: answers whether a message of this id was taken before.
-            record: answers whether the message was taken; ``InvalidValue`` if it cannot be kept.
-            refuse: tells who sent a message why it was not taken.
+            known: returns whether a message with this id was accepted before.
+            record: returns whether it accepted a message; ``InvalidValue`` if that cannot be kept.
+            refuse: called with the id of a message, and why it was not accepted.
         """
         self._known = known
         self._record = record
@@ -56,38 +56,41 @@ class TypedText:
         attributes = event.info.attributes if event.info else None
         message_id = (attributes or {}).get(MESSAGE_ID, "")[:64]
         text = event.text.strip()
-        if not text:
-            return
         if len(text) > MAX_TYPED_CHARS:
-            self._refuse(
-                message_id,
-                f"That message has {len(text)} characters; please keep it under "
-                f"{MAX_TYPED_CHARS}, or send it in parts.",
-            )
+            self._refuse_length(message_id, len(text))
+        elif text:
+            async with self._one_at_a_time:
+                await self._take(agent_session, message_id, text)
+
+    def _refuse_length(self, message_id: str, length: int) -> None:
+        self._refuse(
+            message_id,
+            f"Your message has {length} characters. Please keep it under {MAX_TYPED_CHARS}, or "
+            "send it in parts.",
+        )
+
+    async def _take(self, agent_session: AgentSession[Any], message_id: str, text: str) -> None:
+        if message_id and self._known(message_id):
             return
-        async with self._one_at_a_time:
-            if message_id and self._known(message_id):
-                return
-            with contextlib.suppress(RuntimeError):  # The agent is not speaking.
-                await agent_session.interrupt(force=True)
-            # Made only now: the model's context is ordered by time, and this message belongs
-            # behind the answer to the one before.
-            message = llm.ChatMessage(role="user", content=[text])
-            if message_id:
-                message.id = message_id
-            try:
-                taken = self._record(message)
-            except InvalidValue:
-                self._refuse(message_id, "That message has characters that cannot be kept.")
-                return
-            if taken:
-                await self._answer(agent_session, message)
+        await fall_silent(agent_session)
+        # Made only now: the model's context is ordered by time, and this message belongs behind
+        # the answer to the one before.
+        message = llm.ChatMessage(role="user", content=[text])
+        if message_id:
+            message.id = message_id
+        try:
+            is_taken = self._record(message)
+        except InvalidValue:
+            self._refuse(message_id, "Your message contains characters that can't be saved.")
+            return
+        if is_taken:
+            await self._answer(agent_session, message)
 
     async def _answer(self, agent_session: AgentSession[Any], message: llm.ChatMessage) -> None:
-        """Have a message answered; return when the answer is heard, or will not be.
+        """Have a message answered; return once the answer is heard, or will not be.
 
-        Were the next message to interrupt before that, the tools that this one calls would not
-        be run, and the model might never see it.
+        If the next message interrupted before that, the tools that this one calls would not run,
+        and the model might never see it.
         """
         heard = asyncio.Event()
 
@@ -102,6 +105,6 @@ class TypedText:
             async with asyncio.timeout(_HEARD_WITHIN_S):
                 await heard.wait()
         except TimeoutError:
-            logger.warning("a typed message waits long for its answer")
+            logger.warning("no answer to a typed message yet: taking the next one")
         finally:
             agent_session.off("agent_state_changed", note)

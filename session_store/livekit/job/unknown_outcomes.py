@@ -1,6 +1,6 @@
-"""Tool calls whose outcome nobody knows, since the job that ran them is gone.
+"""Tool calls with an unknown outcome: the job that ran them died before they returned.
 
-They may have taken effect or not; so they are never run again, and the model is told just that.
+They may have taken effect or not. So they are never run again, and the model is told exactly that.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ OUTCOME_UNKNOWN: Final = (
     "Say so, and do not call it again unless the person asks for it."
 )
 STILL_RUNS: Final = "still_runs"
-"""In the details of an output: it is a report of a tool that went on (LiveKit's ``ctx.update``)."""
+"""In the details of an output: the tool only reported and went on (LiveKit's ``ctx.update``)."""
 FINAL: Final = "_final"
-"""What LiveKit puts behind a call's id to name the outcome of a tool that had reported before."""
+"""Suffix that LiveKit adds to a call's id, for the outcome of a tool that had reported before."""
 _MADE_UP: Final = "unknown_"
 _MAX_ID: Final = 128
 
 
 def unknown_outcomes(turns: Iterable[RecordedTurn]) -> list[llm.ChatItem]:
-    """Return what to record for the calls in a record that were begun and never ended.
+    """Return what to record for the calls that were begun and never ended.
 
-    Each output has the time of its call, so that it stands beside it in the model's context.
+    Each output has the time of its call, so that the two are neighbours in the model's context.
     """
     calls: dict[str, Turn] = {}
     ended: set[str] = set()
@@ -55,7 +55,7 @@ def unknown_outcomes(turns: Iterable[RecordedTurn]) -> list[llm.ChatItem]:
 
 
 def is_unknown(turn: Turn) -> bool:
-    """Tell whether a turn is the output that ``unknown_outcomes`` made up."""
+    """Return whether ``unknown_outcomes`` made up this turn."""
     return turn.kind is TurnKind.TOOL_OUTPUT and turn.id.startswith(_MADE_UP)
 
 
@@ -71,7 +71,7 @@ def _call(call_id: str, begun: Turn) -> llm.FunctionCall:
 
 def _output(call_id: str, call: Turn) -> llm.FunctionCallOutput:
     return llm.FunctionCallOutput(
-        # Named after the call: however many jobs find it, it is recorded once.
+        # Named after the call, so it is recorded once, however many jobs find the call.
         id=f"{_MADE_UP}{call_id}"[:_MAX_ID],
         call_id=call_id,
         name=str(call.details.get("name", "")),

@@ -1,25 +1,25 @@
-"""Keeps an agent's voice through an interruption that comes before anybody can hear it.
+"""Keeps the voice of an agent that is interrupted before its participant can hear it.
 
 Until the participant has subscribed to the agent's sound, LiveKit's output waits for that with a
-bare future; whoever interrupts what is to be said then cancels the future itself, and the agent is
-silent for as long as the job lives (livekit-agents 1.8.9). So the wait is shielded.
+bare future. An interruption cancels what waits, and the future with it. Then the agent is silent
+for as long as the job lives (livekit-agents 1.8.9). So the wait is shielded.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from livekit.agents import AgentSession
 
-_WAITS_FOR = "_subscribed_fut"
+_WAITS_FOR: Final = "_subscribed_fut"
 
 
 class _Shielded:
-    """A future that outlives those who wait for it."""
+    """A future that survives the cancellation of those that wait for it."""
 
     def __init__(self, future: asyncio.Future[None]) -> None:
         self._future = future

@@ -52,7 +52,7 @@ class AnswerRetry:
         """Begin to watch.
 
         Args:
-            agent_session: whose replies.
+            agent_session: the session to watch.
             passes: whether what prevents answers now passes by itself; ``None`` if nothing does.
             fails_in_silence: whether replies fail now without an error of their own: LiveKit
                 reports only the errors of a language model.

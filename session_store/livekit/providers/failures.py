@@ -1,4 +1,4 @@
-"""What a provider of speech or language did not do, why, and whether waiting helps."""
+"""Failures of providers of speech or language: which part, why, and whether waiting helps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRANSIENT_STATUS: Final = {408, 425}
 _RATE_LIMIT_STATUS: Final = 429
 _SERVER_ERROR: Final = 500
 _CLOSE_CODES: Final = 1000
-"""From here on it is no HTTP status but how a WebSocket was closed (RFC 6455, 7.4)."""
+"""From here on, a number is not an HTTP status but a WebSocket close code (RFC 6455, 7.4)."""
 _AUTH_CODES: Final = {
     "invalid_api_key",
     "account_deactivated",
@@ -25,7 +25,7 @@ _AUTH_CODES: Final = {
     "credit_balance_exhausted",
     "billing_hard_limit_reached",
 }
-"""OpenAI's. A quota that is used up comes as "rate limited", but waiting does not fill it."""
+"""OpenAI's. It reports a used-up quota as "rate limited", but waiting does not help then."""
 _RATE_LIMIT_CODES: Final = {"rate_limit_exceeded", "inference_rate_limit_exceeded"}
 _SERVER_CODES: Final = {"server_error", "internal_error"}
 _MAX_CAUSES: Final = 8
@@ -38,14 +38,14 @@ class ProviderFailure:
     part: ProviderPart
     kind: ProviderTrouble
     passes: bool
-    """Whether it may pass by itself; else somebody has to do something about it."""
+    """Whether it may pass by itself. Else the operator has to act."""
 
 
 def failure_of(error: object) -> ProviderFailure | None:
-    """Say what an ``error`` event of an agent session or of a model is about.
+    """Return the failure that an ``error`` event of an agent session or of a model reports.
 
     Returns:
-        ``None`` for what is no failure of a provider of speech or language.
+        ``None`` if it is not a failure of a provider of speech or language.
     """
     part: ProviderPart
     if isinstance(error, llm.LLMError):
@@ -60,7 +60,7 @@ def failure_of(error: object) -> ProviderFailure | None:
         return None
     kind, passes = _kind_of(error.error)
     if part == "realtime" and kind == "other":
-        # Realtime models report as errors, too, what is none, such as a word that came too late.
+        # Realtime models also report harmless things as errors, such as a word that came too late.
         passes = bool(_all_codes(error.error) & _SERVER_CODES)
     return ProviderFailure(part, kind, passes)
 
@@ -82,7 +82,7 @@ def _kind_of(error: BaseException) -> tuple[ProviderTrouble, bool]:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what caused it: plugins wrap the refusal of a WebSocket, for one."""
+    """Yield an error and its causes: plugins wrap the refusal of a WebSocket, for example."""
     for _ in range(_MAX_CAUSES):
         if error is None:
             return
@@ -91,11 +91,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _all_codes(error: BaseException) -> set[str]:
-    return {code for each in _causes(error) for code in _codes(getattr(each, "body", None))}
+    return {code for cause in _causes(error) for code in _codes(getattr(cause, "body", None))}
 
 
 def _status(error: BaseException) -> int:
-    """Return the HTTP status that an error tells of; 0 for none."""
+    """Return the HTTP status of an error; 0 if it has none."""
     for name in ("status_code", "status"):  # LiveKit's and OpenAI's; aiohttp's
         status = getattr(error, name, None)
         if isinstance(status, int) and status > 0:
@@ -104,7 +104,7 @@ def _status(error: BaseException) -> int:
 
 
 def _codes(body: Any) -> set[str]:
-    """Return the codes of an answer that says why, as JSON or as an object."""
+    """Return the codes in the body of an error, which is JSON or an object."""
     if isinstance(body, dict):
         body = body.get("error", body)
     found = (

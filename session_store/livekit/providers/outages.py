@@ -1,8 +1,8 @@
-"""Providers that fail: the participant is told once, in plain words, and the conversation lives on.
+"""Providers that fail: the participant is told once, in plain words, and the conversation goes on.
 
-Left alone, LiveKit closes an agent session whose provider fails a few times. The job would end, a
-successor would be sent and fail alike, and so on. So the agent session is kept open, the failure
-is shown and spoken, and taken back when the provider answers.
+By itself, LiveKit closes an agent session after a few failures of its provider. The job would end,
+a successor would fail in the same way, and so on. So the agent session is kept open. The failure is
+shown and spoken, and the notice is cleared when the provider answers.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TOLD_AT: Final = 2
-"""A failure that is being retried is told at this attempt: the first retry often succeeds."""
+"""The participant is told of a failure at this attempt: the first retry often succeeds."""
 TOLD_AGAIN_S: Final = 30.0
-"""Who goes on talking all the same is told once more after so long; who waits in silence, not."""
+"""Seconds before a participant who keeps talking is told again. A silent one is told once."""
 SETTLED_S: Final = 1.0
-"""A connection that holds for so long is no failure any more."""
+"""A connection that has worked for this time has recovered."""
 QUIET_S: Final = 20.0
-"""Hearing that has not failed for so long may work again: only speech would show it."""
+"""Recognition that has not failed for this time may work again: only speech would show it."""
 MUTE_S: Final = 30.0
-"""How long a voice that fails is left alone, where there is no other one."""
+"""How long a failed voice is left alone, if there is no spare one."""
 
 _DISCONNECTED: Final = {"auth", "unreachable"}
-"""Kinds of failures of a realtime model that leave no connection."""
+"""Kinds of failures that leave a realtime model without a connection."""
 _THINKING: Final[tuple[ProviderPart, ...]] = ("llm", "realtime")
 _WEIGHT: Final[tuple[ProviderPart, ...]] = (*_THINKING, "stt", "tts")
 """Of several failures, the first of these is shown."""
 
 
 class ProviderOutages:
-    """Hears of failures, and tells of them. No method blocks."""
+    """Watches providers for failures, and tells the participant. No method blocks."""
 
     def __init__(  # noqa: PLR0913 (made in one place only)
         self,
@@ -74,11 +74,11 @@ class ProviderOutages:
 
         Args:
             agent_session: started or not.
-            show: puts words on the participant's page until the next ones; "" takes them back.
-            language: the conversation's.
-            is_present: whether the participant is there.
+            show: puts words on the participant's page until the next call; "" clears them.
+            language: returns the language of the conversation.
+            is_present: returns whether the participant is there.
             meter: counts failures.
-            spare_voice: speaks where the agent session has no voice, or that fails.
+            spare_voice: speaks if the agent session has no voice, or its voice fails.
         """
         self._agent_session = agent_session
         self._show = show
@@ -87,16 +87,16 @@ class ProviderOutages:
         self._meter = meter
         self._spare_voice = spare_voice
         self._failed: dict[ProviderPart, int] = {}
-        """How often in a row."""
+        """How many times in a row each part has failed."""
         self._out: dict[ProviderPart, ProviderFailure] = {}
         self._recovering: set[ProviderPart] = set()
-        """Whose next success is waited for."""
+        """Parts that wait for their next success."""
         self._other_voice_speaks = False
         self._deafened = False
         self._shown = ""
         self._told_s = -float("inf")
         self._more_was_said = False
-        """By the participant, since they were told."""
+        """Whether the participant has said more since they were told."""
         self._tasks = KeptTasks(logger)
         self._owed = AnswerRetry(
             agent_session,
@@ -110,12 +110,12 @@ class ProviderOutages:
         agent_session.on("conversation_item_added", self._on_item_added)
 
     def watch(self, *models: stt.STT[Any] | tts.TTS[Any]) -> None:
-        """Hear of models behind a fallback, whose failures the agent session does not hear of."""
+        """Watch models before a fallback, too: the agent session does not report their failures."""
         for model in models:
             model.on("error", partial(self._on_fronted_error, model))
 
     def show_again(self) -> None:
-        """Show what is shown, to a page that has just come."""
+        """Show the current notice to a page that has just come."""
         if self._shown:
             self._show(self._shown)
 
@@ -133,12 +133,12 @@ class ProviderOutages:
             return
         is_last = not event.error.recoverable
         if failure.part != "realtime":
-            # So LiveKit is told not to close the agent session. A realtime model that has given
-            # up is deaf and dumb for good, and a new job is the better end.
+            # Keeps LiveKit from closing the agent session. A realtime model that has given up does
+            # not recover, so a new job is better there.
             event.error.recoverable = True
         if failure.part == "tts":
             self._other_voice_speaks = False
-        # LiveKit begins hearing anew after its own errors; after any other it is over.
+        # LiveKit restarts recognition after its own errors; after any other error it is over.
         is_over = failure.part == "stt" and not isinstance(event.error.error, APIError)
         if self._note(failure, is_last=is_last, is_over=is_over):
             if failure.part == "tts":
@@ -160,7 +160,7 @@ class ProviderOutages:
             self._await_recovery(failure.part, model)
 
     def _note(self, failure: ProviderFailure, *, is_last: bool, is_over: bool = False) -> bool:
-        """Count a failure; tell of it if it is a real one, and answer whether it is."""
+        """Count a failure; tell the participant if it is worth it, and return whether it is."""
         part = failure.part
         self._meter.provider_failed(part, failure.kind)
         logger.warning(
@@ -174,7 +174,7 @@ class ProviderOutages:
             return False
         is_new = part not in self._out
         if is_new or failure.passes <= self._out[part].passes:
-            # A refused key often comes with a lost connection, which says nothing more.
+            # A refused key often brings a lost connection with it, which says less.
             self._out[part] = failure
         self._show_worst()
         now_s = asyncio.get_running_loop().time()
@@ -188,10 +188,10 @@ class ProviderOutages:
         return True
 
     def _is_worth_telling(self, failure: ProviderFailure) -> bool:
-        """Tell whether a failure matters which is being retried."""
+        """Return whether to tell of a failure that is being retried."""
         if failure.kind == "auth" or self._failed[failure.part] >= TOLD_AT:
             return failure.part != "realtime" or failure.kind != "other" or failure.passes
-        # A realtime model that refuses an answer does not try again by itself.
+        # A realtime model that refuses an answer does not retry by itself.
         return failure.part == "realtime" and failure.kind != "unreachable" and failure.passes
 
     async def _speak(self, words: str) -> None:
@@ -215,7 +215,7 @@ class ProviderOutages:
         return None
 
     def _await_recovery(self, part: ProviderPart, model: Any) -> None:
-        """Hear once of the next success: of thinking by its answer, else by what was measured."""
+        """Wait once for the next success: an answer of a language model, or metrics of the rest."""
         if part == "llm" or part in self._recovering or model is None:
             return
         self._recovering.add(part)
@@ -253,7 +253,7 @@ class ProviderOutages:
         self._show_worst()
 
     def _passes(self) -> bool | None:
-        """Tell whether what prevents answers passes by itself; ``None`` if nothing does."""
+        """Return whether what prevents answers passes by itself; ``None`` if nothing does."""
         thinking = [self._out[part] for part in _THINKING if part in self._out]
         if thinking:
             return all(failure.passes for failure in thinking)
@@ -265,14 +265,14 @@ class ProviderOutages:
         return "tts" in self._out and not self._other_voice_speaks
 
     def _deafen(self) -> None:
-        """Hear nothing while the model is away: it would wait, and be answered minutes later."""
+        """Hear nothing while the model is away, or it would answer minutes later."""
         audio = self._agent_session.input
         if audio.audio is not None and audio.audio_enabled:
             self._deafened = True
             audio.set_audio_enabled(False)
 
     def _mute(self) -> None:
-        """Answer in writing while the voice fails, or nothing would be answered at all."""
+        """Answer in writing while the voice fails, or there would be no answer at all."""
         self._agent_session.output.set_audio_enabled(False)
         self._tasks.spawn(self._unmute_later())
 

@@ -1,4 +1,4 @@
-"""What is said when a provider fails: what happened, and what to do, in plain words."""
+"""What the participant is told when a provider fails: short, and what they can do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from session_store.livekit.providers.failures import ProviderFailure
 
 
-class _Words(NamedTuple):
+class _FailureWords(NamedTuple):
     no_thought: str
     too_many: str
     no_answer: str
@@ -18,53 +18,51 @@ class _Words(NamedTuple):
 
 
 _WORDS: Final = {
-    "en": _Words(
-        "I cannot think just now: whoever runs me has to look at it. What you say is kept.",
-        "One moment, please: too much is asked of me just now. I will answer as soon as I can.",
-        "I cannot think just now. I keep trying, and will answer as soon as I can.",
-        "I cannot hear you just now. You can type to me.",
-        "I cannot speak just now. You can read what I say.",
-        "My usual voice does not answer, so you hear another one.",
+    "en": _FailureWords(
+        "I can't answer right now. Your message is saved.",
+        "One moment, please. I'm very busy right now, and will answer as soon as I can.",
+        "I can't answer right now. I'll keep trying, and answer as soon as I can.",
+        "I can't hear you right now. You can type to me.",
+        "I can't speak right now. You can read what I say.",
+        "My usual voice isn't available right now, so you hear another one.",
     ),
-    "es": _Words(
-        "Ahora mismo no puedo pensar: quien me mantiene tiene que revisarlo. Lo que digas queda "
-        "guardado.",
-        "Un momento, por favor: ahora mismo me piden demasiado. Te responderé en cuanto pueda.",
-        "Ahora mismo no puedo pensar. Sigo intentándolo y te responderé en cuanto pueda.",
+    "es": _FailureWords(
+        "Ahora mismo no puedo responderte. Tu mensaje está guardado.",
+        "Un momento, por favor. Ahora mismo tengo mucho trabajo, y te respondo en cuanto pueda.",
+        "Ahora mismo no puedo responderte. Sigo intentándolo, y te respondo en cuanto pueda.",
         "Ahora mismo no te oigo. Puedes escribirme.",
         "Ahora mismo no puedo hablar. Puedes leer lo que digo.",
-        "Mi voz de siempre no responde, así que oyes otra.",
+        "Mi voz de siempre no está disponible ahora mismo, así que oyes otra.",
     ),
-    "de": _Words(
-        "Ich kann gerade nicht denken: Wer mich betreibt, muss nachsehen. Was du sagst, bleibt "
-        "erhalten.",
-        "Einen Moment bitte: Gerade wird zu viel von mir verlangt. Ich antworte, sobald ich kann.",
-        "Ich kann gerade nicht denken. Ich versuche es weiter und antworte, sobald ich kann.",
+    "de": _FailureWords(
+        "Ich kann dir gerade nicht antworten. Deine Nachricht ist gespeichert.",
+        "Einen Moment bitte. Ich habe gerade viel zu tun und antworte, sobald ich kann.",
+        "Ich kann dir gerade nicht antworten. Ich versuche es weiter und antworte, sobald ich "
+        "kann.",
         "Ich höre dich gerade nicht. Du kannst mir schreiben.",
         "Ich kann gerade nicht sprechen. Du kannst lesen, was ich sage.",
-        "Meine gewohnte Stimme antwortet nicht, deshalb hörst du eine andere.",
+        "Meine gewohnte Stimme ist gerade nicht verfügbar, deshalb hörst du eine andere.",
     ),
-    "fr": _Words(
-        "Je ne peux pas réfléchir en ce moment : la personne qui s'occupe de moi doit y regarder. "
-        "Ce que vous dites est conservé.",
-        "Un instant, s'il vous plaît : on me demande trop de choses en ce moment. Je réponds dès "
+    "fr": _FailureWords(
+        "Je ne peux pas vous répondre pour le moment. Votre message est enregistré.",
+        "Un instant, s'il vous plaît. J'ai beaucoup à faire en ce moment et je vous réponds dès "
         "que possible.",
-        "Je ne peux pas réfléchir en ce moment. Je continue d'essayer et je réponds dès que "
-        "possible.",
-        "Je ne vous entends pas en ce moment. Vous pouvez m'écrire.",
-        "Je ne peux pas parler en ce moment. Vous pouvez lire ce que je dis.",
-        "Ma voix habituelle ne répond pas, vous en entendez donc une autre.",
+        "Je ne peux pas vous répondre pour le moment. Je continue d'essayer et je vous réponds "
+        "dès que possible.",
+        "Je ne vous entends pas pour le moment. Vous pouvez m'écrire.",
+        "Je ne peux pas parler pour le moment. Vous pouvez lire ce que je dis.",
+        "Ma voix habituelle n'est pas disponible pour le moment, vous en entendez donc une autre.",
     ),
 }
 
 
 def words_of_failure(failure: ProviderFailure, language: str, *, has_spare_voice: bool) -> str:
-    """Tell of a failure in a language (English where there are no words in it).
+    """Return what to say about a failure; in English if the language is not one of the four.
 
     Args:
         failure: what failed.
         language: an ISO 639-1 code.
-        has_spare_voice: whether another voice speaks where the usual one fails.
+        has_spare_voice: whether another voice speaks if the usual one fails.
     """
     words = _WORDS.get(language, _WORDS["en"])
     if failure.part == "stt":

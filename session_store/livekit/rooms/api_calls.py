@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 CALL_S: Final = 5.0
-"""Bound on each call. LiveKit itself gives up on a participant that it cannot reach after 3 s."""
+"""Timeout of each call. LiveKit itself gives up on an unreachable participant after 3 s."""
 ERRORS: Final = (aiohttp.ClientError, TimeoutError, OSError, api.TwirpError)
 
 
@@ -40,10 +40,10 @@ async def ask(call: Awaitable[Answer]) -> Answer:
 
 
 async def unless_gone(call: Awaitable[Any]) -> None:
-    """Do something to what may have just gone by itself, which is as good.
+    """Make a call about something that may be gone already; that counts as success.
 
     Raises:
-        LiveKitFailed: it was not done.
+        LiveKitFailed: the call failed for another reason.
     """
     try:
         await ask(call)

@@ -1,9 +1,9 @@
-"""Asking agents whether they live, from outside of their room.
+"""Pings: which agents live, asked from outside of their room.
 
-LiveKit shows the participant of a dead or stopped agent for some 20 s like any other. It can be
-told from a living one by an RPC method that every job answers (see ``liveness``), which LiveKit's
-server calls on the asker's behalf (``RoomService.PerformRpc``; the token must be an admin's of
-that room). On one machine a living agent answers in 3 ms, 99 of 100 within 5 ms.
+For some 20 s, LiveKit shows the participant of a dead or stopped agent like any other. A living one
+answers an RPC method that every job registers (see ``liveness``). LiveKit's server calls it for the
+watcher (``RoomService.PerformRpc``, with an admin's token for that room). On one machine a living
+agent answers in 3 ms, 99 of 100 within 5 ms.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 PING: Final = "rj.ping"
 """The RPC method that a job answers."""
 HERE: Final = "here"
-"""What it answers to a ping."""
+"""The answer of a job whose conversation has begun."""
 COMING: Final = "coming"
-"""What a job answers that has not begun yet: it waits for its participant, or for the lease."""
+"""The answer of a job that still waits for its participant, or for the lease."""
 PING_S: Final = 0.6
 """How long an agent may take to answer."""
 PING_AGAIN_S: Final = 0.2
-"""After this a second ping follows: LiveKit can lose the answer to one that comes too fast."""
+"""Then a second ping follows: LiveKit can lose an answer that comes too fast."""
 _LEAST_S: Final = 0.1
 _NOT_CONNECTED: Final = ("data channel is not available", "transport failure")
 _VERDICTS: Final = ("RpcError", "no response from servers", *_NOT_CONNECTED)
-"""What LiveKit says of an agent, and not of itself. Measured with livekit-server 1.13.5:
-``RpcError 1502: Response timeout`` of one that is dead or stopped, ``RpcError 1400: Method not
-supported at destination`` of one without a conversation, ``no response from servers`` (after 3 s)
-of one that has just gone, ``data channel is not available`` of one that has not connected yet or
-died before it had, ``transport failure`` of one whose connection has broken."""
+"""Errors that say something about the agent, not about LiveKit. Seen with livekit-server 1.13.5:
+``RpcError 1502: Response timeout`` for a dead or stopped agent, ``RpcError 1400: Method not
+supported at destination`` for one without a conversation, ``no response from servers`` (after 3 s)
+for one that has just gone, ``data channel is not available`` for one that has not connected yet or
+died before, ``transport failure`` for a broken connection."""
 _UNKNOWN_CALL: Final = frozenset({api.TwirpErrorCode.BAD_ROUTE, api.TwirpErrorCode.UNIMPLEMENTED})
 
 
@@ -53,7 +53,7 @@ class Pings:
         self._secret = secret
 
     async def are_known(self) -> bool:
-        """Tell whether this LiveKit has ``PerformRpc``; old ones do not.
+        """Return whether this LiveKit has ``PerformRpc``; old ones do not.
 
         Raises:
             LiveKitFailed: it does not answer.
@@ -67,10 +67,10 @@ class Pings:
         return True
 
     async def any_answers(self, room: str, agents: Iterable[str]) -> bool:
-        """Ask agents, all at once; tell whether one of them lives, and talks or is about to.
+        """Ping agents, all at once; return whether one lives, and talks or is about to.
 
         Raises:
-            LiveKitFailed: that cannot be told.
+            LiveKitFailed: LiveKit cannot say that.
         """
         return await _any_of(
             self._ask(room, agent, after_s) for agent in agents for after_s in (0.0, PING_AGAIN_S)
@@ -112,11 +112,11 @@ class Pings:
 
 
 def _says(message: str, what: Iterable[str]) -> bool:
-    return any(each in message for each in what)
+    return any(text in message for text in what)
 
 
 async def _any_of(questions: Iterable[Coroutine[None, None, bool]]) -> bool:
-    """Ask at once; the first yes is the answer."""
+    """Ask all at once; return True at the first yes."""
     asked = [asyncio.create_task(question) for question in questions]
     try:
         for answer in asyncio.as_completed(asked):

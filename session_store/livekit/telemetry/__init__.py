@@ -1,1 +1,1 @@
-"""What is measured of conversations and workers."""
+"""Measurements and traces of conversations and workers."""

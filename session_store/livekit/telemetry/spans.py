@@ -1,4 +1,4 @@
-"""Spans of the store's operations, under LiveKit's own: where its tracing is on, and only there."""
+"""Spans of the store's operations, under LiveKit's own spans, if LiveKit's tracing is on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 LOOKS_EVERY_S: Final = 5.0
-"""How often it is found out whether tracing was switched on. The answer takes 30 microseconds."""
+"""How often to check whether tracing was switched on. The check takes 30 microseconds."""
 
 
 class StoreSpan:
@@ -31,9 +31,9 @@ class StoreSpan:
 
 
 class LiveKitTracer:
-    """``Tracer`` that goes where ``livekit.agents.telemetry.set_tracer_provider`` says.
+    """``Tracer`` that uses the provider of ``livekit.agents.telemetry.set_tracer_provider``.
 
-    That may be called at any time, also after the store was opened.
+    That function may be called at any time, also after the store was opened.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class LiveKitTracer:
         """See ``Tracer``."""
         if not self._is_on and time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LOOKS_EVERY_S
-            # A span that is never ended is exported nowhere.
+            # A span that never ends is not exported.
             self._is_on = livekit_tracer.start_span("rejoin.look").is_recording()
         return self._is_on
 

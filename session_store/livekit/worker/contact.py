@@ -66,17 +66,17 @@ class ContactKeeper:
     """Pings again and again, and notes the answers in ``contact``."""
 
     def __init__(
-        self, whom: str, ping: Callable[[], Awaitable[None]], *, longest_gap_s: float
+        self, target: str, ping: Callable[[], Awaitable[None]], *, longest_gap_s: float
     ) -> None:
         """Make a keeper.
 
         Args:
-            whom: the name of what is pinged, for the log.
+            target: the name of what is pinged, for the log.
             ping: returns once all of it has answered, or raises.
             longest_gap_s: between answers, before contact counts as broken.
         """
         self.contact: Final = Contact(longest_gap_s)
-        self._whom = whom
+        self._target = target
         self._ping = ping
         self._longest_gap_s = longest_gap_s
         self._is_away = False
@@ -103,12 +103,12 @@ class ContactKeeper:
     def _note_loss(self, error: Exception) -> None:
         self.contact.lost()
         if not self._is_away:
-            extra = {"whom": self._whom, "reason": reason_of(error)}
+            extra = {"whom": self._target, "reason": reason_of(error)}
             logger.warning("the watch has lost contact", extra=extra)
         self._is_away = True
 
     def _note_answer(self) -> None:
         self.contact.heard()
         if self._is_away:
-            logger.info("the watch has contact again", extra={"whom": self._whom})
+            logger.info("the watch has contact again", extra={"whom": self._target})
         self._is_away = False

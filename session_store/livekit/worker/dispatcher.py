@@ -54,7 +54,7 @@ class Dispatcher:
         extra = {"session_id": session.session_id, "why": reason}
         dispatch, occupants = session_room.dispatch, session_room.occupants
         if presence is AgentPresence.WANTED:
-            logger.info("sending an agent", extra=extra)
+            logger.info("dispatching an agent", extra=extra)
             self._meter.dispatched(reason)
             # If no agent comes in spite of the retries, the sweep finds the session overdue.
             await self._rooms.bring(dispatch, occupants, within_s=self.expected_s)

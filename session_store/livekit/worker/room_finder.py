@@ -103,8 +103,7 @@ class RoomFinder:
         return sessions
 
     async def _is_held(self, participant: str, session_id: str, owner: str) -> bool:
-        stored = await self._store.backend.load(participant, session_id, last=0)
-        return stored is not None and stored.owner == owner
+        return await self._store.is_owned(participant, session_id, owner)
 
     def _is_one_of(self, people: Iterable[str], participant: str) -> bool:
         """Return whether the participant is there, under its pseudonym or its identity."""

@@ -147,9 +147,7 @@ class Takeover:
 
     async def _is_orphaned(self, session: SessionRef) -> bool:
         """Ask the store again: the holder may have renewed its lease meanwhile."""
-        settled = await self._store.backend.settle(*session)
-        self._store.tell(settled.events)
-        return settled.outcome in {SettleOutcome.ORPHANED, SettleOutcome.OVERDUE}
+        return await self._store.settle(session) in {SettleOutcome.ORPHANED, SettleOutcome.OVERDUE}
 
 
 class TakeoverTasks:

@@ -8,6 +8,7 @@ import os
 from contextlib import AsyncExitStack, aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
+from session_store.backends.choice import backend_of
 from session_store.errors import StoreRefused, StoreUnavailable, WrongKey
 from session_store.livekit.rooms.api_calls import LiveKitFailed
 from session_store.livekit.rooms.rooms import LiveKitRooms
@@ -20,6 +21,7 @@ from session_store.livekit.worker.spool_replay import replay_spool
 from session_store.livekit.worker.takeover import Takeover, TakeoverTasks
 from session_store.meter import NO_METER
 from session_store.monitor import Gauges
+from session_store.sealing.keyring import Keyring
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
 from session_store.tasks import KeptTasks, Outage, RateLimit
@@ -43,6 +45,8 @@ CAUTION_IN_LEASES: Final = 2.0
 one more lease, so a watcher that was itself cut off waits for two."""
 LIVEKIT_GAP_S: Final = 3.0
 """A watcher that has not reached LiveKit for so long leaves orphans to other workers."""
+DROPPED_AFTER_S: Final = 20.0
+"""LiveKit shows a dead agent for about this long. Without pings a takeover waits for that."""
 SAY_AGAIN_S: Final = 60.0
 LAST_S: Final = 2.0
 """How long the end of the worker waits for the successors of its last jobs to be dispatched."""
@@ -90,9 +94,13 @@ async def _watch(
         return
     async with AsyncExitStack() as at_the_end:
         enter = at_the_end.enter_async_context
-        store = await enter(aclosing(SessionStore.from_settings(settings)))
+        keyring, backend = Keyring.from_settings(settings), backend_of(settings)
+        store = await enter(aclosing(SessionStore(backend, keyring)))
         await enter(watched(store, actor="agent", meter=meter))
         rooms = await enter(LiveKitRooms(*livekit, meter=meter))
+        gauges = await enter(aclosing(Gauges(backend, meter)))
+        if meter is not NO_METER:
+            gauges.start()
         watcher = _Watcher(store, rooms, settings, agent_name, meter)
         await enter(aclosing(watcher))
         watcher.start()
@@ -137,14 +145,12 @@ class _Watcher:
             on_late=self._takeovers.be_ready_for,
             is_able=lambda: self._with_livekit.contact.lasts_s > 0,
         )
-        self._redis_gauges = Gauges(store, meter)
         self._memory_gauge = MemoryGauge(meter)
         self._tasks = KeptTasks(logger)
 
     def start(self) -> None:
         """Begin to measure at once, and to watch once the keys are known to fit the store."""
         if self._meter is not NO_METER:
-            self._redis_gauges.start()
             self._memory_gauge.start()
         self._tasks.spawn(self._begin())
 
@@ -155,7 +161,6 @@ class _Watcher:
             self._with_livekit,
             self._takeovers,
             self._sweeper,
-            self._redis_gauges,
             self._memory_gauge,
             self._tasks,
         )
@@ -190,12 +195,16 @@ async def _check_keys(store: SessionStore) -> None:
 async def _warn_without_pings(rooms: LiveKitRooms) -> None:
     """Warn once if this LiveKit cannot ping agents.
 
-    Then no agent that LiveKit shows counts as dead. LiveKit drops a dead one after about 20 s, and
-    the takeover follows. A dead job of this worker is still replaced at once.
+    Then no agent that LiveKit shows counts as dead. LiveKit drops a dead one after
+    ``DROPPED_AFTER_S``, and only then is its conversation taken over. A dead job of this worker is
+    replaced at once all the same.
     """
     with suppress(LiveKitFailed):
         if not await rooms.can_ping():
-            logger.warning("this LiveKit cannot ping agents: lost ones are noticed 20 s later")
+            logger.warning(
+                "this LiveKit cannot ping agents: lost ones are noticed %.0f s later",
+                DROPPED_AFTER_S,
+            )
 
 
 async def _watch_jobs(server: AgentServer, store: SessionStore, dead_jobs: DeadJobs) -> None:

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from session_store import SessionStore
     from tests.integration.providers.call import Call
 
-NO_THOUGHT = "I cannot think just now: whoever runs me has to look at it. What you say is kept."
-TOO_MANY = "One moment, please: too much is asked of me just now. I will answer as soon as I can."
-NO_ANSWER = "I cannot think just now. I keep trying, and will answer as soon as I can."
-DEAF = "I cannot hear you just now. You can type to me."
-SILENT = "I cannot speak just now. You can read what I say."
-OTHER_VOICE = "My usual voice does not answer, so you hear another one."
+NO_THOUGHT = "I can't answer right now. Your message is saved."
+TOO_MANY = "One moment, please. I'm very busy right now, and will answer as soon as I can."
+NO_ANSWER = "I can't answer right now. I'll keep trying, and answer as soon as I can."
+DEAF = "I can't hear you right now. You can type to me."
+SILENT = "I can't speak right now. You can read what I say."
+OTHER_VOICE = "My usual voice isn't available right now, so you hear another one."
 HELLO = words_of_welcome(Visit(1, "en", None))
 
 
@@ -101,10 +101,7 @@ async def test_a_tool_changes_the_language(begin: Callable[[], Any], provider: F
     assert provider.languages == ["es"]
     provider.refuses = {CHAT: 401}
     await call.type("¿me oyes?")
-    await call.until_noticed(
-        "Ahora mismo no puedo pensar: quien me mantiene tiene que revisarlo. Lo que digas queda "
-        "guardado."
-    )
+    await call.until_noticed("Ahora mismo no puedo responderte. Tu mensaje está guardado.")
 
 
 @pytest.mark.usefixtures("brief_pauses")

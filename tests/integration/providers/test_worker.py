@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NO_ANSWER = "I cannot think just now. I keep trying, and will answer as soon as I can."
+NO_ANSWER = "I can't answer right now. I'll keep trying, and answer as soon as I can."
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -1,12 +1,11 @@
-/** The text field. What was typed stays until it was accepted, however long it is. */
+/** The text field. A message stays in it until it is accepted, however long it is. */
 import { byId, setText } from './dom.js';
 
-/** The server's limit, in characters (code points) as it counts them. */
+/** The server's limit, in characters (code points). */
 export const MAX_CHARACTERS = 4000;
-/** What the field holds at most; a paste beyond it is cut by the browser. */
+/** The most that the field holds. The browser cuts a longer paste. */
 const MAX_FIELD_LENGTH = 10_000;
 const COUNT_FROM = 3600;
-const MAX_HEIGHT_PX = 168;
 
 /** @param {import('../app.js').App} app */
 export function createComposer(app) {
@@ -24,7 +23,7 @@ export function createComposer(app) {
     field.setAttribute('aria-invalid', String(tooLong));
     send.setAttribute('aria-disabled', String(tooLong || field.value.trim() === ''));
     field.style.setProperty('height', 'auto');
-    field.style.setProperty('height', `${Math.min(field.scrollHeight, MAX_HEIGHT_PX)}px`);
+    field.style.setProperty('height', `${field.scrollHeight}px`);
   };
 
   field.addEventListener('input', update);
@@ -51,10 +50,10 @@ export function createComposer(app) {
 export function noteOn(text) {
   const length = lengthOf(text.trim());
   if (text.length >= MAX_FIELD_LENGTH) {
-    return `This field holds ${format(MAX_FIELD_LENGTH)} characters; anything after them was not taken. Up to ${format(MAX_CHARACTERS)} can be sent at once.`;
+    return `This field holds ${format(MAX_FIELD_LENGTH)} characters; the rest was cut off. You can send up to ${format(MAX_CHARACTERS)} at once.`;
   }
   if (length > MAX_CHARACTERS) {
-    return `Too long to send by ${format(length - MAX_CHARACTERS)} characters. Shorten it, or send it in parts of up to ${format(MAX_CHARACTERS)}.`;
+    return `${format(length - MAX_CHARACTERS)} characters too long. Shorten it, or send it in parts of up to ${format(MAX_CHARACTERS)}.`;
   }
   return length >= COUNT_FROM ? `${format(MAX_CHARACTERS - length)} characters left` : null;
 }

@@ -1,4 +1,4 @@
-/** The few DOM helpers that the views share. Text goes in as text only: the page runs under Trusted Types. */
+/** DOM helpers that the views share. They write text, never markup: the page runs under Trusted Types. */
 
 /**
  * @template {Element} [T=HTMLElement]
@@ -23,7 +23,7 @@ export function find(root, selector) {
 }
 
 /**
- * Writes only what changed, so that live regions speak once and selections survive.
+ * Writes only changes, so that live regions speak once and selections survive.
  *
  * @param {Element} element
  * @param {string} text

@@ -1,4 +1,4 @@
-/** One line about what is going on, the most important first, with a button where one helps. */
+/** One line about the most important thing that is going on, with a button where one helps. */
 import { MIC_NOTES } from '../microphone.js';
 import { byId, setData, setText } from './dom.js';
 
@@ -19,7 +19,7 @@ export function createNotice(app) {
   const [retry, startNew] = [byId('retry'), byId('start-new')];
   retry.addEventListener('click', () => app.retry());
   startNew.addEventListener('click', () => {
-    // The button goes; whoever uses the keyboard goes on where the new conversation will be.
+    // The button goes. The focus moves to where the new conversation will be.
     byId('talk').focus({ preventScroll: true });
     app.startNew();
   });
@@ -48,18 +48,18 @@ export function noticeOf(model) {
     return { text: `${message}${addition(model, retrying, remedy)}`, tone: 'problem', buttons: BUTTONS[remedy] };
   }
   if (model.state === 'Reconnecting') {
-    return { text: 'The connection was interrupted. What you type now is sent when it is back.', tone: 'quiet' };
+    return { text: 'The connection is lost. What you type is sent when it is back.', tone: 'quiet' };
   }
   if (model.refusal) return { text: model.refusal, tone: 'problem' };
   if (model.agentNotice) {
     const { text, language } = model.agentNotice;
     return { text, tone: 'problem', ...(language ? { language } : {}) };
   }
-  if (model.waiting === 'late') return { text: 'It is taking longer than usual.', tone: 'problem', buttons: ['retry'] };
+  if (model.waiting === 'late') return { text: 'This is taking longer than usual.', tone: 'problem', buttons: ['retry'] };
   if (model.waiting === 'coming') return { text: 'Your assistant is on its way…', tone: 'quiet' };
   if (model.back && model.state === 'Connected') return { text: 'Your assistant is back.', tone: 'quiet' };
   if (model.saveStatus.store === 'away') {
-    return { text: 'Not saved yet: the memory does not answer. You can go on; it is saved later.', tone: 'quiet' };
+    return { text: 'Not saved yet. You can go on: it is saved later.', tone: 'quiet' };
   }
   if (model.saveStatus.store === 'back') return { text: 'Everything is saved.', tone: 'quiet' };
   const micNote = MIC_NOTES[model.mic];
@@ -68,7 +68,7 @@ export function noticeOf(model) {
     return { text: 'Press the microphone to talk again, or type.', tone: 'quiet' };
   }
   if (!model.remembered && model.conversation.turns.length === 0) {
-    return { text: 'This browser keeps nothing for this page, so a reload will start a new conversation.', tone: 'quiet' };
+    return { text: 'This browser keeps nothing for this page. A reload starts a new conversation.', tone: 'quiet' };
   }
   return null;
 }
@@ -79,6 +79,6 @@ export function noticeOf(model) {
  * @param {'retry' | 'new' | 'either'} remedy
  */
 function addition(model, retrying, remedy) {
-  if (remedy === 'new' && model.conversation.turns.length > 0) return ' What is shown here stays until you do.';
+  if (remedy === 'new' && model.conversation.turns.length > 0) return ' What you see here stays until then.';
   return retrying ? ' This page keeps trying.' : '';
 }

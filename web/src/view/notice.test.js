@@ -21,7 +21,7 @@ const model = (more) => ({
 const failed = (failure, more = {}) =>
   noticeOf(model({ state: 'Failed', failure: { message: 'No.', retrying: false, remedy: 'retry', ...failure }, ...more }));
 
-test('While all is well nothing is said.', () => assert.equal(noticeOf(model()), null));
+test('While all is well there is no notice.', () => assert.equal(noticeOf(model()), null));
 
 test('A failure offers another try, and says when the page tries by itself.', () => {
   assert.deepEqual(failed({}), { text: 'No.', tone: 'problem', buttons: ['retry'] });
@@ -32,28 +32,28 @@ test('A conversation that does not open offers a new one, and no other try.', ()
   assert.deepEqual(failed({ remedy: 'new' }), { text: 'No.', tone: 'problem', buttons: ['start-new'] });
 });
 
-test('Where words are shown, it is said how long they stay.', () => {
+test('Where words are shown, the notice tells how long they stay.', () => {
   const conversation = { ...EMPTY, turns: [{ id: 't', key: 't' }] };
-  assert.equal(failed({ remedy: 'new' }, { conversation }).text, 'No. What is shown here stays until you do.');
+  assert.equal(failed({ remedy: 'new' }, { conversation }).text, 'No. What you see here stays until then.');
 });
 
-test('Where the agents died again and again, both another try and a new conversation are offered.', () => {
+test('Where the agents died again and again, the notice offers another try and a new conversation.', () => {
   assert.deepEqual(failed({ remedy: 'either' }).buttons, ['retry', 'start-new']);
 });
 
-test('One quiet line says that the store is away, and for a moment that all is saved.', () => {
+test('One quiet line tells that the store is away, and for a moment that all is saved.', () => {
   const says = (store) => noticeOf(model({ saveStatus: { ...ALL_SAVED, store } }));
   assert.deepEqual([says('away').tone, says('back').tone], ['quiet', 'quiet']);
   assert.match(says('away').text, /^Not saved yet/);
   assert.match(says('back').text, /is saved/);
 });
 
-test('That the assistant is back is said quietly, and nothing of it while the connection is lost.', () => {
+test('The return of the assistant is a quiet notice, and none while the connection is lost.', () => {
   assert.deepEqual(noticeOf(model({ back: true })), { text: 'Your assistant is back.', tone: 'quiet' });
-  assert.match(noticeOf(model({ back: true, state: 'Reconnecting' })).text, /interrupted/);
+  assert.match(noticeOf(model({ back: true, state: 'Reconnecting' })).text, /connection is lost/);
 });
 
-test('What the agent says of itself is shown in its own language, before all that is less urgent.', () => {
+test('The notice of an agent is shown in its own language, before what is less urgent.', () => {
   const agentNotice = { text: 'Ahora mismo no te oigo.', language: 'es' };
   const shown = noticeOf(model({ agentNotice, back: true, saveStatus: { ...ALL_SAVED, store: 'away' } }));
   assert.deepEqual(shown, { text: 'Ahora mismo no te oigo.', tone: 'problem', language: 'es' });

@@ -1,4 +1,4 @@
-/** What the assistant is doing, in a word and as a line. */
+/** What the assistant does now, in a word and as a line. */
 import { Thread } from './thread.js';
 import { byId, setData, setText } from './dom.js';
 

@@ -1,8 +1,8 @@
-/** Which parts of the page are there: the welcome, the conversation, the dock and what is in it. */
+/** Which parts of the page are shown: the welcome, the conversation, the dock and what is in it. */
 import { isLive } from '../states.js';
 import { byId, setData, setText } from './dom.js';
 
-/** @type {Partial<Record<import('../states.js').State, string>>} states whose names say nothing to people */
+/** @type {Partial<Record<import('../states.js').State, string>>} states whose names mean nothing to users */
 const LABELS = { Idle: 'Ready' };
 
 /** @param {import('../app.js').App} app */
@@ -47,15 +47,15 @@ export function createScreen(app) {
     if (isAside) setText(byId('resume-text'), ASIDE_TEXTS[model.setAside ?? 'ended']);
     if (model.erased) {
       setText(title, 'Everything about you was erased.');
-      setText(lead, 'Nothing of it is left in this browser either. If you start again, you are somebody new.');
+      setText(lead, 'Nothing is left in this browser either. If you start again, your assistant will not know you.');
       setText(startLabel, 'Start again');
     }
   };
 }
 
 const ASIDE_TEXTS = {
-  ended: 'You ended this conversation. It is kept, and you can go on with it.',
-  tab: 'This conversation goes on in another tab or window.',
-  device: 'This conversation goes on in another window or on another device.',
+  ended: 'You ended this conversation. You can go on with it.',
+  tab: 'This conversation is open in another tab or window.',
+  device: 'This conversation is open in another window or on another device.',
   paused: 'Your browser paused this conversation.',
 };

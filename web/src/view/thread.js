@@ -1,13 +1,13 @@
 /**
- * The line between two voices: yours on the left, the assistant's on the right, tied in the middle while
- * the connection holds. When it breaks, the ends part; when it is back, they are tied again.
+ * The line between two voices: the user's on the left, the assistant's on the right. They are tied in the middle while
+ * the connection holds, and part when it breaks.
  */
 
 /** @typedef {{ joined: boolean, searching: boolean, thinking: boolean, hearing: boolean }} ThreadState */
 
 const POINTS = 96;
 const GAP = 0.06;
-/** Frames a second with reduced motion: the levels still show, nothing travels. */
+/** Time between frames with reduced motion: the levels still show, but nothing travels. */
 const STILL_FRAME_MS = 250;
 
 export class Thread {
@@ -34,7 +34,7 @@ export class Thread {
     this.#levels = levels;
     this.#readColours();
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#readColours());
-    // Also runs when it appears and disappears: hidden, it has no size and no frames.
+    // It also runs when the canvas appears or disappears. A hidden canvas has no size, and gets no frames.
     new ResizeObserver(() => this.#fit()).observe(canvas);
   }
 

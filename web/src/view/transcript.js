@@ -1,15 +1,15 @@
-/** The conversation as people read it. Elements are kept by key, so what only changes does not blink. */
+/** The conversation as users read it. Elements are kept by key, so a turn that changes does not blink. */
 import { ALL_SAVED } from '../save-status.js';
 import { byId, find, setData, setText } from './dom.js';
 
-/** Still "at the bottom" for somebody whose finger slipped. */
+/** So near to the end still counts as the end: a finger may slip. */
 const BOTTOM_SLACK_PX = 48;
 
 /**
- * @typedef {object} Bubble what one element shows
+ * @typedef {object} Bubble what one turn shows on the screen
  * @property {string} key
  * @property {string} id
- * @property {number | null} seq null where it has no number of its own: not recorded yet, or recorded late
+ * @property {number | null} seq null if it has no number of its own: not recorded yet, or recorded late
  * @property {import('../protocol.js').Role} role
  * @property {string} text
  * @property {number} createdAt
@@ -49,13 +49,13 @@ export function createTranscript() {
     latest.hidden = true;
     scrollToEnd();
   });
-  // The dock grows and shrinks below it, and phones turn.
+  // The dock below grows and shrinks, and phones are turned.
   new ResizeObserver(() => following && scrollToEnd()).observe(talk);
 
   /**
    * @param {HTMLElement} parent
    * @param {Bubble[]} bubbles
-   * @param {Set<string>} unseen keys that no list has asked for yet
+   * @param {Set<string>} unseen keys that no list has used yet
    */
   const fill = (parent, bubbles, unseen) => {
     let next = parent.firstElementChild;

@@ -4,17 +4,17 @@ import { followsAfter } from './transcript.js';
 
 const talk = (scrollTop, clientHeight = 500) => ({ scrollTop, scrollHeight: 2000, clientHeight });
 
-test('A person who scrolls up is not followed; at the end, they are again.', () => {
+test('After a scroll up, new words are not followed; back at the end, they are.', () => {
   assert.equal(followsAfter(true, 1500, talk(1200)), false);
   assert.equal(followsAfter(false, 1200, talk(1300)), false);
   assert.equal(followsAfter(false, 1300, talk(1490)), true);
 });
 
-test('A finger that slips a little is no reason to stop.', () => {
+test('A small slip of a finger does not end the following.', () => {
   assert.equal(followsAfter(true, 1500, talk(1460)), true);
 });
 
-test('The own scroll of the page does not end it, though the dock has grown since.', () => {
+test('A scroll by the page itself does not end it, even if the dock has grown since.', () => {
   assert.equal(followsAfter(true, 1500, talk(1500, 420)), true);
   assert.equal(followsAfter(true, 1300, talk(1500, 420)), true);
 });

@@ -1,23 +1,24 @@
--- Who dispatches an agent: shared by the scripts that begin with "-- Uses: life, claims".
+-- Claims to dispatch an agent: shared by the scripts that begin with "-- Uses: life, claims".
 -- In the session hash:
---   agent_by  when the agent that was dispatched is overdue; 0 for none
---   claim     the attempt that made this claim
---   replaced  fence of the newest holder for whom a successor was claimed
---   deaths    when the last agents died, in a row
---   gave_up   since when none is dispatched any more
---   lost      fence of the newest lease that was broken: who comes next takes over
---   lost_until until when that lease had been renewed
---   hasty     fence of the newest holder who gave its lease back after a short life
---   let_in    when somebody was let in whom no job has seen yet
---   left_at   when nobody was found any more where somebody had been
+--   agent_by   when the dispatched agent becomes overdue; 0 for none
+--   claim      the idempotency key of this claim
+--   replaced   fencing token of the newest holder that got a successor
+--   deaths     when the last agents in a row died
+--   gave_up    since when no agent is dispatched any more
+--   lost       fencing token of the newest lease that was broken: the next job takes over
+--   lost_until when that lease would have run out
+--   hasty      fencing token of the newest holder that gave its lease back after a short life
+--   let_in     when a participant was admitted that no job has seen yet
+--   left_at    when a participant who had been there was found to be gone
 
--- Somebody was let in a moment ago, and may not have come to the room yet.
+-- A participant was admitted a moment ago, and may not have reached the room yet.
 local function is_on_the_way(s, now, expect_ms)
   return number(s.let_in) > now - expect_ms
 end
 
--- Nobody is there who would need an agent. A participant who was here has left when it was last
--- seen; for a while it is looked for again after each `lease_ms`, and then when its window ends.
+-- Notes that no participant needs an agent. A visit that was open ended when the
+-- participant was last seen. For a while a sweeper looks again after each `lease_ms`, and then once
+-- more when the window ends.
 local function note_absence(events, key, due_key, s, now, lease_ms, retention_ms, windows,
                             participant, id)
   redis.call('HSET', key, 'agent_by', '0')
@@ -34,9 +35,9 @@ local function note_absence(events, key, due_key, s, now, lease_ms, retention_ms
   redis.call('ZADD', due_key, digits(look_at), participant .. ':' .. id)
 end
 
--- Lets the caller dispatch an agent, unless those before died again and again: WANTED or GAVE_UP.
--- A death is counted once for each holder: it left its lease behind, or its participant after a
--- short life. Nobody died where the agent that was dispatched last has not come.
+-- Lets the caller dispatch an agent (WANTED), unless too many agents died in a row (GAVE_UP).
+-- A death is counted once for each holder that left its lease behind, or that left its participant
+-- after a short life. A dispatched agent that never came does not count as a death.
 local function dispatch(key, due_key, participant, id, s, now, expect_ms, attempt)
   local before, fence = read_fields(key, 'deaths', 'replaced', 'hasty'), s.fence or '0'
   local deaths = {}
@@ -62,10 +63,10 @@ local function dispatch(key, due_key, participant, id, s, now, expect_ms, attemp
   return 'WANTED'
 end
 
--- Tells whether an agent is there, and claims the right to dispatch one: one caller gets WANTED, the
--- others EXPECTED until the agent takes the lease or `expect_ms` have passed (0: only look). A lease
--- that was not given back may be that of a job which only missed a renewal: it counts for one more
--- of its length (`grace_ms`), and stays good until a successor takes it.
+-- Returns whether an agent is there, and claims the dispatch if none is. One caller gets WANTED.
+-- The others get EXPECTED until the agent takes the lease or `expect_ms` pass (0: only look).
+-- A lease that was not given back may belong to a job that only missed a renewal. It counts for one
+-- more of its length (`grace_ms`), and stays valid until a successor takes it.
 local function claim_dispatch(key, due_key, participant, id, s, now, expect_ms, grace_ms)
   if s.state == 'ended' then
     return 'ENDED'

@@ -1,15 +1,15 @@
--- Shared by every script: this text is put in front of each of them before it is loaded, behind the
--- constants (MARGIN_MS and others: see scripts.py).
--- Conventions: times are Unix milliseconds by Redis's own clock, read once per script; ids, fences
--- and tags are opaque strings; a refused operation has written nothing, because every script
--- reads (and so meets a WRONGTYPE) before its first write.
+-- Shared by every script: this text goes in front of each of them, behind the constants (MARGIN_MS
+-- and others: see scripts.py).
+-- Conventions: times are Unix milliseconds by Redis's own clock, read once per script. Ids, fencing
+-- tokens and tags are opaque strings. A refused operation has written nothing, because every script
+-- reads all its keys (and so meets a WRONGTYPE) before its first write.
 
 local function clock()
   local t = redis.call('TIME')
   return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
 
--- Lua writes large numbers as 1.7e+12; Redis and Python want all digits.
+-- Lua writes large numbers as 1.7e+12; Redis and Python need all digits.
 local function digits(n)
   return string.format('%.0f', n)
 end
@@ -22,7 +22,7 @@ local function read_flat(key)
   return redis.call('HGETALL', key)
 end
 
--- Where the sealed content is not needed, it is not read.
+-- Reads some fields: the sealed content is large, and most scripts do not need it.
 local function read_fields(key, ...)
   local values = redis.call('HMGET', key, ...)
   local fields = {}
@@ -36,8 +36,8 @@ local function read_data_key(key)
   return redis.call('HMGET', key, 'dkid', 'kek', 'wrapped')
 end
 
--- Who writes must hold the newest fencing token, as the same owner, of a session that was not
--- erased meanwhile. An expired lease that nobody took is still good: the token is the fence.
+-- A writer must hold the newest fencing token, as the same owner, of a session that was not erased
+-- meanwhile. An expired lease stays valid until another job takes it: the token is the fence.
 local function refusal(s, owner, fence, dkid)
   if s.dkid == nil or s.dkid ~= dkid then
     return { 'GONE' }
@@ -48,7 +48,7 @@ local function refusal(s, owner, fence, dkid)
   return nil
 end
 
--- How long a session is kept: as its participant wants it, or by default.
+-- The retention of a session: its participant's own, or the default.
 local function retention_of(s, default_ms)
   return number(s.keep_ms or default_ms)
 end
@@ -60,16 +60,16 @@ local function touch(retention_ms, ...)
   end
 end
 
--- Keys of a shard outlive everything that they list.
+-- The keys of a shard outlive everything that they list.
 local function touch_shared(...)
   for _, key in ipairs({ ... }) do
     redis.call('PEXPIRE', key, SHARED_MS)
   end
 end
 
--- Replies that are asked for often are flat: for each list, also one within another, Redis (6.2)
--- writes to the socket once more, and who reads is woken once more. `unpack` ends at some thousand
--- values.
+-- Adds values to a reply. Frequent replies are flat: for each list, also for one within another,
+-- Redis 6.2 writes to the socket once more, which wakes the reader once more. `unpack` fails at
+-- some thousand values.
 local function with_all(reply, values)
   local size = #reply
   for i, value in ipairs(values) do

@@ -1,6 +1,6 @@
 -- Finding a session: shared by the scripts that begin with "-- Uses: life, find".
 
--- The session that goes on, or a new one: what open and join share, with their common arguments.
+-- Finds the session that goes on, or creates one: what open and join share.
 --   KEYS  data_key, sessions, due, kek, session, turns, new_session, new_turns, and, where there
 --         is one to make room for, the session and turns to erase
 --   ARGV  participant, wanted ('' for the latest), new_id, dkid, kek_id, wrapped (these three used
@@ -23,7 +23,7 @@ local function find_or_create(now, mode)
   local kek_id = known.kek or ARGV[5]
   local made = redis.call('HGET', KEYS[7], 'dkid')
   if made and made == known.dkid and mode ~= 'exact' and mode ~= 'switch' then
-    -- This very call has made it before; only the answer was lost.
+    -- This very call made it before; only the answer was lost.
     return { id = new_id, fields = read_life(KEYS[7]), created = true, session_key = KEYS[7],
       turns_key = KEYS[8], windows = windows, events = {}, retention_ms = retention_of(known, ARGV[7]),
       known = known, top = top }
@@ -59,14 +59,14 @@ local function find_or_create(now, mode)
   redis.call('SCARD', kek)
   redis.call('LLEN', KEYS[8])
   local kept = redis.call('ZCARD', sessions)
-  -- What has expired only leaves the list. What is sealed by another data key stays in it, for
-  -- whoever erases the participant.
+  -- A session that expired leaves the list. A session under another data key stays in it, until the
+  -- participant is erased.
   local expired = mode == 'resume' and latest and s.state == nil
   if expired then
     kept = kept - 1
   end
   if kept >= number(ARGV[12]) then
-    -- Which one it is to be takes a look at all of them, whose keys are not declared here.
+    -- The caller must choose one of all sessions, because their keys are not declared here.
     local listed = false
     for _, id in ipairs(redis.call('ZRANGE', sessions, 0, -1)) do
       listed = listed or id == evicted

@@ -1,13 +1,13 @@
--- How a session lives: shared by the scripts that begin with "-- Uses: life", behind _common.lua.
+-- The life of a session: shared by the scripts that begin with "-- Uses: life".
 
--- Everything that decides about a session's life.
+-- All fields that decide about a session's life.
 local function read_life(key)
   return read_fields(key, 'dkid', 'state', 'owner', 'fence', 'lease_until', 'window_until',
     'agent_by', 'last_seen', 'arrived_at', 'talk_ms', 'reconnect_count', 'keep_ms', 'seq', 'load',
     'outcome', 'arrival', 'counted', 'taken_at', 'gave_up', 'lost', 'lost_until', 'let_in', 'left_at')
 end
 
--- window_of(reconnect_count, {first, early, regular}): the resume window by number of returns.
+-- The resume window after this number of returns; windows are {first, early, regular}.
 local function window_of(reconnect_count, windows)
   if reconnect_count == 0 then
     return windows[1]
@@ -17,14 +17,14 @@ local function window_of(reconnect_count, windows)
   return windows[3]
 end
 
--- Three resume windows, from this argument on.
+-- The three resume windows, from this argument on.
 local function windows_in(first)
   return { number(ARGV[first]), number(ARGV[first + 1]), number(ARGV[first + 2]) }
 end
 
--- Until when a rejoin continues this session. A job that died left no mark: then the window runs
--- from the end of its lease, or from its last sign of life. An agent on its way is for somebody
--- who was let in already, and who waits for another one if it does not come.
+-- Until when a rejoin continues this session. A job that died left no mark. Then the window runs
+-- from the end of its lease, or from its last sign of life. An agent on its way belongs to an
+-- admitted participant. If it does not come, that participant waits for another one.
 local function resume_until(s, windows)
   local window_until = number(s.window_until)
   local window = window_of(number(s.reconnect_count), windows)
@@ -39,22 +39,22 @@ local function lease_is_live(s, now)
   return (s.owner or '') ~= '' and number(s.lease_until) > now
 end
 
--- From when on a holder is late: one that lives has renewed its lease before.
+-- When a holder becomes late: a living one has renewed its lease by then.
 local function late_from(lease_until, lease_ms)
   return lease_until - math.floor(lease_ms * LATE_PART)
 end
 
--- Its agents died again and again; for a while nobody is dispatched.
+-- Too many agents died in a row; none is dispatched for a while.
 local function has_given_up(s, now)
   return s.gave_up and now < number(s.gave_up) + CRASH_MS
 end
 
--- Nobody was found a moment ago, but whose connection was down may come back by itself.
+-- The participant was found to be gone a moment ago. A lost connection may come back by itself.
 local function may_come_back(s, now)
   return s.left_at and now < number(s.left_at) + COMEBACK_MS
 end
 
--- While the participant is here a live lease is all it takes. Once it is away the window counts.
+-- While the participant is here, a live lease is enough. Afterwards the window decides.
 local function may_resume(s, now, windows)
   if s.state == nil or s.state == 'ended' then
     return false
@@ -67,8 +67,8 @@ local function newest_two(sessions)
   return redis.call('ZREVRANGE', sessions, 0, 1, 'WITHSCORES')
 end
 
--- Makes a session the newest one, also among those of the same millisecond, and where the clock
--- has gone back.
+-- Makes a session the newest one, also among those of the same millisecond, and after the clock
+-- went back.
 local function make_newest(sessions, id, now, top)
   top = top or newest_two(sessions)
   local other = top[1] ~= id and top[2] or top[4]
@@ -78,13 +78,13 @@ local function make_newest(sessions, id, now, top)
   redis.call('ZADD', sessions, digits(now), id)
 end
 
--- Makes `due` know a deadline: it is a lower bound, so that an earlier one stays.
+-- Notes a deadline in `due`, which is a lower bound: an earlier deadline stays.
 local function due_by(due_key, at, participant, id)
   redis.call('ZADD', due_key, 'LT', digits(at), participant .. ':' .. id)
 end
 
 -- Publishes an event, and adds it to the list that the script returns. Ids are letters and digits.
--- An event is a hint: whoever may not publish still does everything else.
+-- An event is a hint: a user without the right to publish can still do everything else.
 local function tell(events, kind, now, participant, id, visit_ms, silent_ms)
   local json = '{"v":1,"type":"' .. kind .. '","at":' .. digits(now) .. ',"participant":"'
     .. participant .. '","session_id":"' .. id .. '"'
@@ -99,7 +99,7 @@ local function tell(events, kind, now, participant, id, visit_ms, silent_ms)
   events[#events + 1] = json
 end
 
--- How long a visit was that nobody has ended with a leave.
+-- The length of a visit that was not ended by a leave.
 local function open_visit(s)
   if number(s.arrived_at) == 0 then
     return 0
@@ -117,7 +117,7 @@ local function depart(events, key, s, now, at, windows, participant, id)
   return window_until
 end
 
--- Ends a session. The fence goes up, so that a holder's writes are refused from now on.
+-- Ends a session. The fencing token grows, so a holder's writes are refused from now on.
 local function finish(events, key, s, now, at, participant, id)
   local visit_ms = open_visit(s)
   redis.call('HSET', key, 'state', 'ended', 'ended_at', digits(at), 'owner', '', 'lease_until', '0',

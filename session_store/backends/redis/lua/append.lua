@@ -3,9 +3,9 @@
 --   ARGV  owner, fence, dkid, retention_ms, max_turns, first_seq, tag before the first,
 --         event to publish up to its seq ('' for none), drafts that these turns settle as
 --         'role:number ...' ('' for none; see draft.lua), turn...
--- Returns words in one string, since a list would be written to the socket by itself: OK seq,
---   DUPLICATE seq (all of them are there already), GAP seq (turns before the first are missing:
---   resend from seq + 1), CONFLICT seq (another chain is stored), GONE or LEASE_LOST.
+-- Returns words in one string, because a list costs one more write to the socket: OK seq,
+--   DUPLICATE seq (all turns are stored already), GAP seq (turns before the first are missing:
+--   send again from seq + 1), CONFLICT seq (another chain is stored), GONE or LEASE_LOST.
 local now = clock()
 local s = read_fields(KEYS[1], 'dkid', 'owner', 'fence', 'seq', 'epoch_start', 'head', 'keep_ms',
   'touched')
@@ -38,7 +38,7 @@ if there >= count then
   if same and string.sub(same, -16) ~= string.sub(ARGV[#ARGV], -16) then
     return 'CONFLICT ' .. digits(current)
   end
-  -- A write, so that WAIT behind it asks for something that is newer than the turns.
+  -- This write makes a WAIT behind it cover the turns, which were written earlier.
   touch(retention_ms, KEYS[1])
   if ARGV[9] ~= '' then
     settle_drafts()
@@ -68,7 +68,7 @@ if surplus > 0 then
   local popped = redis.call('LPOP', KEYS[2], surplus)
   head = { 'head', string.sub(popped[#popped], -16) }
 end
--- The keys live an hour longer than what they hold, so they are touched now and then.
+-- The keys live an hour longer than their content, so a touch each minute is enough.
 local touched = s.touched or '0'
 if not last_turn or now - number(touched) > 60000 then
   touch(retention_ms, KEYS[1], KEYS[2], KEYS[3], KEYS[4])

@@ -1,8 +1,8 @@
--- Keeps turns of a lease that was lost before it could write them. They lie beside the record, each
--- under the fencing token and number that it was sealed with, so that none is kept twice.
+-- Keeps turns of a lease that was lost before it could write them. They lie beside the record,
+-- each under the fencing token and number that sealed it, so none is kept twice.
 --   KEYS  session, turns, data_key, sessions
---   ARGV  dkid, retention_ms, max_turns, apart ('1': they were said under no lease, so that their
---         numbers are not those of the record), then of each turn: fence, seq, tag before, sealed
+--   ARGV  dkid, retention_ms, max_turns, apart ('1': said under no lease, so their numbers are not
+--         those of the record), then of each turn: fence, seq, tag before, sealed
 -- Returns {OK, number kept} or {GONE}.
 local s = read_fields(KEYS[1], 'dkid', 'seq', 'keep_ms')
 local length = redis.call('LLEN', KEYS[2])
@@ -13,7 +13,7 @@ local first = number(s.seq) - length + 1
 local kept = 0
 for i = 5, #ARGV, 4 do
   local seq, sealed = number(ARGV[i + 1]), ARGV[i + 3]
-  -- It may be in the record: then only the answer was lost. What is older was trimmed.
+  -- A turn in the record lost only its answer. An older one was trimmed.
   local there = seq < first or redis.call('LINDEX', KEYS[2], seq - first) == sealed
   if ARGV[4] == '1' or not there then
     local name = 'late:' .. ARGV[i] .. ':' .. ARGV[i + 1]

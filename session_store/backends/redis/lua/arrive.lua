@@ -1,9 +1,9 @@
 -- Uses: life
--- The participant came while the job lives: a return if it was away, or if its load is new.
+-- The participant came while the job lives: a return if it was away, or if the page load is new.
 --   KEYS  session, sessions, due, data_key, turns
---   ARGV  participant, id, owner, fence, dkid, attempt, load, retention_ms
+--   ARGV  participant, id, owner, fence, dkid, idempotency key, load, retention_ms
 -- Returns {OK, counted ('1' or '0'), reconnect_count, events}, {GONE} or {LEASE_LOST}.
--- The same attempt again gets the answer that was lost, counts nothing and tells nothing.
+-- The same key again gets the same answer; nothing is counted or published.
 local now = clock()
 local s = read_life(KEYS[1])
 redis.call('ZCARD', KEYS[2])

@@ -1,11 +1,11 @@
--- Leaves the key checks that are missing; before that, makes sure that the scripts can run.
+-- Stores the key checks that are missing, after checking that the scripts can run.
 --   KEYS  check
 --   ARGV  lifetime in s, then name and value of each
--- Returns {OK, the hash as it is then}: two processes that begin at once with other keys under the
---   same name do not both find their own. NOPERM where the user may not run what scripts use.
+-- Returns {OK, the hash as it is then}: of two processes that start at once with other keys under
+--   the same name, only one finds its own. NOPERM if the user lacks a command of the scripts.
 
--- Rights are checked by each command: without one of these a script would stop in its middle, and
--- leave halves. Redis 6.2 cannot be asked.
+-- Redis checks rights at each command: without one of these a script would stop halfway and leave
+-- half of its writes. Redis 6.2 cannot be asked.
 local COMMANDS = {
   'DEL', 'EXISTS', 'EXPIRE', 'HDEL', 'HEXISTS', 'HGET', 'HGETALL', 'HKEYS', 'HMGET', 'HSET',
   'HSETNX', 'LINDEX', 'LLEN', 'LPOP', 'LRANGE', 'PEXPIRE', 'RPUSH', 'SADD', 'SCARD',
@@ -20,7 +20,7 @@ if redis.acl_check_cmd then
   end
 end
 for i = 2, #ARGV, 2 do
-  -- A Redis that is full refuses even a write that changes nothing.
+  -- A full Redis refuses even a write that changes nothing.
   if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 0 then
     redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1])
   end

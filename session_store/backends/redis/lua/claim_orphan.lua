@@ -1,11 +1,11 @@
 -- Uses: life, claims
--- Claims the right to dispatch a successor, and breaks the lease of the job before.
+-- Claims the right to dispatch a successor, and breaks the lease of the lost job.
 --   KEYS  session, due
---   ARGV  participant, id, owner that is known to be dead ('' for none), attempt, expect_ms,
---         absent ('1': nobody is there who would need an agent), lease_ms, retention_ms, window x 3
+--   ARGV  participant, id, owner known to be dead ('' for none), idempotency key, expect_ms,
+--         absent ('1': no participant needs an agent), lease_ms, retention_ms, window x 3
 -- Returns {PRESENT | EXPECTED | WANTED | ABSENT | GAVE_UP | ENDED | GONE, events}.
--- A lease that ran out is broken, without grace, and one of that owner in any case. The same
--- attempt again gets the answer that was lost, and tells nothing.
+-- A lease that ran out is broken, without grace, and a lease of that owner in any case. The same
+-- key again gets the same answer; nothing is published.
 local now = clock()
 local participant, id, expect_ms = ARGV[1], ARGV[2], number(ARGV[5])
 local s = read_life(KEYS[1])

@@ -2,7 +2,7 @@
 -- Ends a session now.
 --   KEYS  session, due
 --   ARGV  participant, id, retention_ms
--- Returns {OK, events}; none where it had ended or is gone.
+-- Returns {OK, events}; no events if it had ended or does not exist.
 local now = clock()
 local s = read_life(KEYS[1])
 redis.call('ZCARD', KEYS[2])

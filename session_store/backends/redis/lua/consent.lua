@@ -1,4 +1,4 @@
--- Notes what a participant agreed to.
+-- Notes what a participant agrees to.
 --   KEYS  data_key
 --   ARGV  given ('1' or '0'), version of the text
 -- Returns {OK, now} or {GONE} (there is no such participant).

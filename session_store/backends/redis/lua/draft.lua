@@ -1,9 +1,9 @@
--- Keeps what is being said: one slot per role, as `draft:<role>` of the session hash, which holds
+-- Keeps words that are being said: one slot per role, `draft:<role>` of the session hash. It holds
 -- '<number>:<sealed>', and '<number>:' once the turn with these words was appended.
 --   KEYS  session
 --   ARGV  owner, fence, dkid, role, number, sealed
--- Returns {OK}, {GONE} or {LEASE_LOST}. One that is not newer than what the slot holds changes
---   nothing: it was on its way for longer.
+-- Returns {OK}, {GONE} or {LEASE_LOST}. A draft that is not newer than the one in its slot changes
+--   nothing: it arrived late.
 local name = 'draft:' .. ARGV[4]
 local s = read_fields(KEYS[1], 'dkid', 'owner', 'fence', name)
 local refused = refusal(s, ARGV[1], ARGV[2], ARGV[3])

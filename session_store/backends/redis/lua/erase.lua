@@ -1,11 +1,12 @@
 -- Uses: life
--- Erases a participant: the data key first, then every key of every session. What is left for a
--- while is when: a conversation that began without the store before that must not come back.
+-- Erases a participant: the data key first, then every key of every session. Only the time of the
+-- erasure stays for a while: a conversation that began before it, without the store, must not come
+-- back.
 --   KEYS  data_key, sessions, due, kek, erased, then session and turns of each id
 --   ARGV  participant, kek_id, then the ids
 -- Returns {OK, number of sessions erased, number of keys left (0), events} or {LOOK, kek_id, id...}
 --   (call again, declaring these).
--- Scripts that come later find no session, or another data key, and answer GONE.
+-- Scripts that run later find no session, or another data key, and answer GONE.
 local now = clock()
 local known = redis.call('EXISTS', KEYS[1])
 local kek_id = redis.call('HGET', KEYS[1], 'kek') or ARGV[2]

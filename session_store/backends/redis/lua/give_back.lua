@@ -1,10 +1,10 @@
 -- Uses: life, claims
--- Gives the claim to dispatch an agent back.
+-- Gives back the claim to dispatch an agent.
 --   KEYS  session, due
---   ARGV  participant, id, expect_ms, absent ('1': nobody is there who would need an agent),
+--   ARGV  participant, id, expect_ms, absent ('1': no participant needs an agent),
 --         lease_ms, retention_ms, window x 3
--- Returns {OK, events}; nothing changes where it has ended or is gone.
--- A job that holds the lease knows better who is there.
+-- Returns {OK, events}; a no-op if the session has ended or does not exist.
+-- While a job holds the lease, `absent` has no effect: that job knows better.
 local now = clock()
 local s = read_life(KEYS[1])
 redis.call('ZCARD', KEYS[2])

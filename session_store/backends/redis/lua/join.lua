@@ -4,8 +4,8 @@
 --   ARGV[14..17]  mode (resume, exact), owner (the attempt's nonce), load, lease_ms
 -- Returns what found_reply makes, {LOOK, id, kek_id, id to erase}, {GONE}, {ENDED} or
 --   {HELD, milliseconds left}.
---   outcome: created, rejoined (counted), taken_over (the participant never went)
--- The same owner again gets the reply that was lost, counts nothing and tells nothing.
+--   outcome: created, rejoined (counted), taken_over (the participant never went away)
+-- The same owner again gets the same reply; nothing is counted or published.
 local now = clock()
 local owner, load, lease_ms = ARGV[15], ARGV[16], number(ARGV[17])
 local found, refused = find_or_create(now, ARGV[14])
@@ -32,9 +32,9 @@ if s.owner ~= owner then
     arrived_at = number(s.arrived_at) > 0 and number(s.arrived_at) or now
     local was_broken = s.lost == s.fence
     if was_broken or (s.owner or '') ~= '' then
-      -- Since the last renewal, which is the last that is known of the holder.
+      -- The silence began at the last renewal, the holder's last sign of life.
       local lost_until = number(was_broken and s.lost_until or s.lease_until)
-      -- Workers of the version before note no `lost_until`: then it is of an earlier holder.
+      -- Workers of the previous version write none: then `lost_until` is of an earlier holder.
       local is_known = not was_broken or lost_until > number(s.taken_at)
       local silent_ms = is_known and lost_until > 0 and now - (lost_until - lease_ms) or 0
       tell(events, 'takeover', now, ARGV[1], found.id, 0, silent_ms)

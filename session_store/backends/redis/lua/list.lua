@@ -1,4 +1,4 @@
--- Lists some of a participant's sessions, newest first, without their turns; changes nothing.
+-- Lists some of a participant's sessions, newest first, without turns; changes nothing.
 --   KEYS  data_key, sessions, then the sessions
 --   ARGV  offset, limit, then the ids that are declared
 -- Returns {OK, now, total, data key, id, session hash, ...} or {LOOK, id...} (call again, with

@@ -11,7 +11,7 @@ local head, turns = redis.call('HGET', KEYS[2], 'head') or ''
 if ARGV[1] == '' then
   turns = redis.call('LRANGE', KEYS[3], 0, -1)
 else
-  -- One more, for its tag.
+  -- One turn more, for its tag.
   local last = number(ARGV[1])
   turns = redis.call('LRANGE', KEYS[3], -last - 1, -1)
   if #turns > last then

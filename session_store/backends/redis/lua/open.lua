@@ -1,11 +1,12 @@
 -- Uses: life, find, claims
--- Finds the session that may resume, else creates one; takes no lease. Whoever opens a session is
--- there, so its resume window begins anew: it does not close on somebody who waits for an agent.
+-- Finds the session that may resume, or creates one; takes no lease. A participant that opens a
+-- session is there, so the resume window begins again: it must not close during the wait for an
+-- agent.
 --   KEYS, ARGV    those of find_or_create, then
 --   ARGV[14..16]  mode (resume, new, switch), expect_ms (0: do not dispatch), grace_ms
 -- Returns what found_reply makes, {LOOK, id, kek_id, id to erase} or {GONE}.
---   outcome: PRESENT, EXPECTED, WANTED (the caller dispatches one), ABSENT, GAVE_UP; ENDED for one
---   that this very call has made, and that was closed meanwhile
+--   outcome: PRESENT, EXPECTED, WANTED (the caller dispatches one), ABSENT, GAVE_UP; ENDED for a
+--   session that this very call made, and that was closed meanwhile
 local now = clock()
 local found, refused = find_or_create(now, ARGV[14])
 if not found then

@@ -1,6 +1,6 @@
 -- Uses: life
--- Gives the lease back, so that the next job need not wait for its end. Whose participant is there,
--- or was let in, needs another one: the sweeper looks at it now.
+-- Gives the lease back, so that the next job need not wait for its end. A session whose participant
+-- is there, or was admitted, needs another job: a sweeper looks at it now.
 --   KEYS  session, due
 --   ARGV  participant, id, owner, fence, dkid
 -- Returns {OK}, {GONE} or {LEASE_LOST}.

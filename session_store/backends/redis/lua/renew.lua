@@ -1,8 +1,8 @@
--- Extends the lease; also one that ran out, as long as nobody took it.
+-- Extends the lease, even after it ran out, unless another job took it.
 --   KEYS  session, turns, data_key, sessions, due
 --   ARGV  owner, fence, dkid, retention_ms, lease_ms
 -- Returns {OK, lease_until}, {GONE} or {LEASE_LOST}.
--- Writes no sorted set: `due` is a lower bound that its reader puts back.
+-- It writes no sorted set: `due` is a lower bound, which its reader moves.
 local now = clock()
 local s = read_fields(KEYS[1], 'dkid', 'owner', 'fence', 'state', 'keep_ms')
 local refused = refusal(s, ARGV[1], ARGV[2], ARGV[3])

@@ -1,7 +1,7 @@
 -- Uses: life
 -- Sets how long everything of a participant is kept.
 --   KEYS  data_key, sessions, due, then session and turns of each id
---   ARGV  participant, retention_ms, own ('0': that is the default, so it is not noted), then ids
+--   ARGV  participant, retention_ms, own ('0': this is the default, which is not stored), then ids
 -- Returns {OK}, {GONE} (there is no such participant) or {LOOK, id...} (call again, with these).
 local now = clock()
 if not redis.call('HGET', KEYS[1], 'dkid') then
@@ -31,7 +31,7 @@ note(KEYS[1])
 for i, id in ipairs(ids) do
   if there[i] then
     note(KEYS[2 + 2 * i])
-    -- Looked at soon: its deadline may have come nearer.
+    -- A sweeper looks at it now: its deadline may have come nearer.
     due_by(KEYS[3], now, ARGV[1], id)
   end
 end

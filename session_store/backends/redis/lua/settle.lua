@@ -4,10 +4,10 @@
 --   ARGV  participant, id, retention_ms, window x 3, lease_ms, the id of the key-encryption key
 --         that `kek` is declared for
 -- Returns {outcome, deadline, events} or {LOOK, kek_id}. Outcomes: LATER, ENDED, ERASED, GONE,
---   LATE (the holder has not renewed its lease for most of its length, and may be dead); ORPHANED
---   (it may lack its agent: the participant is there, or was let in, and the lease has run out) and
---   OVERDUE (the same, where nobody holds a lease: the agent that was dispatched has not come, or
---   has given it back). These two are told again after each `lease_ms`.
+--   LATE (the holder has not renewed the lease for most of its length and may be dead),
+--   ORPHANED (it may lack its agent: the participant is there or was admitted, and the lease has
+--   run out) and OVERDUE (the same, but no lease has run out: the dispatched agent has not come, or
+--   has given its lease back). The last two are returned again after each `lease_ms`.
 local now = clock()
 local participant, id = ARGV[1], ARGV[2]
 local known = read_fields(KEYS[1], 'dkid', 'kek')
@@ -23,7 +23,7 @@ local events = {}
 
 local function later(outcome, at)
   redis.call('ZADD', KEYS[3], digits(at), participant .. ':' .. id)
-  -- The list of the key that wraps this data key, too: it must not end before the data key does.
+  -- The list of the key that wraps this data key, too, must not expire before the data key.
   touch_shared(KEYS[3], KEYS[4])
   return { outcome, digits(at), events }
 end

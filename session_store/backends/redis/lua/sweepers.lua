@@ -1,4 +1,4 @@
--- Notes that a sweeper lives, and names all that do.
+-- Notes that a sweeper lives, and returns all that do.
 --   KEYS  sweepers
 --   ARGV  me, alive_ms
 -- Returns {OK, name...}.

@@ -1,10 +1,10 @@
 -- Replaces the sealed content, if it is still the version that the caller saw.
 --   KEYS  session, turns, data_key, sessions
 --   ARGV  owner, fence ('' for both: without a lease), dkid, retention_ms, version seen,
---         sealed content (as version + 1), number of the turn that it is a witness of
--- Returns {OK, version}, {CONFLICT, version}, {GAP, seq} (the witness would be of a turn that is
---   not there: a failover took it back), {GONE} or {LEASE_LOST}.
--- The same content again (a retry whose answer was lost) is OK.
+--         sealed content (as version + 1), number of the last turn that the content vouches for
+-- Returns {OK, version}, {CONFLICT, version}, {GAP, seq} (that turn is missing, because a failover
+--   took it back), {GONE} or {LEASE_LOST}.
+-- The same content again (a retry after a lost answer) is OK.
 local s = read_fields(KEYS[1], 'dkid', 'owner', 'fence', 'version', 'seq', 'keep_ms')
 local refused
 if ARGV[1] == '' then

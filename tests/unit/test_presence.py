@@ -34,17 +34,17 @@ class Room(rtc.EventEmitter[Any]):
 
 
 class Watched:
-    """An attendance, and what it has told."""
+    """An presence, and what it has told."""
 
     def __init__(self) -> None:
         self.room = Room()
         self.told: list[str] = []
         watched: Any = self.room
-        self.attendance = Presence(
+        self.presence = Presence(
             watched, "maria", on_came=self.told.append, on_left=lambda: self.told.append("left")
         )
         self.room.come("load-1")
-        self.attendance.start()
+        self.presence.start()
 
 
 @pytest.fixture(autouse=True)
@@ -58,10 +58,10 @@ async def test_whoever_stays_away_has_left() -> None:
     """A departure counts once the participant has stayed away."""
     watched = Watched()
     watched.room.go()
-    assert watched.attendance.is_here
+    assert watched.presence.is_here
     await asyncio.sleep(0.1)
     assert watched.told == ["left"]
-    assert not watched.attendance.is_here
+    assert not watched.presence.is_here
 
 
 async def test_whoever_is_back_at_once_has_not_left() -> None:
@@ -103,7 +103,7 @@ async def test_nothing_is_told_after_the_end() -> None:
     """A departure that has not settled when the job ends is left to the end itself."""
     watched = Watched()
     watched.room.go()
-    watched.attendance.stop()
+    watched.presence.stop()
     watched.room.come("load-2")
     await asyncio.sleep(0.1)
     assert watched.told == []

@@ -1,22 +1,6 @@
-"""Keys and seals: nothing about a person reaches Redis in clear.
+"""The keyring: key-encryption keys, and the key that makes pseudonyms and other names.
 
-Every participant has a random data key; AES-256-GCM under it seals each turn and each session's
-content. The data key itself is stored wrapped by a key-encryption key of the keyring, so erasing
-the wrapped key makes everything sealed under it unreadable.
-
-The associated data binds each record to its place. A turn's is::
-
-    "rj1" | schema | "t" | data key id | session id | seq (8 bytes) | tag of the turn before
-
-so a turn that was changed, moved, swapped, replayed, or whose predecessor was removed, does not
-open. A draft's (what is being said, and is no turn yet) is::
-
-    "rj1" | schema | "d" | data key id | session id | role | number (8 bytes)
-
-A sealed record is ``schema (1) | nonce (12) | ciphertext | tag (16)``: 29 bytes more than
-its text. It is opened with the associated data of the schema version that it was sealed with, so
-a version once written is read for ever; ``sealing.schema`` reads the text of each version.
-What keys seal, other keys and proofs of keys, has a version of its own, which is 1 still.
+A participant's data key is stored wrapped with the primary key of the keyring.
 """
 
 from __future__ import annotations
@@ -28,17 +12,16 @@ import hmac
 import json
 import re
 import secrets
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from session_store.errors import KeyringMissing, SealBroken, UnknownKey, UnknownSchema, WrongKey
+from session_store.errors import KeyringMissing, SealBroken, UnknownKey, WrongKey
 from session_store.keys import PSEUDONYM_BYTES
-from session_store.models import SCHEMA_VERSION
+from session_store.sealing.data_key import TAG_BYTES, DataKey, WrappedKey, open_sealed, seal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,110 +30,19 @@ if TYPE_CHECKING:
     from session_store.settings import StoreSettings
 
 KEY_BYTES: Final = 32
-NONCE_BYTES: Final = 12
-TAG_BYTES: Final = 16
+KEY_VERSION: Final = 1
+"""Version of wrapped keys and key checks. Their content does not depend on the schema."""
+
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9-]{1,32}")
 _ID_RANDOM_BYTES: Final = 10
 _ID_MAC_BYTES: Final = 6
-NO_TAG: Final = bytes(TAG_BYTES)
-"""Stands for "the turn before" the very first one."""
-KEY_VERSION: Final = 1
-"""Version of wrapped keys and key checks. What they hold has not changed with the schema."""
-
-_DOMAIN: Final = b"rj1"
-
-
-class WrappedKey(NamedTuple):
-    """A data key as Redis holds it."""
-
-    data_key_id: str
-    """32 hex digits; names this data key, never used twice."""
-    kek_id: str
-    wrapped: bytes
-
-
-class DataKey:
-    """One participant's key, unwrapped; lives in memory only."""
-
-    def __init__(self, data_key_id: str, key: bytes) -> None:
-        self.id = data_key_id
-        self._aead = AESGCM(key)
-
-    def __repr__(self) -> str:
-        return f"DataKey(id={self.id!r})"
-
-    def seal_turn(self, session_id: str, seq: int, tag_before: bytes, plain: bytes) -> bytes:
-        """Seal turn number ``seq`` (from 1), chained to the tag of the turn before."""
-        aad = self._turn_aad(session_id, seq, tag_before)
-        return _seal(self._aead, SCHEMA_VERSION, plain, aad)
-
-    def open_turn(self, session_id: str, seq: int, tag_before: bytes, sealed: bytes) -> bytes:
-        """Open what ``seal_turn`` made.
-
-        Raises:
-            SealBroken: it was changed, moved, swapped or replayed, or the key is another.
-            UnknownSchema: a newer version of this library has sealed it.
-        """
-        aad = self._turn_aad(session_id, seq, tag_before)
-        try:
-            return _open(self._aead, SCHEMA_VERSION, sealed, aad)
-        except InvalidTag:
-            raise SealBroken(f"turn {seq}", session_id) from None
-
-    def seal_draft(self, session_id: str, role: str, number: int, plain: bytes) -> bytes:
-        """Seal what is being said by ``role``, as draft ``number`` (from 1) of the session."""
-        return _seal(self._aead, SCHEMA_VERSION, plain, self._draft_aad(session_id, role, number))
-
-    def open_draft(self, session_id: str, role: str, number: int, sealed: bytes) -> bytes:
-        """Open what ``seal_draft`` made.
-
-        Raises:
-            SealBroken, UnknownSchema: as for ``open_turn``.
-        """
-        aad = self._draft_aad(session_id, role, number)
-        try:
-            return _open(self._aead, SCHEMA_VERSION, sealed, aad)
-        except InvalidTag:
-            raise SealBroken(f"draft {number}", session_id) from None
-
-    def seal_content(self, session_id: str, version: int, plain: bytes) -> bytes:
-        """Seal a session's content as its ``version`` (from 1)."""
-        aad = self._content_aad(session_id, version)
-        return _seal(self._aead, SCHEMA_VERSION, plain, aad)
-
-    def open_content(self, session_id: str, version: int, sealed: bytes) -> bytes:
-        """Open what ``seal_content`` made.
-
-        Raises:
-            SealBroken, UnknownSchema: as for ``open_turn``.
-        """
-        aad = self._content_aad(session_id, version)
-        try:
-            return _open(self._aead, SCHEMA_VERSION, sealed, aad)
-        except InvalidTag:
-            raise SealBroken(f"content version {version}", session_id) from None
-
-    def _turn_aad(self, session_id: str, seq: int, tag_before: bytes) -> bytes:
-        place = f"t|{self.id}|{session_id}|".encode()
-        return place + seq.to_bytes(8) + tag_before
-
-    def _draft_aad(self, session_id: str, role: str, number: int) -> bytes:
-        return f"d|{self.id}|{session_id}|{role}|".encode() + number.to_bytes(8)
-
-    def _content_aad(self, session_id: str, version: int) -> bytes:
-        return f"c|{self.id}|{session_id}|".encode() + version.to_bytes(8)
-
-
-def tag_of(sealed: bytes) -> bytes:
-    """Return the authentication tag of a sealed record: its last 16 bytes."""
-    return sealed[-TAG_BYTES:]
 
 
 class Keyring:
     """Key-encryption keys by id, one of them named primary, and the pseudonym key."""
 
     def __init__(self, keys: Mapping[str, bytes], *, primary: str, pseudonym_key: bytes) -> None:
-        # First, and unquoted: what stands where an id should be may be a key.
+        # First, and without a quotation: a key may stand where an id should be.
         if not all(_KEY_ID.fullmatch(key_id) for key_id in [primary, *keys]):
             raise KeyringMissing(
                 "an id of a key consists of 1 to 32 letters, digits and '-', as in 'k-1'; the "
@@ -177,7 +69,7 @@ class Keyring:
         """Read the keys from ``key_file``, or else from the three separate settings.
 
         Raises:
-            KeyringMissing: there are none, or they are malformed; says which setting to mend.
+            KeyringMissing: there are none, or they are malformed. It names the setting to change.
         """
         if settings.key_file is not None:
             return cls.from_file(settings.key_file)
@@ -209,7 +101,7 @@ class Keyring:
         """Read ``{"keys": {id: base64}, "primary": id, "pseudonym_key": base64}``.
 
         Raises:
-            KeyringMissing: it cannot be read, or is malformed. Its content is never quoted.
+            KeyringMissing: the file cannot be read, or is malformed. It is never quoted.
         """
         try:
             held = json.loads(path.read_bytes())
@@ -236,9 +128,9 @@ class Keyring:
         return tuple(self._keks)
 
     def pseudonym(self, identity: str) -> str:
-        """Derive what Redis and LiveKit call this identity: 26 characters of base32.
+        """Derive an identity's name in Redis and LiveKit: 26 characters of base32.
 
-        HMAC-SHA-256, cut to 128 bits: it cannot be reversed or guessed without the key.
+        HMAC-SHA-256, cut to 128 bits: without the key it cannot be reversed or guessed.
         """
         digest = self._mac(b"identity", identity.encode())[:PSEUDONYM_BYTES]
         return base64.b32encode(digest).decode().rstrip("=").lower()
@@ -246,13 +138,13 @@ class Keyring:
     def new_session_id(self, participant: str) -> str:
         """Make a session id: 80 random bits and 48 of a MAC, as 26 characters of base32.
 
-        The MAC binds it to its participant. LiveKit's room has the same name, so an id that was
-        copied to somebody else would let them into the room.
+        The MAC binds the id to its participant. The LiveKit room has the same name, so that a
+        copied id would let another participant into the room.
         """
         return self._session_id(participant, secrets.token_bytes(_ID_RANDOM_BYTES))
 
     def owns(self, participant: str, session_id: str) -> bool:
-        """Tell whether a session id was made for this participant."""
+        """Return whether a session id was made for this participant."""
         try:
             random = base64.b32decode(session_id.upper() + "======")[:_ID_RANDOM_BYTES]
         except ValueError:
@@ -264,33 +156,33 @@ class Keyring:
         return base64.b32encode(random + mac).decode().rstrip("=").lower()
 
     def fingerprint(self, kind: str, value: str) -> str:
-        """Derive a short name for a value that only has to be compared: 22 characters."""
+        """Derive a short name of a value, for comparison only: 22 characters."""
         digest = self._mac(kind.encode(), value.encode())[:PSEUDONYM_BYTES]
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
     def owner_of(self, worker_id: str, job_id: str) -> str:
         """Derive the nonce under which a job holds leases: 32 hex digits.
 
-        Nobody without the key can name it, and so hold, or break, that lease.
+        Without the key it cannot be guessed, so that only our processes can hold or break a lease.
         """
         job = f"{len(worker_id)}:{worker_id}{job_id}".encode()
         return self._mac(b"owner", job)[:PSEUDONYM_BYTES].hex()
 
     def new_data_key(self, participant: str) -> WrappedKey:
-        """Make a data key, wrapped by the primary key for this participant alone."""
+        """Make a data key, wrapped with the primary key for this participant alone."""
         return self._wrap(participant, secrets.token_hex(16), secrets.token_bytes(KEY_BYTES))
 
     def unwrap(self, participant: str, wrapped: WrappedKey) -> DataKey:
         """Open a wrapped data key.
 
         Raises:
-            UnknownKey: the keyring lacks the key that wrapped it.
+            UnknownKey: the key that wrapped it is not in the keyring.
             SealBroken: it was changed, or belongs to another participant.
         """
         return DataKey(wrapped.data_key_id, self._unwrapped(participant, wrapped))
 
     def rewrap(self, participant: str, wrapped: WrappedKey) -> WrappedKey:
-        """Wrap the same data key by the primary key; what it has sealed still opens.
+        """Wrap the same data key with the primary key; its sealed records still open.
 
         Raises:
             UnknownKey, SealBroken: as for ``unwrap``.
@@ -306,19 +198,19 @@ class Keyring:
         return hmac.digest(self._journal_key, data, hashlib.sha256)
 
     def check_values(self) -> dict[str, bytes]:
-        """Make the proofs that ``verify_check_values`` compares, one per key."""
+        """Make the values that ``verify_check_values`` compares, one per key."""
         checks = {"pseudonym": self._mac(b"check", b"pseudonym")[:TAG_BYTES]}
         for key_id, kek in self._keks.items():
-            checks[f"kek:{key_id}"] = _seal(kek, KEY_VERSION, b"rejoin", _check_aad(key_id))
+            checks[f"kek:{key_id}"] = seal(kek, KEY_VERSION, b"rejoin", _check_aad(key_id))
         return checks
 
     def verify_check_values(self, stored: Mapping[str, bytes]) -> None:
-        """Compare the keyring with the proofs that an earlier process left.
+        """Compare the keyring with the values that an earlier process left.
 
-        Proofs of keys that the keyring lacks are passed over: those keys were rotated out.
+        Values of keys that are not in the keyring are skipped: those keys were rotated out.
 
         Raises:
-            WrongKey: a key differs. Were it accepted, everybody would be new.
+            WrongKey: a key differs. With a wrong key no participant would be found.
         """
         pseudonym = stored.get("pseudonym")
         mine = self._mac(b"check", b"pseudonym")[:TAG_BYTES]
@@ -332,7 +224,7 @@ class Keyring:
             if check is None:
                 continue
             try:
-                _open(kek, KEY_VERSION, check, _check_aad(key_id))
+                open_sealed(kek, KEY_VERSION, check, _check_aad(key_id))
             except InvalidTag:
                 raise WrongKey(
                     f"key {key_id!r} is not the one that this Redis was written with; "
@@ -341,7 +233,7 @@ class Keyring:
 
     def _wrap(self, participant: str, data_key_id: str, key: bytes) -> WrappedKey:
         aad = _wrap_aad(participant, data_key_id, self.primary)
-        wrapped = _seal(self._keks[self.primary], KEY_VERSION, key, aad)
+        wrapped = seal(self._keks[self.primary], KEY_VERSION, key, aad)
         return WrappedKey(data_key_id, self.primary, wrapped)
 
     def _unwrapped(self, participant: str, wrapped: WrappedKey) -> bytes:
@@ -350,46 +242,12 @@ class Keyring:
             raise UnknownKey(wrapped.kek_id)
         aad = _wrap_aad(participant, wrapped.data_key_id, wrapped.kek_id)
         try:
-            return _open(kek, KEY_VERSION, wrapped.wrapped, aad)
+            return open_sealed(kek, KEY_VERSION, wrapped.wrapped, aad)
         except InvalidTag:
             raise SealBroken("a data key") from None
 
     def _mac(self, kind: bytes, value: bytes) -> bytes:
         return hmac.digest(self._pseudonym_key, kind + b"\0" + value, hashlib.sha256)
-
-
-def _seal(aead: AESGCM, version: int, plain: bytes, aad: bytes) -> bytes:
-    nonce = secrets.token_bytes(NONCE_BYTES)
-    label = bytes((version,))
-    return label + nonce + aead.encrypt(nonce, plain, _DOMAIN + label + aad)
-
-
-def _open(aead: AESGCM, newest: int, sealed: bytes, aad: bytes) -> bytes:
-    """Open a record of any version from 1 to ``newest``.
-
-    Raises:
-        InvalidTag: its seal is broken.
-        UnknownSchema: its version is a later one.
-    """
-    if len(sealed) < 1 + NONCE_BYTES + TAG_BYTES or sealed[0] == 0:
-        raise InvalidTag
-    if sealed[0] > newest and not _is_relabelled(aead, newest, sealed, aad):
-        raise UnknownSchema(sealed[0])
-    return _decrypt(aead, sealed[:1], sealed, aad)
-
-
-def _decrypt(aead: AESGCM, label: bytes, sealed: bytes, aad: bytes) -> bytes:
-    nonce, text = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
-    return aead.decrypt(nonce, text, _DOMAIN + label + aad)
-
-
-def _is_relabelled(aead: AESGCM, newest: int, sealed: bytes, aad: bytes) -> bool:
-    """Tell a record of ours whose first byte was changed from one of a newer version."""
-    for version in range(1, newest + 1):
-        with suppress(InvalidTag):
-            _decrypt(aead, bytes((version,)), sealed, aad)
-            return True
-    return False
 
 
 def _derive(key: bytes, purpose: bytes) -> bytes:

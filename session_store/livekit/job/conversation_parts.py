@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from session_store.errors import SessionStoreError
+    from session_store.livekit.job.conversation_setup import Setup
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.liveness import Liveness
-    from session_store.livekit.job.setup import Setup
     from session_store.values import Arrival
 
 logger = logging.getLogger(__name__)

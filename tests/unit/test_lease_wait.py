@@ -1,0 +1,57 @@
+"""How long a job waits for a lease that another job holds, in virtual time."""
+
+from __future__ import annotations
+
+from session_store.errors import LeaseHeld
+from session_store.livekit.job.lease_wait import MOST_LEASES, LeaseWait
+from tests.unit.virtual_time import in_virtual_time, now_s
+
+LEASE_S = 3.0
+
+
+async def wait_out(wait: LeaseWait) -> float:
+    """Find the lease held again and again; return how long it took until it raised."""
+    begun = now_s()
+    while now_s() - begun < 100:
+        try:
+            await wait.pause(LeaseHeld("session", 500))
+        except LeaseHeld:
+            return now_s() - begun
+    raise AssertionError("it waits for ever")
+
+
+def test_a_living_holder_keeps_its_lease() -> None:
+    """The wait ends with the error once two leases have passed, and not before."""
+
+    async def scene() -> None:
+        waited_s = await wait_out(LeaseWait(LEASE_S))
+        assert MOST_LEASES * LEASE_S < waited_s < MOST_LEASES * LEASE_S + 1
+
+    in_virtual_time(scene())
+
+
+def test_one_pause_lasts_until_the_lease_may_have_run_out() -> None:
+    """As long as the store said, and never longer than a lease."""
+
+    async def scene() -> None:
+        begun = now_s()
+        await LeaseWait(LEASE_S).pause(LeaseHeld("session", 500))
+        assert 0.5 < now_s() - begun < 0.6
+        begun = now_s()
+        await LeaseWait(LEASE_S).pause(LeaseHeld("session", 60_000))
+        assert now_s() - begun == LEASE_S
+
+    in_virtual_time(scene())
+
+
+def test_an_outage_gives_the_holder_its_time_again() -> None:
+    """While the store was away, no holder could renew its lease."""
+
+    async def scene() -> None:
+        wait, begun = LeaseWait(LEASE_S), now_s()
+        while now_s() - begun < MOST_LEASES * LEASE_S - 1:
+            await wait.pause(LeaseHeld("session", 500))
+        wait.reset()
+        assert await wait_out(wait) > MOST_LEASES * LEASE_S
+
+    in_virtual_time(scene())
