@@ -112,9 +112,9 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise usage_error("this cannot be undone and needs a terminal to confirm it; or give --yes")
-    sys.stderr.write(f"{question} Type yes: ")
-    sys.stderr.flush()
     with _stopped_by_one_interrupt():
+        sys.stderr.write(f"{question} Type yes: ")
+        sys.stderr.flush()
         answer = sys.stdin.readline()
     if answer.strip().lower() != "yes":
         raise CommandFailed(Exit.PROBLEM, "not confirmed; nothing was done")

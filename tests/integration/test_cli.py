@@ -715,7 +715,7 @@ def program(
         env=os.environ | environment_,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=NET_S,
         check=False,
     )
 
@@ -804,7 +804,7 @@ def test_each_trouble_has_its_own_line_and_code(
 def test_a_redis_that_is_loading_is_not_ready(tmp_path: Path) -> None:
     """While Redis reads its data the program says that it is not ready, rather than empty."""
     with standalone(tmp_path / "loading", "--rdbcompression", "no") as server:
-        with server.client() as client:
+        with server.client(timeout_s=NET_S) as client:
             client.mset({f"k{n}": "x" * 2**20 for n in range(100)})
             client.save()
         server.kill()
@@ -839,7 +839,7 @@ def test_without_the_extra_it_says_what_to_install() -> None:
     """Where typer is missing, the program names the extra, instead of a traceback."""
     hidden = "import sys; sys.modules['typer'] = None; from session_store.cli import main; main()"
     ran = subprocess.run(
-        [sys.executable, "-c", hidden], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", hidden], capture_output=True, text=True, timeout=NET_S, check=False
     )
 
     assert ran.stderr == "session-store: install what it needs: pip install 'rejoin[cli]'\n"
@@ -858,7 +858,7 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
 def line_of(process: subprocess.Popen[bytes]) -> str:
     """Read a line that must come."""
     assert process.stdout is not None
-    ready, _, _ = select.select([process.stdout], [], [], 30)
+    ready, _, _ = select.select([process.stdout], [], [], NET_S)
     assert ready, "nothing was printed"
     return process.stdout.readline().decode()
 
@@ -871,7 +871,7 @@ def test_watch_prints_lines_of_json_until_it_is_stopped(cli: Cli) -> None:
             talk = cli.act(spoken)
             kinds = [json.loads(line_of(watching)) for _ in range(2)]
             watching.send_signal(signal.SIGINT)
-            assert watching.wait(30) == Exit.OK
+            assert watching.wait(NET_S) == Exit.OK
         finally:
             watching.kill()
 
@@ -886,7 +886,7 @@ def test_monitor_looks_again_until_it_is_stopped() -> None:
         try:
             looks = [json.loads(line_of(watching)) for _ in range(2)]
             watching.send_signal(signal.SIGTERM)
-            assert watching.wait(30) == Exit.OK
+            assert watching.wait(NET_S) == Exit.OK
         finally:
             watching.kill()
 
@@ -905,7 +905,7 @@ def test_watch_follows_one_and_ends_by_itself(cli: Cli, talk: Talk) -> None:
             cli.act(lambda store: spoken(store, "somebody-else"))
             cli.act(lambda store: store.close(talk.participant, talk.session_id))
             assert "session_ended" in line_of(watching)
-            assert watching.wait(30) == Exit.OK
+            assert watching.wait(NET_S) == Exit.OK
         finally:
             watching.kill()
 
@@ -920,7 +920,7 @@ def test_sweep_runs_until_it_is_stopped(cli: Cli, talk: Talk) -> None:
         try:
             event = json.loads(line_of(sweeping))
             sweeping.terminate()
-            assert sweeping.wait(30) == Exit.OK
+            assert sweeping.wait(NET_S) == Exit.OK
         finally:
             sweeping.kill()
 
@@ -935,7 +935,7 @@ def test_a_reader_that_leaves_is_no_error(talk: Talk) -> None:
         assert exporting.stdout is not None
         assert exporting.stderr is not None
         exporting.stdout.close()
-        assert exporting.wait(60) == Exit.OK
+        assert exporting.wait(NET_S) == Exit.OK
         assert exporting.stderr.read() == b""
 
 
@@ -949,7 +949,7 @@ def on_terminal(*arguments: str, answer: str = "") -> tuple[int, str]:
         )
     shown, asked = b"", False
     while True:
-        ready, _, _ = select.select([terminal], [], [], 30)
+        ready, _, _ = select.select([terminal], [], [], NET_S)
         assert ready, shown
         try:
             part = os.read(terminal, 65536)

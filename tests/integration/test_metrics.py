@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from dev.rig.net import NET_S
 from session_store.metrics.families import FAMILIES
 from tests.integration.test_start import start
 
@@ -146,7 +147,7 @@ def test_who_does_not_count_does_not_load_prometheus() -> None:
     code = (
         "import gateway.app, session_store.cli, sys; sys.exit('prometheus_client' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ, check=False, timeout=NET_S)
     assert done.returncode == 0
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.rig.key_file import write_key_file
+from dev.rig.net import NET_S
 from dev.rig.ports import free_port
 from session_store import SessionStore, StoreSettings
 
@@ -47,7 +48,7 @@ def start(part: str, folder: Path, **settings: str) -> tuple[int, str]:
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=NET_S,
         check=False,
     )
     return done.returncode, done.stdout + done.stderr

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 START_S = NET_S
 _STOP_S = 5.0
 _POLL_S = 0.01
+_LOOK_S = 1.0
+"""A server that does not say in this time what it is may be one that a test has stopped."""
 
 QUICK = (
     *("--save", "", "--appendonly", "no", "--loglevel", "notice"),
@@ -95,11 +97,12 @@ class Server:
         """``host:port``."""
         return f"127.0.0.1:{self.port}"
 
-    def client(self, login: Login | None = None) -> redis.Redis:
-        """Make a client that gives up soon and repeats nothing.
+    def client(self, login: Login | None = None, *, timeout_s: float = 10.0) -> redis.Redis:
+        """Make a client that repeats nothing.
 
         Args:
             login: user and password, instead of those that the server was started with.
+            timeout_s: how long it waits for a connection, and for an answer.
         """
         user, password = login or self._login or (None, None)
         return redis.Redis(
@@ -107,8 +110,8 @@ class Server:
             port=self.port,
             username=user,
             password=password,
-            socket_timeout=1,
-            socket_connect_timeout=1,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
             decode_responses=True,
             protocol=2,
@@ -186,7 +189,7 @@ class Server:
 
     def _role(self) -> list[Any]:
         try:
-            with self.client() as client:
+            with self.client(timeout_s=_LOOK_S) as client:
                 return list(client.execute_command("ROLE"))
         except redis.RedisError:
             return []
