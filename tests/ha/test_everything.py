@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Settings = Callable[..., StoreSettings]
 
-NONE = {"side", "measure"}
+NONE = {"side", "measure", "trace"}
 """What a backend has besides operations."""
 OPERATIONS = {name for name in vars(Backend) if not name.startswith("_")} - NONE
 MANY = [f"person {n}" for n in range(6)]
