@@ -50,21 +50,27 @@ async def test_a_killed_agent_is_replaced(stand: Stand, *, whole_worker: bool) -
         assert stand.field_of(person, "reconnect_count") == "0"
 
 
+def written(person: Person, asked: float, at: float) -> str:
+    """Return the words of an answer that are in the record at this moment."""
+    return "".join(
+        note.fields["text"]
+        for note in person.notes.of(Kind.WORDS, after=asked)
+        if note.at < at - WRITTEN_WITHIN_S
+    )
+
+
 async def test_what_the_agent_was_saying_when_it_was_killed_is_in_the_record(stand: Stand) -> None:
     """Its words up to the kill are there, marked as interrupted, for the page and in Redis."""
     async with stand.person() as person:
         await a_talk(stand, person)
         asked = time.monotonic()
         person.type("what can you do?")
-        await person.first_words(asked)
-        await asyncio.sleep(3)
-        at = stand.job_of(person).kill()
-        heard = "".join(
-            note.fields["text"]
-            for note in person.notes.of(Kind.WORDS, after=asked)
-            if note.at < at - WRITTEN_WITHIN_S
+        await until(
+            lambda: len(written(person, asked, time.monotonic()).split()) > 3,
+            "a few words of the answer are in the record",
         )
-        assert len(heard.split()) > 3
+        at = stand.job_of(person).kill()
+        heard = written(person, asked, at)
         await person.notes.first(Kind.HELLO, after=at)
         await person.ask("what is my name?")
         await all_is_well(stand, person)
