@@ -26,5 +26,5 @@ async def all_is_well(stand: Stand, person: Person, *, within_s: float = NET_S) 
     )
     await stand.until_alone_with_one_agent(person, within_s=within_s)
     found = audit(person, await stand.recorded(person))
-    assert (found.lost, found.doubled) == (0, 0), person.notes.told()
+    assert (found.lost, found.doubled) == (0, 0), f"{found}\n{person.notes.told()}"
     return found
