@@ -191,8 +191,11 @@ async def window_closes(store: SessionStore, participant: str, session_id: str) 
     async with asyncio.timeout(NET_S):
         while True:
             loaded = await store.load(participant, session_id)
-            until = loaded.session.resume_until if loaded else None
-            if until is not None and datetime.now(UTC) > until:
+            assert loaded is not None
+            until = loaded.session.resume_until
+            # A sweeper may have ended the session already.
+            has_ended = loaded.session.state is SessionState.ENDED
+            if has_ended or (until is not None and datetime.now(UTC) > until):
                 return
             await asyncio.sleep(0.2)
 
