@@ -67,3 +67,25 @@ def test_a_lane_that_fails_stops_no_other(capsys: pytest.CaptureFixture[str]) ->
     shown = capsys.readouterr().out
     assert "is broken" in shown
     assert "is well" in shown
+
+
+def lanes_that_run(waiting: list[lanes.Lane]) -> list[str]:
+    """Return the names of the lanes that begin at once."""
+    running: list[lanes.Lane] = []
+    while (lane := lanes._next(waiting, running)) is not None:
+        waiting.remove(lane)
+        running.append(lane)
+    return [lane.name for lane in running]
+
+
+def test_one_lane_that_computes_runs_beside_those_that_talk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It takes what they leave; where none talks, all that compute run."""
+    monkeypatch.setattr(lanes, "SLOTS", 2)
+    talk = [lanes.Lane(name, ()) for name in ("a", "b", "c")]
+    compute = [lanes.Lane(name, (), computes=True) for name in ("d", "e")]
+
+    assert lanes_that_run([*talk, *compute]) == ["a", "b", "d"]
+    assert lanes_that_run([*compute]) == ["d", "e"]
+    assert lanes_that_run([talk[0], *compute]) == ["a", "d"]
