@@ -7,6 +7,7 @@ from typing import Any
 
 from livekit.agents import AgentServer, AgentSession, JobContext, JobProcess
 from livekit.agents.voice.room_io import AudioInputOptions, RoomOptions
+from typing_extensions import override
 
 from agent import metrics, pipelines, tracing
 from agent.assistant import Assistant
@@ -45,8 +46,8 @@ def prewarm(process: JobProcess) -> None:
 class Worker(AgentServer):
     """LiveKit's worker, with our log lines from the first one on."""
 
+    @override
     async def run(self, *, devmode: bool = False, unregistered: bool = False) -> None:
-        """See ``AgentServer``."""
         adopt(LogSettings())
         await super().run(devmode=devmode, unregistered=unregistered)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from typing_extensions import override
+
 from dev.rig.servers.relay import CHUNK, Relay
 from session_store.tasks import stop
 
@@ -37,12 +39,12 @@ class Wire(Relay):
         self._refuses = False
         self._whole.set()
 
+    @override
     def refuses(self) -> bool:
-        """See ``Relay.refuses``."""
         return self._refuses
 
+    @override
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """See ``Relay.pass_on``."""
         await self._whole.wait()
         back, forth = await asyncio.open_connection("127.0.0.1", self.to)
         ways = [

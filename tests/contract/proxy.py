@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from enum import StrEnum
 
+from typing_extensions import override
+
 from dev.rig.servers.relay import CHUNK, Relay
 from session_store.tasks import stop
 
@@ -40,8 +42,8 @@ class Proxy(Relay):
         """Cut nothing any more."""
         self._cuts_left = 0
 
+    @override
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """See ``Relay.pass_on``."""
         from_redis, to_redis = await asyncio.open_connection("127.0.0.1", self.to)
         answers = asyncio.create_task(self._pass_answers(from_redis, writer))
         try:

@@ -9,6 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typing_extensions import override
 
 from dev.rig.net import NET_S
 from dev.rig.servers.process import standalone, wait_until
@@ -272,21 +273,21 @@ class Heard(Meter):
         self.figures: dict[str, float] = {}
         self.complete = asyncio.Event()
 
+    @override
     def sessions_stale(self, sessions: int) -> None:
-        """See ``Meter``."""
         self.figures["stale"] = sessions
 
+    @override
     def sweep_lag(self, seconds: float) -> None:
-        """See ``Meter``."""
         self.figures["lag"] = seconds
 
+    @override
     def redis_memory(self, used: int, most: int) -> None:
-        """See ``Meter``."""
         self.figures |= {"used": used, "most": most}
         self.complete.set()
 
+    @override
     def worker_memory(self, size: int) -> None:
-        """See ``Meter``."""
         self.figures["worker"] = size
         self.complete.set()
 

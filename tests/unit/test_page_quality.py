@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from livekit import rtc
+from typing_extensions import override
 
 from session_store.livekit.telemetry.page_quality import (
     LEAST_GAP_S,
@@ -29,8 +30,8 @@ class Heard(Meter):
     def __init__(self) -> None:
         self.reports: list[tuple[float, float | None]] = []
 
+    @override
     def client_quality(self, round_trip_s: float, loss: float | None) -> None:
-        """See ``Meter``."""
         self.reports.append((round_trip_s, loss))
 
 

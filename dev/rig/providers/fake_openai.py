@@ -9,6 +9,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
+from typing_extensions import override
 
 from dev.rig.providers.fake import FakeProvider
 
@@ -46,8 +47,8 @@ class FakeOpenAI(FakeProvider):
         self.cuts: list[asyncio.Event] = []
         """When the next answers break off, each in its middle."""
 
+    @override
     def routes(self) -> list[web.RouteDef]:
-        """See ``FakeProvider``."""
         return [
             web.get("/v1/models", self._models),
             web.post(CHAT, self._complete),

@@ -6,6 +6,7 @@ import json
 from typing import Any, Final
 
 from aiohttp import WSMsgType, web
+from typing_extensions import override
 
 from dev.rig.providers.fake import FakeProvider
 from dev.rig.providers.fake_openai import tone
@@ -27,8 +28,8 @@ class FakeDeepgram(FakeProvider):
         """The voice of each connection that speaks."""
         self.spoken: list[str] = []
 
+    @override
     def routes(self) -> list[web.RouteDef]:
-        """See ``FakeProvider``."""
         return [
             web.get(LISTEN, self._listen),
             web.get(SPEAK, self._speak),

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import WSMsgType, web
+from typing_extensions import override
 
 from dev.rig.providers.fake import FakeProvider
 from dev.rig.providers.fake_openai import tone
@@ -32,12 +33,12 @@ class FakeRealtime(FakeProvider):
         self.turns_away_with = ""
         """The code with which each new session is ended; empty: it is not."""
 
+    @override
     def routes(self) -> list[web.RouteDef]:
-        """See ``FakeProvider``."""
         return [web.get(REALTIME, self._converse)]
 
+    @override
     def mend(self) -> None:
-        """See ``FakeProvider``."""
         super().mend()
         self.fails_with = self.turns_away_with = ""
 
