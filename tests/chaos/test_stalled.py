@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.rig.net import NET_S
 from dev.rig.notes import Kind
 from dev.rig.programs import until
 from dev.rig.timeline import Timeline
@@ -17,6 +18,7 @@ from tests.chaos.conftest import LONG
 from tests.chaos.verdict import all_is_well
 
 if TYPE_CHECKING:
+    from dev.rig.person import Person
     from dev.rig.stand import Stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -24,6 +26,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 STALL_S = 4.0
 """More than a lease: every lease runs out."""
 PEOPLE = 10 if LONG else 4
+
+
+async def is_drafted(stand: Stand, person: Person) -> bool:
+    """Return whether Redis has a draft of what the agent is saying."""
+    drafts = (await stand.loaded(person)).drafts
+    return any(draft.turn.role == "assistant" for draft in drafts)
 
 
 async def test_a_job_that_stalls_and_wakes_leaves_in_silence(stand: Stand) -> None:
@@ -35,6 +43,10 @@ async def test_a_job_that_stalls_and_wakes_leaves_in_silence(stand: Stand) -> No
         begun = time.monotonic()
         person.type("what can you do?")
         await person.first_words(begun)
+        # Words that are in no draft yet would come in late, when the job wakes.
+        async with asyncio.timeout(NET_S):
+            while not await is_drafted(stand, person):
+                await asyncio.sleep(0.02)
         job = stand.job_of(person)
         at = job.pause()
         asked = person.type("what is my name?")
