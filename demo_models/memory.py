@@ -36,7 +36,7 @@ class Memory:
 
 
 def read_memory(instructions: str) -> Memory | None:
-    """Return the last memory block of `instructions`, or None if there is none.
+    """Return the last memory block of `instructions`; None if it has no block.
 
     A value of the wrong type counts as missing: a model must answer to any prompt.
     """

@@ -33,7 +33,7 @@ def ensure_key_file(path: Path, *, data_exist: bool) -> bool:
             "Put that file back, or forget the conversations with: make clean-data"
         )
     key_id = f"k-{datetime.now(UTC):%Y-%m}"
-    content = {"keys": {key_id: _new_key()}, "primary": key_id, "pseudonym_key": _new_key()}
+    content = {"keys": {key_id: new_key()}, "primary": key_id, "pseudonym_key": new_key()}
     try:
         create_private(path, json.dumps(content, indent=2).encode())
     except FileExistsError:
@@ -41,5 +41,6 @@ def ensure_key_file(path: Path, *, data_exist: bool) -> bool:
     return True
 
 
-def _new_key() -> str:
+def new_key() -> str:
+    """Return a random key, as a key file holds it: base64."""
     return base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()

@@ -247,4 +247,4 @@ READERS: Final[dict[str, Reader]] = {
     **dict.fromkeys((".toml", ".sh", ".conf", ".acl", ".in", ".example"), hashes),
     **dict.fromkeys(("Dockerfile", "Makefile", "Caddyfile", "run"), hashes),
 }
-"""The reader of each kind of file, by suffix, or by name where there is none."""
+"""The reader of each kind of file: by suffix, or by name for a file without a suffix."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import secrets
 from typing import TYPE_CHECKING
+
+from dev.keys import new_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
 def write_key_file(path: Path) -> Path:
     """Write a key file with random keys, and return its path."""
-
-    def key() -> str:
-        return base64.b64encode(secrets.token_bytes(32)).decode()
-
-    path.write_text(json.dumps({"keys": {"k-1": key()}, "primary": "k-1", "pseudonym_key": key()}))
+    content = {"keys": {"k-1": new_key()}, "primary": "k-1", "pseudonym_key": new_key()}
+    path.write_text(json.dumps(content))
     return path

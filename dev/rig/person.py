@@ -8,7 +8,7 @@ import secrets
 import time
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import aiohttp
 from livekit import rtc
@@ -18,9 +18,6 @@ from dev.rig.microphone import Microphone
 from dev.rig.net import NET_S
 from dev.rig.notes import Kind, Note, Notes
 from session_store.tasks import stop
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _RETRY_S: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 _RECORD_WITHIN_S: Final = 20.0
@@ -90,12 +87,7 @@ class Person:
         self._spawn(self._send_typed())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.leave()
         await stop(*self._tasks)
         if self._microphone is not None:

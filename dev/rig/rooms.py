@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import aiohttp
 from livekit import api
 
 from session_store.tasks import stop
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _LOOK_EVERY_S: Final = 0.1
 
@@ -37,12 +34,7 @@ class RoomWatch:
         self._task = asyncio.create_task(self._watch(), name="room-watch")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await stop(self._task)
 
     @property

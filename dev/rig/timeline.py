@@ -13,8 +13,6 @@ from session_store import Event, EventType
 from session_store.tasks import stop
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from dev.rig.person import Person
     from dev.rig.stand import Stand
     from session_store import SessionStore
@@ -49,12 +47,7 @@ class Timeline:
         await self._listens.wait()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await stop(self._task)
 
     def of(self, wanted: EventType, after: float = 0.0) -> list[Event]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
+from session_store.durable_files import sync_folder, write_all
 from session_store.errors import SealBroken, SessionStoreError
 from session_store.keys import ParticipantKeys
 from session_store.upkeep.audit import AuditAction
@@ -143,13 +144,13 @@ class ErasureJournal:
             # A line that a crash cut short must not join with this one.
             torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
             try:
-                _write_all(file, b"\n" * torn + line + b"\n")
+                write_all(file, b"\n" * torn + line + b"\n")
                 os.fsync(file)
             except OSError:
                 os.ftruncate(file, size)
                 raise
             if size == 0:
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
 
     def _read(self) -> bytes:
         with (
@@ -279,17 +280,3 @@ def _mac(keyring: Keyring, noted: Noted) -> str:
         value = str(written).encode()
         message += len(value).to_bytes(4) + value
     return keyring.journal_mac(message).hex()
-
-
-def _write_all(file: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(file, data) :]
-
-
-def _sync_folder(path: Path) -> None:
-    """Sync a folder, so that a new file's name survives a power cut."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

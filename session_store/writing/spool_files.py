@@ -12,6 +12,8 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from session_store.durable_files import sync_folder, write_all
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import BufferedReader
@@ -48,13 +50,13 @@ def write(path: Path, data: bytes) -> None:
     unfinished = path.with_name(f".{path.name}.tmp")
     try:
         with _created(unfinished) as fd:
-            _write_all(fd, data)
+            write_all(fd, data)
             os.fsync(fd)
             unfinished.rename(path)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
 def finish(folder: Path, is_whole: Callable[[bytes], bool | None]) -> None:
@@ -106,18 +108,3 @@ def _created(path: Path) -> Iterator[int]:
             return
         finally:
             os.close(fd)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def _sync(folder: Path) -> None:
-    """Make the names of a folder survive a power cut."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -13,7 +13,6 @@ from livekit import api, rtc
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 _IDENTITY: Final = "witness"
 
@@ -58,12 +57,7 @@ class Witness:
         await self._room.connect(self._url, self._token, rtc.RoomOptions(auto_subscribe=False))
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._room.disconnect()
         await asyncio.gather(*self._reading, return_exceptions=True)
 

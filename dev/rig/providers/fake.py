@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from aiohttp import web
 
 from dev.rig.ports import free_port
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 
 class FakeProvider:
@@ -45,12 +42,7 @@ class FakeProvider:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.go_away()
 
     async def start(self) -> None:

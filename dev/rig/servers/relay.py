@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from session_store.tasks import stop
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 CHUNK: Final = 65_536
 
@@ -28,12 +25,7 @@ class Relay(ABC):
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.close()
         await self.drop_all()
