@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dev import chromium, lanes, livekit_server, node, redis_server, web
 from dev.commands import DevError, main, run
@@ -23,24 +24,38 @@ class Check:
     run: Callable[[], object]
 
 
+class Result(NamedTuple):
+    """How a check ended."""
+
+    name: str
+    seconds: float
+    error: DevError | None
+
+
 def run_all(checks: Sequence[Check]) -> bool:
-    """Run the checks, print a summary, and return whether all passed."""
-    results = [(check.name, *_timed(check)) for check in checks]
+    """Run the checks, print a summary, and return whether all passed.
+
+    The summary repeats what failed: who reads only the end of a long log knows it.
+    """
+    results = [_result(check) for check in checks]
     print("\nSummary")
-    for name, passed, seconds in results:
-        print(f"  {'ok    ' if passed else 'FAILED'} {seconds:7.1f} s  {name}")
-    return all(passed for _, passed, _ in results)
+    for name, seconds, error in results:
+        print(f"  {'FAILED' if error else 'ok    '} {seconds:7.1f} s  {name}")
+    failed = [each for each in results if each.error]
+    for each in failed:
+        print(f"\n{each.name}: {each.error}")
+    return not failed
 
 
-def _timed(check: Check) -> tuple[bool, float]:
+def _result(check: Check) -> Result:
     started = time.monotonic()
     print(f"\n== {check.name}", flush=True)
     try:
         check.run()
     except DevError as error:
         print(f"error: {error}", flush=True)
-        return False, time.monotonic() - started
-    return True, time.monotonic() - started
+        return Result(check.name, time.monotonic() - started, error)
+    return Result(check.name, time.monotonic() - started, None)
 
 
 def _tool(module: str, *args: str) -> Callable[[], None]:

@@ -36,6 +36,8 @@ One more lane runs beside them, of those that compute: it takes what the others 
 SLOWEST: Final = 10
 _POLL_S: Final = 0.1
 _END_S: Final = 30.0
+_FAILED: Final = ("failure", "error")
+_LINE: Final = 160
 _COMPUTES: Final = ("nice", "-n", "10")
 """Lanes that compute leave the processor to lanes that talk: those have clocks."""
 
@@ -136,27 +138,51 @@ class _Run:
 
     def timed(self) -> Iterator[Timed]:
         """Yield its tests."""
-        if not self._report.exists():
-            return
-        for case in ET.parse(self._report).iter("testcase"):  # noqa: S314 (our own report)
-            test = f"{case.get('classname', '').removeprefix('tests.')}: {case.get('name')}"
-            yield Timed(float(case.get("time", "0")), test)
+        for case in self._cases():
+            yield Timed(float(case.get("time", "0")), _name(case))
+
+    def failures(self) -> Iterator[str]:
+        """Yield a line for each test that failed, with its reason; without one, how the lane ended."""
+        failed = [(case, part) for case in self._cases() for part in case if part.tag in _FAILED]
+        for case, part in failed:
+            yield f"{_name(case)}: {_first_line(part.get('message', ''))}"
+        if self.has_failed and not failed:
+            end = self._output.read_text(errors="replace").strip()
+            yield f"{self.lane.name}: {end[-_LINE:]}"
+
+    def _cases(self) -> Iterator[ET.Element]:
+        if self._report.exists():
+            yield from ET.parse(self._report).iter("testcase")  # noqa: S314 (our own report)
+
+
+def _name(case: ET.Element) -> str:
+    return f"{case.get('classname', '').removeprefix('tests.')}: {case.get('name')}"
+
+
+def _first_line(message: str) -> str:
+    return next(iter(message.splitlines()), "")[:_LINE]
 
 
 def run(lanes: Sequence[Lane] = ALL) -> None:
     """Run lanes, each one's output shown when it is over, and the slowest tests at the end.
 
     Raises:
-        DevError: When one of them fails.
+        DevError: When one of them fails; it names the tests that failed.
     """
-    over: list[_Run] = []
+    tests: list[Timed] = []
+    failed: list[str] = []
+    failures: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         for each in _run_all(lanes, Path(folder)):
             each.show()
-            over.append(each)
-        show_slowest([timed for each in over for timed in each.timed()])
-    if failed := [each.lane.name for each in over if each.has_failed]:
-        raise DevError(f"pytest failed (see above): {', '.join(failed)}.")
+            tests += each.timed()
+            if each.has_failed:
+                failed.append(each.lane.name)
+                failures += each.failures()
+    show_slowest(tests)
+    if failed:
+        lines = (f"  {line}" for line in failures)
+        raise DevError("\n".join([f"pytest failed (see above): {', '.join(failed)}.", *lines]))
 
 
 def _run_all(lanes: Sequence[Lane], folder: Path) -> Iterator[_Run]:

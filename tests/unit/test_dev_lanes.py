@@ -69,6 +69,35 @@ def test_a_lane_that_fails_stops_no_other(capsys: pytest.CaptureFixture[str]) ->
     assert "is well" in shown
 
 
+FAILING = """
+import sys
+cases = ''.join(
+    f'<testcase classname="tests.a" name="{kind}"><{kind} message="1 == 2&#10;more"/></testcase>'
+    for kind in ('failure', 'error', 'skipped')
+)
+open(sys.argv[1], 'w').write(f'<testsuites><testsuite>{cases}</testsuite></testsuites>')
+raise SystemExit(1)
+"""
+
+
+@pytest.mark.usefixtures("scripts")
+def test_the_error_names_what_failed() -> None:
+    """Each test with the first line of its reason; without one, how the lane's output ended."""
+    mute = lanes.Lane("mute", ("raise SystemExit('is broken')",))
+    with pytest.raises(DevError) as raised:
+        lanes.run([lanes.Lane("bad", (FAILING,)), mute])
+    first, *lines = str(raised.value).splitlines()
+    assert first in {
+        "pytest failed (see above): bad, mute.",
+        "pytest failed (see above): mute, bad.",
+    }
+    assert sorted(lines) == [
+        "  a: error: 1 == 2",
+        "  a: failure: 1 == 2",
+        "  mute: is broken",
+    ]
+
+
 def lanes_that_run(waiting: list[lanes.Lane]) -> list[str]:
     """Return the names of the lanes that begin at once."""
     running: list[lanes.Lane] = []
