@@ -142,7 +142,7 @@ class _Run:
             yield Timed(float(case.get("time", "0")), _name(case))
 
     def failures(self) -> Iterator[str]:
-        """Yield a line for each test that failed, with its reason; without one, how the lane ended."""
+        """Yield a line for each test that failed and why; for a lane without one, its end."""
         failed = [(case, part) for case in self._cases() for part in case if part.tag in _FAILED]
         for case, part in failed:
             yield f"{_name(case)}: {_first_line(part.get('message', ''))}"
