@@ -30,6 +30,7 @@ from benchmarks.resume import percentile
 from dev import commands, livekit_server
 from dev.paths import ROOT
 from dev.rig.audit import NOTHING, Audit, audit
+from dev.rig.person import Microphones, Person
 from dev.rig.programs import until
 from dev.rig.stand import running
 from dev.rig.timeline import STEPS, Killed, Steps, Timeline, lease_until
@@ -37,7 +38,6 @@ from dev.rig.timeline import STEPS, Killed, Steps, Timeline, lease_until
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dev.rig.person import Person
     from dev.rig.stand import Stand
 
 RESULT: Final = ROOT / "benchmarks" / "results" / "takeover.json"
@@ -56,8 +56,7 @@ class Series:
 
     name: str
     whole_worker: bool
-    speaks: bool
-    """Whether the participant has a microphone; without, LiveKit announces it up to 3 s late."""
+    microphone: Microphones
     waited_s: list[float] = field(default_factory=list)
     steps: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     checked: Audit = NOTHING
@@ -97,7 +96,7 @@ class Series:
 
 async def run(stand: Stand, timeline: Timeline, series: Series, chance: random.Random) -> None:
     """Have one conversation, kill its agent, wait for the answer, and look at what is left."""
-    async with stand.person(speaks=series.speaks) as person:
+    async with stand.person(microphone=series.microphone) as person:
         await person.come()
         await person.ask("my name is Maria")
         async with stand.watch(person) as room:
@@ -218,10 +217,10 @@ def main() -> int:
             command, result_file, figures, older=options.against, turns=options.turns
         )
     all_series = [
-        Series("job_kill", whole_worker=False, speaks=True),
-        Series("worker_kill", whole_worker=True, speaks=True),
-        Series("job_kill_no_microphone", whole_worker=False, speaks=False),
-        Series("worker_kill_no_microphone", whole_worker=True, speaks=False),
+        Series("job_kill", whole_worker=False, microphone=Microphones.OPEN),
+        Series("worker_kill", whole_worker=True, microphone=Microphones.OPEN),
+        Series("job_kill_no_microphone", whole_worker=False, microphone=Microphones.NONE),
+        Series("worker_kill_no_microphone", whole_worker=True, microphone=Microphones.NONE),
     ]
     if options.only:
         all_series = [series for series in all_series if series.name == options.only]

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.capacity.processes import memory_mib, spent, taken_since_start
 from benchmarks.capacity.talk import Talk, come_in
+from dev.rig.person import Microphones, Person
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmarks.capacity.plan import Plan
     from benchmarks.capacity.processes import Spent
-    from dev.rig.person import Person
     from dev.rig.stand import Stand
     from dev.rig.worker import Worker
 
@@ -80,10 +80,13 @@ async def measure(stand: Stand, kind: Kind, plan: Plan) -> WorkerCost:
     try:
         async with AsyncExitStack() as people:
             speaking, typing = [
-                [await people.enter_async_context(stand.person(speaks=speaks)) for _ in range(many)]
-                for speaks, many in (
-                    (True, plan.speaking),
-                    (False, plan.typing if kind.is_rejoin else 0),
+                [
+                    await people.enter_async_context(stand.person(microphone=microphone))
+                    for _ in range(many)
+                ]
+                for microphone, many in (
+                    (Microphones.OPEN, plan.speaking),
+                    (Microphones.NONE, plan.typing if kind.is_rejoin else 0),
                 )
             ]
             return await _Measurement(stand, worker, speaking, typing).run(plan)

@@ -7,17 +7,22 @@ import json
 import secrets
 import time
 from contextlib import suppress
+from enum import Enum
 from http import HTTPStatus
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
 from livekit import rtc
 
+from dev.rig.closed_microphone import ClosedMicrophone
 from dev.rig.hearing import Hearing
 from dev.rig.microphone import Microphone
 from dev.rig.net import NET_S
 from dev.rig.notes import Kind, Note, Notes
 from session_store.tasks import stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _RETRY_S: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 _RECORD_WITHIN_S: Final = 20.0
@@ -45,15 +50,35 @@ class NoToken(Exception):
         self.code = code
 
 
+class Microphones(Enum):
+    """What a participant does with the microphone."""
+
+    CLOSED = "closed"
+    """Closed as soon as it was open: they type. LiveKit announces them at once."""
+    OPEN = "open"
+    """They can speak; their agent listens all the time."""
+    NONE = "none"
+    """LiveKit announces them up to 3 s late."""
+
+
+_MICROPHONES: Final[dict[Microphones, Callable[[], Microphone | ClosedMicrophone | None]]] = {
+    Microphones.CLOSED: ClosedMicrophone,
+    Microphones.OPEN: Microphone,
+    Microphones.NONE: lambda: None,
+}
+
+
 class Person:
     """A participant with a page open. Use it as a context manager: it leaves at the end."""
 
-    def __init__(self, gateway: str, *, speaks: bool = True, listens: bool = False) -> None:
+    def __init__(
+        self, gateway: str, *, microphone: Microphones = Microphones.CLOSED, listens: bool = False
+    ) -> None:
         """Make a new participant; ``come`` lets them in.
 
         Args:
             gateway: address of the gateway.
-            speaks: publishes a microphone. Without one, LiveKit announces a person up to 3 s late.
+            microphone: only with an open one can they ``say`` something.
             listens: receives sound, and notes when an agent begins to be heard.
         """
         self.notes = Notes()
@@ -70,7 +95,7 @@ class Person:
         """The agent that said hello last, while it is there."""
         self._gateway = gateway
         self._listens = listens
-        self._microphone = Microphone() if speaks else None
+        self._microphone = _MICROPHONES[microphone]()
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
         self._room: rtc.Room | None = None
         self._pending: list[tuple[str, str]] = []
@@ -159,7 +184,7 @@ class Person:
 
     async def say(self, text: str) -> None:
         """Say something into the microphone."""
-        assert self._microphone is not None
+        assert isinstance(self._microphone, Microphone)
         await self._microphone.say(text)
 
     async def ask(self, text: str, *, within_s: float = NET_S) -> dict[str, Any]:

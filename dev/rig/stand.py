@@ -14,7 +14,7 @@ from dev.rig.key_file import write_key_file
 from dev.rig.livekit import LiveKitServer
 from dev.rig.net import NET_S
 from dev.rig.notes import Kind
-from dev.rig.person import Person
+from dev.rig.person import Microphones, Person
 from dev.rig.ports import free_port
 from dev.rig.programs import Program, until
 from dev.rig.rooms import RoomWatch, agents_in
@@ -192,15 +192,17 @@ class Stand:
         self.workers.append(worker)
         return worker
 
-    def person(self, *, speaks: bool = True, listens: bool = False) -> Person:
+    def person(
+        self, *, microphone: Microphones = Microphones.CLOSED, listens: bool = False
+    ) -> Person:
         """Return a new person, still to come; see ``Person``."""
-        return Person(self.address, speaks=speaks, listens=listens)
+        return Person(self.address, microphone=microphone, listens=listens)
 
     @asynccontextmanager
-    async def person_of(self, worker: Worker, **how: bool) -> AsyncIterator[Person]:
+    async def person_of(self, worker: Worker) -> AsyncIterator[Person]:
         """Let people come until this worker has one, and go on with that one."""
         for _ in range(_TRIES):
-            async with self.person(**how) as person:
+            async with self.person() as person:
                 await person.come()
                 await person.notes.first(Kind.HELLO)
                 if (await self._job_logged_by(person)).worker is worker:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.rig.notes import Kind, Note
+from dev.rig.person import Microphones, Person
 from dev.rig.programs import until
 from tests.chaos.conftest import LONG
 from tests.chaos.verdict import all_is_well
 
 if TYPE_CHECKING:
-    from dev.rig.person import Person
     from dev.rig.stand import Stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -103,7 +103,7 @@ async def test_what_somebody_was_saying_when_their_agent_was_killed_is_in_the_re
     stand: Stand,
 ) -> None:
     """Spoken words without an answer yet are recorded once, and answered."""
-    async with stand.person() as person:
+    async with stand.person(microphone=Microphones.OPEN) as person:
         await a_talk(stand, person)
         spoken = "What is my name?"
         await say(person, spoken)
