@@ -30,7 +30,8 @@ from benchmarks.resume import percentile
 from dev import commands, livekit_server
 from dev.paths import ROOT
 from dev.rig.audit import NOTHING, Audit, audit
-from dev.rig.person import Microphones, Person
+from dev.rig.microphones import Microphones
+from dev.rig.person import Person
 from dev.rig.programs import until
 from dev.rig.stand import running
 from dev.rig.timeline import STEPS, Killed, Steps, Timeline, lease_until

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.capacity.processes import memory_mib, spent, taken_since_start
 from benchmarks.capacity.talk import Talk, come_in
-from dev.rig.person import Microphones, Person
+from dev.rig.microphones import Microphones
+from dev.rig.person import Person
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

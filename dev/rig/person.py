@@ -7,22 +7,18 @@ import json
 import secrets
 import time
 from contextlib import suppress
-from enum import Enum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import aiohttp
 from livekit import rtc
 
-from dev.rig.closed_microphone import ClosedMicrophone
 from dev.rig.hearing import Hearing
 from dev.rig.microphone import Microphone
+from dev.rig.microphones import Microphones, microphone_of
 from dev.rig.net import NET_S
 from dev.rig.notes import Kind, Note, Notes
 from session_store.tasks import stop
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _RETRY_S: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 _RECORD_WITHIN_S: Final = 20.0
@@ -48,24 +44,6 @@ class NoToken(Exception):
         super().__init__(f"the gateway answers {status} {code}")
         self.status = status
         self.code = code
-
-
-class Microphones(Enum):
-    """What a participant does with the microphone."""
-
-    CLOSED = "closed"
-    """Closed as soon as it was open: they type. LiveKit announces them at once."""
-    OPEN = "open"
-    """They can speak; their agent listens all the time."""
-    NONE = "none"
-    """LiveKit announces them up to 3 s late."""
-
-
-_MICROPHONES: Final[dict[Microphones, Callable[[], Microphone | ClosedMicrophone | None]]] = {
-    Microphones.CLOSED: ClosedMicrophone,
-    Microphones.OPEN: Microphone,
-    Microphones.NONE: lambda: None,
-}
 
 
 class Person:
@@ -95,7 +73,7 @@ class Person:
         """The agent that said hello last, while it is there."""
         self._gateway = gateway
         self._listens = listens
-        self._microphone = _MICROPHONES[microphone]()
+        self._microphone = microphone_of(microphone)
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
         self._room: rtc.Room | None = None
         self._pending: list[tuple[str, str]] = []

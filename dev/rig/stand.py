@@ -12,9 +12,10 @@ from livekit import api
 
 from dev.rig.key_file import write_key_file
 from dev.rig.livekit import LiveKitServer
+from dev.rig.microphones import Microphones
 from dev.rig.net import NET_S
 from dev.rig.notes import Kind
-from dev.rig.person import Microphones, Person
+from dev.rig.person import Person
 from dev.rig.ports import free_port
 from dev.rig.programs import Program, until
 from dev.rig.rooms import RoomWatch, agents_in

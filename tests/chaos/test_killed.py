@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.rig.microphones import Microphones
 from dev.rig.notes import Kind, Note
-from dev.rig.person import Microphones, Person
+from dev.rig.person import Person
 from dev.rig.programs import until
 from tests.chaos.conftest import LONG
 from tests.chaos.verdict import all_is_well
