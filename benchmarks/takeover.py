@@ -31,7 +31,6 @@ from dev import commands, livekit_server
 from dev.paths import ROOT
 from dev.rig.audit import NOTHING, Audit, audit
 from dev.rig.microphones import Microphones
-from dev.rig.person import Person
 from dev.rig.programs import until
 from dev.rig.stand import running
 from dev.rig.timeline import STEPS, Killed, Steps, Timeline, lease_until
@@ -39,6 +38,7 @@ from dev.rig.timeline import STEPS, Killed, Steps, Timeline, lease_until
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dev.rig.person import Person
     from dev.rig.stand import Stand
 
 RESULT: Final = ROOT / "benchmarks" / "results" / "takeover.json"

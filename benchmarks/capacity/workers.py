@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.capacity.processes import memory_mib, spent, taken_since_start
 from benchmarks.capacity.talk import Talk, come_in
 from dev.rig.microphones import Microphones
-from dev.rig.person import Person
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmarks.capacity.plan import Plan
     from benchmarks.capacity.processes import Spent
+    from dev.rig.person import Person
     from dev.rig.stand import Stand
     from dev.rig.worker import Worker
 

@@ -11,12 +11,12 @@ import pytest
 
 from dev.rig.microphones import Microphones
 from dev.rig.notes import Kind, Note
-from dev.rig.person import Person
 from dev.rig.programs import until
 from tests.chaos.conftest import LONG
 from tests.chaos.verdict import all_is_well
 
 if TYPE_CHECKING:
+    from dev.rig.person import Person
     from dev.rig.stand import Stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
