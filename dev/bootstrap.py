@@ -53,8 +53,9 @@ def _install(python: str) -> None:
         write_stamp(_PYTHON_STAMP, python)
     pip = [str(installer), "pip"]
     into_venv = ["--quiet", "--python", str(VENV / "bin" / "python")]
+    # Compiled once: where Python may write no bytecode, each start of a worker would compile it.
     run(
-        [*pip, "sync", *into_venv, "--require-hashes", str(_LOCK_FILE)],
+        [*pip, "sync", *into_venv, "--compile-bytecode", "--require-hashes", str(_LOCK_FILE)],
         failure="The packages of requirements/dev.txt could not be installed (see above); "
         "check the network, then run make again.",
         env=uv.environment(),

@@ -211,15 +211,16 @@ async def test_sentinels_have_a_login_of_their_own(tmp_path: Path, settings_for:
 
 
 async def test_a_replica_is_never_taken_for_the_primary(
-    sentinels: SentinelSet, tmp_path: Path, settings_for: Settings
+    tmp_path: Path, settings_for: Settings
 ) -> None:
     """Where a sentinel still names a server that has become a replica, that is an error."""
-    follow = ("--replicaof", "127.0.0.1", str(sentinels.primary().port))
-    replica = Server(tmp_path / "redis", *QUICK, *follow)
+    # Of its own: the sentinels of another primary could make this replica their primary.
+    primary = Server(tmp_path / "primary", *QUICK)
+    replica = Server(tmp_path / "redis", *QUICK, "--replicaof", "127.0.0.1", str(primary.port))
     # It will not notice in this test's time that it watches a replica.
     config = f"sentinel monitor main 127.0.0.1 {replica.port} 2\n"
     sentinel = Server(tmp_path / "sentinel", sentinel_config=config)
-    with running(replica, sentinel):
+    with running(primary, replica, sentinel):
         topology = topology_of(settings_for(f"redis+sentinel://{sentinel.name}/main"))
         with pytest.raises(RedisConnectionError, match=f"{replica.name} .* is a replica"):
             await topology.connect()
