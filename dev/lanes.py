@@ -28,7 +28,7 @@ from dev.commands import DevError
 from dev.paths import ROOT
 
 TESTS: Final = ROOT / "tests"
-SLOTS: Final = 1 + max(2, os.cpu_count() or 1)
+SLOTS: Final = 2 + max(2, os.cpu_count() or 1)
 """How many lanes run at once that talk: they wait for much of their time, but not for most of it.
 
 One more lane runs beside them, of those that compute: it takes what the others leave.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,7 +62,7 @@ async def test_turns_are_saved_in_order_and_acknowledged(store: SessionStore) ->
     joined, heard = await store.join(who), Heard()
     recorder = Recorder(store, joined.lease, on_saved=heard.on_saved, on_lost=heard.on_lost)
     assert [recorder.record(turn(n)).seq for n in range(1, 151)] == list(range(1, 151))
-    assert await recorder.flush(5)
+    assert await recorder.flush(NET_S)
     assert heard.saved == list(range(1, 151))
     loaded = await store.load(who, joined.session.id)
     assert loaded is not None
@@ -88,8 +87,8 @@ async def test_turns_wait_for_a_store_that_is_away(store: SessionStore, raw: Any
 
     await back(raw)
 
-    assert await recorder.flush(5)
-    assert await content.flush(5)
+    assert await recorder.flush(NET_S)
+    assert await content.flush(NET_S)
     loaded = await store.load(who, joined.session.id)
     assert loaded is not None
     assert [each.turn for each in loaded.turns] == [turn(n) for n in range(1, 6)]
@@ -104,17 +103,17 @@ async def test_turns_that_a_failover_lost_are_sent_again(store: SessionStore, ra
     joined, heard = await store.join(who), Heard()
     recorder = Recorder(store, joined.lease, on_saved=heard.on_saved, on_lost=heard.on_lost)
     recorder.record(turn(1))
-    assert await recorder.flush(5)
+    assert await recorder.flush(NET_S)
     earlier = {key: await raw.dump(key) for key in await raw.keys()}
     for number in (2, 3):
         recorder.record(turn(number))
-    assert await recorder.flush(5)
+    assert await recorder.flush(NET_S)
     for key, value in earlier.items():
         await raw.restore(key, 60_000, value, replace=True)
 
     recorder.record(turn(4))
 
-    assert await recorder.flush(5)
+    assert await recorder.flush(NET_S)
     loaded = await store.load(who, joined.session.id)
     assert loaded is not None
     assert [each.turn.id for each in loaded.turns] == ["t1", "t2", "t3", "t4"]
@@ -167,7 +166,7 @@ async def test_the_newest_content_wins(store: SessionStore) -> None:
 
     for number in range(50):
         content.change(titled(str(number)))
-    assert await content.flush(5)
+    assert await content.flush(NET_S)
     loaded = await store.load(who, joined.session.id)
     assert loaded is not None
     assert loaded.session.content.title == "49"
@@ -217,38 +216,27 @@ def own_store(make_store: Callable[..., SessionStore], server: Server) -> Sessio
 
 
 async def test_a_pause_of_redis_costs_the_conversation_nothing(
-    own_store: SessionStore, make_store: Callable[..., SessionStore], server: Server
+    own_store: SessionStore, server: Server
 ) -> None:
-    """While Redis hangs for 3 s, turns are recorded as fast as in memory; all arrive once after."""
+    """While Redis hangs, no turn waits for it; all arrive once after."""
     joined, heard = await own_store.join(own_store.pseudonym("maria")), Heard()
     recorder = Recorder(own_store, joined.lease, on_saved=heard.on_saved, on_lost=heard.on_lost)
-    memory = make_store(redis_url="memory://")
-    beside = Recorder(memory, (await memory.join(memory.pseudonym("maria"))).lease)
-
-    def cost_s(of: Recorder, number: int) -> float:
-        began = time.perf_counter()
-        of.record(turn(number))
-        return time.perf_counter() - began
-
     server.pause()
-    cost_paused_s, cost_in_memory_s = [], []
+    paused_at, cost_s = time.perf_counter(), 0.0
     for number in range(1, 61):
-        # Both wake up cold from the same sleep, each of them first every other time.
-        if number % 2:
-            cost_in_memory_s.append(cost_s(beside, number))
-        cost_paused_s.append(cost_s(recorder, number))
-        if not number % 2:
-            cost_in_memory_s.append(cost_s(beside, number))
+        began = time.perf_counter()
+        recorder.record(turn(number))
+        cost_s += time.perf_counter() - began
         await asyncio.sleep(0.05)
     assert recorder.waiting == 60
-    assert median(cost_paused_s) < 3 * median(cost_in_memory_s)
+    # One turn that waited for a time-out of Redis would take a sixth of the pause.
+    assert cost_s < (time.perf_counter() - paused_at) / 10
     server.resume()
-    assert await recorder.flush(10)
+    assert await recorder.flush(NET_S)
     assert heard.saved == list(range(1, 61))
     assert heard.lost == []
     assert await stored(own_store, joined.lease) == [f"t{n}" for n in range(1, 61)]
     await recorder.aclose()
-    await beside.aclose()
 
 
 async def test_while_redis_is_away_nobody_but_a_probe_asks_for_it(

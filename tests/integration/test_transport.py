@@ -211,7 +211,8 @@ async def test_failing_at_once_takes_less_than_a_millisecond(settings: StoreSett
             with pytest.raises(CircuitOpen):
                 await transport.execute("k", "PING")
             times.append(time.perf_counter() - started)
-        assert sorted(times)[100] < first_s / 500
+        # A call that tried to connect would take as long as the first.
+        assert sorted(times)[100] < first_s / 20
         await transport.aclose()
 
 
