@@ -16,9 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -28,18 +29,26 @@ from dev.commands import DevError
 from dev.paths import ROOT
 
 TESTS: Final = ROOT / "tests"
-SLOTS: Final = 2 + max(2, os.cpu_count() or 1)
+SLOTS: Final = 1 + max(2, os.cpu_count() or 1)
 """How many lanes run at once that talk: they wait for much of their time, but not for most of it.
 
-One more lane runs beside them, of those that compute: it takes what the others leave.
+Two more run beside them: one that waits, and one that computes.
 """
 SLOWEST: Final = 10
 _POLL_S: Final = 0.1
 _END_S: Final = 30.0
 _FAILED: Final = ("failure", "error")
 _LINE: Final = 160
-_COMPUTES: Final = ("nice", "-n", "10")
+_NICE: Final = ("nice", "-n", "10")
 """Lanes that compute leave the processor to lanes that talk: those have clocks."""
+
+
+class Work(Enum):
+    """What a lane mostly does."""
+
+    TALK = auto()
+    WAIT = auto()
+    COMPUTE = auto()
 
 
 @dataclass(frozen=True)
@@ -49,15 +58,15 @@ class Lane:
     name: str
     paths: tuple[str, ...]
     """Folders or files of ``tests/``. A folder means the files in it that no lane names itself."""
-    computes: bool = False
+    work: Work = Work.TALK
     options: tuple[str, ...] = ()
 
 
-_UNIT: Final = Lane("unit", ("unit",), computes=True)
+_UNIT: Final = Lane("unit", ("unit",), work=Work.COMPUTE)
 
 ALL: Final = (
-    Lane("a browser and the demo", ("e2e",)),
     Lane("a browser without a network", ("e2e/test_rejoin.py", "e2e/test_geometry.py")),
+    Lane("a browser and the demo", ("e2e",)),
     Lane(
         "programs",
         (
@@ -70,19 +79,19 @@ ALL: Final = (
         ),
     ),
     Lane("lost agents", ("chaos",)),
-    Lane("lost networks", ("chaos/test_cut_off.py", "chaos/test_stalled.py")),
     Lane("parts", ("integration",)),
-    Lane("missing agents", ("chaos/test_crash_loop.py", "chaos/test_one_agent.py")),
     Lane("providers", ("integration/providers",)),
-    Lane("contract", ("contract",), computes=True),
-    Lane("Redis of every kind", ("ha",), computes=True),
+    Lane("lost networks", ("chaos/test_cut_off.py", "chaos/test_stalled.py"), work=Work.WAIT),
+    Lane("missing agents", ("chaos/test_crash_loop.py", "chaos/test_one_agent.py"), work=Work.WAIT),
+    Lane("contract", ("contract",), work=Work.COMPUTE),
+    Lane("Redis of every kind", ("ha",), work=Work.COMPUTE),
     _UNIT,
 )
 """In the order in which they begin: the longest first."""
 
 FAST: Final = (
     _UNIT,
-    Lane("contract in memory", ("contract",), computes=True, options=("-m", "not redis")),
+    Lane("contract in memory", ("contract",), work=Work.COMPUTE, options=("-m", "not redis")),
 )
 """What needs neither servers nor a browser."""
 
@@ -205,13 +214,10 @@ def _run_all(lanes: Sequence[Lane], folder: Path) -> Iterator[_Run]:
 
 def _next(waiting: Collection[Lane], running: Collection[Lane]) -> Lane | None:
     """Return the lane that may begin now; ``None`` while there is no slot for one."""
-    computing = sum(lane.computes for lane in running)
-    some_talk = any(not lane.computes for lane in (*waiting, *running))
-    has_slot = {
-        True: computing < (1 if some_talk else SLOTS),
-        False: len(running) - computing < SLOTS,
-    }
-    return next((lane for lane in waiting if has_slot[lane.computes]), None)
+    some_talk = any(lane.work is not Work.COMPUTE for lane in (*waiting, *running))
+    slots = {Work.TALK: SLOTS, Work.WAIT: 1, Work.COMPUTE: 1 if some_talk else SLOTS}
+    taken = Counter(lane.work for lane in running)
+    return next((lane for lane in waiting if taken[lane.work] < slots[lane.work]), None)
 
 
 def command(lane: Lane, *, report: Path) -> list[str]:
@@ -224,7 +230,7 @@ def command(lane: Lane, *, report: Path) -> list[str]:
     named = {path for each in ALL for path in each.paths if path not in lane.paths}
     ignored = [f"--ignore=tests/{path}" for path in sorted(named) if Path(path).parent.name]
     return [
-        *(_COMPUTES if lane.computes else ()),
+        *(_NICE if lane.work is Work.COMPUTE else ()),
         *(sys.executable, "-m", "pytest", "-q"),
         *(f"tests/{path}" for path in lane.paths),
         *ignored,

@@ -100,6 +100,27 @@ async def say(person: Person, words: str) -> None:
     raise AssertionError(f"no agent understands:\n{person.notes.told()}")
 
 
+async def killed_before_its_answer(stand: Stand, person: Person, words: str) -> int:
+    """Say words, kill the agent that understood them, and await the answer; return the tries.
+
+    A busy machine may bring the kill so late that the agent has begun to answer: one more try.
+    """
+    for tries in range(1, 6):
+        await say(person, words)
+        await asyncio.sleep(0.1)
+        at = stand.job_of(person).kill()
+        answer = await person.notes.first(
+            Kind.TURN,
+            after=at,
+            where=lambda note: note.fields["role"] == "assistant" and note.fields["first"],
+        )
+        if not answer.fields["interrupted"]:
+            assert answer.fields["text"] == "Your name is Maria."
+            return tries
+        await stand.until_alone_with_one_agent(person)
+    raise AssertionError(f"no kill came before the answer:\n{person.notes.told()}")
+
+
 async def test_what_somebody_was_saying_when_their_agent_was_killed_is_in_the_record(
     stand: Stand,
 ) -> None:
@@ -107,15 +128,10 @@ async def test_what_somebody_was_saying_when_their_agent_was_killed_is_in_the_re
     async with stand.person(microphone=Microphones.OPEN) as person:
         await a_talk(stand, person)
         spoken = "What is my name?"
-        await say(person, spoken)
-        await asyncio.sleep(0.1)
-        at = stand.job_of(person).kill()
-        await person.notes.first(
-            Kind.TURN, after=at, where=lambda note: note.fields["text"] == "Your name is Maria."
-        )
+        tries = await killed_before_its_answer(stand, person, spoken)
         await all_is_well(stand, person)
         mine = [each.turn for each in await stand.recorded(person) if each.turn.role == "user"]
-        assert [turn.text for turn in mine].count(spoken) == 1
+        assert [turn.text for turn in mine].count(spoken) == tries
         assert mine[-1].text == spoken
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from dev.rig.browser.demo import Demo
     from dev.rig.browser.page import TalkPage
+    from tests.e2e.witness import Speech
 
 # The browser lives in one event loop, for all tests.
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -80,14 +81,19 @@ class Screen:
         spoken = words(speech.until(moment - SCREEN_S))
         if spoken:
             self.compared += 1
-            shown = words(said[-1] if said else "")
-            # The record of a speech that was interrupted may be shorter than what was spoken.
-            if not shown.startswith(spoken) and not (speech.over and spoken.startswith(shown)):
+            # The screen may be ahead of the witness, and show what is spoken after this speech.
+            shown = [words(text) for text in said[-2 if speech.over else -1 :]]
+            if not any(_is_shown(spoken, each, speech) for each in shown):
                 heard_s = moment - speech.heard[-1][0]
                 self.missing.append(
                     f"spoken: {spoken!r} (the last word {heard_s:.1f} s ago, over: {speech.over}), "
                     f"on the screen: {said[-2:]}"
                 )
+
+
+def _is_shown(spoken: str, shown: str, speech: Speech) -> bool:
+    # The record of a speech that was interrupted may be shorter than what was spoken.
+    return shown.startswith(spoken) or (speech.over and shown != "" and spoken.startswith(shown))
 
 
 def words(text: str) -> str:
