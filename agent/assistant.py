@@ -9,6 +9,7 @@ from livekit.agents import Agent, ToolError, function_tool
 
 from agent.instructions import instructions
 from session_store import SessionStoreError
+from session_store.livekit.job.versions import update_instructions
 from session_store.tasks import KeptTasks
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ class Assistant(Agent):
         self._earlier = conversation.content.context
         super().__init__(
             instructions=instructions(conversation.content, conversation.visit, self._earlier),
-            chat_ctx=conversation.chat_ctx,
         )
         self._conversation = conversation
         self._pipeline = pipeline
@@ -106,4 +106,4 @@ class Assistant(Agent):
         conversation = self._conversation
         current = instructions(conversation.content, conversation.visit, self._earlier)
         if current != self.instructions:
-            self._updates.spawn(self.update_instructions(current))
+            self._updates.spawn(update_instructions(self, current))

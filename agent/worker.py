@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from livekit.agents import AgentServer, AgentSession, JobContext, JobProcess
@@ -25,6 +26,8 @@ PROCESS_READY_S = 30.0
 that are nearly ready, and the next ones make the machine busier."""
 
 settings = AgentSettings()
+# LiveKit takes the name from there: livekit-agents 2.0 has no argument for it.
+os.environ.setdefault("LIVEKIT_AGENT_NAME", settings.livekit_agent_name)
 
 
 def load(worker: AgentServer) -> float:
@@ -64,7 +67,7 @@ server = Worker(
     initialize_process_timeout=PROCESS_READY_S,
     drain_timeout=settings.agent_drain_s,
 )
-watch_over(server, agent_name=settings.livekit_agent_name, meter=lambda: metrics.meter(settings))
+watch_over(server, meter=lambda: metrics.meter(settings))
 _tasks = KeptTasks(logger)
 
 
@@ -86,7 +89,7 @@ def begin(*_: object) -> None:
 _ROOM_OPTIONS = RoomOptions(audio_input=AudioInputOptions(auto_gain_control=False))
 
 
-@server.rtc_session(agent_name=settings.livekit_agent_name)
+@server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
     """Continue, or begin, the conversation of the participant whom this job is for."""
     pipeline = pipelines.build(settings, ctx.proc.userdata, "en")
@@ -104,5 +107,6 @@ async def entrypoint(ctx: JobContext) -> None:
         return
     pipeline.set_language(conversation.content.language)
     conversation.watch(*pipeline.fronted)
-    await session.start(Assistant(conversation, pipeline), **conversation.start_args)
+    assistant = await conversation.resume(Assistant(conversation, pipeline))
+    await session.start(assistant, **conversation.start_args)
     await conversation.greet()

@@ -17,10 +17,10 @@ class Assistant(Agent):
 
 
 server = AgentServer(load_fnc=load_by_jobs)
-watch_over(server, agent_name="assistant")
+watch_over(server)
 
 
-@server.rtc_session(agent_name="assistant")
+@server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
     """Hold one conversation."""
     session = AgentSession(**speech_and_model())

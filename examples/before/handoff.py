@@ -47,7 +47,7 @@ class Billing(Agent):
 server = AgentServer(load_fnc=load_by_jobs)
 
 
-@server.rtc_session(agent_name="assistant")
+@server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
     """Hold one conversation."""
     session = AgentSession(**speech_and_model())

@@ -24,7 +24,7 @@ class Assistant(Agent):
 server = AgentServer(load_fnc=load_by_jobs)
 
 
-@server.rtc_session(agent_name="assistant")
+@server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
     """Hold one conversation."""
     session = AgentSession[None](llm=openai.realtime.RealtimeModel(voice="marin"))

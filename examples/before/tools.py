@@ -31,7 +31,7 @@ class Host(Agent):
 server = AgentServer(load_fnc=load_by_jobs)
 
 
-@server.rtc_session(agent_name="assistant")
+@server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
     """Hold one conversation."""
     session = AgentSession(**speech_and_model())

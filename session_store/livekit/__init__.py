@@ -3,11 +3,11 @@
 ::
 
     conversation = await persist(ctx, agent_session, store)
-    agent = Assistant(chat_ctx=conversation.chat_ctx)
+    agent = await conversation.resume(Assistant())
     await agent_session.start(agent, **conversation.start_args)
     await conversation.greet()
 
-Beside it, once in each worker, ``watch_over(server, settings, agent_name=...)``: if an agent dies,
+Beside it, once in each worker, ``watch_over(server)``: if an agent dies,
 its participant gets another one.
 
 A name is loaded when it is first used. The gateway uses LiveKit's rooms

@@ -23,6 +23,7 @@ from session_store.livekit.job.conversation_setup import Setup
 from session_store.livekit.job.entry import Entry
 from session_store.livekit.job.liveness import Liveness
 from session_store.livekit.job.participant import JobParticipant
+from session_store.livekit.job.versions import start_args_for
 from session_store.writing.offline_start import begin
 
 if TYPE_CHECKING:
@@ -132,9 +133,14 @@ class Stage:
 
     async def start(self) -> Stage:
         """Start the agent, and greet."""
-        agent = Agent(instructions=MEMORY, chat_ctx=self.conversation.chat_ctx)
-        await self.agent_session.start(agent)
-        await self.conversation.greet()
+        return await self.start_with(Agent(instructions=MEMORY))
+
+    async def start_with(self, agent: Agent) -> Stage:
+        """Start this agent as an entry point does, but without LiveKit's room; and greet."""
+        conversation = self.conversation
+        context = start_args_for(conversation.chat_ctx)
+        await self.agent_session.start(await conversation.resume(agent), **context)
+        await conversation.greet()
         return self
 
     def said(self) -> list[str]:

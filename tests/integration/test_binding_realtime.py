@@ -34,8 +34,7 @@ class Call:
         output: Any = conversation.start_args["room_options"].get_text_output_options()
         # Where RoomIO has it: at the end.
         self.stage.agent_session.output.transcription = output.next_in_chain
-        await self.stage.agent_session.start(await conversation.resume(Assistant()))
-        await conversation.greet()
+        await self.stage.start_with(Assistant())
         return self
 
     @property

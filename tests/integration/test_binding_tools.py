@@ -14,6 +14,7 @@ from session_store.livekit.job.chat_items import chat_context, item_of, unanswer
 from session_store.livekit.job.page_channel import PageChannel
 from session_store.livekit.job.tool_calls import ToolCalls
 from session_store.livekit.job.transcript import Transcript
+from session_store.livekit.job.versions import extend_context, start_args_for
 from session_store.writing.recorder import Recorder
 from tests.integration.scripted import ScriptedLLM, call
 from tests.integration.stage import Room
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 class Clerk(Agent):
     """Books one thing at once, another when it is told to, and looks for a third for ever."""
 
-    def __init__(self, chat_ctx: llm.ChatContext | None = None) -> None:
-        super().__init__(instructions="", chat_ctx=chat_ctx or llm.ChatContext())
+    def __init__(self) -> None:
+        super().__init__(instructions="")
         self.booked: list[str] = []
         self.free = asyncio.Event()
 
@@ -81,7 +82,9 @@ class Desk:
 
     async def open(self) -> Desk:
         """Begin to work."""
-        await self.agent_session.start(self.clerk)
+        context = chat_context(self.joined.turns, 20)
+        await extend_context(self.clerk, context)
+        await self.agent_session.start(self.clerk, **start_args_for(context))
         return self
 
     def ask(self, text: str) -> None:
@@ -152,8 +155,7 @@ async def desk(store: SessionStore) -> AsyncIterator[Callable[..., Any]]:
 
     async def open_desk(model: llm.LLM[Any]) -> Desk:
         joined = await store.join(store.pseudonym("maria"), load_id="load-1")
-        context = chat_context(joined.turns, 20)
-        desks.append(Desk(store, joined, Clerk(context), model))
+        desks.append(Desk(store, joined, Clerk(), model))
         return await desks[-1].open()
 
     yield open_desk

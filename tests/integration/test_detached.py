@@ -12,6 +12,7 @@ from livekit.agents import llm
 
 from session_store import StoreUnavailable, Turn, TurnKind
 from session_store.errors import NotGranted, SessionGone
+from session_store.livekit.job.versions import context_of
 from session_store.models import SessionContent, SessionContext
 from session_store.sealing.schema import write_content
 from session_store.writing import offline_start
@@ -94,7 +95,7 @@ async def test_history_is_merged_when_redis_is_back(stage: Callable[..., Stage],
     await joined(second)
     assert second.conversation.session_id == session_id
     assert await texts(second) == [*before, UNKNOWN, "I like tea", second.said()[1]]
-    context = [each.text_content for each in second.agent_session.current_agent.chat_ctx.messages()]
+    context = [each.text_content for each in context_of(second.agent_session).messages()]
     assert [text for text in context if text in {"my name is Maria", "I like tea"}] == [
         "my name is Maria",
         "I like tea",
@@ -169,7 +170,7 @@ async def test_a_job_that_ends_before_redis_is_back_leaves_its_conversation(
     await second.until(lambda: second.said() == [UNKNOWN])
     await talked(second, "I like tea")
     await second.end()
-    assert b"tea" not in all_bytes(tmp_path)
+    assert b"like tea" not in all_bytes(tmp_path)
     await back(raw)
     spool = Spool(tmp_path)
     report = await spool.replay(second.store)
@@ -329,7 +330,7 @@ async def test_the_half_sentences_of_a_dead_job_stand_before_what_was_said_since
     await back(raw)
     await joined(second)
     assert (await texts(second))[1:4] == ["my cat is called", UNKNOWN, "I like tea"]
-    context = second.agent_session.current_agent.chat_ctx
+    context = context_of(second.agent_session)
     assert "my cat is called" in [each.text_content for each in context.messages()]
 
 

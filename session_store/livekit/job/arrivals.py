@@ -16,6 +16,7 @@ from session_store.livekit.job.greeting import (
     wait_for_silence,
 )
 from session_store.livekit.job.participant import load_id_of
+from session_store.livekit.job.versions import context_of
 from session_store.livekit.job.workarounds import keep_voice
 from session_store.tasks import KeptTasks
 
@@ -134,7 +135,7 @@ class Arrivals:
         if self._words is not None:
             await fall_silent(self._agent_session)
         # Copied before the greeting is in it: the question is its last item.
-        context = self._agent_session.current_agent.chat_ctx.copy()
+        context = context_of(self._agent_session)
         if self._words is not None and (is_new or is_return):
             await wait_for_silence(self._agent_session)
             if words := self._words(self._visit_of(is_new=is_new)):

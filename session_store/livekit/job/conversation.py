@@ -17,6 +17,7 @@ from session_store.livekit.job.ending import Ending
 from session_store.livekit.job.late_join import LateJoin
 from session_store.livekit.job.resume_agent import resume
 from session_store.livekit.job.typed_text import TypedText
+from session_store.livekit.job.versions import start_args_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +85,10 @@ class Conversation:
 
     @property
     def start_args(self) -> dict[str, Any]:
-        """Keyword arguments for ``agent_session.start``: the room, and how to listen in it."""
+        """Keyword arguments for ``agent_session.start``: the room, and how to listen in it.
+
+        On livekit-agents 2.0 the conversation so far is among them.
+        """
         return {
             "room": self._setup.ctx.room,
             "room_options": dataclasses.replace(
@@ -97,6 +101,7 @@ class Conversation:
             ),
             # A host lets every participant in the room read the history and drive the agent.
             "session_host": False,
+            **start_args_for(self.chat_ctx),
         }
 
     @property
@@ -127,9 +132,8 @@ class Conversation:
     async def resume(self, agent: SomeAgent) -> SomeAgent:
         """Give an agent the conversation so far, before ``agent_session.start``; return it.
 
-        Use it instead of ``chat_ctx`` for an agent class that takes no context. If the conversation
-        is not new, what the agent's ``on_enter`` says stays silent: a participant who returns was
-        greeted before.
+        If the conversation is not new, what the agent's ``on_enter`` says stays silent: a
+        participant who returns was greeted before.
         """
         quiet = not self.is_new
         await resume(self._setup.agent_session, agent, self.chat_ctx, quiet=quiet)

@@ -7,9 +7,15 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from session_store.livekit.job.chat_items import chat_context
+from session_store.livekit.job.versions import (
+    context_of,
+    enter_through,
+    extend_context,
+    update_context,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from livekit.agents import Agent, AgentSession, SpeechCreatedEvent, llm
 
@@ -32,10 +38,7 @@ async def resume(
         chat_ctx: the conversation so far.
         quiet: run the agent's ``on_enter``, but silence what it says: the participant was greeted.
     """
-    context = agent.chat_ctx.copy()
-    context.items.extend(chat_ctx.items)
-    # LiveKit drops the calls of tools that this agent does not have.
-    await agent.update_chat_ctx(context)
+    await extend_context(agent, chat_ctx)
     if quiet:
         _enter_quietly(agent_session, agent)
 
@@ -51,33 +54,27 @@ async def recall(
         newest: how many items of it the model is given.
     """
     try:
-        agent = agent_session.current_agent
-        context = agent.chat_ctx.copy()
+        context = context_of(agent_session)
         known = {item.id for item in context.items}
         earlier = chat_context(before, newest).items
         context.insert([item for item in earlier if item.id not in known])
-        await agent.update_chat_ctx(context)
+        await update_context(agent_session, context)
     except Exception as error:  # noqa: BLE001 (plugins raise what they like)
         extra = {"error": type(error).__name__}
         logger.warning("the model cannot be given the earlier conversation", extra=extra)
 
 
 def _enter_quietly(agent_session: AgentSession[Any], agent: Agent) -> None:
-    on_enter = agent.on_enter
-
     def cancel(event: SpeechCreatedEvent) -> None:
         if _quiet.get():
             event.speech_handle.interrupt(force=True)
 
-    async def enter() -> None:
-        # If the conversation returns to this agent later, it greets as it likes.
-        del agent.on_enter
+    async def enter(on_enter: Callable[[], Awaitable[Any]]) -> Any:
         _quiet.set(True)
         agent_session.on("speech_created", cancel)
         try:
-            await on_enter()
+            return await on_enter()
         finally:
             agent_session.off("speech_created", cancel)
 
-    # The instance's own attribute hides the method of its class.
-    agent.on_enter = enter  # type: ignore[method-assign]
+    enter_through(agent, enter)

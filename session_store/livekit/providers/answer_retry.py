@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from livekit.agents import llm
 
 from session_store.livekit.job.greeting import answer
+from session_store.livekit.job.versions import context_of
 from session_store.tasks import Backoff, KeptTasks
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class AnswerRetry:
 
     def _question(self) -> llm.ChatContext:
         """Return the conversation up to what wants an answer: the agent may have greeted since."""
-        context = self._agent_session.current_agent.chat_ctx.copy()
+        context = context_of(self._agent_session)
         while context.items and not _wants_answer(context.items[-1]):
             context.items.pop()
         return context

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from livekit.agents import APIError
 
+from session_store.livekit.job.versions import realtime_session_of
 from session_store.livekit.providers.answer_retry import AnswerRetry
 from session_store.livekit.providers.failures import failure_of
 from session_store.livekit.providers.spoken_notice import speak_notice
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
         ConversationItemAddedEvent,
         ErrorEvent,
         UserInputTranscribedEvent,
-        llm,
         stt,
         tts,
     )
@@ -147,7 +146,7 @@ class ProviderOutages:
                 self._deafen()
         source = event.source
         if failure.part == "realtime":
-            source = self._realtime_session()
+            source = realtime_session_of(self._agent_session)
         self._await_recovery(failure.part, source)
 
     def _on_fronted_error(
@@ -208,11 +207,6 @@ class ProviderOutages:
         if words != self._shown:
             self._shown = words
             self._show(words)
-
-    def _realtime_session(self) -> llm.RealtimeSession[Any] | None:
-        with suppress(RuntimeError):
-            return self._agent_session.current_agent.realtime_llm_session
-        return None
 
     def _await_recovery(self, part: ProviderPart, model: Any) -> None:
         """Wait once for the next success: an answer of a language model, or metrics of the rest."""

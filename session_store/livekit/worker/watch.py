@@ -56,7 +56,7 @@ def watch_over(
     server: AgentServer,
     settings: StoreSettings | None = None,
     *,
-    agent_name: str,
+    agent_name: str | None = None,
     meter: Callable[[], Meter] = lambda: NO_METER,
 ) -> None:
     """Have this worker's main process watch over all conversations, from its start to its end.
@@ -71,7 +71,8 @@ def watch_over(
         settings: how to reach the store, and how long leases are. By default, those of the
             environment.
         agent_name: the name under which this worker takes jobs, and of the agents that it
-            dispatches where none was before.
+            dispatches where none was before. By default, the one that LiveKit knows the worker by:
+            ``LIVEKIT_AGENT_NAME`` of the environment.
         meter: called once the worker has started; returns what measures all this.
     """
     tasks = KeptTasks(logger)
@@ -79,9 +80,17 @@ def watch_over(
     @server.on("worker_started")
     def begin(*_: object) -> None:
         known, measured = settings or StoreSettings(), meter()
-        tasks.spawn(_watch(server, known, agent_name, measured))
+        tasks.spawn(_watch(server, known, agent_name or _name_of(server), measured))
         if known.spool_dir is not None:
             tasks.spawn(replay_spool(known, known.spool_dir, measured))
+
+
+def _name_of(server: AgentServer) -> str:
+    """Return the name that a worker registers; every version of livekit-agents keeps it there."""
+    name: str = server._agent_name  # noqa: SLF001 (no version shows it)
+    if not name:
+        logger.warning("this worker has no agent name: set LIVEKIT_AGENT_NAME")
+    return name
 
 
 async def _watch(

@@ -123,8 +123,7 @@ class Call:
         output: Any = conversation.start_args["room_options"].get_text_output_options()
         # Where RoomIO has it: at the end.
         agent_session.output.transcription = output.next_in_chain
-        await agent_session.start(Assistant(conversation, self.pipeline))
-        await conversation.greet()
+        await self.stage.start_with(Assistant(conversation, self.pipeline))
         return self
 
     @property

@@ -1,0 +1,117 @@
+"""What differs between versions of livekit-agents. No other module knows which is installed.
+
+Versions 1.7 and 1.8 give each agent a context of its own. From 2.0 on the conversation belongs to
+the agent session: agents take no context, and read it only in their own hooks.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from livekit.agents import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from livekit.agents import Agent, AgentSession, llm
+
+AGENTS_HAVE_CONTEXTS: Final = int(__version__.partition(".")[0]) < 2  # noqa: PLR2004 (2.0 took them)
+"""Whether the installed version gives each agent a context of its own."""
+_ENTER: Final = "on_enter" if AGENTS_HAVE_CONTEXTS else "_enter"
+"""What LiveKit calls on the agent that begins. 2.0 looks ``on_enter`` up on the class, so an
+attribute of the agent would not hide it."""
+
+
+def start_args_for(chat_ctx: llm.ChatContext) -> dict[str, Any]:
+    """Return the keyword arguments with which ``agent_session.start`` takes a context, if any."""
+    return {} if AGENTS_HAVE_CONTEXTS else {"chat_ctx": chat_ctx}
+
+
+async def extend_context(agent: Agent, chat_ctx: llm.ChatContext) -> None:
+    """Put a context behind the agent's own, before the agent starts.
+
+    A no-op where agents have none: ``start_args_for`` carries it.
+    """
+    if not AGENTS_HAVE_CONTEXTS:
+        return
+    context = agent.chat_ctx.copy()
+    context.items.extend(chat_ctx.items)
+    # LiveKit drops the calls of tools that this agent does not have.
+    await agent.update_chat_ctx(context)
+
+
+def context_of(agent_session: AgentSession[Any]) -> llm.ChatContext:
+    """Return a copy of the context that the current agent works on.
+
+    Raises:
+        RuntimeError: the agent session does not run.
+    """
+    context: llm.ChatContext = _holder_of_context(agent_session).chat_ctx
+    return context.copy()
+
+
+async def update_context(agent_session: AgentSession[Any], context: llm.ChatContext) -> None:
+    """Replace the context that the current agent works on.
+
+    Raises:
+        RuntimeError: the agent session does not run.
+        RealtimeError: the provider of a realtime model does not take it.
+    """
+    await _holder_of_context(agent_session).update_chat_ctx(context)
+
+
+def realtime_session_of(agent_session: AgentSession[Any]) -> llm.RealtimeSession[Any] | None:
+    """Return the provider's session of the current agent; ``None`` if it has none."""
+    with suppress(RuntimeError):
+        session: llm.RealtimeSession[Any] | None
+        session = _holder_of_context(agent_session).realtime_llm_session
+        return session
+    return None
+
+
+def enter_through(agent: Agent, enter: Callable[[Callable[[], Awaitable[Any]]], Any]) -> None:
+    """Have ``enter`` called instead of the agent's next ``on_enter``, which it gets and awaits.
+
+    Args:
+        agent: not started yet. If the conversation returns to it later, its own ``on_enter`` runs.
+        enter: a coroutine function. It returns what ``on_enter`` has returned.
+    """
+    on_enter = getattr(agent, _ENTER)
+
+    async def enter_once(*args: Any) -> Any:
+        delattr(agent, _ENTER)
+        return await enter(lambda: on_enter(*args))
+
+    # The instance's own attribute hides the method of its class.
+    setattr(agent, _ENTER, enter_once)
+
+
+async def update_instructions(agent: Agent, instructions: str) -> None:
+    """Give an agent other instructions, from its next answer on.
+
+    A realtime model keeps those that it began with on 2.0, where no call changes them.
+    """
+    if AGENTS_HAVE_CONTEXTS:
+        await agent.update_instructions(instructions)
+        return
+    changed: Any = agent
+    changed._instructions = instructions  # noqa: SLF001 (2.0 has no public way)
+    if not changed._instruction_fns:  # noqa: SLF001 (the same)
+        # With a function among them, LiveKit renders the instructions anew for each answer.
+        changed.instructions(lambda _: "")
+
+
+def _holder_of_context(agent_session: AgentSession[Any]) -> Any:
+    """Return what has the context: the current agent, or from 2.0 on what runs it.
+
+    Raises:
+        RuntimeError: the agent session does not run.
+    """
+    agent = agent_session.current_agent
+    if AGENTS_HAVE_CONTEXTS:
+        return agent
+    activity: Any = agent_session._activity  # noqa: SLF001 (2.0 shows the context to hooks alone)
+    if activity is None:
+        raise RuntimeError("no agent runs in this agent session")
+    return activity
