@@ -48,6 +48,10 @@ test-fast: setup ## Run the unit tests, and the contract in memory: within a min
 test-unit: setup ## Run the tests that need no server and no browser
 	@$(PYTHON) -m dev.checks test-unit $(ARGS)
 
+.PHONY: test-versions
+test-versions: setup ## Run the binding's tests on the oldest and the newest livekit-agents
+	@$(PYTHON) -m dev.checks test-versions
+
 .PHONY: test-e2e
 test-e2e: setup ## Run the tests of the whole demo in a real browser
 	@$(PYTHON) -m dev.checks test-e2e $(ARGS)

@@ -3,7 +3,6 @@
 Run by `make` before anything else, with whatever Python the machine has: standard library only.
 """
 
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -16,7 +15,6 @@ from dev.paths import REQUIREMENTS, ROOT, STATE, VENV
 
 _LOCK_FILE = REQUIREMENTS / "dev.txt"
 _STAMP = VENV / "lock-digest"
-_PYTHON_STAMP = VENV / "python-digest"
 _OLDEST_PYTHON = (3, 11)
 
 
@@ -35,34 +33,21 @@ def bootstrap() -> None:
         return
     with exclusive(STATE / "bootstrap.lock"):
         if not is_current(_STAMP, wanted):
-            _install(python)
+            _install()
             write_stamp(_STAMP, wanted)
 
 
-def _install(python: str) -> None:
+def _install() -> None:
     started = time.monotonic()
     installer = uv.find_or_install()
     print("Installing the Python packages into .venv.", flush=True)
-    if not is_current(_PYTHON_STAMP, python):
-        shutil.rmtree(VENV, ignore_errors=True)
-        run(
-            [installer, "venv", "--quiet", "--python", sys.executable, VENV],
-            failure=f"uv could not make the environment {VENV} (see above).",
-            env=uv.environment(),
-        )
-        write_stamp(_PYTHON_STAMP, python)
-    pip = [str(installer), "pip"]
-    into_venv = ["--quiet", "--python", str(VENV / "bin" / "python")]
-    # Compiled once: where Python may write no bytecode, each start of a worker would compile it.
-    run(
-        [*pip, "sync", *into_venv, "--compile-bytecode", "--require-hashes", str(_LOCK_FILE)],
-        failure="The packages of requirements/dev.txt could not be installed (see above); "
-        "check the network, then run make again.",
-        env=uv.environment(),
-    )
+    uv.sync(VENV, _LOCK_FILE)
     # Without isolation the build backend comes from the lock file too.
     run(
-        [*pip, "install", *into_venv, "--no-deps", "--no-build-isolation", "-e", str(ROOT)],
+        [
+            *(installer, "pip", "install", "--quiet", "--python", VENV / "bin" / "python"),
+            *("--no-deps", "--no-build-isolation", "-e", ROOT),
+        ],
         failure="This checkout could not be installed into .venv (see above).",
         env=uv.environment(),
     )

@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from dev import chromium, lanes, livekit_server, node, redis_server, web
+from dev import chromium, lanes, livekit_server, livekit_versions, node, redis_server, web
 from dev.commands import DevError, main, run
 from dev.paths import ROOT
 
@@ -69,10 +70,16 @@ def _program(name: str, *args: str) -> Callable[[], None]:
     return lambda: run(argv, cwd=ROOT, failure=f"{name} failed (see above).")
 
 
-def _needs() -> list[Check]:
+def _needs_servers() -> list[Check]:
     return [
         Check("needed: Redis", redis_server.find_or_install),
         Check("needed: LiveKit's server", livekit_server.find_or_install),
+    ]
+
+
+def _needs() -> list[Check]:
+    return [
+        *_needs_servers(),
         Check("needed: Chromium", chromium.find_or_install),
         Check("needed: Node", node.find_or_install),
         Check("the page builds", web.build),
@@ -90,6 +97,12 @@ def _checks(kind: str, args: Sequence[str]) -> list[Check]:
             return [Check("unit tests, and the contract in memory", lambda: lanes.run(lanes.FAST))]
         case "test-unit":
             return [Check("unit tests", _tool("pytest", "tests/unit", *args)), page_tests]
+        case "test-versions":
+            on_each = [
+                Check(f"livekit-agents {each.name}", partial(livekit_versions.test, each))
+                for each in livekit_versions.VERSIONS
+            ]
+            return [*_needs_servers(), *on_each]
         case "test-e2e":
             return [*_needs(), Check("tests in a browser", _tool("pytest", "tests/e2e", *args))]
         case _:
@@ -107,7 +120,9 @@ def _checks(kind: str, args: Sequence[str]) -> list[Check]:
 
 def _main() -> int:
     parser = argparse.ArgumentParser(prog="python -m dev.checks", description=__doc__)
-    parser.add_argument("kind", choices=["test", "test-fast", "test-unit", "test-e2e", "lint"])
+    parser.add_argument(
+        "kind", choices=["test", "test-fast", "test-unit", "test-versions", "test-e2e", "lint"]
+    )
     options, args = parser.parse_known_args()
     return 0 if run_all(_checks(options.kind, args)) else 1
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from dev import uv
 from dev.commands import main, run
+from dev.livekit_versions import VERSIONS
 from dev.paths import REQUIREMENTS, ROOT
 
 _EXTRAS = ("cli", "livekit", "agent", "gateway", "metrics", "openai", "deepgram")
@@ -25,6 +26,10 @@ def lock(args: Sequence[str]) -> None:
     # What is tested is what runs.
     tested = ["--group=dev", "--constraint=requirements/runtime.txt"]
     _compile([*project, *tested], "dev.txt", args)
+    for version in VERSIONS:
+        needed = [f"--extra={extra}" for extra in version.extras]
+        source = f"requirements/{version.lock_file.stem}.in"
+        _compile(["pyproject.toml", *needed, source], version.lock_file.name, args)
     for tool in sorted(REQUIREMENTS.glob("tool-*.in")):
         # A tool's wheel is unpacked for the program in it; what its Python needs is not.
         _compile([f"requirements/{tool.name}", "--no-deps"], f"{tool.stem}.txt", args)

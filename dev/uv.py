@@ -27,6 +27,35 @@ def environment() -> dict[str, str]:
     return {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
 
 
+def sync(venv: Path, lock_file: Path) -> None:
+    """Make the Python environment `venv` if need be, and have it hold what `lock_file` names.
+
+    Raises:
+        DevError: When it cannot be made, or a package cannot be installed.
+    """
+    installer = find_or_install()
+    # The path is part of it: an environment does not survive being moved.
+    python = digest([], sys.version, str(Path(sys.executable).resolve()), str(venv))
+    stamp = venv / "python-digest"
+    if not is_current(stamp, python):
+        shutil.rmtree(venv, ignore_errors=True)
+        run(
+            [installer, "venv", "--quiet", "--python", sys.executable, venv],
+            failure=f"uv could not make the environment {venv} (see above).",
+            env=environment(),
+        )
+        write_stamp(stamp, python)
+    into_venv = ["--quiet", "--python", str(venv / "bin" / "python")]
+    # Compiled once: where Python may write no bytecode, each start of a worker would compile it.
+    options = ["--compile-bytecode", "--require-hashes"]
+    run(
+        [installer, "pip", "sync", *into_venv, *options, lock_file],
+        failure=f"The packages of requirements/{lock_file.name} could not be installed "
+        "(see above); check the network, then run make again.",
+        env=environment(),
+    )
+
+
 def _installed_by_pip() -> Path:
     home = TOOLS / "uv"
     uv = home / "bin" / "uv"

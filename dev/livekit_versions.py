@@ -1,0 +1,85 @@
+"""The binding on the oldest and the newest supported livekit-agents: `make test-versions`.
+
+The other tests run on the version of `requirements/dev.txt`. Each version here has a lock file,
+and an environment of its own beside the tools.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dev import uv
+from dev.commands import run
+from dev.digests import digest, is_current, write_stamp
+from dev.file_lock import exclusive
+from dev.paths import REQUIREMENTS, ROOT, STATE, TOOLS
+
+TESTS: Final = (
+    "tests/integration/test_binding_*.py",
+    # A job is killed, and a worker: the second one's conversation is taken over by another worker.
+    "tests/chaos/test_killed.py::test_a_killed_agent_is_replaced",
+)
+"""What runs on each version: the binding, and a takeover on a real LiveKit server."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of livekit-agents, with the packages that go with it."""
+
+    name: str
+    """Names `requirements/livekit-<name>.in`, which pins it."""
+    extras: tuple[str, ...]
+    """Extras of `pyproject.toml` that the tests need."""
+    options: tuple[str, ...] = ()
+    """For pytest."""
+
+    @property
+    def lock_file(self) -> Path:
+        """Every package with its hashes."""
+        return REQUIREMENTS / f"livekit-{self.name}.txt"
+
+
+_EXTRAS: Final = ("gateway", "metrics", "openai", "deepgram")
+# The old name works until 2.1, and the documentation uses it: it is the same on all versions.
+_OLD_NAME: Final = ("-W", "ignore:AgentSession is deprecated:DeprecationWarning")
+
+VERSIONS: Final = (
+    Version("1.7", ("agent", *_EXTRAS)),
+    # Without the extra "agent", which asks for livekit-agents 1.
+    Version("2.0", ("livekit2", *_EXTRAS), _OLD_NAME),
+)
+
+
+def test(version: Version) -> None:
+    """Run the tests of the binding on one version.
+
+    Raises:
+        DevError: When a test fails, or the environment cannot be made.
+    """
+    python = _python(version)
+    tests = [found for pattern in TESTS for found in _expanded(pattern)]
+    run(
+        [python, "-m", "pytest", "-p", "no:cacheprovider", *version.options, *tests],
+        cwd=ROOT,
+        failure=f"pytest failed on livekit-agents {version.name} (see above).",
+    )
+
+
+def _python(version: Version) -> Path:
+    """Return the Python of the version's environment, which is made anew for a new lock file."""
+    venv = TOOLS / f"livekit-{version.name}"
+    stamp = venv / "lock-digest"
+    with exclusive(STATE / f"livekit-{version.name}.lock"):
+        wanted = digest([version.lock_file])
+        if not is_current(stamp, wanted):
+            print(f"Installing livekit-agents {version.name} and its packages.", flush=True)
+            uv.sync(venv, version.lock_file)
+            write_stamp(stamp, wanted)
+    return venv / "bin" / "python"
+
+
+def _expanded(pattern: str) -> list[str]:
+    """Return the files that a pattern names; a test's id stands for itself."""
+    if "::" in pattern:
+        return [pattern]
+    return sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(pattern))
