@@ -99,7 +99,8 @@ async def update_instructions(agent: Agent, instructions: str) -> None:
     changed._instructions = instructions  # noqa: SLF001 (2.0 has no public way)
     if not changed._instruction_fns:  # noqa: SLF001 (the same)
         # With a function among them, LiveKit renders the instructions anew for each answer.
-        changed.instructions(lambda _: "")
+        # (Its decorator refuses one once the agent runs.)
+        changed._instruction_fns.append(lambda _: "")  # noqa: SLF001 (the same)
 
 
 def _holder_of_context(agent_session: AgentSession[Any]) -> Any:
