@@ -92,14 +92,31 @@ export class App {
       this.#become('nothing-saved');
       return false;
     }
-    const { conversation: saved, settings } = await this.#history.load();
-    this.#settings = settingsFrom(settings);
-    const conversation = fromSaved(saved) ?? EMPTY;
+    return this.#take(await this.#history.load((late) => this.#takeLate(late)));
+  }
+
+  /**
+   * @param {import('./history.js').Saved} saved
+   * @returns {boolean} whether the conversation should go on without a click
+   */
+  #take(saved) {
+    this.#settings = settingsFrom(saved.settings);
+    const conversation = fromSaved(saved.conversation) ?? EMPTY;
     this.#set({ conversation, micWanted: this.#settings.mic === 'on' });
     this.#agent.deliver(unsent(conversation));
     if (this.#settings.live) return true;
     this.#become(conversation === EMPTY ? 'nothing-saved' : 'was-ended');
     return false;
+  }
+
+  /**
+   * @param {import('./history.js').Saved} saved
+   * @returns {boolean} false if the user did not wait for it
+   */
+  #takeLate(saved) {
+    if (this.model.state !== 'Idle' || this.#identity.isNew) return false;
+    if (this.#take(saved)) void this.rejoin();
+    return true;
   }
 
   /** Loads LiveKit's code ahead of its use. */

@@ -25,12 +25,15 @@ afterEach(() => {
   mock.restoreAll();
 });
 
+const conversation = toSaved({ sessionId: 's1', language: 'en', turns: [turn], pending: [], syncedSeq: 1, ended: false });
+
 /**
- * A page that was live and shows one turn, before a gateway that gives these answers, the last one for ever.
+ * A page before a gateway that gives these answers, the last one for ever.
  *
  * @param {{ status: number, body: object }[]} answers
+ * @param {(onLate: (saved: object) => boolean) => Promise<object>} load what the page has saved
  */
-async function comeBack(answers) {
+function open(answers, load) {
   const asked = [];
   /** What the room is told by, so that a test can be the room. @type {any} */
   let hooks;
@@ -39,26 +42,76 @@ async function comeBack(answers) {
     const answer = answers.length > 1 ? answers.shift() : answers[0];
     return new Response(JSON.stringify(answer.body), { status: answer.status });
   });
-  const conversation = toSaved({ sessionId: 's1', language: 'en', turns: [turn], pending: [], syncedSeq: 1, ended: false });
   const app = new App({
     identity: { isNew: false, remembered: true, proof: async () => ({ participant_identity: 'i' }), forget() {} },
-    history: { load: async () => ({ conversation, settings: { live: true } }), save() {}, wipe: async () => {} },
+    history: { load, save() {}, wipe: async () => {} },
     onChange() {},
     openConnection(given) {
       hooks = given;
       return new Connection(given);
     },
   });
-  assert.equal(await app.restore(), true);
-  await app.rejoin();
-  await flush();
   return { app, asked, hooks };
+}
+
+/**
+ * A page that was live and shows one turn, and goes on.
+ *
+ * @param {{ status: number, body: object }[]} answers
+ */
+async function comeBack(answers) {
+  const page = open(answers, async () => ({ conversation, settings: { live: true } }));
+  assert.equal(await page.app.restore(), true);
+  await page.app.rejoin();
+  await flush();
+  return page;
+}
+
+/**
+ * A page whose database answers so late that it was painted without it.
+ *
+ * @param {boolean} live whether the user was in the conversation
+ */
+async function openBeforeItsDatabase(live) {
+  let onLate = () => false;
+  const page = open([away], async (given) => {
+    onLate = given;
+    return { conversation: null, settings: null };
+  });
+  assert.equal(await page.app.restore(), false);
+  assert.equal(page.app.model.state, 'Idle');
+  return { ...page, answer: () => onLate({ conversation, settings: { live } }) };
 }
 const refused = (status, code, message) => ({ status, body: { error: { code, message } } });
 const unreadable = refused(409, 'conversation_unreadable', 'It cannot be opened.');
 const away = refused(503, 'store_unavailable', 'Not now.');
 const isUnreadable = { message: 'It cannot be opened.', retrying: false, remedy: 'new' };
 const shownBy = (app) => app.model.conversation.turns.map(({ text }) => text);
+
+test('What a slow database answers late is shown, and the conversation goes on by itself.', async () => {
+  const { app, asked, answer } = await openBeforeItsDatabase(true);
+  assert.equal(answer(), true);
+  await flush();
+  assert.deepEqual(shownBy(app), ['Hi']);
+  assert.equal(app.model.state, 'Connecting');
+  assert.equal(asked.length, 1);
+  await app.end();
+});
+
+test('A conversation that was ended stays so, however late the database says it.', async () => {
+  const { app, asked, answer } = await openBeforeItsDatabase(false);
+  assert.equal(answer(), true);
+  await flush();
+  assert.deepEqual([app.model.state, shownBy(app), asked.length], ['Ended', ['Hi'], 0]);
+});
+
+test('Whoever has begun to talk meanwhile is not interrupted by a slow database.', async () => {
+  const { app, answer } = await openBeforeItsDatabase(true);
+  await app.rejoin();
+  assert.equal(answer(), false);
+  assert.deepEqual(shownBy(app), []);
+  await app.end();
+});
 
 test('The page asks once for a conversation that does not open, and keeps what it shows.', async () => {
   const { app, asked } = await comeBack([unreadable]);

@@ -60,21 +60,45 @@ export class History {
     }
   }
 
-  /** @returns {Promise<Saved>} what was saved last, unchecked; null for a part that is absent or does not open */
-  async load() {
-    /** @type {Saved} */
-    const saved = { conversation: null, settings: null };
-    if (this.#drawer === null) return saved;
+  /**
+   * @param {(saved: Saved) => boolean} [onLate] gets what a slow database answers after `load` has given up on it, and
+   *   returns whether it is used. Nothing is written before: it would take the place of what was not read.
+   * @returns {Promise<Saved>} what was saved last, unchecked; null for a part that is absent or does not open
+   */
+  async load(onLate = () => false) {
+    const drawer = this.#drawer;
+    if (drawer === null) return this.#open([]);
+    const reading = Promise.resolve(drawer.getMany([KEY, CONVERSATION, SETTINGS]));
     try {
-      const keys = [KEY, CONVERSATION, SETTINGS];
-      const [key, sealed, settings] = await withTimeout(this.#drawer.getMany(keys), LOAD_TIMEOUT_MS);
-      saved.settings = settings ?? null;
-      if (!canSeal() || !(key instanceof CryptoKey)) return saved;
-      this.#key = key;
-      saved.conversation = await unseal(key, /** @type {import('./seal.js').Sealed} */ (sealed), PLACE);
+      return await this.#open(await withTimeout(reading, LOAD_TIMEOUT_MS));
     } catch (error) {
       if (error instanceof DrawerTimeout || isStorageError(error)) this.#drawer = null;
+      if (error instanceof DrawerTimeout) reading.then((values) => this.#openLate(drawer, values, onLate), () => {});
+      return this.#open([]);
     }
+  }
+
+  /**
+   * @param {Drawer} drawer
+   * @param {unknown[]} values
+   * @param {(saved: Saved) => boolean} onLate
+   */
+  async #openLate(drawer, values, onLate) {
+    const saved = await this.#open(values);
+    if (onLate(saved)) this.#drawer = drawer;
+    else this.#key = null;
+  }
+
+  /**
+   * @param {unknown[]} values of key, conversation and settings
+   * @returns {Promise<Saved>}
+   */
+  async #open([key, sealed, settings]) {
+    /** @type {Saved} */
+    const saved = { conversation: null, settings: settings ?? null };
+    if (!canSeal() || !(key instanceof CryptoKey)) return saved;
+    this.#key = key;
+    saved.conversation = await unseal(key, /** @type {import('./seal.js').Sealed} */ (sealed), PLACE).catch(() => null);
     return saved;
   }
 

@@ -49,6 +49,38 @@ test('A record that does not open is as good as none, and the settings stay.', a
   assert.deepEqual(await new History(() => drawer).load(), saved('b'));
 });
 
+/** A drawer that answers when it is told to, long after the page stopped waiting. */
+async function loadedTooEarly(t, isWanted) {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const drawer = fakeDrawer();
+  const before = new History(() => drawer);
+  before.save(saved('a'));
+  await before.settled();
+  let answer;
+  const slow = { ...drawer, getMany: (keys) => new Promise((resolve) => (answer = () => resolve(drawer.getMany(keys)))) };
+  const history = new History(() => slow);
+  const told = new Promise((resolve) => {
+    const loading = history.load((late) => {
+      resolve(late);
+      return isWanted;
+    });
+    t.mock.timers.tick(5000);
+    void loading.then((first) => assert.deepEqual(first, nothing)).then(() => answer());
+  });
+  assert.deepEqual(await told, saved('a'));
+  history.save(saved('b'));
+  await history.settled();
+  return new History(() => drawer).load();
+}
+
+test('A slow database does not delay the page, and is used once it has answered.', async (t) => {
+  assert.deepEqual(await loadedTooEarly(t, true), saved('b'));
+});
+
+test('What a slow database holds is not written over by a page that went on without it.', async (t) => {
+  assert.deepEqual(await loadedTooEarly(t, false), saved('a'));
+});
+
 test('After a wipe nothing is left, not even of a save under way.', async () => {
   const drawer = fakeDrawer();
   const history = new History(() => drawer);

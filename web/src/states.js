@@ -18,7 +18,8 @@
 /** @type {Readonly<Record<State, Partial<Record<StateEvent, State>>>>} */
 const TRANSITIONS = {
   Restoring: { 'nothing-saved': 'Idle', 'was-ended': 'Ended', connect: 'Connecting' },
-  Idle: { connect: 'Connecting' },
+  // What was saved may come late, from a slow database.
+  Idle: { connect: 'Connecting', 'was-ended': 'Ended' },
   Connecting: { joined: 'Connected', 'gave-up': 'Failed', end: 'Ended', 'set-aside': 'Idle' },
   Connected: { lost: 'Reconnecting', 'gave-up': 'Failed', end: 'Ended', 'set-aside': 'Idle' },
   Reconnecting: { joined: 'Connected', 'gave-up': 'Failed', end: 'Ended', 'set-aside': 'Idle' },
