@@ -44,17 +44,47 @@ TIMES = {
     b"at",
 }
 """Fields that hold a time, or a number made from it."""
-ROUND_MS = 20_000
+CLOSE_MS = 10_000
 
 
-async def snapshot(world: RedisWorld) -> dict[tuple[bytes, Any], Any]:
-    """Return all that Redis holds, with times as how long ago they are, in steps of 20 s."""
+class Age:
+    """How long ago something was. Equal to another one that is close, as far as can be known."""
+
+    def __init__(self, ms: float, unsure_ms: float) -> None:
+        self._ms = ms
+        self._unsure_ms = unsure_ms
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Age):
+            return False
+        # On a starved machine, the same steps take seconds more.
+        close_ms = CLOSE_MS + max(self._unsure_ms, other._unsure_ms)
+        return abs(self._ms - other._ms) <= close_ms
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{self._ms:.0f} ms ago"
+
+
+async def now_ms(world: RedisWorld) -> int:
+    """Return the time of Redis."""
+    seconds, micros = await world.raw.time()
+    return int(seconds) * 1000 + int(micros) // 1000
+
+
+async def snapshot(world: RedisWorld, since_ms: int) -> dict[tuple[bytes, Any], Any]:
+    """Return all that Redis holds, with times as ages.
+
+    Args:
+        world: with its Redis.
+        since_ms: when its case was begun.
+    """
     raw = world.raw
-    seconds, micros = await raw.time()
-    now = seconds * 1000 + micros // 1000
+    now = await now_ms(world)
 
-    def ago(value: float) -> int | None:
-        return round((now - value) / ROUND_MS) if value > 0 else None
+    def age(value: float) -> Age | None:
+        return Age(now - value, now - since_ms) if value > 0 else None
 
     held: dict[tuple[bytes, Any], Any] = {}
     for key in await raw.keys():
@@ -65,10 +95,10 @@ async def snapshot(world: RedisWorld) -> dict[tuple[bytes, Any], Any]:
                 for name, value in (await raw.hgetall(key)).items():
                     # A late turn is named by a fence, which is made from the time.
                     kind, place = name.split(b":")[0], name.rpartition(b":")[2]
-                    held[key, (kind, place)] = untimed_field(name, value, ago)
+                    held[key, (kind, place)] = aged_field(name, value, age)
             case b"zset":
                 for member, score in await raw.zrange(key, 0, -1, withscores=True):
-                    held[key, member] = ago(score)
+                    held[key, member] = age(score)
             case b"list":
                 held[key, "turns"] = await raw.lrange(key, 0, -1)
             case _:
@@ -77,13 +107,13 @@ async def snapshot(world: RedisWorld) -> dict[tuple[bytes, Any], Any]:
     return held
 
 
-def untimed_field(name: bytes, value: bytes, ago: Callable[[float], int | None]) -> Any:
-    """Read a field of a hash, with times as how long ago they are."""
-    if name == b"talk_ms":
-        return round(int(value) / ROUND_MS)
+def aged_field(name: bytes, value: bytes, age: Callable[[float], Age | None]) -> Any:
+    """Read a field of a hash, with times as ages."""
     if name == b"deaths":
-        return [ago(int(at)) for at in value.split()]
-    return ago(int(value)) if name in TIMES else value
+        return [age(int(at)) for at in value.split()]
+    if name == b"talk_ms":
+        return Age(int(value), 0)
+    return age(int(value)) if name in TIMES else value
 
 
 def untimed(events: list[Event]) -> list[Event]:
@@ -91,7 +121,7 @@ def untimed(events: list[Event]) -> list[Event]:
     names = ("visit_ms", "silent_ms")
     return [
         each.model_copy(
-            update={"at": 0, **{name: getattr(each, name) // ROUND_MS for name in names}}
+            update={"at": 0, **{name: getattr(each, name) // (2 * CLOSE_MS) for name in names}}
         )
         for each in events
     ]
@@ -99,11 +129,12 @@ def untimed(events: list[Event]) -> list[Event]:
 
 async def reference(world: RedisWorld, case: Case) -> tuple[Any, Any, Any, list[Event]]:
     """Return the state before and after, the answer and the events, when nothing goes wrong."""
+    since = await now_ms(world)
     prepared = await case.prepare(world)
-    before = await snapshot(world)
+    before = await snapshot(world, since)
     async with listening(world.another()) as heard:
         answer = await case.act(world.backend, prepared)
-    after = await snapshot(world)
+    after = await snapshot(world, since)
     await world.raw.flushall()
     return before, after, answer, untimed(heard)
 
@@ -133,6 +164,7 @@ async def test_a_cut_wire_leaves_nothing_half_written(
     world, case = redis_world, CASES[name]
     before, after, answer, events = await reference(world, case)
     assert (before != after) == case.writes
+    since = await now_ms(world)
     prepared = await case.prepare(world)
     async with Proxy(redis_server.port) as proxy, listening(world.another()) as heard:
         backend = world.another(redis_url=f"redis://127.0.0.1:{proxy.port}/0", redis_retry_s=0.005)
@@ -141,7 +173,7 @@ async def test_a_cut_wire_leaves_nothing_half_written(
         try:
             answered = await case.act(backend, prepared)
         except StoreUnavailable:
-            held = await snapshot(world)
+            held = await snapshot(world, since)
             assert times > 1
             assert held == before or (held == after and where is Cut.AFTER)
             proxy.heal()
@@ -150,7 +182,7 @@ async def test_a_cut_wire_leaves_nothing_half_written(
             assert (name, where) == ("release", Cut.AFTER)
             answered = None
         assert proxy.made_cuts == times
-        assert await snapshot(world) == after
+        assert await snapshot(world, since) == after
         if case.answers_again:
             assert answered == answer
         await backend.aclose()
@@ -185,6 +217,7 @@ async def test_a_full_redis_takes_all_or_nothing(redis_world: RedisWorld, name: 
     """Without memory, an operation is refused and changes nothing, or it needs none."""
     world, case = redis_world, CASES[name]
     before, after, _, _ = await reference(world, case)
+    since = await now_ms(world)
     prepared = await case.prepare(world)
     await world.raw.config_set("maxmemory", 1)
     try:
@@ -194,9 +227,9 @@ async def test_a_full_redis_takes_all_or_nothing(redis_world: RedisWorld, name: 
         full = True
     finally:
         await world.raw.config_set("maxmemory", 0)
-    assert await snapshot(world) == (before if full else after)
+    assert await snapshot(world, since) == (before if full else after)
     await insist(world.backend, case, prepared)
-    assert await snapshot(world) == after
+    assert await snapshot(world, since) == after
 
 
 async def keys_of(world: RedisWorld, case: Case) -> list[str]:
