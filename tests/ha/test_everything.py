@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Settings = Callable[..., StoreSettings]
 
+PATIENT = {"redis_timeout_s": 30.0}
+"""Nothing here is about a Redis that does not answer; on a busy machine, it may be slow."""
 NONE = {"side", "measure", "trace"}
 """What a backend has besides operations."""
 OPERATIONS = {name for name in vars(Backend) if not name.startswith("_")} - NONE
@@ -30,7 +32,7 @@ MANY = [f"person {n}" for n in range(6)]
 
 async def test_the_store_works_on_one_redis(plain: Server, settings_for: Settings) -> None:
     """Every operation works, in a database of its own."""
-    await use_everything(settings_for(f"redis://{plain.name}/1"), "maria")
+    await use_everything(settings_for(f"redis://{plain.name}/1", **PATIENT), "maria")
 
 
 async def test_every_operation_is_among_them(
@@ -48,7 +50,7 @@ async def test_every_operation_is_among_them(
 
     for name in OPERATIONS:
         monkeypatch.setattr(RedisBackend, name, noted(name, getattr(RedisBackend, name)))
-    await use_everything(settings_for(f"redis://{plain.name}/1"), "maria")
+    await use_everything(settings_for(f"redis://{plain.name}/1", **PATIENT), "maria")
     assert OPERATIONS - used == set()
 
 
@@ -56,13 +58,13 @@ async def test_the_store_works_with_sentinels(
     sentinels: SentinelSet, settings_for: Settings
 ) -> None:
     """Every operation works, with each turn on both replicas before it counts as saved."""
-    settings = settings_for(sentinels.url, durability="replicated", replicas_asked=2)
+    settings = settings_for(sentinels.url, durability="replicated", replicas_asked=2, **PATIENT)
     await use_everything(settings, "maria")
 
 
 async def test_the_store_works_on_a_cluster(clustered: ClusterSet, settings_for: Settings) -> None:
     """Every operation works for people on every primary, and its events are heard on any."""
-    settings = settings_for(clustered.url, durability="replicated", publish_turns=True)
+    settings = settings_for(clustered.url, durability="replicated", publish_turns=True, **PATIENT)
     await use_everything(settings, *MANY)
 
 
@@ -73,5 +75,6 @@ async def test_the_store_works_behind_tls(encrypted: TLSRedis, settings_for: Set
         redis_ca_file=encrypted.ca_file,
         redis_cert_file=encrypted.cert_file,
         redis_key_file=encrypted.key_file,
+        **PATIENT,
     )
     await use_everything(settings, "maria")
