@@ -28,6 +28,10 @@ class Room(rtc.EventEmitter[Any]):
         self.remote_participants["maria"] = who
         self.emit("participant_connected", who)
 
+    def active(self) -> None:
+        """Let the person's connection stand."""
+        self.emit("participant_active", self.remote_participants["maria"])
+
     def go(self) -> None:
         """Let the person out."""
         self.emit("participant_disconnected", self.remote_participants.pop("maria"))
@@ -107,3 +111,15 @@ async def test_nothing_is_told_after_the_end() -> None:
     watched.room.come("load-2")
     await asyncio.sleep(0.1)
     assert watched.told == []
+
+
+@pytest.mark.parametrize(("after_s", "told"), [(0.5, []), (3, ["load-1"])], ids=["soon", "late"])
+async def test_a_participant_whose_connection_stands_late_is_received_again(
+    after_s: float, told: list[str]
+) -> None:
+    """LiveKit has dropped by then what was sent at the arrival."""
+    watched = Watched()
+    await asyncio.sleep(after_s)
+    watched.room.active()
+    assert watched.told == told
+    watched.presence.stop()

@@ -25,6 +25,9 @@ SETTLES_S: Final = 0.5
 RECONNECTS_S: Final = 45.0
 """The same after the job's own connection was lost: livekit-client retries for 44 s."""
 
+KEPT_S: Final = 1.5
+"""What is sent to a participant whose connection does not stand yet, LiveKit keeps for 2 s."""
+
 
 class Presence:
     """Calls ``on_came(load_id)`` and ``on_left()``, which must not block."""
@@ -44,23 +47,27 @@ class Presence:
         self._leaving: asyncio.TimerHandle | None = None
         self._trusted_from = 0.0
         """Before this time of the event loop, a departure may be the job's own lost connection."""
+        self._came_at = 0.0
         self.is_here = True
         """False once the participant has certainly left. The job began with it in the room."""
 
     def start(self) -> rtc.RemoteParticipant | None:
         """Begin to watch; return the participant if it is in the room already."""
         self._room.on("participant_connected", self._connected)
+        self._room.on("participant_active", self._active)
         self._room.on("participant_disconnected", self._disconnected)
         self._room.on("reconnecting", self._distrust)
         self._room.on("reconnected", self._distrust)
         self._room.on("disconnected", self._distrust)
         participant = self._room.remote_participants.get(self._identity)
         self.is_here = participant is not None
+        self._came_at = asyncio.get_running_loop().time()
         return participant
 
     def stop(self) -> None:
         """Stop watching."""
         self._room.off("participant_connected", self._connected)
+        self._room.off("participant_active", self._active)
         self._room.off("participant_disconnected", self._disconnected)
         self._room.off("reconnecting", self._distrust)
         self._room.off("reconnected", self._distrust)
@@ -71,6 +78,13 @@ class Presence:
         if participant.identity == self._identity:
             self.is_here = True
             self._settle()
+            self._came_at = asyncio.get_running_loop().time()
+            self._on_came(load_id_of(participant))
+
+    def _active(self, participant: rtc.RemoteParticipant) -> None:
+        """Receive the participant again, if what was sent at the arrival is lost by now."""
+        waited_s = asyncio.get_running_loop().time() - self._came_at
+        if participant.identity == self._identity and self.is_here and waited_s > KEPT_S:
             self._on_came(load_id_of(participant))
 
     def _disconnected(self, participant: rtc.RemoteParticipant) -> None:
