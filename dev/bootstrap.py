@@ -5,7 +5,6 @@ Run by `make` before anything else, with whatever Python the machine has: standa
 
 import sys
 import time
-from pathlib import Path
 
 from dev import uv
 from dev.commands import DevError, main, run
@@ -26,9 +25,7 @@ def bootstrap() -> None:
     """
     if sys.version_info < _OLDEST_PYTHON:
         raise DevError("Rejoin needs Python 3.11 or newer.")
-    # The path is part of it: an environment does not survive being moved.
-    python = digest([], sys.version, str(Path(sys.executable).resolve()), str(VENV))
-    wanted = digest([_LOCK_FILE, ROOT / "pyproject.toml"], python)
+    wanted = digest([_LOCK_FILE, ROOT / "pyproject.toml"], uv.python_digest(VENV))
     if is_current(_STAMP, wanted):
         return
     with exclusive(STATE / "bootstrap.lock"):

@@ -16,10 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -44,13 +43,6 @@ _NICE: Final = ("nice", "-n", "10")
 """Lanes that compute leave the processor to lanes that talk: those have clocks."""
 
 
-class Work(Enum):
-    """What a lane mostly does."""
-
-    TALK = auto()
-    COMPUTE = auto()
-
-
 @dataclass(frozen=True)
 class Lane:
     """One run of pytest."""
@@ -58,11 +50,11 @@ class Lane:
     name: str
     paths: tuple[str, ...]
     """Folders or files of ``tests/``. A folder means the files in it that no lane names itself."""
-    work: Work = Work.TALK
+    computes: bool = False
     options: tuple[str, ...] = ()
 
 
-_UNIT: Final = Lane("unit", ("unit",), work=Work.COMPUTE)
+_UNIT: Final = Lane("unit", ("unit",), computes=True)
 
 ALL: Final = (
     Lane("a browser without a network", ("e2e/test_rejoin.py", "e2e/test_geometry.py")),
@@ -83,15 +75,15 @@ ALL: Final = (
     Lane("parts", ("integration",)),
     Lane("providers", ("integration/providers",)),
     Lane("missing agents", ("chaos/test_crash_loop.py", "chaos/test_one_agent.py")),
-    Lane("contract", ("contract",), work=Work.COMPUTE),
-    Lane("Redis of every kind", ("ha",), work=Work.COMPUTE),
+    Lane("contract", ("contract",), computes=True),
+    Lane("Redis of every kind", ("ha",), computes=True),
     _UNIT,
 )
 """In the order in which they begin: the longest first."""
 
 FAST: Final = (
     _UNIT,
-    Lane("contract in memory", ("contract",), work=Work.COMPUTE, options=("-m", "not redis")),
+    Lane("contract in memory", ("contract",), computes=True, options=("-m", "not redis")),
 )
 """What needs neither servers nor a browser."""
 
@@ -214,10 +206,13 @@ def _run_all(lanes: Sequence[Lane], folder: Path) -> Iterator[_Run]:
 
 def _next(waiting: Collection[Lane], running: Collection[Lane]) -> Lane | None:
     """Return the lane that may begin now; ``None`` while there is no slot for one."""
-    some_talk = any(lane.work is Work.TALK for lane in (*waiting, *running))
-    slots = {Work.TALK: SLOTS, Work.COMPUTE: 1 if some_talk else SLOTS}
-    taken = Counter(lane.work for lane in running)
-    return next((lane for lane in waiting if taken[lane.work] < slots[lane.work]), None)
+    computing = sum(lane.computes for lane in running)
+    some_talk = any(not lane.computes for lane in (*waiting, *running))
+    has_slot = {
+        True: computing < (1 if some_talk else SLOTS),
+        False: len(running) - computing < SLOTS,
+    }
+    return next((lane for lane in waiting if has_slot[lane.computes]), None)
 
 
 def command(lane: Lane, *, report: Path) -> list[str]:
@@ -230,7 +225,7 @@ def command(lane: Lane, *, report: Path) -> list[str]:
     named = {path for each in ALL for path in each.paths if path not in lane.paths}
     ignored = [f"--ignore=tests/{path}" for path in sorted(named) if Path(path).parent.name]
     return [
-        *(_NICE if lane.work is Work.COMPUTE else ()),
+        *(_NICE if lane.computes else ()),
         *(sys.executable, "-m", "pytest", "-q"),
         *(f"tests/{path}" for path in lane.paths),
         *ignored,

@@ -70,7 +70,7 @@ def _python(version: Version) -> Path:
     venv = TOOLS / f"livekit-{version.name}"
     stamp = venv / "lock-digest"
     with exclusive(STATE / f"livekit-{version.name}.lock"):
-        wanted = digest([version.lock_file])
+        wanted = digest([version.lock_file], uv.python_digest(venv))
         if not is_current(stamp, wanted):
             print(f"Installing livekit-agents {version.name} and its packages.", flush=True)
             uv.sync(venv, version.lock_file)

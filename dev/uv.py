@@ -27,6 +27,11 @@ def environment() -> dict[str, str]:
     return {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
 
 
+def python_digest(venv: Path) -> str:
+    """Return a digest of this Python and the path: an environment survives no change of either."""
+    return digest([], sys.version, str(Path(sys.executable).resolve()), str(venv))
+
+
 def sync(venv: Path, lock_file: Path) -> None:
     """Make the Python environment `venv` if need be, and have it hold what `lock_file` names.
 
@@ -34,8 +39,7 @@ def sync(venv: Path, lock_file: Path) -> None:
         DevError: When it cannot be made, or a package cannot be installed.
     """
     installer = find_or_install()
-    # The path is part of it: an environment does not survive being moved.
-    python = digest([], sys.version, str(Path(sys.executable).resolve()), str(venv))
+    python = python_digest(venv)
     stamp = venv / "python-digest"
     if not is_current(stamp, python):
         shutil.rmtree(venv, ignore_errors=True)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from livekit import rtc
 
-_RATE: Final = 48_000
+from dev.rig.microphone import RATE, publish_microphone
 
 
 class ClosedMicrophone:
@@ -17,13 +15,11 @@ class ClosedMicrophone:
     """
 
     def __init__(self) -> None:
-        self._source = rtc.AudioSource(_RATE, 1)
+        self._source = rtc.AudioSource(RATE, 1)
 
     async def publish(self, room: rtc.Room) -> None:
         """Publish it in a room, and take it back."""
-        track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-        published = await room.local_participant.publish_track(track, options)
+        published = await publish_microphone(room, self._source)
         await room.local_participant.unpublish_track(published.sid)
 
     async def aclose(self) -> None:

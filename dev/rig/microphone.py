@@ -13,8 +13,8 @@ from session_store.tasks import stop
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_RATE: Final = 48_000
-_FRAME: Final = _RATE // 10
+RATE: Final = 48_000
+_FRAME: Final = RATE // 10
 """Samples of 100 ms."""
 _QUEUE_MS: Final = 300
 
@@ -23,16 +23,13 @@ class Microphone:
     """Publishes a track, as a page with an open microphone does."""
 
     def __init__(self) -> None:
-        self._source = rtc.AudioSource(_RATE, 1, queue_size_ms=_QUEUE_MS)
+        self._source = rtc.AudioSource(RATE, 1, queue_size_ms=_QUEUE_MS)
         self._speech: asyncio.Queue[rtc.AudioFrame] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
 
     async def publish(self, room: rtc.Room) -> None:
         """Publish it in a room; the sound goes on where it was."""
-        # A track of its own for each room: one track in two connections ends the process.
-        track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-        await room.local_participant.publish_track(track, options)
+        await publish_microphone(room, self._source)
         if self._task is None:
             self._task = asyncio.create_task(self._capture(), name="microphone")
 
@@ -41,7 +38,7 @@ class Microphone:
         voice = EspeakTTS()
         spoken: rtc.AudioFrame = await voice.synthesize(text).collect()
         await voice.aclose()
-        resampler = rtc.AudioResampler(spoken.sample_rate, _RATE)
+        resampler = rtc.AudioResampler(spoken.sample_rate, RATE)
         for part in [*resampler.push(spoken), *resampler.flush()]:
             for frame in _cut(part):
                 self._speech.put_nowait(frame)
@@ -52,10 +49,18 @@ class Microphone:
         await self._source.aclose()
 
     async def _capture(self) -> None:
-        silence = rtc.AudioFrame.create(_RATE, 1, _FRAME)
+        silence = rtc.AudioFrame.create(RATE, 1, _FRAME)
         while True:
             frame = silence if self._speech.empty() else self._speech.get_nowait()
             await self._source.capture_frame(frame)
+
+
+async def publish_microphone(room: rtc.Room, source: rtc.AudioSource) -> rtc.LocalTrackPublication:
+    """Publish a source of sound as a microphone."""
+    # A track of its own for each room: one track in two connections ends the process.
+    track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
+    options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+    return await room.local_participant.publish_track(track, options)
 
 
 def _cut(frame: rtc.AudioFrame) -> Iterator[rtc.AudioFrame]:
@@ -63,4 +68,4 @@ def _cut(frame: rtc.AudioFrame) -> Iterator[rtc.AudioFrame]:
     samples = bytes(frame.data.cast("b"))
     for start in range(0, len(samples), 2 * _FRAME):
         piece = samples[start : start + 2 * _FRAME].ljust(2 * _FRAME, b"\0")
-        yield rtc.AudioFrame(piece, _RATE, 1, _FRAME)
+        yield rtc.AudioFrame(piece, RATE, 1, _FRAME)

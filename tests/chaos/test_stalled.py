@@ -54,9 +54,7 @@ async def test_a_job_that_stalls_and_wakes_leaves_in_silence(stand: Stand) -> No
         assert hello.fields.get("back")
         assert (await person.answer(asked))["text"] == "Your name is Maria."
         await asyncio.sleep(max(0.0, at + 10 - time.monotonic()))
-        async with asyncio.timeout(NET_S):
-            while stalled in await stand.agents_with(person):
-                await asyncio.sleep(0.2)
+        assert await stand.until_alone_with_one_agent(person) != stalled
         before = len(await stand.recorded(person))
         async with stand.watch(person) as room:
             woken = job.resume()

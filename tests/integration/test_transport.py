@@ -211,8 +211,7 @@ async def test_failing_at_once_takes_less_than_a_millisecond(settings: StoreSett
             with pytest.raises(CircuitOpen):
                 await transport.execute("k", "PING")
             times.append(time.perf_counter() - started)
-        # A call that tried to connect would take as long as the first.
-        assert sorted(times)[100] < first_s / 20
+        assert sorted(times)[100] < first_s / 500
         await transport.aclose()
 
 

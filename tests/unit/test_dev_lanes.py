@@ -113,7 +113,7 @@ def test_one_lane_that_computes_runs_beside_those_that_talk(
     """It takes what they leave; where none talks, all that compute run."""
     monkeypatch.setattr(lanes, "SLOTS", 2)
     talk = [lanes.Lane(name, ()) for name in ("a", "b", "c")]
-    compute = [lanes.Lane(name, (), work=lanes.Work.COMPUTE) for name in ("d", "e")]
+    compute = [lanes.Lane(name, (), computes=True) for name in ("d", "e")]
 
     assert lanes_that_run([*talk, *compute]) == ["a", "b", "d"]
     assert lanes_that_run([*compute]) == ["d", "e"]
