@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -40,6 +42,11 @@ STEP_S = 100
 """Time passes in steps of this; every lifetime is 20 s more than some of them, and sums of them
 40 or 60 s more: so no deadline is nearer than 20 s, however slow the machine."""
 SLACK_S = 20
+MAX_EXAMPLE_S = SLACK_S / 2 - 1
+"""The model's time stands still within a step, Redis's does not: where an example took longer,
+because the machine stood still meanwhile, a difference proves nothing."""
+RUNS = 3
+"""Of the same examples, where the machine stood still each time."""
 MAX_UNSWEPT_S = 3000
 """Longer than that and keys expire, which is only the net below what a sweeper does."""
 SETTINGS = {
@@ -95,6 +102,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     url: ClassVar[str | None] = None
     """Of a Redis; none for the memory backend alone."""
+    stood_still: ClassVar[bool] = False
+    """Whether an example took too long to be compared with times that a Redis took."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,6 +113,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.jobs: list[Job] = []
         self.sessions: list[tuple[str, str]] = []
         self.unswept_s = 0
+        self.began = time.time()
         self.fences: dict[tuple[int, str], int] = {}
         self.run(self._begin(self.url))
 
@@ -117,16 +127,20 @@ class StoreMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Close everything."""
         for world in self.worlds:
-            self.run(world.aclose())
+            self.runner.run(world.aclose())
         self.runner.close()
 
     def run(self, work: Awaitable[Any]) -> Any:
-        """Wait for something."""
+        """Wait for something; note whether the example has taken too long."""
 
         async def wait() -> Any:
             return await work
 
-        return self.runner.run(wait())
+        answer = self.runner.run(wait())
+        # By the clock that Redis reads, so that one that was set counts as well.
+        if self.url and not 0 <= time.time() - self.began < MAX_EXAMPLE_S:
+            type(self).stood_still = True
+        return answer
 
     def compare(
         self,
@@ -558,11 +572,9 @@ class StoreMachine(RuleBasedStateMachine):
                     assert each.head == (tag_of(trimmed[-1]) if trimmed else b"")
                     assert [late.sealed for late in each.late] == list(s.late.values())
                     self._compare_drafts(each, s)
-            assert all(
-                [self._comparable(each) for each, _ in stored]
-                == [self._comparable(each) for each, _ in held[0]]
-                for stored in held
-            )
+            first = [self._comparable(each) for each, _ in held[0]]
+            for stored in held[1:]:
+                assert [self._comparable(each) for each, _ in stored] == first
 
     @staticmethod
     def _compare_drafts(stored: StoredSession, s: Session) -> None:
@@ -644,4 +656,11 @@ def test_redis_and_memory_do_what_the_model_does(redis_server: Server) -> None:
     class OnRedis(StoreMachine):
         url = f"redis://127.0.0.1:{redis_server.port}/0"
 
-    run_state_machine_as_test(OnRedis, settings=profile(60, 50))
+    for still_to_come in reversed(range(RUNS)):
+        OnRedis.stood_still = False
+        try:
+            run_state_machine_as_test(OnRedis, settings=profile(60, 50))
+            break
+        except (AssertionError, Flaky):
+            if not (OnRedis.stood_still and still_to_come):
+                raise
