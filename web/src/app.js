@@ -111,10 +111,10 @@ export class App {
 
   /**
    * @param {import('./history.js').Saved} saved
-   * @returns {boolean} false if the user did not wait for it
+   * @returns {boolean} false if the user did not wait for it, even if another tab has taken over since
    */
   #takeLate(saved) {
-    if (this.model.state !== 'Idle' || this.#identity.isNew) return false;
+    if (this.model.state !== 'Idle' || this.#settings.live || this.#identity.isNew) return false;
     if (this.#take(saved)) void this.rejoin();
     return true;
   }

@@ -71,10 +71,11 @@ async function comeBack(answers) {
  * A page whose database answers so late that it was painted without it.
  *
  * @param {boolean} live whether the user was in the conversation
+ * @param {{ status: number, body: object }[]} [answers] of the gateway
  */
-async function openBeforeItsDatabase(live) {
+async function openBeforeItsDatabase(live, answers = [away]) {
   let onLate = () => false;
-  const page = open([away], async (given) => {
+  const page = open(answers, async (given) => {
     onLate = given;
     return { conversation: null, settings: null };
   });
@@ -177,11 +178,17 @@ test('When no agent can open the conversation, the page tells so and stops waiti
  * @param {{ status: number, body: object }[]} answers of the gateway, as in {@link comeBack}
  */
 async function inTheRoom(answers) {
+  const left = letIn();
+  return { ...(await comeBack(answers)), left };
+}
+
+/** Lets pages join and leave rooms that are not there. Returns how often one left. */
+function letIn() {
   let left = 0;
   mock.method(Connection.prototype, 'join', async (/** @type {Promise<unknown>} */ admission) => void (await admission));
   mock.method(Connection.prototype, 'leaveRoom', async () => void (left += 1));
   mock.method(Connection.prototype, 'leave', async () => void (left += 1));
-  return { ...(await comeBack(answers)), left: () => left };
+  return () => left;
 }
 const admission = (more = {}) => ({
   status: 201,
@@ -260,6 +267,21 @@ test('A second duplicate within a minute is another device, as this tab holds th
   hooks.onDropped('duplicate');
   await pass(1000);
   assert.deepEqual([app.model.state, app.model.setAside, asked.length], ['Idle', 'device', 2]);
+});
+
+test('A slow database does not take the conversation back from another device.', async () => {
+  letIn();
+  const { app, asked, hooks, answer } = await openBeforeItsDatabase(true, [admission()]);
+  await app.rejoin();
+  await flush();
+  for (let times = 0; times < 2; times += 1) {
+    hooks.onDropped('duplicate');
+    await pass(1000);
+  }
+  assert.deepEqual([app.model.state, app.model.setAside, asked.length], ['Idle', 'device', 2]);
+  assert.equal(answer(), false);
+  await flush();
+  assert.deepEqual([app.model.state, asked.length], ['Idle', 2]);
 });
 
 test('A page that the browser paused comes back without a click when it wakes.', async () => {

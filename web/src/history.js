@@ -44,6 +44,8 @@ export function indexedDbDrawer() {
 export class History {
   /** @type {Drawer | null} null: nothing is kept */
   #drawer = null;
+  /** @type {Drawer | null} one that had not answered when it was needed: to be emptied, if the user is erased */
+  #slowDrawer = null;
   /** @type {CryptoKey | null} */
   #key = null;
   /** @type {Saved | null} the newest state not yet written; older ones are skipped */
@@ -73,7 +75,10 @@ export class History {
       return await this.#open(await withTimeout(reading, LOAD_TIMEOUT_MS));
     } catch (error) {
       if (error instanceof DrawerTimeout || isStorageError(error)) this.#drawer = null;
-      if (error instanceof DrawerTimeout) reading.then((values) => this.#openLate(drawer, values, onLate), () => {});
+      if (error instanceof DrawerTimeout) {
+        this.#slowDrawer = drawer;
+        reading.then((values) => this.#openLate(drawer, values, onLate), () => {});
+      }
       return this.#open([]);
     }
   }
@@ -125,6 +130,8 @@ export class History {
     this.#waiting = null;
     await this.#writing;
     this.#key = null;
+    // Not waited for: it may take its time again, or never answer.
+    this.#slowDrawer?.clear().catch(() => {});
     await this.#drawer?.clear().catch(() => {});
   }
 

@@ -50,7 +50,7 @@ test('A record that does not open is as good as none, and the settings stay.', a
 });
 
 /** A drawer that answers when it is told to, long after the page stopped waiting. */
-async function loadedTooEarly(t, isWanted) {
+async function loadedTooEarly(t, isWanted, then = async (history) => history.save(saved('b'))) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const drawer = fakeDrawer();
   const before = new History(() => drawer);
@@ -68,7 +68,7 @@ async function loadedTooEarly(t, isWanted) {
     void loading.then((first) => assert.deepEqual(first, nothing)).then(() => answer());
   });
   assert.deepEqual(await told, saved('a'));
-  history.save(saved('b'));
+  await then(history);
   await history.settled();
   return new History(() => drawer).load();
 }
@@ -79,6 +79,10 @@ test('A slow database does not delay the page, and is used once it has answered.
 
 test('What a slow database holds is not written over by a page that went on without it.', async (t) => {
   assert.deepEqual(await loadedTooEarly(t, false), saved('a'));
+});
+
+test('A page that went on without its slow database empties it nevertheless when its user is erased.', async (t) => {
+  assert.deepEqual(await loadedTooEarly(t, false, (history) => history.wipe()), nothing);
 });
 
 test('After a wipe nothing is left, not even of a save under way.', async () => {
