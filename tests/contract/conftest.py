@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.net import NET_S
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings
 from session_store.sealing.keyring import Keyring
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
     from dev.rig.servers.process import Server
     from session_store.backends.contract import Backend
+
+
+PATIENT = {"redis_timeout_s": NET_S}
+"""These tests are about what Redis does, not about one that is slow."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,7 +66,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         made = MemoryWorld(StoreSettings())
     else:
         url = request.getfixturevalue("redis_url")
-        made = RedisWorld(StoreSettings.model_validate({"redis_url": url}))
+        made = RedisWorld(StoreSettings.model_validate({**PATIENT, "redis_url": url}))
     yield made
     await made.aclose()
 
@@ -69,7 +74,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
 @pytest.fixture
 async def redis_world(redis_url: str) -> AsyncIterator[RedisWorld]:
     """Return an empty Redis, for tests of what only a server can do."""
-    made = RedisWorld(StoreSettings.model_validate({"redis_url": redis_url}))
+    made = RedisWorld(StoreSettings.model_validate({**PATIENT, "redis_url": redis_url}))
     yield made
     await made.aclose()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.rig.net import NET_S
 from dev.rig.servers.process import standalone
 from session_store import SessionStore, StoreSettings
 from session_store.backends.redis.backend import RedisBackend
@@ -45,6 +46,17 @@ def own_redis(folder: Path, *, durable: bool) -> Iterator[Server]:
         yield server
 
 
+def says_something(history: History) -> bool:
+    """Return whether enough has happened: successes, lost answers, and claims."""
+    seen = Counter((each.kind, each.outcome) for each in history.ops)
+    return (
+        seen["append", Outcome.OK] > 20
+        and seen["join", Outcome.OK] > 5
+        and sum(count for (_, outcome), count in seen.items() if outcome is Outcome.UNKNOWN) > 3
+        and any(each.wanted for each in history.ops)
+    )
+
+
 @pytest.mark.redis
 @pytest.mark.parametrize("kills", [False, True], ids=["cuts and pauses", "kills too"])
 async def test_what_was_acknowledged_survives(tmp_path: Path, *, kills: bool) -> None:
@@ -68,17 +80,17 @@ async def test_what_was_acknowledged_survives(tmp_path: Path, *, kills: bool) ->
             writers = Writers(history, people, rng)
             stores = [store(proxy.port) for _ in range(WRITERS)]
             writing = [asyncio.create_task(writers.run(each)) for each in stores]
-            await Vandal(history, server, proxy, rng, kills=kills).run(600 if LONG else 40)
+            vandal = Vandal(history, server, proxy, rng, kills=kills)
+            await vandal.run(600 if LONG else 40)
+            async with asyncio.timeout(NET_S):
+                # On a busy machine, less happens in the same time.
+                while not says_something(history):
+                    await vandal.run(10)
             writers.over.set()
             await asyncio.gather(*writing)
             reader = store(server.port)
             await read_finals(history, reader)
             for each in (*stores, reader):
                 await each.aclose()
-    seen = Counter((each.kind, each.outcome) for each in history.ops)
     assert history.violations() == [], f"seed {seed}"
-    assert seen["append", Outcome.OK] > 20
-    assert seen["join", Outcome.OK] > 5
-    assert any(each.wanted for each in history.ops)
-    assert sum(count for (_, outcome), count in seen.items() if outcome is Outcome.UNKNOWN) > 3
     assert history.finals
