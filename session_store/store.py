@@ -578,12 +578,14 @@ class SessionStore:
         for batch in batches(_sealed_apart(key, session_id, epoch, turns)):
             await self._backend.append_late(ref, batch, apart=True)
 
-    async def close(self, participant: str, session_id: str) -> bool:
+    async def close(self, participant: str, session_id: str, *, fence: str = "") -> bool:
         """End a session now. A job that holds it loses its lease; the record stays.
 
-        Returns False if it had ended before, or is gone.
+        Returns False if it had ended before, is gone, or another job has taken the lease since the
+        one with the token ``fence``.
         """
-        events = await self._backend.close(participant, _session_id(session_id) or "")
+        known = _session_id(session_id) or ""
+        events = await self._backend.close(participant, known, fence=fence)
         self.tell(events)
         return bool(events)
 

@@ -361,14 +361,11 @@ class Person:
         typed = [
             (note.fields["id"], note.fields["text"])
             for note in self.notes.of(Kind.TYPED)
-            if note.fields["id"] in waiting or not self._is_saved(note.fields["id"])
+            # Of an earlier conversation too: what was saved there is not asked again.
+            if note.fields["id"] in waiting or note.fields["id"] not in self._marked
         ]
         refused = {note.fields["id"] for note in self.notes.of(Kind.REFUSED)}
         self._pending = [each for each in typed if each[0] not in refused]
-
-    def _is_saved(self, turn_id: str) -> bool:
-        turn = self.turns.get(turn_id)
-        return turn is not None and bool(turn["saved"])
 
     async def _send_typed(self) -> None:
         """Send what was typed, one at a time, each again until its record comes."""

@@ -268,8 +268,11 @@ class Backend(ABC):
         """Return sessions by ``last_seen``, newest first. ``known`` ids save a round trip."""
 
     @abstractmethod
-    async def close(self, participant: str, session_id: str) -> Sequence[Event]:
-        """End a session now and break its lease. A no-op if it has ended or does not exist."""
+    async def close(self, participant: str, session_id: str, *, fence: str = "") -> Sequence[Event]:
+        """End a session now and break its lease. A no-op if it has ended or does not exist.
+
+        With a ``fence`` also if another job has taken the lease since the one with this token.
+        """
 
     @abstractmethod
     async def delete(self, participant: str, session_id: str) -> Sequence[Event]:

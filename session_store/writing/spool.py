@@ -59,6 +59,8 @@ class SpoolReport:
     """Changes of a session's content that were written."""
     outdated: int = 0
     """Changes of a session's content that were dropped: a successor has changed it."""
+    finished: int = 0
+    """Sessions that were ended: the program had done so while the store was unreachable."""
     erased: int = 0
     """Turns that were dropped: their session was erased or has expired."""
     kept: int = 0
@@ -87,20 +89,31 @@ class Spool:
         self._told: set[str] = set()
 
     def write(
-        self, lease: LeaseRef, turns: Sequence[SealedTurn], content: SealedContent | None = None
+        self,
+        lease: LeaseRef,
+        turns: Sequence[SealedTurn],
+        content: SealedContent | None = None,
+        *,
+        finished: bool = False,
     ) -> None:
         """Leave turns, in order, and the content that goes with them. Nothing is a no-op.
 
         It is on the disk when this returns.
 
+        Args:
+            lease: under which they were recorded.
+            turns: in order.
+            content: the newest.
+            finished: the program has ended the session, which the store does not know.
+
         Raises:
             OSError: the disk is full, say. Nothing is left behind.
         """
-        if turns or content is not None:
+        if turns or content is not None or finished:
             first_seq = turns[0].seq if turns else 0
             # Files of a lease sort by their turns.
             name = f"{lease.session_id}-{lease.fence}-{first_seq:010d}"
-            job = SpooledJob(lease, tuple(turns), content, settled_by(turns))
+            job = SpooledJob(lease, tuple(turns), content, settled_by(turns), finished)
             spool_files.write_new(self._folder, name, packed_job(job))
 
     def write_start(self, spooled: SpooledStart) -> None:
@@ -215,10 +228,15 @@ async def _replay_job(store: SessionStore, job: SpooledJob) -> SpoolReport:
         late=counts[Replayed.LATE],
         erased=counts[Replayed.ERASED],
     )
-    if job.content is None or report.erased:
-        return report
-    is_written = await store.replay_content(job.lease, job.content.version, job.content.sealed)
-    return report + (SpoolReport(contents=1) if is_written else SpoolReport(outdated=1))
+    if job.content is not None and not report.erased:
+        content = job.content
+        is_written = await store.replay_content(job.lease, content.version, content.sealed)
+        report += SpoolReport(contents=1) if is_written else SpoolReport(outdated=1)
+    # At the end, since nothing continues the record of a session that has ended.
+    lease = job.lease
+    if job.finished and await store.close(lease.participant, lease.session_id, fence=lease.fence):
+        report += SpoolReport(finished=1)
+    return report
 
 
 def _measure(meter: Meter, report: SpoolReport) -> None:

@@ -4,7 +4,8 @@ A file is one line of JSON behind one that names the format; bytes are in base64
 
     rejoin-spool 1 <SHA-256 of the line that follows, in hex>
     {"lease": {...}, "turns": [[seq, tag before, sealed], ...], "content": [version, sealed],
-     "settles": {role: number of the newest draft that these turns replace}}
+     "settles": {role: number of the newest draft that these turns replace},
+     "finished": whether the program ended the session}
 
 Version 2 holds a conversation that never reached the store (``writing.offline_start``)::
 
@@ -48,6 +49,8 @@ class SpooledJob:
     content: SealedContent | None
     settles: Mapping[str, int]
     """By role, the number of the newest draft that these turns replace."""
+    finished: bool = False
+    """Whether the program ended the session, which the store does not know."""
 
 
 class DamagedFileError(Exception):
@@ -67,6 +70,7 @@ def packed_job(job: SpooledJob) -> bytes:
             "turns": [[turn.seq, _text(turn.tag_before), _text(turn.sealed)] for turn in job.turns],
             "content": content and [content.version, _text(content.sealed)],
             "settles": job.settles,
+            "finished": job.finished,
         }
     )
     return _labelled(VERSION, line)
@@ -128,6 +132,7 @@ def _job_in(held: dict[str, Any]) -> SpooledJob:
         content and SealedContent(int(content[0]), _bytes(content[1])),
         # Earlier versions of this library wrote none.
         {role: int(number) for role, number in held.get("settles", {}).items()},
+        bool(held.get("finished")),
     )
 
 

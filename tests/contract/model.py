@@ -297,10 +297,10 @@ class Model:
                 self._miss(s, told)
         return told
 
-    def close(self, who: str, session: str) -> list[Told]:
-        """Answer what happened."""
+    def close(self, who: str, session: str, lease: Lease | None = None) -> list[Told]:
+        """Answer what happened; with a lease, only if it is the newest."""
         s, told = self.find(who, session), list[Told]()
-        if s is not None and s.state != "ended":
+        if s is not None and s.state != "ended" and (lease is None or lease.fence == s.fence):
             self._end(s, told)
         return told
 

@@ -299,6 +299,21 @@ async def test_closing_ends_now(backend: Backend, world: World) -> None:
     assert kinds(after.events) == ["session_created"]
 
 
+async def test_a_job_ends_its_session_only_if_no_other_has_taken_it(
+    backend: Backend, world: World
+) -> None:
+    """What it left behind may be read long after its death."""
+    first = await join(backend)
+    await world.pass_time(61)
+    second = await join(backend)
+    async with nothing_changes(world):
+        assert await backend.close(MARIA, first.id, fence=first.lease.fence) == ()
+    events = await backend.close(MARIA, second.id, fence=second.lease.fence)
+    assert kinds(events) == ["session_ended"]
+    async with nothing_changes(world):
+        assert await backend.close(MARIA, second.id, fence=second.lease.fence) == ()
+
+
 async def test_a_closed_session_is_erased_at_its_retention(backend: Backend, world: World) -> None:
     """It counts from when the participant was last seen."""
     job = await join(backend)

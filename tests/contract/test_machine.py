@@ -287,9 +287,9 @@ class StoreMachine(RuleBasedStateMachine):
         wanted = [known for _, known in [("", ""), *self.sessions]][::-1].index(session)
         self.join(who, wanted, load, "once", exact=True)
 
-    @rule(place=places, how=st.sampled_from(["leave", "leave", "renew", "release", "go"]))
+    @rule(place=places, how=st.sampled_from(["leave", "leave", "renew", "release", "go", "finish"]))
     def keep_or_go(self, place: int, how: str) -> None:
-        """Leave, renew, release, or leave and release."""
+        """Leave, renew, release, leave and release, or end the session as the program does."""
         job = self.one_of(place)
         if how in ("leave", "go"):
             self._leave(job)
@@ -297,6 +297,17 @@ class StoreMachine(RuleBasedStateMachine):
             self.compare(lambda: self.model.renew(job.lease), lambda n, b: b.renew(job.refs[n]))
         if how in ("release", "go"):
             self.compare(lambda: self.model.release(job.lease), lambda n, b: b.release(job.refs[n]))
+
+        if how == "finish":
+            self._finish(job)
+
+    def _finish(self, job: Job) -> None:
+        who, session = job.lease.who, job.lease.session
+
+        async def ask(number: int, backend: Backend) -> Any:
+            return told(await backend.close(who, session, fence=job.refs[number].fence))
+
+        self.compare(lambda: self.model.close(who, session, job.lease), ask)
 
     def _leave(self, job: Job) -> None:
         async def ask(number: int, backend: Backend) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 from redis.asyncio import Redis
 
 from dev.rig.key_file import write_key_file
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dev.rig.servers.process import Server
+    from tests.integration.following_jobs import Job
     from tests.integration.scrape import Scraped
     from tests.integration.stage import Stage
 
@@ -110,3 +112,19 @@ async def stage(
     yield set_up
     for each in stages:
         await each.end()
+
+
+@pytest_asyncio.fixture
+async def job(store: SessionStore, settings: StoreSettings) -> AsyncIterator[Callable[..., Any]]:
+    """Begin jobs of one conversation, one after another."""
+    from tests.integration import following_jobs  # noqa: PLC0415 (only these tests need LiveKit)
+
+    jobs: list[Job] = []
+
+    async def begin(model: Any = None, **more: Any) -> Job:
+        jobs.append(following_jobs.Job(store, settings, model, **more))
+        return await jobs[-1].join()
+
+    yield begin
+    for each in jobs:
+        await each.stage.end()

@@ -1,4 +1,7 @@
-"""A model that says what a test tells it to, and remembers what it was given."""
+"""A model that says what a test tells it to, and remembers what it was given.
+
+It refuses what a strict provider refuses.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from livekit.agents import llm
+from livekit.agents import APIStatusError, llm
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN
 from livekit.agents.utils import shortuuid
+
+from dev.rig.providers.strict import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,9 +23,15 @@ if TYPE_CHECKING:
 _WORDS: Final = re.compile(r"\S+\s*")
 
 
-def call(name: str, arguments: str = "{}") -> llm.FunctionToolCall:
-    """Return a call of a tool."""
-    return llm.FunctionToolCall(name=name, arguments=arguments, call_id=shortuuid("call_"))
+def call(name: str, arguments: str = "{}", call_id: str | None = None) -> llm.FunctionToolCall:
+    """Return a call of a tool, by default under an id that no other has."""
+    call_id = call_id or shortuuid("call_")
+    return llm.FunctionToolCall(name=name, arguments=arguments, call_id=call_id)
+
+
+def _name_of(tool: llm.Tool) -> str | None:
+    info = getattr(tool, "info", None)
+    return getattr(info, "name", None)
 
 
 class ScriptedLLM(llm.LLM[str]):
@@ -31,18 +42,26 @@ class ScriptedLLM(llm.LLM[str]):
         script: Callable[[llm.ChatContext], str | list[llm.FunctionToolCall]],
         *,
         word_s: float = 0.0,
+        strict: bool = True,
     ) -> None:
         """Make one.
 
         Args:
             script: what to answer.
             word_s: how long each word takes, in seconds.
+            strict: refuse what a strict provider refuses.
         """
         super().__init__()
         self.script = script
         self.word_s = word_s
+        self.strict = strict
+        self.may_speak = asyncio.Event()
+        """Cleared: no word is said yet. Tools are called nevertheless."""
+        self.may_speak.set()
         self.given: list[llm.ChatContext] = []
         """The contexts of all requests."""
+        self.tools: list[list[str]] = []
+        """The names of the tools that each request allowed."""
 
     def chat(  # noqa: PLR0913 (LiveKit's signature)
         self,
@@ -57,6 +76,7 @@ class ScriptedLLM(llm.LLM[str]):
         """Answer a context."""
         self.given.append(chat_ctx.copy())
         allowed = [] if tool_choice == "none" else tools or []
+        self.tools.append([name for tool in allowed if (name := _name_of(tool))])
         return _Answer(self, chat_ctx=chat_ctx, tools=allowed, conn_options=conn_options)
 
 
@@ -64,10 +84,14 @@ class _Answer(llm.LLMStream):
     async def _run(self) -> None:
         model = self._llm
         assert isinstance(model, ScriptedLLM)
+        messages, _ = self._chat_ctx.to_provider_format("openai")
+        if model.strict and (refused := refusals(messages)):
+            raise APIStatusError("; ".join(refused), status_code=400, retryable=False)
         answer = model.script(self._chat_ctx)
         if isinstance(answer, list):
             self._send(llm.ChoiceDelta(role="assistant", tool_calls=answer))
             return
+        await model.may_speak.wait()
         for word in _WORDS.findall(answer):
             await asyncio.sleep(model.word_s)
             self._send(llm.ChoiceDelta(role="assistant", content=word))

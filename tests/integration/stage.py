@@ -14,13 +14,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from livekit import rtc
-from livekit.agents import Agent, AgentSession
+from livekit.agents import Agent, AgentSession, CloseReason
 from livekit.agents.voice.room_io import RoomOptions
 
 from demo_models.llm import RuleLLM
 from session_store.livekit import Conversation, words_of_welcome
 from session_store.livekit.job.conversation_setup import Setup
 from session_store.livekit.job.entry import Entry
+from session_store.livekit.job.job_exit import JobExit
 from session_store.livekit.job.liveness import Liveness
 from session_store.livekit.job.participant import JobParticipant
 from session_store.livekit.job.versions import start_args_for
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from livekit.agents import tts
 
     from session_store import Joined, SessionStore, StoreSettings
+    from session_store.livekit.job.conversation_setup import WhenAgentEnds
     from session_store.writing.offline_start import OfflineStart
 
 MEMORY = '<memory>{"visit": 1, "language": "en", "name": "Maria"}</memory>'
@@ -42,6 +44,7 @@ class Room(rtc.EventEmitter[Any]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.name = "room"
         self.remote_participants: dict[str, Any] = {}
         self.sent: list[dict[str, Any]] = []
         self.local_participant = SimpleNamespace(send_text=self._send_text)
@@ -72,6 +75,17 @@ class Job:
     callbacks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     shutdowns: list[str] = field(default_factory=list)
     log_context_fields: dict[str, Any] = field(default_factory=dict)
+    marks: list[dict[str, str]] = field(default_factory=list)
+    """Attributes that were set on the participant by LiveKit's API."""
+
+    @property
+    def api(self) -> Any:
+        """LiveKit's API, with what a conversation uses of it."""
+
+        async def update_participant(request: Any) -> None:
+            self.marks.append(dict(request.attributes))
+
+        return SimpleNamespace(room=SimpleNamespace(update_participant=update_participant))
 
     def add_shutdown_callback(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Note a callback."""
@@ -93,6 +107,7 @@ class Stage:
         self.lease_owner = secrets.token_hex(16)
         self.agent_session: AgentSession[Any] = AgentSession(llm=RuleLLM())
         self.spare_voice: tts.TTS[Any] | None = None
+        self.when_agent_ends: WhenAgentEnds = "finish"
         self.conversation: Conversation
 
     async def join(self, load_id: str = "load-1", session_id: str | None = None) -> Stage:
@@ -122,6 +137,8 @@ class Stage:
             RoomOptions(),
             words_of_welcome,
             self.spare_voice,
+            JobExit(context),
+            self.when_agent_ends,
         )
         now = asyncio.get_running_loop().time()
         self.conversation = Conversation(
@@ -143,6 +160,11 @@ class Stage:
         await conversation.greet()
         return self
 
+    @property
+    def agent(self) -> Agent:
+        """The agent that runs."""
+        return self.agent_session.current_agent
+
     def said(self) -> list[str]:
         """Return what the agent has said."""
         messages = self.agent_session.history.messages()
@@ -156,7 +178,7 @@ class Stage:
 
     async def end(self) -> None:
         """End the job as LiveKit does: the agent session first, then the callbacks."""
-        await self.agent_session.aclose()
+        await self.agent_session._aclose_impl(reason=CloseReason.JOB_SHUTDOWN)
         for callback in self.job.callbacks:
             await callback()
 

@@ -20,6 +20,8 @@ from dev.rig.net import NET_S
 from dev.rig.notes import Kind
 from dev.rig.programs import signal_process, until
 from dev.rig.stand import Stand, running
+from session_store import SessionState, StoreSettings
+from session_store.livekit.rooms.rooms import AGENT, ENDED
 from session_store.upkeep.analytics import Analytics, last_days
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     from dev.rig.person import Person
 
 EXAMPLES = ROOT / "examples"
-NAMES = ["starter", "tools", "handoff", "realtime"]
+NAMES = ["starter", "tools", "handoff", "hangup", "realtime"]
+TRANSFERRING = ROOT / "tests" / "integration" / "transferring.py"
 IN_ONE_LOOP = pytest.mark.asyncio(loop_scope="module")
 """Servers and what talks to them live in one event loop."""
 
@@ -67,7 +70,14 @@ async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand
 @asynccontextmanager
 async def at_work(name: str, stand: Stand) -> AsyncIterator[Person]:
     """Run an example as a worker, and let a person come to it."""
-    command = ("livekit.agents", "start", "--dev", str(EXAMPLES / f"{name}.py"))
+    async with running_agent(EXAMPLES / f"{name}.py", stand) as person:
+        yield person
+
+
+@asynccontextmanager
+async def running_agent(program: Path, stand: Stand) -> AsyncIterator[Person]:
+    """Run a program as a worker, and let a person come to it."""
+    command = ("livekit.agents", "start", "--dev", str(program))
     worker = await stand.add_worker(module=command, ready=False)
     known = "registered worker"
     try:
@@ -135,6 +145,43 @@ async def test_the_agent_that_was_handed_to_goes_on(stand: Stand) -> None:
             "Billing here. Which number has your bill?",
             "It says: bill 12 is paid.",
         ]
+
+
+@IN_ONE_LOOP
+async def test_who_calls_again_after_the_agent_hung_up_begins_anew(stand: Stand) -> None:
+    """The room is gone, the conversation is over, and the next call is greeted as a new one."""
+    async with at_work("hangup", stand) as person:
+        session_id = person.session_id
+        person.type("please end the call")
+        await until_ended(stand, person)
+        called_at = time.monotonic()
+        await person.reload()
+        assert person.session_id != session_id
+        greeting = "Hello! I am your assistant. What is your name?"
+        await person.notes.first(
+            Kind.TURN, after=called_at, where=lambda note: note.fields["text"] == greeting
+        )
+
+
+@IN_ONE_LOOP
+async def test_nobody_comes_where_the_agent_has_left_a_call_to_a_human(stand: Stand) -> None:
+    """Its session is closed, its participant is there, and no successor talks into the call."""
+    async with running_agent(TRANSFERRING, stand) as person:
+        person.type("please transfer the call")
+        await until_ended(stand, person)
+        await person.notes.first(Kind.TOLD, where=lambda note: note.fields.get(AGENT) == ENDED)
+        async with stand.watch(person) as room:
+            await asyncio.sleep(2 * StoreSettings().lease_s + 1)
+        assert room.most <= 1
+        assert await stand.agents_with(person) == []
+        assert person.room.isconnected()
+
+
+async def until_ended(stand: Stand, person: Person) -> None:
+    """Wait until a person's session has ended."""
+    async with asyncio.timeout(NET_S):
+        while (await stand.loaded(person)).session.state is not SessionState.ENDED:
+            await asyncio.sleep(0.05)
 
 
 @IN_ONE_LOOP

@@ -6,76 +6,20 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_asyncio
-from livekit.agents import Agent, AgentSession, function_tool, llm
+from livekit.agents import Agent, function_tool, llm
 
 from examples.handoff import Billing, Reception
-from examples.local import LocalLLM
 from examples.tools import Host
 from session_store.livekit.job.greeting import answer, speak
 from session_store.livekit.job.unknown_outcomes import OUTCOME_UNKNOWN
 from session_store.livekit.job.versions import AGENTS_HAVE_CONTEXTS, context_of
 from tests.integration.realtime import LocalRealtime
 from tests.integration.scripted import ScriptedLLM, call
-from tests.integration.stage import Stage
-from tests.integration.test_store import age
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
-    from session_store import SessionStore, StoreSettings
-
-
-class Job:
-    """One job of an entry point that lets its agents greet in ``on_enter``."""
-
-    def __init__(self, store: SessionStore, settings: StoreSettings, model: Any) -> None:
-        self.stage = Stage(store, settings)
-        self.stage.agent_session = AgentSession(llm=model or LocalLLM())
-
-    async def join(self) -> Job:
-        """Take the conversation."""
-        await self.stage.join()
-        self.stage.conversation._arrivals._words = None
-        return self
-
-    async def start(self, agent: Agent) -> Job:
-        """Start with this agent, and greet."""
-        await self.stage.start_with(agent)
-        return self
-
-    async def ask(self, text: str) -> None:
-        """Say something to the agent, and wait until it was answered."""
-        await self.stage.agent_session.generate_reply(user_input=text)
-
-    def said(self) -> list[str]:
-        """Return what agents are recorded to have said, from the beginning."""
-        turns = [each.turn for each in self.stage.conversation._writers.transcript.turns]
-        return [turn.text for turn in turns if turn.role == "assistant"]
-
-    async def until_said(self, words: str) -> None:
-        """Wait until an agent has said this."""
-        await self.stage.until(lambda: words in self.said())
-
-    async def die(self, raw: Any) -> None:
-        """End as SIGKILL does; the lease has run out afterwards."""
-        assert await self.stage.conversation._writers.recorder.flush(5)
-        await self.stage.die()
-        await age(raw, self.stage.store, "maria", self.stage.conversation.session_id, 4)
-
-
-@pytest_asyncio.fixture
-async def job(store: SessionStore, settings: StoreSettings) -> AsyncIterator[Callable[..., Any]]:
-    """Begin jobs, one after another."""
-    jobs: list[Job] = []
-
-    async def begin(model: Any = None) -> Job:
-        jobs.append(Job(store, settings, model))
-        return await jobs[-1].join()
-
-    yield begin
-    for each in jobs:
-        await each.stage.end()
+    from tests.integration.following_jobs import Job
 
 
 WELCOME = "Welcome! For how many people?"

@@ -12,7 +12,7 @@ from livekit.agents import llm
 from dev.rig.net import NET_S
 from dev.rig.servers.process import QUICK, Server, running
 from session_store import AgentPresence, LeaseHeld, SessionState, StoreUnavailable
-from session_store.livekit.job.chat_items import unanswered
+from session_store.livekit.job.owed_answer import owed
 from session_store.writing.spool import Spool, SpoolReport
 from tests.integration.stage import Stage
 from tests.integration.test_recorder import away, back
@@ -388,7 +388,7 @@ async def test_late_turns_are_told_to_the_model_in_their_place(
 
     told = [item.text_content for item in third.conversation.chat_ctx.messages()]
     assert told == ["my name is Maria", "late one", "late two", "an answer"]
-    assert not unanswered(third.conversation._turns)
+    assert not owed(third.conversation._turns)
     third.job.room.sent.clear()
     third.conversation._writers.transcript.show_newest(20)
     say(third, "and now")

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from livekit import rtc
-from livekit.agents import Agent, function_tool, llm
+from livekit.agents import llm
 from livekit.agents.llm.chat_context import CacheBreakpoint
 
 from session_store import RecordedTurn, TurnKind
-from session_store.livekit.job.chat_items import (
-    active_agent,
-    chat_context,
-    item_of,
-    turn_of,
-    unanswered,
-)
-from session_store.livekit.job.unknown_outcomes import unknown_outcomes
+from session_store.livekit.job.chat_items import active_agent, item_of, turn_of
+from session_store.livekit.job.model_context import chat_context
+from session_store.livekit.job.owed_answer import owed
 from session_store.sealing.turn_codec import decode_turn, encode_turn
 
 if TYPE_CHECKING:
@@ -227,7 +221,7 @@ def test_an_unknown_type_is_kept_and_named(caplog: pytest.LogCaptureFixture) -> 
     assert item_of(turn) is None
     assert vars(caplog.records[0])["type"] == "gesture"
     assert chat_context([RecordedTurn(1, turn)], 10).items == []
-    assert not unanswered([RecordedTurn(1, turn)])
+    assert not owed([RecordedTurn(1, turn)])
 
 
 def test_an_unknown_field_is_kept() -> None:
@@ -249,186 +243,12 @@ def test_an_unknown_part_of_a_message_is_named(caplog: pytest.LogCaptureFixture)
     assert vars(caplog.records[0])["type"] == "hologram"
 
 
-def recorded(*items: llm.ChatItem) -> list[RecordedTurn]:
-    """Number items as turns."""
-    return [RecordedTurn(seq, turn_of(item)) for seq, item in enumerate(items, 1)]
-
-
-def types(context: llm.ChatContext) -> list[str]:
-    """Return what kinds of items a context has."""
-    return [item.type for item in context.items]
-
-
-def said(role: Literal["user", "assistant", "system"], text: str, at: float) -> llm.ChatMessage:
-    """Return a message."""
-    return llm.ChatMessage(role=role, content=[text], created_at=at)
-
-
-def called(call_id: str, at: float, name: str = "look") -> llm.FunctionCall:
-    """Return a tool call."""
-    return llm.FunctionCall(call_id=call_id, name=name, arguments="{}", created_at=at)
-
-
-def put_out(call_id: str, at: float, output: str = "ok") -> llm.FunctionCallOutput:
-    """Return the output of a tool call."""
-    return llm.FunctionCallOutput(call_id=call_id, output=output, is_error=False, created_at=at)
-
-
-def test_the_model_gets_the_newest_items() -> None:
-    """So many as were asked for, in order."""
-    turns = recorded(*(said("user", str(n), n) for n in range(30)))
-    context = chat_context(turns, 10)
-    assert [item.text_content for item in context.messages()] == [str(n) for n in range(20, 30)]
-    assert chat_context(turns, 0).items == []
-
-
-@examples
-@given(
-    st.lists(
-        st.builds(said, st.sampled_from(["user", "assistant", "system"]), words, times)
-        | st.builds(called, st.sampled_from("abc"), times)
-        | st.builds(put_out, st.sampled_from("abc"), times)
-        | st.builds(llm.AgentHandoff, new_agent_id=words)
-    ),
-    st.integers(0, 6),
-)
-def test_no_context_is_one_that_providers_refuse(history: list[llm.ChatItem], newest: int) -> None:
-    """Whatever the record holds, calls and outputs come in pairs, behind the first message."""
-    context = chat_context(recorded(*history), newest)
-    assert len(context.items) <= newest
-    assert types(context)[:1] in ([], ["message"])
-    assert {item.role for item in context.messages()} <= {"user", "assistant"}
-    open_calls: set[str] = set()
-    ended: set[str] = set()
-    for item in context.items:
-        if isinstance(item, llm.FunctionCall):
-            open_calls.add(item.call_id)
-        elif isinstance(item, llm.FunctionCallOutput):
-            assert item.call_id in open_calls
-            ended.add(item.call_id)
-    assert open_calls == ended
-    for provider in ("openai", "openai.responses", "google", "aws", "anthropic", "mistralai"):
-        context.to_provider_format(provider)
-
-
-def test_a_pair_that_is_cut_apart_is_dropped() -> None:
-    """Where the newest items begin between a call and its output, neither is left."""
-    turns = recorded(
-        called("c", 2), said("user", "hurry", 3), put_out("c", 4), said("assistant", "Done.", 5)
-    )
-    assert types(chat_context(turns, 3)) == ["message", "message"]
-
-
-def test_words_before_a_call_stand_before_it() -> None:
-    """A call is recorded as it begins, and what was said before it when that has been heard."""
-    turns = recorded(
-        said("user", "look", 1),
-        called("c", 3),
-        said("assistant", "Let me see.", 2),
-        put_out("c", 4),
-    )
-    assert types(chat_context(turns, 9)) == [
-        "message",
-        "message",
-        "function_call",
-        "function_call_output",
-    ]
-
-
-def test_instructions_handoffs_and_empty_messages_are_for_the_record() -> None:
-    """The agent that starts has its own; and providers refuse a message without content."""
-    turns = recorded(
-        said("system", "be kind", 1),
-        llm.AgentHandoff(old_agent_id="a", new_agent_id="b"),
-        llm.AgentConfigUpdate(instructions="be brief"),
-        llm.ChatMessage(role="user", content=[llm.ImageContent(image="data:x")]),
-    )
-    assert chat_context(turns, 9).items == []
-
-
-def test_the_calls_of_tools_that_an_agent_has_not_are_dropped() -> None:
-    """LiveKit itself does so, when it is given the context."""
-
-    @function_tool
-    async def look() -> str:
-        """Look."""
-        return "ok"
-
-    turns = recorded(
-        said("user", "look, and leap", 1),
-        called("c", 2),
-        put_out("c", 3),
-        called("d", 4, name="leap"),
-        put_out("d", 5),
-    )
-    agent = Agent(instructions="", chat_ctx=chat_context(turns, 9), tools=[look])
-    assert types(agent.chat_ctx) == ["message", "function_call", "function_call_output"]
-
-
-def test_a_call_without_an_end_has_an_unknown_outcome() -> None:
-    """So has each of several, and a tool that had reported and not ended; others have theirs."""
-    reported = turn_of(put_out("c", 5, "still looking"))
-    reported = reported.model_copy(update={"details": {**reported.details, "still_runs": True}})
-    turns = [
-        *recorded(said("user", "look", 1), called("a", 2), called("b", 3), called("c", 4)),
-        RecordedTurn(5, reported),
-        *recorded(put_out("b", 6)),
-    ]
-    outcomes = unknown_outcomes(turns)
-    outputs = [item for item in outcomes if isinstance(item, llm.FunctionCallOutput)]
-    assert [(item.call_id, item.is_error) for item in outputs] == [("a", True), ("c_final", True)]
-    assert all("outcome unknown" in item.output for item in outputs)
-    again = [*turns, *recorded(*outcomes)]
-    assert unknown_outcomes(again) == []
-    assert len(chat_context(again, 20).items) == 9
-
-
-def test_an_outcome_that_comes_in_late_replaces_the_unknown_one() -> None:
-    """A job that was taken for dead may have ended its call, and bring that in afterwards."""
-    turns = recorded(said("user", "look", 1), called("a", 2))
-    turns += recorded(*unknown_outcomes(turns), put_out("a", 3, "found"))
-    outputs = [
-        item.output
-        for item in chat_context(turns, 9).items
-        if isinstance(item, llm.FunctionCallOutput)
-    ]
-    assert outputs == ["found"]
-
-
-def test_who_spoke_last_decides_whether_an_answer_is_due() -> None:
-    """The participant's last words want an answer, and so does what came of a tool for them."""
-    question, answer = said("user", "hello?", 1), said("assistant", "Hello!", 2)
-    call, output = called("c", 3), put_out("c", 4)
-    handed_over = llm.FunctionCallOutput(
-        call_id="c", output="", is_error=False, reply_required=False
-    )
-    assert unanswered(recorded(answer, said("user", "and you?", 3)))
-    assert unanswered(recorded(question, call))
-    assert unanswered(recorded(question, answer, call, output))
-    assert not unanswered(recorded(question, answer))
-    assert not unanswered(recorded(question, answer, call, handed_over))
-    assert not unanswered([])
-
-
-def test_words_that_were_recovered_late_may_have_been_answered() -> None:
-    """They are recorded last; when they were said decides."""
-    noise, question = said("user", "uh", 1), said("user", "hello?", 2)
-    answer = said("assistant", "Hello!", 3)
-    assert not unanswered(recorded(question, answer, noise))
-
-
-def test_nothing_in_a_context_is_of_the_future() -> None:
-    """What is said now stands behind what was said on a machine whose clock is ahead."""
-    context = chat_context(recorded(said("user", "hello?", time.time() + 60)), 9)
-    context.insert(llm.ChatMessage(role="user", content=["and now"]))
-    assert [item.text_content for item in context.messages()] == ["hello?", "and now"]
-
-
 def test_the_last_handoff_tells_who_is_active() -> None:
     """Without one, no turn has."""
     handoffs: Iterable[llm.ChatItem] = [
         llm.AgentHandoff(old_agent_id="a", new_agent_id="b"),
         llm.AgentConfigUpdate(instructions="be brief"),
     ]
-    assert active_agent(recorded(*handoffs)) == "b"
-    assert active_agent(recorded(called("c", 1))) is None
+    turns = [RecordedTurn(seq, turn_of(item)) for seq, item in enumerate(handoffs, 1)]
+    assert active_agent(turns) == "b"
+    assert active_agent([]) is None

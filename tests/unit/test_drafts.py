@@ -56,6 +56,19 @@ class Talk(rtc.EventEmitter[Any]):
         super().__init__()
         self.output = SimpleNamespace(transcription=None)
         self.current_speech: Any = None
+        self.holds = True
+        """Whether LiveKit still has the user's words."""
+
+    @property
+    def _activity(self) -> Any:
+        """What runs the agent, and recognises the user's words."""
+        words = "words" if self.holds else ""
+        recognition = SimpleNamespace(_audio_transcript=words, _audio_interim_transcript="")
+        return SimpleNamespace(
+            _audio_recognition=recognition,
+            _user_turn_completed_atask=None,
+            realtime_llm_session=None,
+        )
 
     def begin(self, speech_id: str) -> None:
         """Let the agent begin to speak."""
@@ -300,17 +313,50 @@ async def test_whoever_types_wants_no_answer_to_half_a_word(job: Job) -> None:
 
 
 async def test_half_a_word_of_somebody_who_left_is_taken_back(job: Job) -> None:
-    """Whole words stay: they have no answer yet."""
+    """Nobody will say the rest of it."""
     job.talk.hear("uh", is_final=False)
     assert await job.stored() == {"user": "uh"}
-    await job.drafts.forget_half_words()
+    await job.drafts.give_up(has_left=True)
     assert await job.stored() == {}
+
+
+async def test_whole_words_of_somebody_who_left_stay(job: Job) -> None:
+    """They have no answer yet."""
     job.talk.hear("call me")
     job.talk.hear("tom", is_final=False)
     await job.stored()
-    await job.drafts.forget_half_words()
-    loaded = await job.stored()
-    assert loaded["user"].startswith("call me")
+    await job.drafts.give_up(has_left=True)
+    assert await job.stored() == {"user": "call me"}
+
+
+async def test_half_a_word_of_somebody_who_stays_is_kept_for_the_successor(job: Job) -> None:
+    """At a deploy, a user may be in the middle of a word."""
+    job.talk.hear("call me", is_final=False)
+    await job.say("Your booking")
+    await job.stored()
+    await job.drafts.give_up(has_left=False)
+    assert await job.stored() == {"user": "call me"}
+
+
+async def test_words_that_were_thrown_away_are_soon_gone(job: Job) -> None:
+    """A program raises ``StopResponse``, or clears the turn: LiveKit has them no more."""
+    job.talk.hear("computer")
+    assert await job.stored() == {"user": "computer"}
+    job.talk.holds = False
+    assert await job.stored() == {}
+    job.talk.holds = True
+    job.talk.hear("what is the time?")
+    assert await job.stored() == {"user": "what is the time?"}
+
+
+async def test_what_the_agent_said_beside_the_conversation_is_soon_gone(job: Job) -> None:
+    """Its speech is over, and LiveKit has kept it out of the context."""
+    job.talk.begin("speech-1")
+    await job.say("One moment.")
+    assert await job.stored() == {"assistant": "One moment."}
+    job.out.flush()
+    job.talk.current_speech = None
+    assert await job.stored() == {}
 
 
 def drafted(number: int, role: Any, text: str, at: float) -> Draft:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from livekit.agents import llm
 
 from session_store import Keyring, Recorder, SessionStore, StoreSettings
 from session_store.backends.memory.backend import MemoryBackend
+from session_store.livekit.job.chat_items import item_of
+from session_store.livekit.job.tool_pairs import tool_pairs
 from session_store.livekit.job.transcript import Transcript
+from session_store.livekit.job.unknown_outcomes import unknown_outcomes
 
 if TYPE_CHECKING:
-    import pytest
-
     from session_store import RecordedTurn
 
 
@@ -86,3 +89,79 @@ async def test_an_item_that_nobody_knows_is_named(caplog: pytest.LogCaptureFixtu
     made = await transcript(said("before", 1.0))
     assert not made.record_if_new(SimpleNamespace(type="gesture"))
     assert vars(caplog.records[0])["type"] == "gesture"
+
+
+def called(call_id: str, at: float, **fields: Any) -> llm.FunctionCall:
+    """Return a tool call."""
+    arguments = fields.pop("arguments", "{}")
+    return llm.FunctionCall(
+        call_id=call_id, name="look", arguments=arguments, created_at=at, **fields
+    )
+
+
+def put_out(call_id: str, at: float, output: str) -> llm.FunctionCallOutput:
+    """Return the output of a tool call."""
+    return llm.FunctionCallOutput(
+        call_id=call_id, name="look", output=output, is_error=False, created_at=at
+    )
+
+
+async def test_an_output_names_its_call_though_the_next_one_has_the_same_id() -> None:
+    """Some models count from zero in each reply."""
+    made = await transcript(said("before", 1.0))
+    for number in range(2):
+        assert made.record(called("call_0", 2.0 + number, id=f"call-{number}"))
+        assert made.awaits_output("call_0")
+        assert made.record(put_out("call_0", 2.5 + number, f"seen {number}"))
+        assert not made.awaits_output("call_0")
+    pairs = [
+        (pair.call.turn.id, pair.output and pair.output.turn.details["output"])
+        for pair in tool_pairs(made.turns)
+    ]
+    assert pairs == [("call-0", "seen 0"), ("call-1", "seen 1")]
+
+
+async def test_an_output_that_is_too_large_is_kept_in_part() -> None:
+    """With its length: the outcome of the call is known, and the model is told the beginning."""
+    made = await transcript(said("before", 1.0))
+    made.record(called("c", 2.0))
+    assert made.record_if_new(put_out("c", 3.0, "x" * 360_000))
+    details = made.turns[-1].turn.details
+    kept = details["output"]
+    assert isinstance(kept, str)
+    assert kept.startswith("x" * 16_000)
+    assert kept.endswith("[cut: 360000 characters, of which 16000 are kept]")
+    assert (details["call_id"], details["cut"]) == ("c", 360_000 - len(kept))
+    assert unknown_outcomes(made.turns) == []
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        said("x" * 300_000, 2.0),
+        said("x", 2.0, extra={"many": ["x"] * 300_000}),
+        called("c", 2.0, arguments='{"text": "' + "x" * 300_000 + '"}'),
+        said("half a \ud83d pair", 2.0),
+        said("when?", float("nan")),
+        said("who?", 2.0, id="x" * 500),
+    ],
+    ids=["long words", "many values", "arguments", "no Unicode", "no time", "a long id"],
+)
+async def test_whatever_cannot_be_kept_whole_is_kept_in_part(item: llm.ChatItem) -> None:
+    """It never vanishes, and what is kept is an item again, of the same kind."""
+    made = await transcript(said("before", 1.0))
+    assert made.record_if_new(item)
+    assert not made.record_if_new(item)
+    again = item_of(made.turns[-1].turn)
+    assert again is not None
+    assert again.type == item.type
+    if isinstance(again, llm.FunctionCall):
+        assert json.loads(again.arguments)["cut"].startswith('{"text": "xxx')
+
+
+async def test_words_that_were_cut_say_so() -> None:
+    """Whoever reads them later sees that something is missing, and how much."""
+    made = await transcript()
+    made.record_if_new(said("word " * 60_000, 1.0))
+    assert made.turns[0].turn.text.endswith("of which 16000 are kept]")
+    assert made.turns[0].turn.details["cut"] == 300_000 - len(made.turns[0].turn.text)

@@ -26,6 +26,8 @@ export class AgentPresence {
   /** @type {string | null} */
   #current = null;
   #greeted = false;
+  /** Whether the agent has left on purpose, so that none will come. */
+  #hasEnded = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #isBack;
   #waitTimer;
@@ -62,8 +64,15 @@ export class AgentPresence {
     this.#waitTimer.stop();
   }
 
+  /** The agent has left on purpose. */
+  ended() {
+    this.#hasEnded = true;
+    this.#waitTimer.stop();
+  }
+
   /** The page is in the room, for the first time or again. */
   joined() {
+    this.#hasEnded = false;
     if (this.isThere) this.#outbox.open();
     else this.#waitTimer.start();
   }
@@ -91,7 +100,7 @@ export class AgentPresence {
     this.#agents = agents;
     if (this.isThere && !agents.some(({ identity }) => identity === this.#current)) {
       this.lost();
-      if (this.#page.model().state === 'Connected') this.#waitTimer.start();
+      if (this.#page.model().state === 'Connected' && !this.#hasEnded) this.#waitTimer.start();
     }
     this.#show();
   }

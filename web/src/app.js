@@ -63,6 +63,8 @@ export class App {
       onDraft: (draft) => agent.heard(draft),
       onAgents: (agents) => agent.changed(agents),
       onAgentGaveUp: () => this.#admission.agentGaveUp(),
+      // With others in the room the call goes on: the agent has handed it to a human, say.
+      onAgentEnded: (alone) => void (alone ? this.end() : agent.ended()),
       onAudioBlocked: (audioBlocked) => this.#set({ audioBlocked }),
       onMic: (mic) => this.#set({ mic }),
       onTrack: (role, track) => this.levels.listen(role, track),

@@ -241,6 +241,28 @@ test('The return of the assistant is shown once, for a while, if the agent is ne
   assert.equal(app.model.back, false);
 });
 
+test('When the agent ends the conversation, the page ends it too, and asks for no other agent.', async () => {
+  const { app, asked, hooks, left } = await inTheRoom([admission()]);
+  hooks.onAgents([{ identity: 'agent', state: 'listening' }]);
+  hooks.onRecord(hello(), 'agent');
+  hooks.onAgentEnded(true);
+  hooks.onAgents([]);
+  await pass(120_000);
+  assert.deepEqual([app.model.state, app.model.failure, asked.length, left()], ['Ended', null, 1, 1]);
+  assert.deepEqual(shownBy(app), ['Hi']);
+});
+
+test('When the agent has handed the call to a human, the page stays, and waits for no agent.', async () => {
+  const { app, asked, hooks, left } = await inTheRoom([admission()]);
+  hooks.onAgents([{ identity: 'agent', state: 'listening' }]);
+  hooks.onRecord(hello(), 'agent');
+  hooks.onAgentEnded(false);
+  hooks.onAgents([]);
+  await pass(120_000);
+  assert.deepEqual([app.model.state, app.model.waiting, asked.length, left()], ['Connected', 'no', 1, 0]);
+  await app.end();
+});
+
 test('Removed as a duplicate, the page comes back only if the conversation is not open elsewhere.', async () => {
   const { app, asked, hooks } = await inTheRoom([admission(), refused(409, 'goes_on_elsewhere', 'Elsewhere.'), admission()]);
   hooks.onDropped('duplicate');

@@ -23,6 +23,7 @@ const SEND_TIMEOUT_MS = 5000;
 /** Attribute of our own participant: the workers report there that they gave up on the agents of this room. */
 const AGENT = 'rj.agent';
 const GAVE_UP = 'gave_up';
+const ENDED = 'ended';
 const AGENT_STATES = ['initializing', 'idle', 'listening', 'thinking', 'speaking'];
 
 /** @typedef {{ segment: string, stream: number, role: import('./protocol.js').Role, text: string, open: boolean }} HeardDraft */
@@ -37,6 +38,7 @@ const AGENT_STATES = ['initializing', 'idle', 'listening', 'thinking', 'speaking
  * @property {(draft: HeardDraft) => void} onDraft
  * @property {(agents: import('./agent-presence.js').Agent[]) => void} onAgents
  * @property {() => void} onAgentGaveUp the workers will send no further agent for a while
+ * @property {(alone: boolean) => void} onAgentEnded the agent has left on purpose; whether nobody else is in the room
  * @property {(blocked: boolean) => void} onAudioBlocked
  * @property {(mic: import('./microphone.js').MicState) => void} onMic
  * @property {(role: 'user' | 'assistant', track: MediaStreamTrack | null) => void} onTrack
@@ -221,7 +223,11 @@ export class Connection {
   }
 
   #readOwnAttributes() {
-    if (this.#joined && this.#room?.localParticipant.attributes[AGENT] === GAVE_UP) this.#hooks.onAgentGaveUp();
+    const room = this.#room;
+    if (!this.#joined || room === null) return;
+    const agent = room.localParticipant.attributes[AGENT];
+    if (agent === GAVE_UP) this.#hooks.onAgentGaveUp();
+    if (agent === ENDED) this.#hooks.onAgentEnded([...room.remoteParticipants.values()].every(({ isAgent }) => isAgent));
   }
 
   #reportAgents() {

@@ -12,6 +12,7 @@ from aiohttp import web
 from typing_extensions import override
 
 from dev.rig.providers.fake import FakeProvider
+from dev.rig.providers.strict import refusals
 
 if TYPE_CHECKING:
     import asyncio
@@ -67,6 +68,9 @@ class FakeOpenAI(FakeProvider):
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.requests.append(body)
+        if refused := refusals(body["messages"]):
+            error = {"message": "; ".join(refused), "type": "invalid_request_error"}
+            return web.json_response({"error": error}, status=400)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         cut = self.cuts.pop(0) if self.cuts else None

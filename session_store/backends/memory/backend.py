@@ -337,10 +337,10 @@ class MemoryBackend(MemoryPeople):
         )
 
     @override
-    async def close(self, participant: str, session_id: str) -> Sequence[Event]:
+    async def close(self, participant: str, session_id: str, *, fence: str = "") -> Sequence[Event]:
         op = self._begin(participant)
         record = op.session(session_id)
-        if record is not None and op.end(record, op.now):
+        if record is not None and fence in {"", str(record.fence)} and op.end(record, op.now):
             op.look_by(record, record.kept_until(self._rules))
         return self._told(op)
 

@@ -291,9 +291,9 @@ class RedisSessions(RedisCalls):
         )
 
     @override
-    async def close(self, participant: str, session_id: str) -> Sequence[Event]:
+    async def close(self, participant: str, session_id: str, *, fence: str = "") -> Sequence[Event]:
         keys = ParticipantKeys.of(participant)
-        args = (participant, session_id, self._retention_ms)
+        args = (participant, session_id, self._retention_ms, fence)
         reply = await self._run("close", (keys.session(session_id), keys.due), args)
         return events_in(reply[1])
 

@@ -7,7 +7,6 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from session_store.backends.values import JoinOutcome
-from session_store.livekit.job.chat_items import unanswered
 from session_store.livekit.job.greeting import (
     Visit,
     answer,
@@ -15,6 +14,8 @@ from session_store.livekit.job.greeting import (
     speak,
     wait_for_silence,
 )
+from session_store.livekit.job.model_context import chat_context, merged
+from session_store.livekit.job.owed_answer import owed
 from session_store.livekit.job.participant import load_id_of
 from session_store.livekit.job.versions import context_of
 from session_store.livekit.job.workarounds import keep_voice
@@ -23,8 +24,11 @@ from session_store.tasks import KeptTasks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from livekit.agents import llm
+
     from session_store.livekit.job.conversation_parts import Parts
     from session_store.livekit.job.ending import Ending
+    from session_store.livekit.job.owed_answer import Owed
     from session_store.values import Arrival, Joined
 
 logger = logging.getLogger(__name__)
@@ -33,6 +37,9 @@ RESENT_TURNS: Final = 20
 """How many turns are shown again to a page that was away for a moment and may have missed some."""
 WELCOME_WITHIN_S: Final = 10.0
 """A participant whose arrival is counted only later has been talking for a while: no welcome."""
+MAY_SPEAK_WITHIN_S: Final = 5.0
+"""How long a change of agents may keep the agent from speaking."""
+TRY_AGAIN_S: Final = 0.05
 PREFERRED_NAME: Final = "name"
 """Key in ``context.preferences`` of the name that the participant likes to be called."""
 
@@ -134,14 +141,49 @@ class Arrivals:
         is_new = first and not self._turns
         if self._words is not None:
             await fall_silent(self._agent_session)
+        debt = owed(self._turns) if first else None
+        agent = self._agent_session.current_agent
         # Copied before the greeting is in it: the question is its last item.
-        context = context_of(self._agent_session)
+        context = self._context_for(debt)
         if self._words is not None and (is_new or is_return):
             await wait_for_silence(self._agent_session)
             if words := self._words(self._visit_of(is_new=is_new)):
-                speak(self._agent_session, words)
-        if first and unanswered(self._turns):
-            answer(self._agent_session, context)
+                await self._when_it_may_speak(lambda: speak(self._agent_session, words))
+        if not debt:
+            return
+
+        def settle() -> None:
+            is_same = self._agent_session.current_agent is agent
+            asked = context if is_same else self._context_for(debt)
+            answer(self._agent_session, asked, without_tools=debt.is_unknown)
+
+        await self._when_it_may_speak(settle)
+
+    def _context_for(self, debt: Owed | None) -> llm.ChatContext:
+        """Return the context of the agent, with all that an answer needs, if one is owed."""
+        context = context_of(self._agent_session)
+        if not debt:
+            return context
+        # The agent may have begun a task by now, with a context of its own.
+        newest = self._parts.setup.settings.model_turns
+        return merged(context, chat_context(self._turns, newest))
+
+    async def _when_it_may_speak(self, speak_now: Callable[[], None]) -> None:
+        """Have the agent say something as soon as it may.
+
+        LiveKit takes no new speech while it changes from one agent to the next, or to a task: an
+        ``on_enter`` may do that at this moment.
+        """
+        until = asyncio.get_running_loop().time() + MAY_SPEAK_WITHIN_S
+        while not self._ending.is_over:
+            try:
+                return speak_now()
+            except RuntimeError as error:
+                if asyncio.get_running_loop().time() > until:
+                    logger.warning("the agent may not speak", extra={"error": str(error)})
+                    return None
+            await asyncio.sleep(TRY_AGAIN_S)
+        return None
 
     def _visit_of(self, *, is_new: bool) -> Visit:
         content = self._writers.content.content

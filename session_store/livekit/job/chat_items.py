@@ -9,18 +9,18 @@ names them). ``docs/binding.md`` tells users.
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from livekit.agents import llm
 from pydantic import TypeAdapter, ValidationError
 
 from session_store.livekit.job import json_values
-from session_store.livekit.job.unknown_outcomes import is_unknown
-from session_store.models import RecordedTurn, Turn, TurnKind
+from session_store.models import Turn, TurnKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
+
+    from session_store.models import RecordedTurn
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,6 @@ _TYPES: Final = {
 _OWN_FIELDS: Final = {"id", "type", "created_at"}
 _OF_A_MESSAGE: Final = {"role", "content", "interrupted", "metrics", "hash"}
 """Fields that a turn has too, or that belong to one process."""
-_INSTRUCTIONS: Final = ("system", "developer")
 
 # Keys in the details of a turn that are not fields of an item.
 _LEFT_OUT: Final = "left_out"
@@ -116,54 +115,6 @@ def item_id_of(turn: Turn) -> str:
     return str(turn.details.get(_ITEM_ID, turn.id))
 
 
-def chat_context(turns: Sequence[RecordedTurn], newest: int) -> llm.ChatContext:
-    """Build what the model is given: the newest items, in the order of time.
-
-    It leaves out instructions, handoffs and changes of configuration: the agent that starts has its
-    own. A tool call comes with its output, and an output with its call. No item is dated in the
-    future, even if the clock of the job before was: LiveKit sorts new items in by their time.
-    """
-    now = time.time()
-    # An outcome that was recorded as unknown may have come in late.
-    known = {
-        recorded.turn.details.get("call_id")
-        for recorded in turns
-        if recorded.turn.kind is TurnKind.TOOL_OUTPUT and not is_unknown(recorded.turn)
-    }
-    items = [
-        item
-        for turn in (recorded.turn for recorded in turns)
-        if turn.kind is not TurnKind.HANDOFF
-        and turn.role not in _INSTRUCTIONS
-        and not (is_unknown(turn) and turn.details.get("call_id") in known)
-        and (item := item_of(turn)) is not None
-        and not (isinstance(item, llm.ChatMessage) and not item.content)
-    ]
-    # The order of LiveKit: a call is recorded when it begins, the words before it when they end.
-    items.sort(key=lambda item: item.created_at)
-    items = _paired(items)[-newest:] if newest else []
-    while items and not isinstance(items[0], llm.ChatMessage):
-        items.pop(0)  # Providers refuse a conversation that begins with a tool.
-    for item in items:
-        item.created_at = min(item.created_at, now)
-    return llm.ChatContext(_paired(items))
-
-
-def unanswered(turns: Iterable[RecordedTurn]) -> bool:
-    """Return whether an answer is due: to the participant's last words, or to a tool's output.
-
-    The order is by the time of the turns. Words that a successor recovered are recorded last, but
-    may have been answered long ago.
-    """
-    in_time = sorted((recorded.turn for recorded in turns), key=lambda turn: turn.created_at)
-    for turn in reversed(in_time):
-        if turn.role in {"user", "assistant"}:
-            return turn.role == "user"
-        if turn.kind is TurnKind.TOOL_OUTPUT and turn.details.get("reply_required", True):
-            return True
-    return False
-
-
 def active_agent(turns: Iterable[RecordedTurn]) -> str | None:
     """Return the id of the agent of the last handoff; ``None`` if there was no handoff."""
     active = None
@@ -171,28 +122,6 @@ def active_agent(turns: Iterable[RecordedTurn]) -> str | None:
         if recorded.turn.kind is TurnKind.HANDOFF:
             active = recorded.turn.details.get("new_agent_id", active)
     return active if isinstance(active, str) else None
-
-
-def _paired(items: list[llm.ChatItem]) -> list[llm.ChatItem]:
-    """Drop each tool call without an output behind it, and each output without its call."""
-    begun: set[str] = set()
-    ended: set[str] = set()
-    for item in items:
-        if isinstance(item, llm.FunctionCall):
-            begun.add(item.call_id)
-        elif isinstance(item, llm.FunctionCallOutput) and item.call_id in begun:
-            ended.add(item.call_id)
-    kept: list[llm.ChatItem] = []
-    begun.clear()
-    for item in items:
-        if isinstance(item, llm.FunctionCall):
-            begun.add(item.call_id)
-            if item.call_id not in ended:
-                continue
-        elif isinstance(item, llm.FunctionCallOutput) and item.call_id not in begun:
-            continue
-        kept.append(item)
-    return kept
 
 
 def _write_content(content: Iterable[llm.ChatContent]) -> tuple[list[Any], int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from livekit.agents import llm
@@ -11,13 +12,15 @@ from livekit.agents.voice.room_io import TextInputOptions
 
 from session_store.errors import RecorderFull
 from session_store.livekit.job.arrivals import Arrivals
-from session_store.livekit.job.chat_items import active_agent, chat_context
+from session_store.livekit.job.chat_items import active_agent
 from session_store.livekit.job.conversation_parts import Hooks, Parts
 from session_store.livekit.job.ending import Ending
 from session_store.livekit.job.late_join import LateJoin
-from session_store.livekit.job.resume_agent import resume
+from session_store.livekit.job.model_context import chat_context
+from session_store.livekit.job.resume_agent import restore_calls, resume
 from session_store.livekit.job.typed_text import TypedText
 from session_store.livekit.job.versions import start_args_for
+from session_store.tasks import KeptTasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
     SomeAgent = TypeVar("SomeAgent", bound=Agent)
 
+logger = logging.getLogger(__name__)
+
 MAX_CONTEXT_CHARS: Final = 500
 """How much of the last words is kept in the context."""
 
@@ -45,6 +50,7 @@ class Conversation:
         self._setup = setup
         self._entry = entry
         self._listeners: list[Callable[[], None]] = []
+        self._tasks = KeptTasks(logger)
         self._parts = Parts(setup, entry, liveness, self._hooks())
         self._writers = self._parts.writers
         # These include what the job before was saying when it died.
@@ -163,6 +169,7 @@ class Conversation:
         A new participant is greeted, and a returning one is welcomed. After a takeover the agent
         does not greet, but it answers what was said last and not answered yet.
         """
+        await restore_calls(self._setup.agent_session, self.chat_ctx)
         await self._arrivals.greet()
 
     async def erase(self) -> None:
@@ -215,6 +222,8 @@ class Conversation:
         item = event.item
         if self._ending.is_over:
             return
+        if isinstance(item, llm.AgentHandoff) and item.old_agent_id is not None:
+            self._tasks.spawn(restore_calls(self._setup.agent_session, self.chat_ctx))
         if self._writers.transcript.record_if_new(item) and isinstance(item, llm.ChatMessage):
             self._note_context(item)
 

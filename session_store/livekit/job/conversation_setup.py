@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from livekit.agents.voice.room_io import RoomOptions
 
     from session_store.livekit.job.greeting import Visit
+    from session_store.livekit.job.job_exit import JobExit
     from session_store.settings import StoreSettings
     from session_store.store import SessionStore
+
+WhenAgentEnds = Literal["finish", "keep"]
+"""What becomes of a conversation that the program has ended: it is over, and the next call begins
+another one; or it is kept, and the next call within the resume window goes on with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +32,5 @@ class Setup:
     room_options: RoomOptions
     words: Callable[[Visit], str] | None
     spare_voice: tts.TTS[Any] | None
+    job_exit: JobExit
+    when_agent_ends: WhenAgentEnds = "finish"

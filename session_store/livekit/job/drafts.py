@@ -20,6 +20,7 @@ from livekit.agents.voice.io import TextOutput
 
 from session_store.errors import InvalidValue, LeaseLost, SessionGone
 from session_store.livekit.job.chat_items import turn_of
+from session_store.livekit.job.versions import may_become_a_turn
 from session_store.models import RECOVERED, Draft
 from session_store.tasks import LONGEST_RETRY_S, Loop
 
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 EVERY_S: Final = 0.25
 """The shortest time between two writes of drafts. A kill loses at most so much of the words."""
+LOOKS: Final = 2
+"""Words that no turn will have are thrown away when so many looks in a row have found that."""
 
 
 class SettledDraft(NamedTuple):
@@ -126,17 +129,26 @@ class Drafts:
         """
         return self._speeches["user"].number
 
-    async def forget_half_words(self) -> None:
-        """Take back what was half understood of a participant who has left.
+    async def give_up(self, *, has_left: bool) -> None:
+        """Take back what no turn will have: this job ends in order, so the agent's speech is over.
+
+        Args:
+            has_left: the user has. Then what was half understood is taken back too. A successor
+                needs that of a user who stays, and may be speaking at this moment.
 
         Raises:
             SessionStoreError: it was not written.
         """
-        speech = self._speeches["user"]
-        speech.interim = ""
-        if speech.number and not speech.words:
-            sealed = self._store.seal_draft(self._lease, speech.turn())
-            await self._store.keep_draft(self._lease, sealed)
+        self._over = True
+        await self._loop.aclose()
+        before = {role: speech.words for role, speech in self._speeches.items()}
+        self._speeches["assistant"].throw_away()
+        if has_left:
+            self._speeches["user"].interim = ""
+        for role, speech in self._speeches.items():
+            if speech.number and speech.words != before[role]:
+                sealed = self._store.seal_draft(self._lease, speech.turn())
+                await self._store.keep_draft(self._lease, sealed)
 
     async def aclose(self) -> None:
         """Stop listening and writing. What is written stays, for the next job to find."""
@@ -176,12 +188,34 @@ class Drafts:
             await self._wake.wait()
             self._wake.clear()
             pause_s = EVERY_S
+            self._throw_away()
             for role in tuple(self._speeches):
                 # Read only now: its turn may have been recorded while the other was written.
                 speech = self._speeches[role]
                 if speech.is_noted and not await self._keep(speech):
                     pause_s = LONGEST_RETRY_S
+            if any(speech.number and speech.words for speech in self._speeches.values()):
+                self._wake.set()  # To look again whether a turn will have them.
             await asyncio.sleep(pause_s)
+
+    def _throw_away(self) -> None:
+        """Throw away what was thrown away in the agent session: no turn will have it."""
+        for role, speech in self._speeches.items():
+            is_left = bool(speech.words) and not self._may_become_a_turn(role, speech)
+            speech.looks_left = speech.looks_left - 1 if is_left else LOOKS
+            if not speech.looks_left:
+                speech.throw_away()
+                speech.is_noted = bool(speech.number)
+
+    def _may_become_a_turn(self, role: Role, speech: _Speech) -> bool:
+        if self._agent_session is None:
+            return True
+        if role == "user":
+            return may_become_a_turn(self._agent_session)
+        # LiveKit records what the agent said before it begins to speak again, or falls silent.
+        current = self._agent_session.current_speech
+        is_over = current is None or speech.of_speech not in (None, current.id)
+        return self._segment_is_open or not is_over
 
     async def _keep(self, speech: _Speech) -> bool:
         """Write a draft; return whether the store has it, or never will."""
@@ -215,8 +249,14 @@ class _Speech:
         self.begun_at: float | None = None
         self.number = 0
         self.is_noted = False
+        self.looks_left = LOOKS
         self.of_speech: str | None = None
         """Id of LiveKit's speech handle."""
+
+    def throw_away(self) -> None:
+        """Forget the words. What is said next begins anew."""
+        self.finals, self.interim, self.begun_at = [], "", None
+        self.looks_left = LOOKS
 
     @property
     def words(self) -> str:

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from session_store.errors import LeaseLost, SessionGone, SessionStoreError, StoreUnavailable
+from session_store.livekit.job.ended_mark import mark_as_ended
 from session_store.livekit.job.greeting import fall_silent
 from session_store.livekit.job.other_agents import is_another_here
 from session_store.tasks import KeptTasks
@@ -55,6 +56,9 @@ class Ending:
         """Whether this job writes and says nothing any more."""
         self.is_erased = False
         """Whether this job has erased its participant."""
+        self._exit = parts.setup.job_exit
+        # Before our own listener: it asks who has closed the session.
+        self._exit.watch(parts.setup.agent_session, parts.entry.participant.identity)
         parts.setup.agent_session.on("close", self._on_close)
         self._ctx.room.on("reconnected", self._on_reconnected)
         self._ctx.add_shutdown_callback(self._on_shutdown)
@@ -73,7 +77,7 @@ class Ending:
             self.is_over = False
             raise
         self._parts.log("finished")
-        self._ctx.shutdown("the conversation is finished")
+        self._exit.leave("the conversation is finished")
 
     async def erase(self) -> None:
         """See ``Conversation.erase``."""
@@ -97,7 +101,7 @@ class Ending:
         self._fall_away()
         extra = {"session_id": self._parts.session_id, "reason": type(error).__name__}
         logger.warning("this job has lost its conversation", extra=extra)
-        self._ctx.shutdown("this job has lost its conversation")
+        self._exit.leave("this job has lost its conversation")
         self._tasks.spawn(fall_silent(self._parts.setup.agent_session))
 
     async def _try_to_erase(self) -> None:
@@ -133,12 +137,12 @@ class Ending:
     async def _say_goodbye(self) -> None:
         """Let the agent finish its sentence; then end the job, which knows nothing any more."""
         await asyncio.sleep(GOODBYE_S)
-        self._ctx.shutdown("the participant was erased")
+        self._exit.leave("the participant was erased")
 
     def _on_close(self, _: CloseEvent) -> None:
         """End the job: without its agent session, perhaps after an error, it is a mute ghost."""
         self._begin_end()
-        self._ctx.shutdown("the agent session has closed")
+        self._exit.leave("the agent session has closed")
 
     async def _on_shutdown(self) -> None:
         await asyncio.shield(self._begin_end())
@@ -175,6 +179,26 @@ class Ending:
         self._parts.metrics.over()
         self._ended.set()
 
+    async def _write_end(self) -> bool:
+        """Write how the conversation stands at the end of this job; return whether it is known.
+
+        It is not if the program has ended the conversation and the store is unreachable.
+        """
+        by_program = self._exit.is_programs
+        finishes = by_program and self._parts.setup.when_agent_ends == "finish"
+        is_known = not finishes
+        if await self._writers.flush():
+            if finishes:
+                is_known = await self._writers.finish()
+            else:
+                # A participant whom the program has left is as one who has left.
+                present = self._parts.presence.is_here and not by_program
+                await self._writers.give_back(present=present)
+        if by_program:
+            # For the page, and for the watchers: the store may be unreachable.
+            await mark_as_ended(self._ctx, self._parts.entry.participant.identity)
+        return is_known
+
     async def _end(self) -> None:
         """Write what waits, and give the lease back.
 
@@ -183,10 +207,9 @@ class Ending:
         self._fall_away()
         await self._parts.outages.aclose()
         self._parts.presence.stop()
-        if not self.is_over and await self._writers.flush():
-            await self._writers.give_back(present=self._parts.presence.is_here)
+        is_known = self.is_over or await self._write_end()
         await self._stop_joining()
         await self._writers.stop()
         if not (self.is_erased or self._is_gone):
-            await self._writers.leave_unsaved()
+            await self._writers.leave_unsaved(finished=not is_known)
         await self._parts.channel.aclose()

@@ -14,6 +14,7 @@ from session_store.livekit.job.announce_participant import wait_for_participant
 from session_store.livekit.job.conversation import Conversation
 from session_store.livekit.job.conversation_setup import Setup
 from session_store.livekit.job.greeting import words_of_welcome
+from session_store.livekit.job.job_exit import JobExit
 from session_store.livekit.job.joining import join_or_begin
 from session_store.livekit.job.liveness import Liveness
 from session_store.livekit.job.participant import JobParticipant, load_id_of, metadata_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from livekit.agents import AgentSession, JobContext, tts
 
+    from session_store.livekit.job.conversation_setup import WhenAgentEnds
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.greeting import Visit
     from session_store.meter import Meter
@@ -50,6 +52,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
     room_options: RoomOptions | None = None,
     words: Callable[[Visit], str] | None = words_of_welcome,
     spare_voice: tts.TTS[Any] | None = None,
+    when_agent_ends: WhenAgentEnds = "finish",
     meter: Meter = NO_METER,
 ) -> Conversation:
     """Take the conversation of the participant whom this job is for.
@@ -72,6 +75,11 @@ async def persist(  # noqa: PLR0913 (most have a default)
         words: returns what to say to a participant who comes; ``None`` if the agent itself greets.
         spare_voice: says that a provider has failed, if the agent session's own voice fails or is
             missing (a realtime model has none). Best a local one.
+        when_agent_ends: what becomes of the conversation when the program ends it: by
+            ``agent_session.shutdown()`` or ``aclose()``, ``EndCallTool``, ``ctx.shutdown()`` or the
+            deletion of the room, while the participant is there. ``"finish"``: it is over, and the
+            next call begins a new one. ``"keep"``: the next call within the resume window goes on
+            with it. No successor is sent in either case.
         meter: measures a store that is made by default. A given store keeps its own.
 
     Raises:
@@ -96,6 +104,8 @@ async def persist(  # noqa: PLR0913 (most have a default)
                 room_options or RoomOptions(),
                 words,
                 spare_voice,
+                JobExit(ctx),
+                when_agent_ends,
             )
         )
         closing = at_the_end.pop_all()
@@ -112,7 +122,7 @@ async def _begin(setup: Setup) -> Conversation:
     """Wait for the participant, and take its conversation."""
     ctx = setup.ctx
     await ctx.connect()
-    liveness = Liveness(ctx.room, lambda: ctx.shutdown("cut off from LiveKit"))
+    liveness = Liveness(ctx.room, lambda: setup.job_exit.leave("cut off from LiveKit"))
     # At once: a job that waits for its participant must look alive to the watchers.
     liveness.start()
     try:
@@ -122,7 +132,7 @@ async def _begin(setup: Setup) -> Conversation:
         liveness.stop()
         if isinstance(error, SessionStoreError):
             # LiveKit leaves a job whose entry point has failed in its room, mute.
-            ctx.shutdown("there is no conversation to hold")
+            setup.job_exit.leave("there is no conversation to hold")
         raise
     liveness.here()
     return Conversation(setup, entry, liveness)

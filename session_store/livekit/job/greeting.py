@@ -97,13 +97,22 @@ def speak(agent_session: AgentSession[Any], words: str) -> None:
         agent_session.generate_reply(instructions=f"Say this, and nothing else: {words}")
 
 
-def answer(agent_session: AgentSession[Any], context: llm.ChatContext) -> SpeechHandle:
+def answer(
+    agent_session: AgentSession[Any], context: llm.ChatContext, *, without_tools: bool = False
+) -> SpeechHandle:
     """Have the last words of a context answered.
 
     If a tool was called for these words and its outcome is unknown, no tool is called now. The
     model explains the situation, and the participant decides.
+
+    Args:
+        agent_session: the running session.
+        context: what the model is given, unless it is a realtime model.
+        without_tools: the record says that an outcome is unknown. The context may not say it: on
+            its way to the model LiveKit leaves out the calls of tools that the agent has not.
     """
-    tool_choice: NotGivenOr[llm.ToolChoice] = "none" if _is_cut_short(context) else NOT_GIVEN
+    without_tools = without_tools or _is_cut_short(context)
+    tool_choice: NotGivenOr[llm.ToolChoice] = "none" if without_tools else NOT_GIVEN
     if isinstance(agent_session.current_agent.llm or agent_session.llm, llm.RealtimeModel):
         # It has the context already, and takes no other.
         return agent_session.generate_reply(tool_choice=tool_choice)

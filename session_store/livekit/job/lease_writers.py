@@ -114,13 +114,30 @@ class LeaseWriters:
         """
         try:
             async with asyncio.timeout(FLUSH_S):
+                await self.drafts.give_up(has_left=not present)
                 if not present:
-                    await self.drafts.forget_half_words()
                     await self._store.leave(self.lease)
                 await self._store.release(self.lease)
         except (SessionStoreError, TimeoutError) as error:
             extra = {"error": str(error)}
             logger.warning("the lease was not given back: it runs out by itself", extra=extra)
+
+    async def finish(self) -> bool:
+        """End the session in the store, after a flush; return whether the store knows it."""
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                await self.drafts.give_up(has_left=True)
+                await self._close()
+        except (SessionStoreError, TimeoutError) as error:
+            extra = {"session_id": self.lease.session_id, "error": str(error)}
+            logger.warning("the store does not know that the conversation has ended", extra=extra)
+            return False
+        return True
+
+    async def _close(self) -> None:
+        """End the session, unless another job has taken its lease since."""
+        ref = self.lease.ref
+        await self._store.close(ref.participant, ref.session_id, fence=ref.fence)
 
     async def stop(self) -> None:
         """Stop writing."""
@@ -130,10 +147,14 @@ class LeaseWriters:
         await self.content.aclose()
         await self.visits.aclose()
 
-    async def leave_unsaved(self) -> None:
-        """Leave what the store did not take under this lease in the spool, to be saved later."""
+    async def leave_unsaved(self, *, finished: bool = False) -> None:
+        """Leave what the store did not take under this lease in the spool, to be saved later.
+
+        Args:
+            finished: the program has ended the session, which the store does not know.
+        """
         turns, content = self.recorder.unsaved(), self.content.unsaved()
-        if not turns and content is None:
+        if not turns and content is None and not finished:
             return
         extra = {"session_id": self.lease.session_id, "turns": len(turns)}
         try:
@@ -144,11 +165,13 @@ class LeaseWriters:
                 )
                 await self._leave_begun(left, extra)
             elif self._spool is not None:
-                self._spool.write(self.lease.ref, turns, content)
+                self._spool.write(self.lease.ref, turns, content, finished=finished)
                 self._store.meter.turns_spooled(len(turns))
                 logger.warning("unsaved turns are left in the spool", extra=extra)
             else:
                 await self._leave_late(turns, extra, loses_content=content is not None)
+                if finished:
+                    await self._close()
         except (SessionStoreError, TimeoutError, OSError) as error:
             reason = reason_of(error)
             self._store.meter.turns_lost(len(turns))

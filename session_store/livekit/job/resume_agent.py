@@ -6,23 +6,27 @@ import logging
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from session_store.livekit.job.chat_items import chat_context
+from livekit.agents import llm
+
+from session_store.livekit.job.model_context import chat_context, merged
 from session_store.livekit.job.versions import (
     context_of,
     enter_through,
     extend_context,
+    tool_names_of,
     update_context,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from livekit.agents import Agent, AgentSession, SpeechCreatedEvent, llm
+    from livekit.agents import Agent, AgentSession, SpeechCreatedEvent
 
     from session_store.models import RecordedTurn
 
 logger = logging.getLogger(__name__)
 
+_OF_TOOLS: Final = (llm.FunctionCall, llm.FunctionCallOutput)
 _quiet: Final[ContextVar[bool]] = ContextVar("quiet", default=False)
 """Set while an ``on_enter`` runs whose words must not be heard."""
 
@@ -43,6 +47,36 @@ async def resume(
         _enter_quietly(agent_session, agent)
 
 
+async def restore_calls(agent_session: AgentSession[Any], chat_ctx: llm.ChatContext) -> None:
+    """Give the running agent the tool calls of earlier jobs that its context lacks.
+
+    A model that does not see a call makes it again. LiveKit takes the calls out of tools that an
+    agent does not have, or not yet: those of MCP servers and of ``update_tools`` come when it runs.
+    An agent that is handed to, or a task, begins with a context of its own: it gets the calls of
+    its tools.
+
+    Args:
+        agent_session: the running session. If its agent cannot be updated, it goes on as it is.
+        chat_ctx: what ``resume`` gave the first agent.
+    """
+    try:
+        context = context_of(agent_session)
+        known = {item.id for item in context.items}
+        is_other = known.isdisjoint(item.id for item in chat_ctx.items)
+        names = tool_names_of(agent_session)
+        of_tools = [
+            item
+            for item in chat_ctx.items
+            if item.id in known
+            or (isinstance(item, _OF_TOOLS) and (item.name in names or not is_other))
+        ]
+        if any(item.id not in known for item in of_tools):
+            await update_context(agent_session, merged(context, llm.ChatContext(of_tools)))
+    except Exception as error:  # noqa: BLE001 (plugins raise what they like)
+        extra = {"error": type(error).__name__}
+        logger.warning("the model cannot be given the earlier tool calls", extra=extra)
+
+
 async def recall(
     agent_session: AgentSession[Any], before: Sequence[RecordedTurn], *, newest: int
 ) -> None:
@@ -54,10 +88,7 @@ async def recall(
         newest: how many items of it the model is given.
     """
     try:
-        context = context_of(agent_session)
-        known = {item.id for item in context.items}
-        earlier = chat_context(before, newest).items
-        context.insert([item for item in earlier if item.id not in known])
+        context = merged(context_of(agent_session), chat_context(before, newest))
         await update_context(agent_session, context)
     except Exception as error:  # noqa: BLE001 (plugins raise what they like)
         extra = {"error": type(error).__name__}

@@ -36,8 +36,6 @@ class ToolCalls:
         self._transcript = transcript
         self._speeches: WeakSet[SpeechHandle] = WeakSet()
         self._running: set[str] = set()
-        self._outputs: set[str] = set()
-        """Ids of the calls with a recorded output: each has one."""
         agent_session.on("speech_created", self._on_speech)
         agent_session.on("tool_execution_updated", self._on_updated)
         agent_session.on("function_tools_executed", self._on_executed)
@@ -74,7 +72,10 @@ class ToolCalls:
         """Record the output of a call that has ended, without waiting for the others."""
         for speech in tuple(self._speeches):
             for item in reversed(speech.chat_items):
-                if isinstance(item, llm.FunctionCallOutput) and item.call_id == call_id:
+                if not isinstance(item, llm.FunctionCallOutput) or item.call_id != call_id:
+                    continue
+                # A known one is of an earlier call with the same id.
+                if not self._transcript.knows(item.id):
                     # An empty output may be a handoff, which is not certain yet.
                     if item.output:
                         self._record_output(item)
@@ -91,6 +92,6 @@ class ToolCalls:
                 self._record_output(item)
 
     def _record_output(self, output: llm.FunctionCallOutput, *, still_runs: bool = False) -> None:
-        if output.call_id not in self._outputs:
-            self._outputs.add(output.call_id)
+        # Each call has one output, whatever LiveKit's id of it.
+        if self._transcript.awaits_output(output.call_id):
             self._transcript.record_if_new(output, still_runs=still_runs)

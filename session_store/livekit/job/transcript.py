@@ -11,11 +11,15 @@ from livekit.agents import llm
 from session_store.errors import InvalidValue, RecorderFull
 from session_store.livekit.job.chat_items import active_agent, item_id_of, turn_of
 from session_store.livekit.job.drafts import SettledDraft, recovered
+from session_store.livekit.job.fitted_turn import fitted, repaired
+from session_store.livekit.job.tool_pairs import CALL_TURN, call_id_of, tool_pairs
 from session_store.livekit.job.unknown_outcomes import STILL_RUNS, unknown_outcomes
-from session_store.models import RecordedTurn
+from session_store.models import RecordedTurn, TurnKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from pydantic import JsonValue
 
     from session_store.livekit.job.drafts import Drafts
     from session_store.livekit.job.page_channel import PageChannel
@@ -48,6 +52,9 @@ class Transcript:
         self._typed: llm.ChatMessage | None = None
         self._not_before = 0.0
         self._active_agent = active_agent(self._recorded.values())
+        self._open_calls: dict[str, str] = {}
+        """The turn of the newest call of each id, until its output is recorded."""
+        self._note_open_calls()
 
     @property
     def turns(self) -> tuple[RecordedTurn, ...]:
@@ -58,6 +65,10 @@ class Transcript:
         """Return whether an item was recorded, or was dropped because the recorder was full."""
         return item_id in self._recorded or item_id in self._not_kept
 
+    def awaits_output(self, call_id: str) -> bool:
+        """Return whether the newest call with this id has no output yet."""
+        return call_id in self._open_calls
+
     def make_good(self, drafts: Iterable[Draft]) -> None:
         """Record what the job before could not: words in mid-speech, and outcomes of tools.
 
@@ -67,8 +78,8 @@ class Transcript:
         """
         for draft in recovered(drafts, self.turns):
             self._try(partial(self._record, draft.turn, draft.number))
-        for item in unknown_outcomes(self.turns):
-            self.record_if_new(item)
+        for item, call_turn in unknown_outcomes(self.turns):
+            self._try(partial(self._record_item, item, _NO_DRAFT, call_turn=call_turn))
         # The clock of this machine may be behind that of the job before.
         self._not_before = max((recorded.turn.created_at for recorded in self.turns), default=0.0)
 
@@ -82,7 +93,7 @@ class Transcript:
             still_runs: it is the output of a tool that has only reported so far.
 
         Raises:
-            InvalidValue: it cannot be kept: it is too large, or not Unicode.
+            InvalidValue: it cannot be kept, not even in part.
             RecorderFull: too much waits for the store already. The page's turn stays unsaved.
         """
         return self._record_item(item, _NO_DRAFT, still_runs=still_runs)
@@ -122,6 +133,7 @@ class Transcript:
             RecordedTurn(sealed.seq, sealed.turn) for sealed in waiting if sealed.turn is not None
         )
         self._recorded = _by_item((*earlier, *here))
+        self._note_open_calls()
 
     def show_again(self, item_id: str) -> None:
         """Show an item, if it was recorded, to a page that may have missed it."""
@@ -153,17 +165,24 @@ class Transcript:
             pass  # Logged when the first turn found no room.
         return False
 
-    def _record_item(self, item: llm.ChatItem, settled: SettledDraft, *, still_runs: bool) -> bool:
+    def _record_item(
+        self,
+        item: llm.ChatItem,
+        settled: SettledDraft,
+        *,
+        still_runs: bool = False,
+        call_turn: str | None = None,
+    ) -> bool:
         if isinstance(item, llm.AgentConfigUpdate):
             return False
         if isinstance(item, llm.AgentHandoff) and not self._note_handoff(item):
             return False
-        try:
-            turn = turn_of(item, turn_id=settled.turn_id)
-        except ValueError:
-            raise InvalidValue("the item cannot be written down as a turn") from None
-        if still_runs:
-            turn = turn.model_copy(update={"details": {**turn.details, STILL_RUNS: True}})
+        turn = _written(item, settled.turn_id)
+        if turn.kind is TurnKind.TOOL_OUTPUT:
+            call_turn = call_turn or self._open_calls.get(call_id_of(turn))
+            more: dict[str, JsonValue] = {CALL_TURN: call_turn} if call_turn else {}
+            more |= {STILL_RUNS: True} if still_runs else {}
+            turn = turn.model_copy(update={"details": {**turn.details, **more}})
         if turn.created_at < self._not_before:
             turn = turn.model_copy(update={"created_at": self._not_before})
         return self._record(turn, settled.settles)
@@ -177,9 +196,21 @@ class Transcript:
         self._active_agent = item.new_agent_id
         return True
 
+    def _note_open_calls(self) -> None:
+        self._open_calls = {
+            call_id_of(pair.call.turn): pair.call.turn.id
+            for pair in tool_pairs(self.turns)
+            if pair.output is None
+        }
+
     def _record(self, turn: Turn, settles: int) -> bool:
         try:
-            sealed = self._recorder.record(turn, settles)
+            try:
+                sealed = self._recorder.record(turn, settles)
+            except InvalidValue as error:
+                logger.warning("a turn is kept in part", extra={"reason": str(error)})
+                turn = fitted(turn)
+                sealed = self._recorder.record(turn, settles)
         except RecorderFull as error:
             if not self._not_kept:
                 logger.warning("turns are not kept any more", extra={"error": str(error)})
@@ -187,6 +218,10 @@ class Transcript:
             raise
         recorded = RecordedTurn(sealed.seq, turn)
         self._recorded[item_id_of(turn)] = recorded
+        if turn.kind is TurnKind.TOOL_CALL:
+            self._open_calls[call_id_of(turn)] = turn.id
+        elif turn.kind is TurnKind.TOOL_OUTPUT:
+            self._open_calls.pop(call_id_of(turn), None)
         self._show(recorded)
         return True
 
@@ -194,6 +229,23 @@ class Transcript:
         # A late turn has no number of its own; the gateway gives the page its place.
         if not recorded.late:
             self._channel.turn(recorded, saved=recorded.seq <= self._lease.saved_seq)
+
+
+def _written(item: llm.ChatItem, turn_id: str | None) -> Turn:
+    """Write an item as a turn, repaired if need be.
+
+    Raises:
+        InvalidValue: it cannot be written, not even repaired.
+    """
+    try:
+        return turn_of(item, turn_id=turn_id)
+    except ValueError:
+        logger.warning("an item is repaired before it is kept", extra={"type": item.type})
+    try:
+        item, new_id = repaired(item)
+        return turn_of(item, turn_id=turn_id or new_id)
+    except ValueError:
+        raise InvalidValue("the item cannot be written down as a turn") from None
 
 
 def _by_item(turns: Iterable[RecordedTurn]) -> dict[str, RecordedTurn]:

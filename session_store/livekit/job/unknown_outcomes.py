@@ -5,16 +5,16 @@ They may have taken effect or not. So they are never run again, and the model is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from livekit.agents import llm
 
-from session_store.models import Turn, TurnKind
+from session_store.livekit.job.tool_pairs import MADE_UP, call_id_of, tool_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from session_store.models import RecordedTurn
+    from session_store.models import RecordedTurn, Turn
 
 OUTCOME_UNKNOWN: Final = (
     "outcome unknown: the call was interrupted; it was not repeated. It may have taken effect. "
@@ -24,44 +24,42 @@ STILL_RUNS: Final = "still_runs"
 """In the details of an output: the tool only reported and went on (LiveKit's ``ctx.update``)."""
 FINAL: Final = "_final"
 """Suffix that LiveKit adds to a call's id, for the outcome of a tool that had reported before."""
-_MADE_UP: Final = "unknown_"
 _MAX_ID: Final = 128
 
 
-def unknown_outcomes(turns: Iterable[RecordedTurn]) -> list[llm.ChatItem]:
+class MadeUp(NamedTuple):
+    """An item to record."""
+
+    item: llm.ChatItem
+    call_turn: str | None = None
+    """Of an output: the id of the turn of its call."""
+
+
+def unknown_outcomes(turns: Iterable[RecordedTurn]) -> list[MadeUp]:
     """Return what to record for the calls that were begun and never ended.
 
     Each output has the time of its call, so that the two are neighbours in the model's context.
     """
-    calls: dict[str, Turn] = {}
-    ended: set[str] = set()
-    reported: set[str] = set()
-    for turn in (recorded.turn for recorded in turns):
-        call_id = str(turn.details.get("call_id", ""))
-        if turn.kind is TurnKind.TOOL_CALL:
-            calls[call_id] = turn
-        elif turn.kind is TurnKind.TOOL_OUTPUT:
-            ended.add(call_id)
-            if turn.details.get(STILL_RUNS):
-                reported.add(call_id)
-    items: list[llm.ChatItem] = [
-        _output(call_id, call) for call_id, call in calls.items() if call_id not in ended
-    ]
-    for call_id in calls.keys() & reported:
-        final = call_id + FINAL
-        if final not in ended and final not in calls:
-            items += [_call(final, calls[call_id]), _output(final, calls[call_id])]
+    items: list[MadeUp] = []
+    reported: dict[str, Turn] = {}
+    for pair in tool_pairs(turns):
+        call = pair.call.turn
+        call_id = call_id_of(call)
+        if call_id.endswith(FINAL):
+            reported.pop(call_id.removesuffix(FINAL), None)
+        if pair.output is None:
+            items.append(MadeUp(_output(call_id, call), call.id))
+        elif pair.output.turn.details.get(STILL_RUNS):
+            reported[call_id] = call
+    for call_id, call in reported.items():
+        final = _call(call_id + FINAL, call)
+        items += [MadeUp(final), MadeUp(_output(final.call_id, call), final.id)]
     return items
-
-
-def is_unknown(turn: Turn) -> bool:
-    """Return whether ``unknown_outcomes`` made up this turn."""
-    return turn.kind is TurnKind.TOOL_OUTPUT and turn.id.startswith(_MADE_UP)
 
 
 def _call(call_id: str, begun: Turn) -> llm.FunctionCall:
     return llm.FunctionCall(
-        id=f"{_MADE_UP}call_{call_id}"[:_MAX_ID],
+        id=f"{MADE_UP}call_{begun.id}"[:_MAX_ID],
         call_id=call_id,
         name=str(begun.details.get("name", "")),
         arguments=str(begun.details.get("arguments", "{}")),
@@ -70,9 +68,10 @@ def _call(call_id: str, begun: Turn) -> llm.FunctionCall:
 
 
 def _output(call_id: str, call: Turn) -> llm.FunctionCallOutput:
+    final = FINAL if call_id != call_id_of(call) else ""
     return llm.FunctionCallOutput(
-        # Named after the call, so it is recorded once, however many jobs find the call.
-        id=f"{_MADE_UP}{call_id}"[:_MAX_ID],
+        # Named after the call's turn, so it is recorded once, however many jobs find the call.
+        id=f"{MADE_UP}{call.id[: _MAX_ID - len(MADE_UP) - len(final)]}{final}",
         call_id=call_id,
         name=str(call.details.get("name", "")),
         output=OUTCOME_UNKNOWN,

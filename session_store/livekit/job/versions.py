@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from livekit.agents import __version__
+from livekit.agents.llm import ToolContext
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,8 +38,9 @@ async def extend_context(agent: Agent, chat_ctx: llm.ChatContext) -> None:
         return
     context = agent.chat_ctx.copy()
     context.items.extend(chat_ctx.items)
-    # LiveKit drops the calls of tools that this agent does not have.
-    await agent.update_chat_ctx(context)
+    # A call stays, even if its tool is not the agent's own: a model that does not see it makes it
+    # again.
+    await agent.update_chat_ctx(context, exclude_invalid_function_calls=False)
 
 
 def context_of(agent_session: AgentSession[Any]) -> llm.ChatContext:
@@ -52,13 +54,14 @@ def context_of(agent_session: AgentSession[Any]) -> llm.ChatContext:
 
 
 async def update_context(agent_session: AgentSession[Any], context: llm.ChatContext) -> None:
-    """Replace the context that the current agent works on.
+    """Replace the context that the current agent works on, calls of unknown tools included.
 
     Raises:
         RuntimeError: the agent session does not run.
         RealtimeError: the provider of a realtime model does not take it.
     """
-    await _holder_of_context(agent_session).update_chat_ctx(context)
+    holder = _holder_of_context(agent_session)
+    await holder.update_chat_ctx(context, exclude_invalid_function_calls=False)
 
 
 def realtime_session_of(agent_session: AgentSession[Any]) -> llm.RealtimeSession[Any] | None:
@@ -68,6 +71,35 @@ def realtime_session_of(agent_session: AgentSession[Any]) -> llm.RealtimeSession
         session = _holder_of_context(agent_session).realtime_llm_session
         return session
     return None
+
+
+def tool_names_of(agent_session: AgentSession[Any]) -> frozenset[str]:
+    """Return the names of all tools that the current agent has: its own, and the session's.
+
+    Raises:
+        RuntimeError: the agent session does not run.
+    """
+    activity: Any = agent_session._activity  # noqa: SLF001 (no version shows all of them)
+    if activity is None:
+        raise RuntimeError("no agent runs in this agent session")
+    return frozenset(ToolContext(activity.tools).function_tools)
+
+
+def may_become_a_turn(agent_session: AgentSession[Any]) -> bool:
+    """Return whether what was recognised of the user's words may still become a turn.
+
+    False once LiveKit has taken them, or has thrown them away: by ``StopResponse``, by
+    ``clear_user_turn``. True if that cannot be known: no agent runs, or its provider recognises.
+    """
+    activity: Any = agent_session._activity  # noqa: SLF001 (no version shows it)
+    recognition = activity and activity._audio_recognition  # noqa: SLF001 (the same)
+    if not recognition or activity.realtime_llm_session is not None:
+        return True
+    taking = activity._user_turn_completed_atask  # noqa: SLF001 (the same)
+    if taking is not None and not taking.done():
+        return True
+    words = recognition._audio_transcript + recognition._audio_interim_transcript  # noqa: SLF001 (the same)
+    return bool(words)
 
 
 def enter_through(agent: Agent, enter: Callable[[Callable[[], Awaitable[Any]]], Any]) -> None:

@@ -34,6 +34,8 @@ RETRY_S: Final = 0.5
 AGENT: Final = "rj.agent"
 """Attribute that tells a page of an agent that will not come."""
 GAVE_UP: Final = "gave_up"
+ENDED: Final = "ended"
+"""The agent has left this participant on purpose."""
 _AGENT_NAME: Final = "lk.agent.name"
 """Attribute that a worker gives to its agents: the name under which it takes jobs."""
 _ON_BEHALF: Final = "lk.publish_on_behalf"

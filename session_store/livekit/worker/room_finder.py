@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from session_store.backends.values import SessionRef
 from session_store.errors import InvalidValue
 from session_store.livekit.rooms.dispatch import Dispatch
+from session_store.livekit.rooms.rooms import AGENT, ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +24,7 @@ class SessionRoom(NamedTuple):
     """What sends an agent there."""
     occupants: Occupants
     is_awaited: bool
-    """Whether the participant is there."""
+    """Whether the participant is there, and its agent has not left it on purpose."""
     is_certain: bool = True
     """False if the participant may wait in another room, which the session does not name."""
 
@@ -46,7 +47,7 @@ class RoomFinder:
     async def at(self, dispatch: Dispatch, session: SessionRef) -> SessionRoom:
         """Look at the room of a dispatch, for the participant of a session."""
         occupants = await self._rooms.look(dispatch.room, dispatch.agent_name)
-        is_awaited = self._is_one_of(occupants.people, session.participant)
+        is_awaited = self._is_one_of(_served(occupants), session.participant)
         return SessionRoom(dispatch, occupants, is_awaited)
 
     async def find(self, session: SessionRef) -> SessionRoom:
@@ -91,7 +92,7 @@ class RoomFinder:
         """
         occupants = await self._rooms.look(dispatch.room, dispatch.agent_name)
         sessions = []
-        for participant in filter(None, map(self._pseudonym, occupants.people)):
+        for participant in filter(None, map(self._pseudonym, _served(occupants))):
             for session in (await self._store.sessions(participant, limit=1)).sessions:
                 place = session.content.place
                 if (
@@ -115,3 +116,9 @@ class RoomFinder:
             return self._store.pseudonym(identity)
         except InvalidValue:
             return None
+
+
+def _served(occupants: Occupants) -> list[str]:
+    """Return the identities of the people whose conversation goes on."""
+    people = occupants.people.items()
+    return [identity for identity, attributes in people if attributes.get(AGENT) != ENDED]
