@@ -20,6 +20,11 @@ TESTS: Final = (
     "tests/chaos/test_killed.py::test_a_killed_agent_is_replaced",
 )
 """What runs on each version: the binding, and a takeover on a real LiveKit server."""
+LEFT_OUT: Final = (
+    # About counts and the spool, which know nothing of LiveKit; it waits for seconds.
+    "test_the_library_counts_turns_and_saves_those_of_an_outage",
+)
+"""Which of them do not."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,9 @@ def test(version: Version) -> None:
     """
     python = _python(version)
     tests = [found for pattern in TESTS for found in _expanded(pattern)]
+    left_out = ["-k", " and ".join(f"not {test}" for test in LEFT_OUT)]
     run(
-        [python, "-m", "pytest", "-p", "no:cacheprovider", *version.options, *tests],
+        [python, "-m", "pytest", "-p", "no:cacheprovider", *version.options, *left_out, *tests],
         cwd=ROOT,
         failure=f"pytest failed on livekit-agents {version.name} (see above).",
     )
