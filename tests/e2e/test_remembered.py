@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from livekit import api
 from playwright.async_api import expect
 from redis.asyncio import Redis
 
@@ -18,6 +19,7 @@ from dev.rig.browser.page import WAIT_MS, TalkPage
 from dev.rig.net import NET_S
 from session_store import SessionState
 from session_store.keys import ParticipantKeys
+from session_store.livekit.rooms.rooms import AGENT, ENDED
 from tests.e2e.forms import found_in
 from tests.e2e.speech import speech_file
 
@@ -116,6 +118,31 @@ async def last_name(tab: TalkPage) -> str:
         await asyncio.sleep(2)
     greeted = [words for words in said if words.startswith(NICE)]
     return greeted[-1].removeprefix(NICE).partition(".")[0]
+
+
+async def test_a_conversation_that_the_agent_ended_is_over_on_the_page(
+    visit: Visit, demo: Demo
+) -> None:
+    """The page says so, leaves the room, and waits for no other agent, not even after a reload."""
+    tab = await introduced(visit)
+    key, secret = next(iter(json.loads(demo.livekit_config.read_text())["keys"].items()))
+    async with api.LiveKitAPI(demo.livekit_url, key, secret) as livekit:
+        rooms = (await livekit.room.list_rooms(api.ListRoomsRequest())).rooms
+        for room in (room.name for room in rooms):
+            request = api.ListParticipantsRequest(room=room)
+            for each in (await livekit.room.list_participants(request)).participants:
+                if each.kind == api.ParticipantInfo.Kind.STANDARD:
+                    await livekit.room.update_participant(
+                        api.UpdateParticipantRequest(
+                            room=room, identity=each.identity, attributes={AGENT: ENDED}
+                        )
+                    )
+    over = tab.page.get_by_text("The assistant ended this conversation.")
+    await expect(over).to_be_visible(timeout=WAIT_MS)
+    assert "my name is Maria" in await tab.texts("user")
+    await tab.reload()
+    await expect(over).to_be_visible(timeout=WAIT_MS)
+    assert tab.problems == []
 
 
 async def test_a_page_that_was_closed_for_a_while_goes_on(visit: Visit, demo: Demo) -> None:

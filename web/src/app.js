@@ -64,7 +64,7 @@ export class App {
       onAgents: (agents) => agent.changed(agents),
       onAgentGaveUp: () => this.#admission.agentGaveUp(),
       // With others in the room the call goes on: the agent has handed it to a human, say.
-      onAgentEnded: (alone) => void (alone ? this.end() : agent.ended()),
+      onAgentEnded: (alone) => (alone ? this.#endByAgent() : agent.ended()),
       onAudioBlocked: (audioBlocked) => this.#set({ audioBlocked }),
       onMic: (mic) => this.#set({ mic }),
       onTrack: (role, track) => this.levels.listen(role, track),
@@ -104,7 +104,8 @@ export class App {
   #take(saved) {
     this.#settings = settingsFrom(saved.settings);
     const conversation = fromSaved(saved.conversation) ?? EMPTY;
-    this.#set({ conversation, micWanted: this.#settings.mic === 'on' });
+    const setAside = this.#settings.agentEnded ? 'agent' : null;
+    this.#set({ conversation, setAside, micWanted: this.#settings.mic === 'on' });
     this.#agent.deliver(unsent(conversation));
     if (this.#settings.live) return true;
     this.#become(conversation === EMPTY ? 'nothing-saved' : 'was-ended');
@@ -217,6 +218,7 @@ export class App {
   /** @param {boolean} [newSession] whether to ask for a new conversation */
   #connect(newSession = false) {
     this.#settings.live = true;
+    this.#settings.agentEnded = false;
     this.#tab.claim(() => this.#putAside('tab'));
     this.#set({ failure: null, setAside: null, erased: false });
     this.#become('connect');
@@ -234,6 +236,15 @@ export class App {
     this.#set({ setAside: why });
     this.#become('set-aside');
     void this.#leave();
+  }
+
+  /** The agent has ended the conversation, and nobody else is in the room. */
+  #endByAgent() {
+    this.#settings.live = false; // A reload does not begin another one.
+    this.#settings.agentEnded = true;
+    this.#dispatch({ type: 'ended' });
+    this.#putAside('agent');
+    this.#save();
   }
 
   async #leave() {

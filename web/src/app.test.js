@@ -248,7 +248,7 @@ test('When the agent ends the conversation, the page ends it too, and asks for n
   hooks.onAgentEnded(true);
   hooks.onAgents([]);
   await pass(120_000);
-  assert.deepEqual([app.model.state, app.model.failure, asked.length, left()], ['Ended', null, 1, 1]);
+  assert.deepEqual([app.model.state, app.model.setAside, asked.length, left()], ['Idle', 'agent', 1, 1]);
   assert.deepEqual(shownBy(app), ['Hi']);
 });
 

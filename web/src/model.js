@@ -4,7 +4,7 @@ import { ALL_SAVED } from './save-status.js';
 import { INITIAL_STATE } from './states.js';
 
 /** @typedef {'retry' | 'new' | 'either'} Remedy what may help: another try, a new conversation */
-/** @typedef {'tab' | 'device' | 'paused'} SetAside why the conversation is not here, though not ended */
+/** @typedef {'tab' | 'device' | 'paused' | 'agent'} SetAside why the conversation is not here, though the user has not ended it */
 
 /** @typedef {{ text: string, language: string | null }} AgentNotice what the agent cannot do now: think, hear or speak */
 

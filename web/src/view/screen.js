@@ -57,5 +57,6 @@ const ASIDE_TEXTS = {
   ended: 'You ended this conversation. You can go on with it.',
   tab: 'This conversation is open in another tab or window.',
   device: 'This conversation is open in another window or on another device.',
+  agent: 'The assistant ended this conversation.',
   paused: 'Your browser paused this conversation.',
 };
