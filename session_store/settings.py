@@ -59,6 +59,8 @@ class StoreSettings(BaseSettings):
         hide_input_in_errors=True,
     )
 
+    enabled: bool = True
+    """Off: ``persist`` and ``watch_over`` do nothing, and nothing is kept."""
     redis_url: Annotated[OwnSecret, AfterValidator(_that_parses)] = SecretStr(
         "redis://127.0.0.1:6379/0"
     )

@@ -164,6 +164,23 @@ async def test_who_calls_again_after_the_agent_hung_up_begins_anew(stand: Stand)
 
 
 @IN_ONE_LOOP
+async def test_a_deploy_ends_nothing(stand: Stand) -> None:
+    """The worker is told to stop; the next one's agent goes on, and does not greet."""
+    async with at_work("hangup", stand) as person:
+        session_id = person.session_id
+        await person.ask("my cat is called Tom")
+        deployed_at = time.monotonic()
+        await stand.workers[0].aclose(grace_s=NET_S)
+        assert (await stand.loaded(person)).session.state is SessionState.LIVE
+        command = ("livekit.agents", "start", "--dev", str(EXAMPLES / "hangup.py"))
+        await stand.add_worker(module=command, ready=False)
+        await person.notes.first(Kind.HELLO, after=deployed_at, within_s=2 * NET_S)
+        answer = await person.ask("what have I said?")
+        assert answer["text"] == "You said: my cat is called Tom."
+        assert person.session_id == session_id
+
+
+@IN_ONE_LOOP
 async def test_nobody_comes_where_the_agent_has_left_a_call_to_a_human(stand: Stand) -> None:
     """Its session is closed, its participant is there, and no successor talks into the call."""
     async with running_agent(TRANSFERRING, stand) as person:

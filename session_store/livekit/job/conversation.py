@@ -55,7 +55,7 @@ class Conversation:
         self._writers = self._parts.writers
         # These include what the job before was saying when it died.
         self._turns = self._writers.transcript.turns
-        self.chat_ctx: Final = chat_context(self._turns, setup.settings.model_turns)
+        self.chat_ctx = chat_context(self._turns, setup.settings.model_turns)
         """The conversation so far, for the model."""
         self._typed = TypedText(
             known=self._was_typed,

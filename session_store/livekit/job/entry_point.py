@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +17,7 @@ from session_store.livekit.job.job_exit import JobExit
 from session_store.livekit.job.joining import join_or_begin
 from session_store.livekit.job.liveness import Liveness
 from session_store.livekit.job.participant import JobParticipant, load_id_of, metadata_of
+from session_store.livekit.job.pass_through import PassThrough
 from session_store.livekit.rooms.dispatch import JobMetadata
 from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
 from session_store.livekit.telemetry.spans import LiveKitTracer
@@ -62,6 +62,9 @@ async def persist(  # noqa: PLR0913 (most have a default)
     is back. Call it before ``agent_session.start``, and ``greet`` after it. The conversation ends
     with the job. If this raises, it has ended the job.
 
+    In a job without a room (LiveKit's console, its test helpers), and with ``REJOIN_ENABLED=0``,
+    nothing is kept: the conversation that this returns lets LiveKit do what it does without us.
+
     Args:
         ctx: the job. Its metadata names the participant if the gateway dispatched it. Else the job
             is for the first participant who comes, under the identity of its token.
@@ -88,7 +91,9 @@ async def persist(  # noqa: PLR0913 (most have a default)
         SessionGone, SessionEnded: it was erased or has ended since the dispatch.
         SealBroken, UnknownKey: the session cannot be read.
     """
-    settings = settings or StoreSettings()
+    if ctx.is_fake_job() or not (settings := settings or StoreSettings()).enabled:
+        why = "this job has no room" if ctx.is_fake_job() else "REJOIN_ENABLED is off"
+        return PassThrough(ctx, agent_session, room_options=room_options, words=words, why=why)
     async with AsyncExitStack() as at_the_end:
         if store is None:
             store = SessionStore.from_settings(settings)
@@ -176,6 +181,4 @@ async def _enter(setup: Setup, participant: JobParticipant, load_id: str) -> Ent
 def _lease_owner(setup: Setup) -> str:
     """Return the nonce for the lease. By it the worker knows the lease of a job that died."""
     ctx = setup.ctx
-    if ctx.is_fake_job():
-        return secrets.token_hex(16)
     return setup.store.owner_of(ctx.worker_id, ctx.job.id)

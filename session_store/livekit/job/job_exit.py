@@ -1,26 +1,30 @@
 """Who ends a job: the program on purpose, or something else. After the first, nobody is sent.
 
-LiveKit gives ``JOB_SHUTDOWN`` as the reason both when the program shuts the job down and when the
-worker does. So the caller decides.
+LiveKit tells nobody. Its runner of jobs closes the agent session of every job that ends, for
+whatever reason, by the same call as a program: so both have the reason ``USER_INITIATED``. So the
+caller decides.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from livekit import rtc
 from livekit.agents import CloseReason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from livekit.agents import AgentSession, JobContext
     from livekit.agents.voice import CloseEvent
 
 logger = logging.getLogger(__name__)
 
-_BY_PROGRAM: Final = frozenset({CloseReason.USER_INITIATED, CloseReason.TASK_COMPLETED})
-"""``shutdown`` and ``aclose`` of the agent session, ``EndCallTool``, a task that is done."""
 _DELETED: Final = rtc.DisconnectReason.ROOM_DELETED
+_RUNNER: Final = "livekit.agents.ipc."
+"""How the names of LiveKit's modules begin that run jobs."""
 
 
 class JobExit:
@@ -37,15 +41,8 @@ class JobExit:
         self._identity: str | None = None
         self.is_programs = False
         """Whether the program has ended the conversation."""
-        shut_down = ctx.shutdown
-
-        def noted(*args: Any, **kwargs: Any) -> None:
-            self._note_program()
-            shut_down(*args, **kwargs)
-
-        # The instance's own attribute hides the method: LiveKit tells nobody who called it.
-        ctx.shutdown = noted  # type: ignore[method-assign]
-        self._shut_down = shut_down
+        self._shut_down = ctx.shutdown
+        self._listen_to(ctx, "shutdown")
 
     def leave(self, reason: str) -> None:
         """End the job, not on behalf of the program."""
@@ -55,11 +52,26 @@ class JobExit:
     def watch(self, agent_session: AgentSession[Any], identity: str) -> None:
         """Watch for the end of a conversation with this participant. Call it before others do."""
         self._identity = identity
+        self._listen_to(agent_session, "shutdown")
+        self._listen_to(agent_session, "aclose")
         agent_session.on("close", self._on_close)
         self._ctx.room.on("disconnected", self._on_disconnected)
 
+    def _listen_to(self, ends: object, name: str) -> None:
+        """Note each call of a method by the program."""
+        method: Callable[..., Any] = getattr(ends, name)
+
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            caller: str = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001 (see above)
+            if not caller.startswith(_RUNNER):
+                self._note_program()
+            return method(*args, **kwargs)
+
+        # The instance's own attribute hides the method of its class.
+        setattr(ends, name, noted)
+
     def _on_close(self, event: CloseEvent) -> None:
-        if event.reason in _BY_PROGRAM:
+        if event.reason is CloseReason.TASK_COMPLETED:
             self._note_program()
 
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from contextlib import AsyncExitStack, aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -18,11 +19,11 @@ from session_store.livekit.worker.dead_jobs import DeadJob, DeadJobs, RunningJob
 from session_store.livekit.worker.dispatcher import Dispatcher
 from session_store.livekit.worker.room_finder import RoomFinder
 from session_store.livekit.worker.spool_replay import replay_spool
+from session_store.livekit.worker.start_checks import NotReady, settings_for
 from session_store.livekit.worker.takeover import Takeover, TakeoverTasks
 from session_store.meter import NO_METER
 from session_store.monitor import Gauges
 from session_store.sealing.keyring import Keyring
-from session_store.settings import StoreSettings
 from session_store.store import SessionStore
 from session_store.tasks import KeptTasks, Outage, RateLimit
 from session_store.upkeep.observers import watched
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from livekit.agents import AgentServer
 
     from session_store.meter import Meter
+    from session_store.settings import StoreSettings
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +66,9 @@ def watch_over(
     It dispatches another agent if a job of this worker has died, or if any session lacks its agent.
     It ends and erases sessions when their time has come. It saves the turns that jobs have left in
     the spool (``REJOIN_SPOOL_DIR``), once the store is reachable. Any number of workers may watch.
-    Call it once per worker, anywhere before the worker runs.
+    Call it once per worker, anywhere before the worker runs. A worker without valid settings, keys
+    and folders does not start: it logs why, and exits with 1. In LiveKit's console this does
+    nothing.
 
     Args:
         server: the worker.
@@ -79,7 +83,16 @@ def watch_over(
 
     @server.on("worker_started")
     def begin(*_: object) -> None:
-        known, measured = settings or StoreSettings(), meter()
+        try:
+            known = settings_for(server, settings)
+        except NotReady as error:
+            logger.critical("the worker does not start: %s", error)
+            # Not from here: a task that ends so leaves a traceback behind.
+            asyncio.get_running_loop().call_soon(sys.exit, 1)
+            return
+        if known is None:
+            return
+        measured = meter()
         tasks.spawn(_watch(server, known, agent_name or _name_of(server), measured))
         if known.spool_dir is not None:
             tasks.spawn(replay_spool(known, known.spool_dir, measured))

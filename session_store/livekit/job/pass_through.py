@@ -1,0 +1,140 @@
+"""A conversation that nothing is kept of: in LiveKit's console and tests, or switched off."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from livekit.agents import llm
+from typing_extensions import override
+
+from session_store.livekit.job.conversation import Conversation
+from session_store.livekit.job.greeting import Visit, speak
+from session_store.models import SessionContent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from livekit.agents import Agent, AgentSession, JobContext, stt, tts
+    from livekit.agents.voice.room_io import RoomOptions
+
+    SomeAgent = TypeVar("SomeAgent", bound=Agent)
+
+logger = logging.getLogger(__name__)
+
+
+class PassThrough(Conversation):
+    """Has everything that a conversation has, and lets LiveKit do what it does without us.
+
+    It is new, greets as such, and knows what was said in this job alone. Its participant may be
+    anybody in the room.
+    """
+
+    def __init__(
+        self,
+        ctx: JobContext,
+        agent_session: AgentSession[Any],
+        *,
+        room_options: RoomOptions | None,
+        words: Callable[[Visit], str] | None,
+        why: str,
+    ) -> None:
+        """Make it.
+
+        Args:
+            ctx: the job.
+            agent_session: not started yet.
+            room_options: as ``persist`` was given them.
+            words: as ``persist`` was given it.
+            why: for the one log line that says that nothing is kept.
+        """
+        self._ctx = ctx
+        self._agent_session = agent_session
+        self._room_options = room_options
+        self._words = words
+        self._content = SessionContent()
+        self._listeners: list[Callable[[], None]] = []
+        self._over = asyncio.Event()
+        self.chat_ctx = llm.ChatContext.empty()
+        """The conversation so far: nothing."""
+        logger.warning("nothing is kept of this conversation", extra={"why": why})
+        ctx.add_shutdown_callback(self._end)
+
+    @property
+    @override
+    def start_args(self) -> dict[str, Any]:
+        """As for a conversation that is kept, but the room options are yours alone."""
+        own = {} if self._room_options is None else {"room_options": self._room_options}
+        return {"room": self._ctx.room, **own}
+
+    @property
+    @override
+    def content(self) -> SessionContent:
+        return self._content
+
+    @property
+    @override
+    def session_id(self) -> str:
+        """Empty: there is no session."""
+        return ""
+
+    @property
+    @override
+    def visit(self) -> int:
+        return 1
+
+    @property
+    @override
+    def is_new(self) -> bool:
+        return True
+
+    @property
+    @override
+    def active_agent(self) -> str | None:
+        return None
+
+    @override
+    async def resume(self, agent: SomeAgent) -> SomeAgent:
+        """Return the agent as it is."""
+        return agent
+
+    @override
+    def change(self, change: Callable[[SessionContent], SessionContent]) -> None:
+        """Change the content, for this job."""
+        before, self._content = self._content, change(self._content)
+        if self._content != before:
+            for listener in self._listeners:
+                listener()
+
+    @override
+    def on_change(self, listener: Callable[[], None]) -> None:
+        self._listeners.append(listener)
+
+    @override
+    def watch(self, *models: stt.STT[Any] | tts.TTS[Any]) -> None:
+        """A no-op."""
+
+    @override
+    async def greet(self) -> None:
+        """Greet, as at a first visit."""
+        visit = Visit(number=1, language=self._content.language, name=None)
+        if self._words is not None and (words := self._words(visit)):
+            speak(self._agent_session, words)
+
+    @override
+    async def erase(self) -> None:
+        """Forget the content. Nothing else is kept."""
+        self.change(lambda _: SessionContent())
+
+    @override
+    async def finish(self) -> None:
+        """End the job."""
+        self._ctx.shutdown("the conversation is finished")
+
+    @override
+    async def ended(self) -> None:
+        await self._over.wait()
+
+    async def _end(self) -> None:
+        self._over.set()
