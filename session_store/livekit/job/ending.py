@@ -57,7 +57,6 @@ class Ending:
         self.is_erased = False
         """Whether this job has erased its participant."""
         self._exit = parts.setup.job_exit
-        # Before our own listener: it asks who has closed the session.
         self._exit.watch(parts.setup.agent_session, parts.entry.participant.identity)
         parts.setup.agent_session.on("close", self._on_close)
         self._ctx.room.on("reconnected", self._on_reconnected)
@@ -139,8 +138,9 @@ class Ending:
         await asyncio.sleep(GOODBYE_S)
         self._exit.leave("the participant was erased")
 
-    def _on_close(self, _: CloseEvent) -> None:
+    def _on_close(self, event: CloseEvent) -> None:
         """End the job: without its agent session, perhaps after an error, it is a mute ghost."""
+        self._exit.closed(event)
         self._begin_end()
         self._exit.leave("the agent session has closed")
 

@@ -50,11 +50,10 @@ class JobExit:
         self._shut_down(reason)
 
     def watch(self, agent_session: AgentSession[Any], identity: str) -> None:
-        """Watch for the end of a conversation with this participant. Call it before others do."""
+        """Watch for the end of a conversation with this participant."""
         self._identity = identity
         self._listen_to(agent_session, "shutdown")
         self._listen_to(agent_session, "aclose")
-        agent_session.on("close", self._on_close)
         self._ctx.room.on("disconnected", self._on_disconnected)
 
     def _listen_to(self, ends: object, name: str) -> None:
@@ -70,7 +69,8 @@ class JobExit:
         # The instance's own attribute hides the method of its class.
         setattr(ends, name, noted)
 
-    def _on_close(self, event: CloseEvent) -> None:
+    def closed(self, event: CloseEvent) -> None:
+        """Note that the agent session has closed. Call it before ``leave``."""
         if event.reason is CloseReason.TASK_COMPLETED:
             self._note_program()
 
