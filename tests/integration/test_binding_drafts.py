@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from livekit import api, rtc
-from livekit.agents import Agent, AgentSession, stt
+from livekit.agents import Agent, AgentSession, StopResponse, llm, stt
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN
 from livekit.agents.voice.room_io import RoomOptions
 
@@ -146,7 +146,9 @@ def talking(store: SessionStore, livekit: LiveKit) -> Callable[..., Any]:
         return made.with_grants(grants).with_kind(kind).to_jwt()
 
     @asynccontextmanager
-    async def talk(options: RoomOptions, **parts: Any) -> AsyncIterator[Talk]:
+    async def talk(
+        options: RoomOptions, agent: Agent | None = None, **parts: Any
+    ) -> AsyncIterator[Talk]:
         joined = await store.join(store.pseudonym("maria"), load_id="load-1")
         talk = Talk(store, joined, AgentSession(**parts))
         agent_room, person = rtc.Room(), rtc.Room()
@@ -155,7 +157,7 @@ def talking(store: SessionStore, livekit: LiveKit) -> Callable[..., Any]:
         await agent_room.connect(livekit.url, token("agent", "agent"))
         try:
             await talk.agent_session.start(
-                Agent(instructions=""),
+                agent or Agent(instructions=""),
                 room=agent_room,
                 room_options=talk.drafts.overhear(talk.agent_session, options),
                 session_host=False,
@@ -266,3 +268,67 @@ async def test_the_users_words_are_kept_as_they_are_understood(
         await talk.until(lambda: ("assistant", "I see.", False) in talk.recorded())
         await talk.recorder.flush(5)
         assert await talk.being_said() == {}
+
+
+class Listener(Agent):
+    """Answers only who says its name: the wake word of LiveKit's guides."""
+
+    async def on_user_turn_completed(
+        self,
+        turn_ctx: llm.ChatContext,  # noqa: ARG002 (LiveKit names it)
+        new_message: llm.ChatMessage,
+    ) -> None:
+        """Throw away whatever does not begin with the name."""
+        if not (new_message.text_content or "").startswith("Computer"):
+            raise StopResponse
+
+
+async def until_being_said(talk: Talk, expected: dict[str, str]) -> None:
+    """Wait until a successor would find just this being said."""
+    async with asyncio.timeout(NET_S):
+        while await talk.being_said() != expected:
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", ["StopResponse", "clear_user_turn"])
+async def test_what_a_program_throws_away_is_no_turn_and_no_draft(
+    talking: Callable[..., Any], how: str
+) -> None:
+    """Nothing of it is left for a successor to answer; what is said next is kept as ever."""
+    ears, kinds = ScriptedSTT(), stt.SpeechEventType
+    async with talking(
+        RoomOptions(audio_output=False),
+        Listener(instructions=""),
+        llm=ScriptedLLM(lambda _: "I see."),
+        stt=ears,
+        turn_handling={"turn_detection": "stt" if how == "StopResponse" else "manual"},
+    ) as talk:
+        ears.hear(kinds.START_OF_SPEECH)
+        ears.hear(kinds.FINAL_TRANSCRIPT, "where is my cup?")
+        await until_being_said(talk, {"user": "where is my cup?"})
+        ears.hear(kinds.END_OF_SPEECH)
+        if how == "clear_user_turn":
+            talk.agent_session.clear_user_turn()
+        await until_being_said(talk, {})
+        assert talk.recorded() == []
+
+        ears.hear(kinds.START_OF_SPEECH)
+        ears.hear(kinds.FINAL_TRANSCRIPT, "Computer, what is the time?")
+        await until_being_said(talk, {"user": "Computer, what is the time?"})
+        ears.hear(kinds.END_OF_SPEECH)
+        if how == "clear_user_turn":
+            talk.agent_session.commit_user_turn()
+        await talk.until(lambda: ("user", "Computer, what is the time?", False) in talk.recorded())
+
+
+async def test_what_the_agent_says_beside_the_conversation_is_no_draft(
+    talking: Callable[..., Any],
+) -> None:
+    """LiveKit keeps it out of the context, so it is no turn either."""
+    model = ScriptedLLM(lambda _: "unused")
+    async with talking(RoomOptions(), llm=model, tts=EspeakTTS(language="en")) as talk:
+        speech = talk.agent_session.say("One moment, please.", add_to_chat_ctx=False)
+        await talk.until(lambda: "moment" in talk.shown)
+        await speech
+        await until_being_said(talk, {})
+        assert talk.recorded() == []
