@@ -21,15 +21,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from session_store.livekit.job.conversation import Conversation
-    from session_store.livekit.job.entry_point import NobodyCame, persist
+    from session_store.livekit.job.entry_point import NobodyCame, PersistedTwice, persist
     from session_store.livekit.job.greeting import Visit, words_of_welcome
     from session_store.livekit.worker.watch import watch_over
 
-__all__ = ["Conversation", "NobodyCame", "Visit", "persist", "watch_over", "words_of_welcome"]
+__all__ = [
+    "Conversation",
+    "NobodyCame",
+    "PersistedTwice",
+    "Visit",
+    "persist",
+    "watch_over",
+    "words_of_welcome",
+]
 
 _WHERE: Final = {
     "Conversation": "job.conversation",
     "NobodyCame": "job.entry_point",
+    "PersistedTwice": "job.entry_point",
     "Visit": "job.greeting",
     "persist": "job.entry_point",
     "watch_over": "worker.watch",

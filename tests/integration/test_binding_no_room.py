@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,7 @@ from dev.rig.ports import free_port
 from dev.rig.programs import until
 from examples.local import LocalLLM
 from session_store import StoreSettings
-from session_store.livekit import persist
+from session_store.livekit import PersistedTwice, persist
 from session_store.livekit.job import entry_point
 from session_store.models import SessionContent
 
@@ -103,6 +104,25 @@ async def test_switched_off_a_real_job_passes_through(ctx: JobContext) -> None:
     greeting = "Hello! I am your assistant. What is your name?"
     await until(lambda: said(session) == [greeting], "it has greeted")
     await session.aclose()
+
+
+async def test_a_job_has_one_conversation(
+    ctx: JobContext, monkeypatch: pytest.MonkeyPatch, settings: StoreSettings
+) -> None:
+    """A second ``persist`` is refused, and says why; the first conversation is left alone."""
+    real: Any = ctx
+    real._info.fake_job = False
+    begun: list[object] = []
+
+    async def begin(setup: object) -> Any:
+        begun.append(setup)
+        return SimpleNamespace(ended=None)
+
+    monkeypatch.setattr(entry_point, "_begin", begin)
+    await persist(real, AgentSession(llm=LocalLLM()), settings=settings)
+    with pytest.raises(PersistedTwice, match="a job has one conversation"):
+        await persist(real, AgentSession(llm=LocalLLM()), settings=settings)
+    assert len(begun) == 1
 
 
 def started(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:

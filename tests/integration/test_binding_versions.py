@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from livekit.agents import Agent, AgentServer, AgentSession, JobContext, llm
+from livekit.agents.job import DEFAULT_PARTICIPANT_KINDS
 
 from dev.paths import ROOT
+from session_store.livekit.job.announce_participant import KINDS
 from session_store.livekit.job.versions import (
     context_of,
     realtime_session_of,
@@ -114,3 +116,8 @@ def test_one_module_knows_the_version() -> None:
         )
     ]
     assert knowing == ["versions.py"]
+
+
+def test_whoever_talks_with_an_agent_is_served() -> None:
+    """The kinds of participants are those that LiveKit itself links an agent to."""
+    assert sorted(KINDS) == sorted(DEFAULT_PARTICIPANT_KINDS)

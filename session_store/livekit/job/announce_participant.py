@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from livekit import api, rtc
 
+from session_store.livekit.rooms.kinds import TALKING, TALKING_NAMES
+
 if TYPE_CHECKING:
     from livekit.agents import JobContext
 
@@ -27,16 +29,16 @@ LOOK_EVERY_S: Final = 0.15
 LOOKS: Final = 20
 """By then LiveKit's own announcement has come. A participant who comes later finds the agent."""
 
-_KINDS: Final = [
-    rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
-    rtc.ParticipantKind.PARTICIPANT_KIND_SIP,
+KINDS: Final = [
+    kind
+    for name, kind in rtc.ParticipantKind.items()
+    if name.removeprefix("PARTICIPANT_KIND_") in TALKING_NAMES
 ]
-_API_KINDS: Final = (api.ParticipantInfo.Kind.STANDARD, api.ParticipantInfo.Kind.SIP)
 
 
 async def wait_for_participant(ctx: JobContext, identity: str | None) -> rtc.RemoteParticipant:
     """Wait for this participant, or for the first person to come if ``identity`` is ``None``."""
-    seen = asyncio.create_task(ctx.wait_for_participant(identity=identity, kind=_KINDS))
+    seen = asyncio.create_task(ctx.wait_for_participant(identity=identity, kind=KINDS))
     try:
         for _ in range(LOOKS):
             done, _pending = await asyncio.wait({seen}, timeout=LOOK_EVERY_S)
@@ -67,5 +69,5 @@ async def _announced(ctx: JobContext, identity: str | None) -> bool:
 
 
 def _is_wanted(info: api.ParticipantInfo, identity: str | None) -> bool:
-    is_named = info.identity == identity or (identity is None and info.kind in _API_KINDS)
+    is_named = info.identity == identity or (identity is None and info.kind in TALKING)
     return is_named and info.state == api.ParticipantInfo.State.ACTIVE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 from livekit.agents.voice.room_io import RoomOptions
 
@@ -39,6 +40,14 @@ if TYPE_CHECKING:
 WAIT_FOR_PARTICIPANT_S: Final = 60.0
 
 
+_PERSISTED: Final[WeakSet[JobContext]] = WeakSet()
+"""The jobs that have a conversation, or want one."""
+
+
+class PersistedTwice(SessionStoreError):
+    """One job asked for two conversations."""
+
+
 class NobodyCame(SessionStoreError):
     """The job was dispatched, but its participant did not come."""
 
@@ -60,7 +69,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
     Connects to the room, waits for the participant, takes the lease and loads the session in one
     round trip. If the store is unreachable, the conversation begins without it, and joins when it
     is back. Call it before ``agent_session.start``, and ``greet`` after it. The conversation ends
-    with the job. If this raises, it has ended the job.
+    with the job. If this raises, it has ended the job, except for the second call in one job.
 
     In a job without a room (LiveKit's console, its test helpers), and with ``REJOIN_ENABLED=0``,
     nothing is kept: the conversation that this returns lets LiveKit do what it does without us.
@@ -86,6 +95,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
         meter: measures a store that is made by default. A given store keeps its own.
 
     Raises:
+        PersistedTwice: in one job. The conversation of the first call goes on.
         NobodyCame: within 60 s, or before the room was closed.
         LeaseHeld: another job has this conversation, and keeps it.
         SessionGone, SessionEnded: it was erased or has ended since the dispatch.
@@ -94,6 +104,11 @@ async def persist(  # noqa: PLR0913 (most have a default)
     if ctx.is_fake_job() or not (settings := settings or StoreSettings()).enabled:
         why = "this job has no room" if ctx.is_fake_job() else "REJOIN_ENABLED is off"
         return PassThrough(ctx, agent_session, room_options=room_options, words=words, why=why)
+    if ctx in _PERSISTED:
+        raise PersistedTwice(
+            "persist was called twice in this job: a job has one conversation, of one participant"
+        )
+    _PERSISTED.add(ctx)
     async with AsyncExitStack() as at_the_end:
         if store is None:
             store = SessionStore.from_settings(settings)

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 import aiohttp
 from livekit import api
+from livekit.protocol.agent_dispatch import JRP_NEVER
 
 from session_store.livekit.rooms.api_calls import CALL_S, LiveKitFailed, ask, unless_gone
+from session_store.livekit.rooms.kinds import TALKING
 from session_store.livekit.rooms.pings import Pings
 from session_store.meter import NO_METER
 
@@ -40,7 +42,6 @@ _AGENT_NAME: Final = "lk.agent.name"
 """Attribute that a worker gives to its agents: the name under which it takes jobs."""
 _ON_BEHALF: Final = "lk.publish_on_behalf"
 """Attribute of an avatar: the identity of its agent."""
-_PEOPLE: Final = frozenset({api.ParticipantInfo.Kind.STANDARD, api.ParticipantInfo.Kind.SIP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,11 @@ class LiveKitRooms:
 
     async def _dispatch(self, dispatch: Dispatch) -> str:
         request = api.CreateAgentDispatchRequest(
-            room=dispatch.room, agent_name=dispatch.agent_name, metadata=dispatch.metadata
+            room=dispatch.room,
+            agent_name=dispatch.agent_name,
+            metadata=dispatch.metadata,
+            # By default LiveKit Cloud sends another agent when a job fails: a second successor.
+            restart_policy=JRP_NEVER,
         )
         return (await ask(self._livekit.agent_dispatch.create_dispatch(request))).id
 
@@ -211,7 +216,7 @@ def _occupants(present: Iterable[api.ParticipantInfo], agent_name: str) -> Occup
         and info.attributes.get(_AGENT_NAME) == agent_name
     }
     return Occupants(
-        people={info.identity: dict(info.attributes) for info in infos if info.kind in _PEOPLE},
+        people={info.identity: dict(info.attributes) for info in infos if info.kind in TALKING},
         agents=tuple(agents),
         avatars=tuple(info.identity for info in infos if info.attributes.get(_ON_BEHALF) in agents),
     )
