@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 TOPIC: Final = "rj.record"
 VERSION: Final = 1
+CHAT: Final = "lk.chat"
+"""LiveKit's own topic for typed text."""
 LAST_S: Final = 1.0
 """How long the end of a job waits until all messages are sent."""
 
@@ -37,7 +39,8 @@ class PageChannel:
     def __init__(self, room: rtc.Room, identity: str) -> None:
         self._room = room
         self._identity = identity
-        self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._queue: asyncio.Queue[dict[str, Any] | str] = asyncio.Queue()
+        """Messages of the record, and chat messages."""
         self._loop = Loop(self._send, name="page-channel")
         self._loop.start()
 
@@ -73,8 +76,15 @@ class PageChannel:
             self._put("saved", turns=marks)
 
     def refused(self, message_id: str, reason: str) -> None:
-        """Say that a typed message was not accepted, and what to do."""
-        self._put("refused", id=message_id, message=reason)
+        """Say that a typed message was not accepted, and what to do.
+
+        A front end that gives its messages no ids does not read the record: it gets the reason as
+        a chat message.
+        """
+        if message_id:
+            self._put("refused", id=message_id, message=reason)
+        else:
+            self._queue.put_nowait(reason)
 
     def notice(self, words: str, language: str) -> None:
         """Show a notice about the agent, which is not a turn, until the next one; "" clears it."""
@@ -101,8 +111,8 @@ class PageChannel:
             message = await self._queue.get()
             try:
                 await self._room.local_participant.send_text(
-                    orjson.dumps(message).decode(),
-                    topic=TOPIC,
+                    message if isinstance(message, str) else orjson.dumps(message).decode(),
+                    topic=CHAT if isinstance(message, str) else TOPIC,
                     destination_identities=[self._identity],
                 )
             except Exception as error:  # noqa: BLE001 (the SDK raises bare ones; a page that returns is sent all again)
