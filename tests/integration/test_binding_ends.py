@@ -213,3 +213,19 @@ async def test_an_end_in_an_outage_is_made_up_for(
     loaded = await store.load(who, session_id)
     assert loaded is not None
     assert loaded.session.state is (SessionState.LIVE if others else SessionState.ENDED)
+
+
+async def test_a_job_that_never_had_the_lease_ends_nothing(
+    job: Callable[..., Any], store: SessionStore, settings: StoreSettings
+) -> None:
+    """It began without the store, beside a job that has the conversation."""
+    first = await begun(job)
+    session_id = first.stage.conversation.session_id
+    other = Job(store, settings, ScriptedLLM(says_goodbye))
+    other.stage.begin(session_id=session_id)
+    await other.start(Agent(instructions=""))
+    await by_closing(other)
+    await other.stage.conversation.ended()
+    loaded = await store.load(first.stage.participant, session_id)
+    assert loaded is not None
+    assert loaded.session.state is SessionState.LIVE

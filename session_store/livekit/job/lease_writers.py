@@ -124,6 +124,8 @@ class LeaseWriters:
 
     async def finish(self) -> bool:
         """End the session in the store, after a flush; return whether the store knows it."""
+        if not self.lease.granted:
+            return False  # It may be another job's.
         try:
             async with asyncio.timeout(FLUSH_S):
                 await self.drafts.give_up(has_left=True)
