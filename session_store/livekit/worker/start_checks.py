@@ -6,7 +6,6 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from livekit.agents.worker import _DefaultLoadCalc
 from pydantic import ValidationError
 
 from session_store.errors import SessionStoreError
@@ -71,7 +70,8 @@ def _make(folder: Path) -> None:
 
 
 def _warn_of_load(server: AgentServer) -> None:
-    if server.load_fnc is _DefaultLoadCalc.get_load or server.load_fnc is None:
+    # LiveKit's own measures the CPU, in every version, under different names.
+    if getattr(server.load_fnc, "__module__", "livekit").startswith("livekit"):
         logger.warning(
             "this worker reports its load by the CPU: at a busy moment LiveKit drops dispatches in "
             "silence, successors too; pass AgentServer(load_fnc=...) one that counts jobs"
