@@ -23,6 +23,8 @@ TESTS: Final = (
 LEFT_OUT: Final = (
     # About counts and the spool, which know nothing of LiveKit; it waits for seconds.
     "test_the_library_counts_turns_and_saves_those_of_an_outage",
+    # About watchers alone; it waits for two leases.
+    "test_nobody_comes_where_the_agent_has_left_a_call_to_a_human",
 )
 """Which of them do not."""
 
