@@ -24,7 +24,10 @@ RECOVERED = "recovered"
 MAX_CONTENT_BYTES = 256 * 1024
 """Largest sealed content of a session."""
 
-Identifier = Annotated[str, Field(min_length=1, max_length=128)]
+MAX_ID_CHARS = 128
+"""Longest id of a turn."""
+
+Identifier = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
 
 
 class _Frozen(BaseModel):

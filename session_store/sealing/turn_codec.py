@@ -33,7 +33,7 @@ import orjson
 from pydantic import BaseModel
 
 from session_store.errors import InvalidValue
-from session_store.models import MAX_TURN_BYTES, Turn, TurnKind
+from session_store.models import MAX_ID_CHARS, MAX_TURN_BYTES, Turn, TurnKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,6 @@ _HEAD: Final = struct.Struct(">Bd")
 _LIVEKIT_PREFIX: Final = "item_"
 _LIVEKIT_BYTES: Final = 6
 _LIVEKIT_DIGITS: Final = re.compile(r"item_([0-9a-f]{12})").fullmatch
-_ID_CHARS: Final = 128
 """As ``models.Identifier`` has it: at most 512 bytes."""
 
 _FIELDS: Final = set(Turn.model_fields)
@@ -112,7 +111,7 @@ def encode_turn(turn: Turn) -> bytes:
     digits = _LIVEKIT_DIGITS(turn_id)
     id_form = _ANY_ID if digits is None else _LIVEKIT_ID
     what = _WHAT.get((turn.kind, turn.role, turn.interrupted, id_form, details_form))
-    if what is None or not 0 < len(turn_id) <= _ID_CHARS or not isfinite(created_at):
+    if what is None or not 0 < len(turn_id) <= MAX_ID_CHARS or not isfinite(created_at):
         raise ValueError("the turn is not valid")
     name = _write_id(turn_id) if digits is None else bytes.fromhex(digits[1])
     return _HEAD.pack(what, created_at) + name + written + turn.text.encode()
@@ -140,7 +139,7 @@ def decode_turn(plain: bytes) -> Turn:
             details = _read_details(details_form, plain[start:at])
     except (struct.error, IndexError):
         raise ValueError("the turn is cut short, or of an unknown kind") from None
-    if at > len(plain) or not 0 < len(turn_id) <= _ID_CHARS or not isfinite(created_at):
+    if at > len(plain) or not 0 < len(turn_id) <= MAX_ID_CHARS or not isfinite(created_at):
         raise ValueError("the turn is cut short, or not valid")
     fields = {
         "id": turn_id,

@@ -35,7 +35,7 @@ class Till:
 
     @property
     def payments(self) -> int:
-        """How many times somebody paid."""
+        """The number of payments so far."""
         return len(list(self.folder.glob("payment-*")))
 
     async def pay(self) -> str:

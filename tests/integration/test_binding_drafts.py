@@ -251,18 +251,12 @@ async def test_the_users_words_are_kept_as_they_are_understood(
         stt=ears,
         turn_handling={"turn_detection": "stt"},
     ) as talk:
-
-        async def until_kept(words: str) -> None:
-            async with asyncio.timeout(NET_S):
-                while (await talk.being_said()).get("user") != words:
-                    await asyncio.sleep(0.02)
-
         ears.hear(kinds.START_OF_SPEECH)
         ears.hear(kinds.INTERIM_TRANSCRIPT, "my name")
-        await until_kept("my name")
+        await until_being_said(talk, {"user": "my name"})
         ears.hear(kinds.FINAL_TRANSCRIPT, "my name is")
         ears.hear(kinds.FINAL_TRANSCRIPT, "Maria")
-        await until_kept("my name is Maria")
+        await until_being_said(talk, {"user": "my name is Maria"})
         ears.hear(kinds.END_OF_SPEECH)
         await talk.until(lambda: ("user", "my name is Maria", False) in talk.recorded())
         await talk.until(lambda: ("assistant", "I see.", False) in talk.recorded())

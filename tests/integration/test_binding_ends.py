@@ -38,7 +38,7 @@ async def by_tool(job: Job) -> None:
 
 
 async def by_deletion(job: Job) -> None:
-    """Delete the room, whoever does it; LiveKit ends the job then."""
+    """Delete the room, as any program can; LiveKit then ends the job."""
     job.stage.job.room.emit("disconnected", rtc.DisconnectReason.ROOM_DELETED)
     await job.stage.end()
 
@@ -170,7 +170,7 @@ async def test_an_agent_that_goes_because_its_participant_has_left_ends_nothing(
 async def test_a_conversation_that_is_kept_goes_on_with_the_next_call(
     job: Callable[..., Any],
 ) -> None:
-    """Nobody is sent, as to somebody who has left; the record is there when they call again."""
+    """No agent is sent, as after a leave. The next call continues the record."""
     first = await begun(job, when_agent_ends="keep")
     await by_closing(first)
     assert (await session_of(first)).state is SessionState.AWAY

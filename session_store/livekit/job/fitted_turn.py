@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
-from session_store.models import MAX_TURN_BYTES, Turn, TurnKind
+from session_store.livekit.job.tool_pairs import CALL_TURN
+from session_store.models import MAX_ID_CHARS, MAX_TURN_BYTES, Turn, TurnKind
 
 if TYPE_CHECKING:
     from livekit.agents import llm
@@ -21,8 +22,7 @@ REPAIRED: Final = "repaired"
 """In the details of a turn: whether characters were replaced that are not Unicode."""
 KEPT_CHARS: Final = 16_000
 """How much is kept of a text that is too long, in characters."""
-_MAX_ID: Final = 128
-_NEEDED: Final = ("type", "name", "call_id", "call_turn", "is_error", "reply_required", "item_id")
+_NEEDED: Final = ("type", "name", "call_id", CALL_TURN, "is_error", "reply_required", "item_id")
 """Details that are kept whatever else must go: they say what the turn is, and to which it belongs.
 """
 
@@ -36,7 +36,7 @@ def repaired(item: llm.ChatItem) -> tuple[llm.ChatItem, str]:
     if not isfinite(item.created_at):
         changed["created_at"] = time.time()
     turn_id = _unicode(item.id)
-    if not 0 < len(turn_id) <= _MAX_ID:
+    if not 0 < len(turn_id) <= MAX_ID_CHARS:
         turn_id = hashlib.sha256(turn_id.encode()).hexdigest()
     return item.model_copy(update=changed), turn_id
 

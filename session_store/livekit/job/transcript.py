@@ -205,12 +205,7 @@ class Transcript:
 
     def _record(self, turn: Turn, settles: int) -> bool:
         try:
-            try:
-                sealed = self._recorder.record(turn, settles)
-            except InvalidValue as error:
-                logger.warning("a turn is kept in part", extra={"reason": str(error)})
-                turn = fitted(turn)
-                sealed = self._recorder.record(turn, settles)
+            turn, sealed = self._sealed(turn, settles)
         except RecorderFull as error:
             if not self._not_kept:
                 logger.warning("turns are not kept any more", extra={"error": str(error)})
@@ -224,6 +219,15 @@ class Transcript:
             self._open_calls.pop(call_id_of(turn), None)
         self._show(recorded)
         return True
+
+    def _sealed(self, turn: Turn, settles: int) -> tuple[Turn, SealedTurn]:
+        """Record a turn, cut to fit if need be; return it as it is kept, and its seal."""
+        try:
+            return turn, self._recorder.record(turn, settles)
+        except InvalidValue as error:
+            logger.warning("a turn is kept in part", extra={"reason": str(error)})
+        turn = fitted(turn)
+        return turn, self._recorder.record(turn, settles)
 
     def _show(self, recorded: RecordedTurn) -> None:
         # A late turn has no number of its own; the gateway gives the page its place.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from livekit.agents import llm
 
 from session_store.livekit.job.tool_pairs import MADE_UP, call_id_of, tool_pairs
+from session_store.models import MAX_ID_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +25,6 @@ STILL_RUNS: Final = "still_runs"
 """In the details of an output: the tool only reported and went on (LiveKit's ``ctx.update``)."""
 FINAL: Final = "_final"
 """Suffix that LiveKit adds to a call's id, for the outcome of a tool that had reported before."""
-_MAX_ID: Final = 128
 
 
 class MadeUp(NamedTuple):
@@ -59,7 +59,7 @@ def unknown_outcomes(turns: Iterable[RecordedTurn]) -> list[MadeUp]:
 
 def _call(call_id: str, begun: Turn) -> llm.FunctionCall:
     return llm.FunctionCall(
-        id=f"{MADE_UP}call_{begun.id}"[:_MAX_ID],
+        id=f"{MADE_UP}call_{begun.id}"[:MAX_ID_CHARS],
         call_id=call_id,
         name=str(begun.details.get("name", "")),
         arguments=str(begun.details.get("arguments", "{}")),
@@ -71,7 +71,7 @@ def _output(call_id: str, call: Turn) -> llm.FunctionCallOutput:
     final = FINAL if call_id != call_id_of(call) else ""
     return llm.FunctionCallOutput(
         # Named after the call's turn, so it is recorded once, however many jobs find the call.
-        id=f"{MADE_UP}{call.id[: _MAX_ID - len(MADE_UP) - len(final)]}{final}",
+        id=f"{MADE_UP}{call.id[: MAX_ID_CHARS - len(MADE_UP) - len(final)]}{final}",
         call_id=call_id,
         name=str(call.details.get("name", "")),
         output=OUTCOME_UNKNOWN,
