@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from demo_models.understanding import INAUDIBLE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -35,7 +37,8 @@ def audit(person: Person, recorded: Iterable[RecordedTurn]) -> Audit:
     """Compare what a person was told with what Redis holds.
 
     A scripted person never says the same words twice, so the same words are the same turn; an
-    agent says no whole sentence twice to one question.
+    agent says no whole sentence twice to one question. Sound with gaps is not understood, and may
+    be that more than once.
     """
     turns = [each.turn for each in recorded]
     texts = {turn.id: turn.text for turn in turns}
@@ -46,7 +49,8 @@ def audit(person: Person, recorded: Iterable[RecordedTurn]) -> Audit:
     for turn in {turn.id: turn for turn in turns}.values():
         if turn.role == "user":
             question = turn.id
-            said["user", turn.text] += 1
+            if turn.text != INAUDIBLE:
+                said["user", turn.text] += 1
         elif turn.role == "assistant" and not turn.interrupted:
             said[question, turn.text] += 1
     doubled = sum(count - 1 for counter in (by_id, said) for count in counter.values())

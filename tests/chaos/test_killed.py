@@ -100,12 +100,16 @@ async def say(person: Person, words: str) -> None:
     raise AssertionError(f"no agent understands:\n{person.notes.told()}")
 
 
-async def killed_before_its_answer(stand: Stand, person: Person, words: str) -> int:
-    """Say words, kill the agent that understood them, and await the answer; return the tries.
+NAME_ASKED = ("What is my name?", "Who am I?", "Do you know my name?", "Do you remember my name?")
+"""Nobody asks twice with the same words, because the same words twice in the record are a fault."""
+
+
+async def killed_before_its_answer(stand: Stand, person: Person) -> list[str]:
+    """Ask, kill the agent that understood it, and await the answer; return all that was asked.
 
     A busy machine may bring the kill so late that the agent has begun to answer: one more try.
     """
-    for tries in range(1, 6):
+    for tries, words in enumerate(NAME_ASKED, 1):
         await say(person, words)
         await asyncio.sleep(0.1)
         at = stand.job_of(person).kill()
@@ -116,7 +120,7 @@ async def killed_before_its_answer(stand: Stand, person: Person, words: str) -> 
         )
         if not answer.fields["interrupted"]:
             assert answer.fields["text"] == "Your name is Maria."
-            return tries
+            return list(NAME_ASKED[:tries])
         await stand.until_alone_with_one_agent(person)
     raise AssertionError(f"no kill came before the answer:\n{person.notes.told()}")
 
@@ -127,12 +131,11 @@ async def test_what_somebody_was_saying_when_their_agent_was_killed_is_in_the_re
     """Spoken words without an answer yet are recorded once, and answered."""
     async with stand.person(microphone=Microphones.OPEN) as person:
         await a_talk(stand, person)
-        spoken = "What is my name?"
-        tries = await killed_before_its_answer(stand, person, spoken)
+        asked = await killed_before_its_answer(stand, person)
         await all_is_well(stand, person)
         mine = [each.turn for each in await stand.recorded(person) if each.turn.role == "user"]
-        assert [turn.text for turn in mine].count(spoken) == tries
-        assert mine[-1].text == spoken
+        assert [turn.text for turn in mine if turn.text in NAME_ASKED] == asked
+        assert mine[-1].text == asked[-1]
 
 
 async def test_watchers_that_see_the_same_send_one_successor(stand: Stand) -> None:

@@ -187,10 +187,13 @@ async def test_nobody_comes_where_the_agent_has_left_a_call_to_a_human(stand: St
         person.type("please transfer the call")
         await until_ended(stand, person)
         await person.notes.first(Kind.TOLD, where=lambda note: note.fields.get(AGENT) == ENDED)
+        async with asyncio.timeout(NET_S):
+            # LiveKit shows an agent for some seconds more, if its process was slow to leave.
+            while await stand.agents_with(person):
+                await asyncio.sleep(0.1)
         async with stand.watch(person) as room:
             await asyncio.sleep(2 * StoreSettings().lease_s + 1)
-        assert room.most <= 1
-        assert await stand.agents_with(person) == []
+        assert room.most == 0
         assert person.room.isconnected()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
+from asyncio.subprocess import PIPE
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
     from session_store.doctor import Finding
     from tests.integration.scrape import Scraped
+
+CHILD_BYTES = 256 * 1024 * 1024
 
 
 @asynccontextmanager
@@ -332,10 +336,15 @@ async def test_gauges_wait_for_a_redis_that_is_away(
 
 
 async def test_a_worker_s_memory_has_that_of_its_processes() -> None:
-    """What it started counts too."""
+    """What it started counts too; its own may shrink a little meanwhile."""
+    script = f"filled = b'x' * {CHILD_BYTES}; print(); input()"
     alone = resident_bytes()
-    child = await asyncio.create_subprocess_exec("sleep", "60")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdin=PIPE, stdout=PIPE
+    )
+    assert child.stdout is not None
     try:
+        await child.stdout.readline()  # Now its memory is full.
         with_child = resident_bytes()
         meter = Heard()
         async with aclosing(MemoryGauge(meter)) as gauge, asyncio.timeout(NET_S):
@@ -345,8 +354,8 @@ async def test_a_worker_s_memory_has_that_of_its_processes() -> None:
         child.kill()
         await child.wait()
 
-    assert with_child > alone > 0
-    assert meter.figures["worker"] > 0
+    assert with_child > alone + CHILD_BYTES / 2
+    assert meter.figures["worker"] > CHILD_BYTES
 
 
 def test_a_real_worker_tells_prometheus(scraped: Scraped) -> None:
