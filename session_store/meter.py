@@ -16,6 +16,7 @@ JoinEnd = Literal[
     "created",
     "rejoined",
     "taken_over",
+    "handed_over",
     "begun_without_store",
     "lease_held",
     "gone",

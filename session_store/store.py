@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
 from session_store.backends.choice import backend_of
@@ -276,7 +277,8 @@ class SessionStore:
             raise
         key = self._opener.key_of(participant, stored.wrapped)
         lease = Lease.of(ref, stored, key, session.content)
-        return Joined(session, turns, outcome, lease, drafts=drafts)
+        gap = timedelta(milliseconds=stored.gap_ms)
+        return Joined(session, turns, outcome, lease, gap, drafts=drafts)
 
     async def arrive(
         self, lease: Lease, *, load_id: str = "", idempotency_key: str = ""

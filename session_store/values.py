@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
@@ -119,6 +120,8 @@ class Joined(Loaded):
 
     outcome: JoinOutcome
     lease: Lease
+    gap: timedelta = timedelta(0)
+    """How long the participant was away, or without a job; zero if the session was new."""
 
 
 @dataclass(frozen=True, slots=True)

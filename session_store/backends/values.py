@@ -37,7 +37,9 @@ class JoinOutcome(StrEnum):
     REJOINED = "rejoined"
     """A return; it was counted."""
     TAKEN_OVER = "taken_over"
-    """The participant never went away; the job before did."""
+    """The participant never went away; the job before died."""
+    HANDED_OVER = "handed_over"
+    """The same, but the job before had given its lease back."""
 
 
 class OpenMode(StrEnum):
@@ -120,6 +122,8 @@ class StoredSession:
     """0 unless the session has ended."""
     talk_ms: int
     """Total length of all visits that are over."""
+    gap_ms: int
+    """What the newest join ended: how long the participant was away, or without a job."""
     head: bytes
     """Tag of the turn before the first of ``turns``; empty before the very first turn."""
     content: bytes | None

@@ -164,8 +164,8 @@ class Model:
                 s.outcome = "rejoined"
                 self._return(s, told)
             else:
-                s.outcome = "taken_over"
                 lost = s.holder or s.broken == s.fence
+                s.outcome = "taken_over" if lost else "handed_over"
                 told.append(("takeover" if lost else "handoff", s.id, 0))
             s.state, s.holder, s.fence = "live", holder, s.fence + 1
             s.lease_until, s.agent_by, s.last_seen = self.now + LEASE_S, 0, self.now

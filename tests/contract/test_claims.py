@@ -117,7 +117,7 @@ async def test_who_comes_after_a_broken_lease_takes_over(backend: Backend, world
     await backend.release(second.lease)
     assert await claim(backend, second) is WANTED
     third = await join(backend, load="a")
-    assert (third.outcome, kinds(third.found.events)) == (JoinOutcome.TAKEN_OVER, ["handoff"])
+    assert (third.outcome, kinds(third.found.events)) == (JoinOutcome.HANDED_OVER, ["handoff"])
     await claim(backend, third, is_dead=True)
     await world.pass_time(5)
     reloaded = await join(backend, load="b")

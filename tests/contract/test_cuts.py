@@ -41,6 +41,7 @@ TIMES = {
     b"let_in",
     b"left_at",
     b"taken_at",
+    b"away_at",
     b"at",
 }
 """Fields that hold a time, or a number made from it."""
@@ -111,7 +112,7 @@ def aged_field(name: bytes, value: bytes, age: Callable[[float], Age | None]) ->
     """Read a field of a hash, with times as ages."""
     if name == b"deaths":
         return [age(int(at)) for at in value.split()]
-    if name == b"talk_ms":
+    if name in {b"talk_ms", b"gap_ms"}:
         return Age(int(value), 0)
     return age(int(value)) if name in TIMES else value
 

@@ -144,8 +144,50 @@ async def test_a_lease_that_was_given_back_is_handed_over(backend: Backend) -> N
     first = await join(backend, load="a")
     await backend.release(first.lease)
     second = await join(backend, load="a")
-    assert second.outcome is JoinOutcome.TAKEN_OVER
+    assert second.outcome is JoinOutcome.HANDED_OVER
     assert kinds(second.found.events) == ["handoff"]
+
+
+async def test_a_join_tells_how_long_the_participant_was_away(
+    backend: Backend, world: World
+) -> None:
+    """The gap runs from the departure, also if the session was opened in between."""
+    first = await join(backend)
+    await first.away()
+    await world.pass_time(50)
+    await open_session(backend)
+    await world.pass_time(10)
+    second = await join(backend)
+    assert first.session.gap_ms == 0
+    assert 60_000 <= second.session.gap_ms < 70_000
+
+    await world.pass_time(20)
+    await backend.release(second.lease)
+    reloaded = await join(backend, load="another load")
+    assert reloaded.outcome is JoinOutcome.REJOINED
+    assert 20_000 <= reloaded.session.gap_ms < 30_000, "since the participant was last seen"
+
+
+async def test_a_join_tells_how_long_the_participant_was_without_a_job(
+    backend: Backend, world: World
+) -> None:
+    """From the last sign of life of the job before. A repeated join gets the same gap."""
+    first = await join(backend)
+    await world.pass_time(30)
+    second = await join(backend)
+    assert second.outcome is JoinOutcome.TAKEN_OVER
+    assert 30_000 <= second.session.gap_ms < 40_000
+
+    await backend.release(second.lease)
+    await world.pass_time(5)
+    owner = nonce()
+    third = await join(backend, owner=owner)
+    assert third.outcome is JoinOutcome.HANDED_OVER
+    assert 5_000 <= third.session.gap_ms < 15_000
+    await world.pass_time(1)
+    again = await join(backend, owner=owner)
+    assert (again.outcome, again.session.gap_ms) == (third.outcome, third.session.gap_ms)
+    assert (await first.load()).id == again.id
 
 
 async def test_a_new_page_load_is_a_return_also_for_a_takeover(

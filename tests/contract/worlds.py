@@ -29,7 +29,7 @@ PASS_TIME = """
 local by = tonumber(ARGV[1])
 local times = { 'joined_at', 'arrived_at', 'last_seen', 'lease_until', 'window_until', 'agent_by',
   'lost_until', 'ended_at', 'created', 'consent_at', 'touched', 'gave_up', 'let_in',
-  'left_at', 'taken_at', 'at' }
+  'left_at', 'taken_at', 'away_at', 'at' }
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local kind = redis.call('TYPE', key).ok
   if kind == 'hash' and string.find(key, '{s%d%d%d%d}') then

@@ -97,7 +97,7 @@ async def _visit(store: SessionStore, person: str) -> None:
     unsent = [store.seal(joined.lease, turn) for turn in turns(4, 5)]
     await store.release(joined.lease)
     successor = await store.join(who, session_id=session_id, exact=True, load_id="second")
-    assert successor.outcome is JoinOutcome.TAKEN_OVER
+    assert successor.outcome is JoinOutcome.HANDED_OVER
     assert [each.turn for each in successor.turns] == turns(1, 3)
     with pytest.raises(LeaseLost):
         await store.append(joined.lease, unsent)

@@ -133,7 +133,7 @@ class MemoryBackend(MemoryPeople):
             record.state = "live"
             op.see(record)
             record.arrival = idempotency_key
-            record.agent_by = record.let_in = 0
+            record.agent_by = record.let_in = record.away_at = 0
             record.load = load or record.load
             op.look_by(record, op.now)
         op.touch(record)

@@ -234,17 +234,18 @@ class Operation:
     def take_lease(self, record: SessionRecord, attempt: JoinAttempt) -> None:
         """Give the lease to the job that joins, and count the arrival if it is one."""
         new_load = attempt.load not in ("", record.load)
+        gap_ms = self.now - (record.away_at or record.last_seen)
         if record.state == "new":
-            outcome = JoinOutcome.CREATED
+            outcome, gap_ms = JoinOutcome.CREATED, 0
             record.joined_at = self.now
         elif record.state == "away" or new_load:
             outcome = JoinOutcome.REJOINED
             self.count_return(record)
         else:
-            outcome = JoinOutcome.TAKEN_OVER
-            self._tell_of_successor(record)
+            outcome, silent_ms = self._tell_of_successor(record)
+            gap_ms = gap_ms if silent_ms is None else silent_ms
         record.arrived_at = record.arrived_at or self.now
-        record.outcome = outcome.value
+        record.outcome, record.gap_ms = outcome.value, max(0, gap_ms)
         record.state = "live"
         record.owner = attempt.owner
         # With plain + 1, a failover to a lagging replica would give the same token twice.
@@ -252,19 +253,21 @@ class Operation:
         record.lease_until = self.now + self._rules.lease_ms
         record.epoch_start = record.seq + 1
         self.see(record)
-        record.agent_by = record.gave_up = record.let_in = record.left_at = 0
+        record.agent_by = record.gave_up = record.let_in = record.left_at = record.away_at = 0
         record.taken_at = self.now
         record.load = attempt.load or record.load
         self.look_by(record, record.late_from(self._rules))
 
-    def _tell_of_successor(self, record: SessionRecord) -> None:
+    def _tell_of_successor(self, record: SessionRecord) -> tuple[JoinOutcome, int | None]:
+        """Return the outcome, and how long nothing was heard of a job that died."""
         was_broken = record.lost == record.fence
         if was_broken or record.owner:
             lost_until = record.lost_until if was_broken else record.lease_until
             silent_ms = max(0, self.now - (lost_until - self._rules.lease_ms))
             self.tell(EventType.TAKEOVER, record.id, silent_ms=silent_ms)
-        else:
-            self.tell(EventType.HANDOFF, record.id)
+            return JoinOutcome.TAKEN_OVER, silent_ms
+        self.tell(EventType.HANDOFF, record.id)
+        return JoinOutcome.HANDED_OVER, None
 
     def count_return(self, record: SessionRecord) -> None:
         """Count a return: a visit without a leave ends here, and a new one begins."""

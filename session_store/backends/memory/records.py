@@ -101,6 +101,9 @@ class SessionRecord:
     counted: bool = False
     ended_at: int = 0
     talk_ms: int = 0
+    gap_ms: int = 0
+    away_at: int = 0
+    """When the participant left; 0 while it is there."""
     claim: str = ""
     """The idempotency key of the claim behind ``agent_by``."""
     replaced: int = -1
@@ -221,7 +224,7 @@ class SessionRecord:
         """End the visit at ``at`` and begin the resume window; return the visit's length."""
         visit_ms = self.close_visit(at)
         self.state = "away"
-        self.last_seen = at
+        self.last_seen = self.away_at = at
         self.window_until = at + rules.window_ms(self.reconnect_count)
         return visit_ms
 
@@ -250,6 +253,7 @@ class SessionRecord:
             window_until=self.window_until,
             ended_at=self.ended_at,
             talk_ms=self.talk_ms,
+            gap_ms=self.gap_ms,
             head=head,
             content=self.content,
             turns=self.turns[skipped:],

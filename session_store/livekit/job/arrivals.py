@@ -42,6 +42,7 @@ MAY_SPEAK_WITHIN_S: Final = 5.0
 TRY_AGAIN_S: Final = 0.05
 PREFERRED_NAME: Final = "name"
 """Key in ``context.preferences`` of the name that the participant likes to be called."""
+_OF_SUCCESSORS: Final = (JoinOutcome.TAKEN_OVER, JoinOutcome.HANDED_OVER)
 
 
 class Arrivals:
@@ -133,7 +134,7 @@ class Arrivals:
     @property
     def _is_takeover(self) -> bool:
         """Whether the job before died, or left, while the participant was there."""
-        return self._parts.entry.joined.outcome is JoinOutcome.TAKEN_OVER
+        return self._parts.entry.joined.outcome in _OF_SUCCESSORS
 
     async def _welcome(self, *, is_return: bool) -> None:
         """Greet a new participant or welcome a returning one, and answer what is unanswered."""

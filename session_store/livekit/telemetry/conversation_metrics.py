@@ -28,11 +28,13 @@ JOINED_AS: Final[Mapping[JoinOutcome, JoinEnd]] = {
     JoinOutcome.CREATED: "created",
     JoinOutcome.REJOINED: "rejoined",
     JoinOutcome.TAKEN_OVER: "taken_over",
+    JoinOutcome.HANDED_OVER: "handed_over",
 }
 RESUMED_AS: Final[Mapping[JoinOutcome, Resumption]] = {
     JoinOutcome.CREATED: "new",
     JoinOutcome.REJOINED: "return",
     JoinOutcome.TAKEN_OVER: "takeover",
+    JoinOutcome.HANDED_OVER: "takeover",
 }
 
 

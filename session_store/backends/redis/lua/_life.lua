@@ -4,7 +4,8 @@
 local function read_life(key)
   return read_fields(key, 'dkid', 'state', 'owner', 'fence', 'lease_until', 'window_until',
     'agent_by', 'last_seen', 'arrived_at', 'talk_ms', 'reconnect_count', 'keep_ms', 'seq', 'load',
-    'outcome', 'arrival', 'counted', 'taken_at', 'gave_up', 'lost', 'lost_until', 'let_in', 'left_at')
+    'outcome', 'arrival', 'counted', 'taken_at', 'gave_up', 'lost', 'lost_until', 'let_in', 'left_at',
+    'away_at')
 end
 
 -- The resume window after this number of returns; windows are {first, early, regular}.
@@ -111,8 +112,8 @@ end
 local function depart(events, key, s, now, at, windows, participant, id)
   local visit_ms = number(s.arrived_at) > 0 and math.max(0, at - number(s.arrived_at)) or 0
   local window_until = at + window_of(number(s.reconnect_count), windows)
-  redis.call('HSET', key, 'state', 'away', 'last_seen', digits(at), 'arrived_at', '0',
-    'window_until', digits(window_until), 'talk_ms', digits(number(s.talk_ms) + visit_ms))
+  redis.call('HSET', key, 'state', 'away', 'last_seen', digits(at), 'away_at', digits(at),
+    'arrived_at', '0', 'window_until', digits(window_until), 'talk_ms', digits(number(s.talk_ms) + visit_ms))
   tell(events, 'participant_left', now, participant, id, visit_ms)
   return window_until
 end

@@ -26,8 +26,8 @@ if s.arrival ~= ARGV[6] then
   end
   redis.call('HSET', KEYS[1], 'state', 'live', 'last_seen', digits(now), 'arrival', ARGV[6],
     'counted', counted, 'agent_by', '0')
-  if s.let_in then
-    redis.call('HDEL', KEYS[1], 'let_in')
+  if s.let_in or s.away_at then
+    redis.call('HDEL', KEYS[1], 'let_in', 'away_at')
   end
   if load ~= '' then
     redis.call('HSET', KEYS[1], 'load', load)
