@@ -14,6 +14,7 @@ from agent import metrics, pipelines, tracing
 from agent.assistant import Assistant
 from agent.redis_checks import watch_start
 from agent.settings import AgentSettings
+from agent.welcome import words_of_welcome
 from session_store import SessionStoreError, StoreSettings
 from session_store.livekit import persist, watch_over
 from session_store.logs import LogSettings, adopt, guard
@@ -99,6 +100,7 @@ async def entrypoint(ctx: JobContext) -> None:
             ctx,
             session,
             room_options=_ROOM_OPTIONS,
+            words=words_of_welcome,
             spare_voice=pipeline.spare_voice,
             meter=metrics.meter(settings),
         )

@@ -27,7 +27,7 @@ async def entrypoint(ctx: JobContext) -> None:
     session = AgentSession(**speech_and_model())
     conversation = await persist(ctx, session)
     await session.start(await conversation.resume(Host()), **conversation.start_args)
-    await conversation.greet()
+    await conversation.greet(instructions="Greet the person.")
 
 
 if __name__ == "__main__":

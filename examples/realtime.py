@@ -32,7 +32,7 @@ async def entrypoint(ctx: JobContext) -> None:
     session = AgentSession[None](llm=openai.realtime.RealtimeModel(voice="marin"))
     conversation = await persist(ctx, session)
     await session.start(await conversation.resume(Assistant()), **conversation.start_args)
-    await conversation.greet()
+    await conversation.greet(instructions="Greet the person.")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ watch_over(server)
 async def entrypoint(ctx: JobContext) -> None:
     """Hold one conversation."""
     session = AgentSession(**speech_and_model())
-    conversation = await persist(ctx, session, words=None)
+    conversation = await persist(ctx, session)
     await session.start(await conversation.resume(Host()), **conversation.start_args)
     await conversation.greet()
 

@@ -143,7 +143,9 @@ class Rooms:
             return
         logger.info("dispatching an agent", extra=extra)
         self._meter.dispatched("asked")
-        await self._rooms.bring(dispatch, there, within_s=self._expected_s)
+        await self._rooms.bring(
+            dispatch, there, within_s=self._expected_s, is_first=not there.agents
+        )
 
 
 @contextmanager

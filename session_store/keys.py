@@ -60,6 +60,11 @@ DEFAULT_MODEL_TURNS = 10
 MAX_AUDIT_ENTRIES = 100_000
 
 
+def room_mark(mac: str) -> str:
+    """Hash: ``owner``, the first job that asked or joined in a room, under a MAC of the room."""
+    return f"{PREFIX}:room:{mac}"
+
+
 def day_counts(day: date) -> str:
     """Hash: counts of a day (UTC). All days share a slot, so that they can be merged."""
     return f"{PREFIX}:{{day}}:{day.isoformat()}"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class SideChannel(ABC):
-    """Data outside the keys of any participant: events, counts by day, the audit stream.
+    """Data outside the keys of any participant: events, counts, the audit stream, marks of rooms.
 
     Its methods raise as those of ``Backend``.
     """
@@ -70,6 +70,13 @@ class SideChannel(ABC):
     @abstractmethod
     async def audit(self, fields: Mapping[str, str]) -> str:
         """Add an entry to the audit stream; return its id. Keeps the newest 100 000."""
+
+    @abstractmethod
+    async def mark_room(self, mac: str, owner: str, lifetime_ms: int) -> str:
+        """Mark a room as this owner's, unless it is marked; return whose it is.
+
+        The mark lives for ``lifetime_ms`` from now on, whoever asks.
+        """
 
     @abstractmethod
     async def audited(self, after: str, limit: int) -> Sequence[AuditEntry]:

@@ -21,28 +21,34 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from session_store.livekit.job.conversation import Conversation
+    from session_store.livekit.job.entry import EntryKind
     from session_store.livekit.job.entry_point import NobodyCame, PersistedTwice, persist
-    from session_store.livekit.job.greeting import Visit, words_of_welcome
+    from session_store.livekit.job.greeting import Visit
+    from session_store.livekit.job.room_mark import TakeoverUnknown, is_takeover
     from session_store.livekit.worker.watch import watch_over
 
 __all__ = [
     "Conversation",
+    "EntryKind",
     "NobodyCame",
     "PersistedTwice",
+    "TakeoverUnknown",
     "Visit",
+    "is_takeover",
     "persist",
     "watch_over",
-    "words_of_welcome",
 ]
 
 _WHERE: Final = {
     "Conversation": "job.conversation",
+    "EntryKind": "job.entry",
     "NobodyCame": "job.entry_point",
     "PersistedTwice": "job.entry_point",
+    "TakeoverUnknown": "job.room_mark",
     "Visit": "job.greeting",
+    "is_takeover": "job.room_mark",
     "persist": "job.entry_point",
     "watch_over": "worker.watch",
-    "words_of_welcome": "job.greeting",
 }
 
 

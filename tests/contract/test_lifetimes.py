@@ -39,6 +39,7 @@ async def test_everything_has_a_lifetime(backend: Backend, world: World) -> None
     await backend.sweepers("me", 1000)
     await backend.side.count(date(2026, 3, 1), [MARIA], {"connects": 1})
     await backend.side.audit({"n": "1"})
+    await backend.side.mark_room("mac", nonce(), 1000)
     await check()
     found, _ = await open_session(backend, expect_agent=True)
     await check()

@@ -190,3 +190,23 @@ async def test_side_notes_expire_too(backend: Backend, world: World) -> None:
     assert len(await backend.side.audited("0", 10)) == 2
     await world.pass_time(399 * 24 * 3600)
     assert await backend.side.audited("0", 10) == []
+
+
+async def test_a_room_belongs_to_the_first_job_that_marks_it(world: World) -> None:
+    """Each caller hears whose it is; another room is another mark."""
+    one, two = world.another().side, world.another().side
+    assert await one.mark_room("mac", "first", 60_000) == "first"
+    assert await two.mark_room("mac", "second", 60_000) == "first"
+    assert await one.mark_room("mac", "first", 60_000) == "first"
+    assert await two.mark_room("another", "second", 60_000) == "second"
+
+
+async def test_the_mark_of_a_room_expires(backend: Backend, world: World) -> None:
+    """It lives on from the last time that a job asked."""
+    await backend.side.mark_room("mac", "first", 60_000)
+    await world.pass_time(50)
+    assert await backend.side.mark_room("mac", "second", 60_000) == "first"
+    await world.pass_time(50)
+    assert await backend.side.mark_room("mac", "second", 60_000) == "first"
+    await world.pass_time(61)
+    assert await backend.side.mark_room("mac", "second", 60_000) == "second"

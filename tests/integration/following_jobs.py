@@ -27,8 +27,8 @@ class Job:
 
     async def join(self) -> Job:
         """Take the conversation."""
+        self.stage.words = None
         await self.stage.join()
-        self.stage.conversation._arrivals._words = None
         return self
 
     async def start(self, agent: Agent) -> Job:

@@ -17,8 +17,9 @@ from livekit import rtc
 from livekit.agents import Agent, AgentSession, CloseReason
 from livekit.agents.voice.room_io import RoomOptions
 
+from agent.welcome import words_of_welcome
 from demo_models.llm import RuleLLM
-from session_store.livekit import Conversation, words_of_welcome
+from session_store.livekit import Conversation
 from session_store.livekit.job.conversation_setup import Setup
 from session_store.livekit.job.entry import Entry
 from session_store.livekit.job.job_exit import JobExit
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from livekit.agents import tts
 
     from session_store import Joined, SessionStore, StoreSettings
+    from session_store.livekit import Visit
     from session_store.livekit.job.conversation_setup import WhenAgentEnds
     from session_store.writing.offline_start import OfflineStart
 
@@ -107,6 +109,7 @@ class Stage:
         self.lease_owner = secrets.token_hex(16)
         self.agent_session: AgentSession[Any] = AgentSession(llm=RuleLLM())
         self.spare_voice: tts.TTS[Any] | None = None
+        self.words: Callable[[Visit], str] | None = words_of_welcome
         self.when_agent_ends: WhenAgentEnds = "finish"
         self.conversation: Conversation
 
@@ -135,7 +138,7 @@ class Stage:
             self.store,
             self.settings,
             RoomOptions(),
-            words_of_welcome,
+            self.words,
             self.spare_voice,
             JobExit(context),
             self.when_agent_ends,
@@ -152,12 +155,12 @@ class Stage:
         """Start the agent, and greet."""
         return await self.start_with(Agent(instructions=MEMORY))
 
-    async def start_with(self, agent: Agent) -> Stage:
+    async def start_with(self, agent: Agent, *, instructions: str | None = None) -> Stage:
         """Start this agent as an entry point does, but without LiveKit's room; and greet."""
         conversation = self.conversation
         context = start_args_for(conversation.chat_ctx)
         await self.agent_session.start(await conversation.resume(agent), **context)
-        await conversation.greet()
+        await conversation.greet(instructions)
         return self
 
     @property

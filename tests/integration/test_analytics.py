@@ -72,6 +72,10 @@ class BrokenSide(SideChannel):
         """Is not used here."""
         raise NotImplementedError
 
+    async def mark_room(self, mac: str, owner: str, lifetime_ms: int) -> str:
+        """Is not used here."""
+        raise NotImplementedError
+
     async def counted(self, day: date) -> Mapping[str, int]:
         """Return what was counted."""
         return self.counters.get(day, {})

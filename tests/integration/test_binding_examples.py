@@ -109,7 +109,7 @@ async def test_the_starter_remembers(stand: Stand) -> None:
         answer = await person.ask("what have I said?")
         assert answer["text"] == "You said: my cat is called Tom."
         assert person.texts("assistant") == [
-            "Hello! I am your assistant. What is your name?",
+            "Hello! What can I do for you?",
             "I heard: my cat is called Tom.",
             "You said: my cat is called Tom.",
         ]
@@ -157,7 +157,7 @@ async def test_who_calls_again_after_the_agent_hung_up_begins_anew(stand: Stand)
         called_at = time.monotonic()
         await person.reload()
         assert person.session_id != session_id
-        greeting = "Hello! I am your assistant. What is your name?"
+        greeting = "Hello! What can I do for you?"
         await person.notes.first(
             Kind.TURN, after=called_at, where=lambda note: note.fields["text"] == greeting
         )
@@ -226,7 +226,7 @@ async def test_the_library_counts_turns_and_saves_those_of_an_outage(stand: Stan
         await until(lambda: spooled(stand) == [], "the worker has saved them")
         texts = [recorded.turn.text for recorded in await stand.recorded(person)]
         assert texts == [
-            "Hello! I am your assistant. What is your name?",
+            "Hello! What can I do for you?",
             "my cat is called Tom",
             "I heard: my cat is called Tom.",
             "my dog is called Rex",

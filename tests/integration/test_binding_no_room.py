@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from dev.rig.ports import free_port
 from dev.rig.programs import until
 from examples.local import LocalLLM
 from session_store import StoreSettings
-from session_store.livekit import PersistedTwice, persist
+from session_store.livekit import EntryKind, PersistedTwice, persist
 from session_store.livekit.job import entry_point
 from session_store.models import SessionContent
 
@@ -75,7 +76,7 @@ async def test_an_agent_talks_in_a_job_without_a_room(
 @pytest.mark.usefixtures("no_keys")
 async def test_all_that_a_conversation_offers_is_there_without_a_room(ctx: JobContext) -> None:
     """A program that uses it runs in LiveKit's tests as it is."""
-    conversation = await persist(ctx, AgentSession(llm=LocalLLM()), words=None)
+    conversation = await persist(ctx, AgentSession(llm=LocalLLM()))
     changes: list[str] = []
     conversation.on_change(lambda: changes.append(conversation.content.language))
     conversation.change(lambda content: content.model_copy(update={"language": "es"}))
@@ -86,6 +87,7 @@ async def test_all_that_a_conversation_offers_is_there_without_a_room(ctx: JobCo
     assert changes == ["es", "en"]
     assert (conversation.content, conversation.session_id) == (SessionContent(), "")
     assert (conversation.visit, conversation.is_new, conversation.active_agent) == (1, True, None)
+    assert (conversation.entry, conversation.gap) == (EntryKind.NEW, timedelta(0))
     assert conversation.chat_ctx.items == []
     for callback in ctx._shutdown_callbacks:
         await callback("over")
@@ -100,8 +102,8 @@ async def test_switched_off_a_real_job_passes_through(ctx: JobContext) -> None:
     settings = StoreSettings.model_validate({"enabled": False})
     conversation = await entry_point.persist(real, session, settings=settings)
     await session.start(Agent(instructions=""))
-    await conversation.greet()
-    greeting = "Hello! I am your assistant. What is your name?"
+    await conversation.greet(instructions="Greet the person.")
+    greeting = "Hello! What can I do for you?"
     await until(lambda: said(session) == [greeting], "it has greeted")
     await session.aclose()
 

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from agent.instructions import instructions
+from agent.welcome import words_of_welcome
 from session_store import SessionContent, SessionContext
-from session_store.livekit import Visit, words_of_welcome
+from session_store.livekit import Visit
 
 
 @pytest.mark.parametrize("language", ["en", "es", "de", "fr", "xx"])

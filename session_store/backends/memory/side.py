@@ -1,11 +1,11 @@
-"""Events, day counts and the audit stream of a ``MemoryBackend``."""
+"""Events, day counts, the audit stream and marks of rooms of a ``MemoryBackend``."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from typing_extensions import override
 
@@ -37,6 +37,11 @@ class _Day:
     expires_at: int = 0
 
 
+class _RoomMark(NamedTuple):
+    owner: str
+    expires_at: int
+
+
 class MemorySide(SideChannel):
     """``SideChannel`` in plain Python. Listeners hear what is published in this process."""
 
@@ -44,6 +49,7 @@ class MemorySide(SideChannel):
         self._clock = clock
         self._listeners: set[asyncio.Queue[bytes | None]] = set()
         self._days: dict[date, _Day] = {}
+        self._rooms: dict[str, _RoomMark] = {}
         self._entries: deque[AuditEntry] = deque(maxlen=MAX_AUDIT_ENTRIES)
         self._last_id = (0, 0)
 
@@ -96,6 +102,13 @@ class MemorySide(SideChannel):
         return entry.id
 
     @override
+    async def mark_room(self, mac: str, owner: str, lifetime_ms: int) -> str:
+        self._forget_expired()
+        marked = self._rooms[mac].owner if mac in self._rooms else owner
+        self._rooms[mac] = _RoomMark(marked, self._clock() + lifetime_ms)
+        return marked
+
+    @override
     async def audited(self, after: str, limit: int) -> Sequence[AuditEntry]:
         self._forget_expired()
         behind = _place(after)
@@ -103,6 +116,8 @@ class MemorySide(SideChannel):
 
     def _forget_expired(self) -> None:
         now = self._clock()
+        for mac in [mac for mac, mark in self._rooms.items() if mark.expires_at <= now]:
+            del self._rooms[mac]
         for day in [day for day, counted in self._days.items() if counted.expires_at <= now]:
             del self._days[day]
         if self._entries and self._last_id[0] + _LIFETIME_MS <= now:

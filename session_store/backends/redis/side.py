@@ -9,7 +9,14 @@ from typing_extensions import override
 from session_store.backends.contract import SideChannel
 from session_store.backends.redis.listen import listen
 from session_store.backends.values import AuditEntry
-from session_store.keys import AUDIT, LONG_LIFETIME, MAX_AUDIT_ENTRIES, day_counts, day_people
+from session_store.keys import (
+    AUDIT,
+    LONG_LIFETIME,
+    MAX_AUDIT_ENTRIES,
+    day_counts,
+    day_people,
+    room_mark,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
@@ -22,7 +29,7 @@ _LIFETIME_S = int(LONG_LIFETIME.total_seconds())
 
 
 class RedisSideChannel(SideChannel):
-    """Events, counts by day and the audit stream, over the transport of a ``RedisBackend``."""
+    """Events, counts, the audit stream, marks of rooms, over a ``RedisBackend``'s transport."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -68,6 +75,18 @@ class RedisSideChannel(SideChannel):
             repeatable=False,
         )
         return _text(entry_id)
+
+    @override
+    async def mark_room(self, mac: str, owner: str, lifetime_ms: int) -> str:
+        key = room_mark(mac)
+        _, _, marked = await self._transport.execute_many(
+            [
+                (key, ("HSETNX", key, "owner", owner)),
+                (key, ("PEXPIRE", key, lifetime_ms)),
+                (key, ("HGET", key, "owner")),
+            ]
+        )
+        return _text(marked)
 
     @override
     async def audited(self, after: str, limit: int) -> Sequence[AuditEntry]:

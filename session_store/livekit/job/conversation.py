@@ -15,22 +15,24 @@ from session_store.livekit.job.arrivals import Arrivals
 from session_store.livekit.job.chat_items import active_agent
 from session_store.livekit.job.conversation_parts import Hooks, Parts
 from session_store.livekit.job.ending import Ending
+from session_store.livekit.job.first_enter import FirstEnter
 from session_store.livekit.job.late_join import LateJoin
 from session_store.livekit.job.model_context import chat_context
-from session_store.livekit.job.resume_agent import restore_calls, resume
+from session_store.livekit.job.resume_agent import restore_calls
 from session_store.livekit.job.typed_text import TypedText
-from session_store.livekit.job.versions import start_args_for
+from session_store.livekit.job.versions import extend_context, start_args_for
 from session_store.tasks import KeptTasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
     from livekit.agents import Agent, stt, tts
     from livekit.agents.voice import ConversationItemAddedEvent
 
     from session_store.errors import SessionStoreError
     from session_store.livekit.job.conversation_setup import Setup
-    from session_store.livekit.job.entry import Entry
+    from session_store.livekit.job.entry import Entry, EntryKind
     from session_store.livekit.job.liveness import Liveness
     from session_store.models import SessionContent
     from session_store.values import Arrival, Joined
@@ -66,7 +68,12 @@ class Conversation:
             self._parts, on_joined=self._on_joined_late, on_lost=self._on_lost
         )
         self._ending = Ending(self._parts, stop_joining=self._late_join.aclose)
-        self._arrivals = Arrivals(self._parts, self._ending, on_changed=self._tell_listeners)
+        self._first_enter = FirstEnter(
+            setup.agent_session, is_muted=entry.kind.is_succession and not self.is_new
+        )
+        self._arrivals = Arrivals(
+            self._parts, self._ending, self._first_enter, on_changed=self._tell_listeners
+        )
         setup.agent_session.on("conversation_item_added", self._on_item_added)
         self.change(self._with_participant)
         self._begin()
@@ -131,6 +138,20 @@ class Conversation:
         return not self._turns
 
     @property
+    def entry(self) -> EntryKind:
+        """How this job came to the conversation: new, return, takeover or handoff."""
+        return self._entry.kind
+
+    @property
+    def gap(self) -> timedelta:
+        """How long the participant was away before the newest return; zero for a new conversation.
+
+        After a takeover or a handoff: how long the participant was without an agent. A return to
+        this job is measured by its own clock, all else by the store's.
+        """
+        return self._arrivals.gap
+
+    @property
     def active_agent(self) -> str | None:
         """Id of the agent of the last agent transfer; ``None`` if there was no transfer."""
         return active_agent(self._turns)
@@ -138,11 +159,14 @@ class Conversation:
     async def resume(self, agent: SomeAgent) -> SomeAgent:
         """Give an agent the conversation so far, before ``agent_session.start``; return it.
 
-        If the conversation is not new, what the agent's ``on_enter`` says stays silent: a
-        participant who returns was greeted before.
+        The conversation stands behind what the agent's context already holds. The agent's
+        ``on_enter`` runs, once per job, and is heard; also if the participant returns to a new job.
+        After a takeover or a handoff the participant was there all the time. Then what
+        ``on_enter`` itself says is muted, and no model is asked for it, until it returns, awaits a
+        task, hands over, or the participant speaks. What tasks and background tasks say is heard.
         """
-        quiet = not self.is_new
-        await resume(self._setup.agent_session, agent, self.chat_ctx, quiet=quiet)
+        await extend_context(agent, self.chat_ctx)
+        self._first_enter.of(agent)
         return agent
 
     def change(self, change: Callable[[SessionContent], SessionContent]) -> None:
@@ -163,14 +187,25 @@ class Conversation:
         """
         self._parts.outages.watch(*models)
 
-    async def greet(self) -> None:
-        """Greet the participant. Call it once, after ``agent_session.start``.
+    async def greet(self, instructions: str | None = None) -> None:
+        """Begin to receive the participant. Call it once, after ``agent_session.start``.
 
-        A new participant is greeted, and a returning one is welcomed. After a takeover the agent
-        does not greet, but it answers what was said last and not answered yet.
+        What was said last and not answered yet is answered. Words that ``persist`` was given greet
+        a new participant, and welcome a returning one; without them, and without ``instructions``,
+        nothing is added to what the agent says in ``on_enter``. After a takeover or a handoff the
+        agent does not greet.
+
+        If the participant returns while this job lives, ``on_enter`` does not run again. Then the
+        agent's ``on_return`` runs, an async method without arguments, if the current agent has one.
+        Else the words or instructions are used. Else, if the agent has spoken in its ``on_enter``,
+        its model says one thing, and is told for how long the participant was away.
+
+        Args:
+            instructions: for the agent's model, which greets by them where words would be spoken.
+                An answer that is owed takes their place.
         """
         await restore_calls(self._setup.agent_session, self.chat_ctx)
-        await self._arrivals.greet()
+        await self._arrivals.greet(instructions)
 
     async def erase(self) -> None:
         """Erase everything about the participant, here and in the store, and end soon after.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
@@ -13,18 +14,19 @@ from session_store.errors import SessionStoreError
 from session_store.livekit.job.announce_participant import wait_for_participant
 from session_store.livekit.job.conversation import Conversation
 from session_store.livekit.job.conversation_setup import Setup
-from session_store.livekit.job.greeting import words_of_welcome
 from session_store.livekit.job.job_exit import JobExit
 from session_store.livekit.job.joining import join_or_begin
 from session_store.livekit.job.liveness import Liveness
 from session_store.livekit.job.participant import JobParticipant, load_id_of, metadata_of
 from session_store.livekit.job.pass_through import PassThrough
+from session_store.livekit.job.room_mark import mark_room
 from session_store.livekit.rooms.dispatch import JobMetadata
 from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
 from session_store.livekit.telemetry.spans import LiveKitTracer
 from session_store.meter import NO_METER
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
+from session_store.tasks import KeptTasks
 from session_store.upkeep.observers import watched
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.greeting import Visit
     from session_store.meter import Meter
+
+logger = logging.getLogger(__name__)
 
 WAIT_FOR_PARTICIPANT_S: Final = 60.0
 
@@ -59,7 +63,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
     settings: StoreSettings | None = None,
     *,
     room_options: RoomOptions | None = None,
-    words: Callable[[Visit], str] | None = words_of_welcome,
+    words: Callable[[Visit], str] | None = None,
     spare_voice: tts.TTS[Any] | None = None,
     when_agent_ends: WhenAgentEnds = "finish",
     meter: Meter = NO_METER,
@@ -84,7 +88,8 @@ async def persist(  # noqa: PLR0913 (most have a default)
             spool is. By default, the settings of the environment.
         room_options: how to listen and speak in the room. This library decides which participant
             is heard, and what happens when that one leaves.
-        words: returns what to say to a participant who comes; ``None`` if the agent itself greets.
+        words: returns what to say to a participant who comes. By default nothing is added to what
+            the agent itself says.
         spare_voice: says that a provider has failed, if the agent session's own voice fails or is
             missing (a realtime model has none). Best a local one.
         when_agent_ends: what becomes of the conversation when the program ends it: by
@@ -128,6 +133,9 @@ async def persist(  # noqa: PLR0913 (most have a default)
                 when_agent_ends,
             )
         )
+        marking = KeptTasks(logger)
+        marking.spawn(mark_room(ctx, store, settings))
+        at_the_end.push_async_callback(marking.aclose)
         closing = at_the_end.pop_all()
 
     async def close() -> None:

@@ -1,11 +1,11 @@
-"""What the agent says to a participant who comes: hello at first, "welcome back" after that."""
+"""Having the agent say something to a participant who comes."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from livekit.agents import llm
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
@@ -14,6 +14,8 @@ from session_store.livekit.job.unknown_outcomes import OUTCOME_UNKNOWN
 from session_store.tasks import happens_within
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from livekit.agents import AgentSession
     from livekit.agents.voice import SpeechHandle
 
@@ -35,57 +37,15 @@ class Visit:
     before."""
 
 
-class _Greetings(NamedTuple):
-    hello: str
-    back: str
-    back_by_name: str
-    visit: str
-    unknown: str
-
-
-_GREETINGS: Final = {
-    "en": _Greetings(
-        "Hello! I am your assistant. What is your name?",
-        "Welcome back!",
-        "Welcome back, {name}!",
-        "This is visit number {number}.",
-        "Hello! I can't look up our earlier conversations right now, but we can talk.",
-    ),
-    "es": _Greetings(
-        "¡Hola! Soy tu asistente. ¿Cómo te llamas?",
-        "¡Bienvenido de nuevo!",
-        "¡Qué bueno verte de nuevo, {name}!",
-        "Esta es tu visita número {number}.",
-        "¡Hola! Ahora mismo no puedo consultar nuestras conversaciones anteriores, pero podemos "
-        "hablar.",
-    ),
-    "de": _Greetings(
-        "Hallo! Ich bin dein Assistent. Wie heißt du?",
-        "Willkommen zurück!",
-        "Willkommen zurück, {name}!",
-        "Das ist Besuch Nummer {number}.",
-        "Hallo! Unsere früheren Gespräche kann ich gerade nicht abrufen, aber wir können reden.",
-    ),
-    "fr": _Greetings(
-        "Bonjour ! Je suis votre assistant. Comment vous appelez-vous ?",
-        "Content de vous revoir !",
-        "Content de vous revoir, {name} !",
-        "C'est la visite numéro {number}.",
-        "Bonjour ! Je ne peux pas consulter nos conversations précédentes pour le moment, mais "
-        "nous pouvons parler.",
-    ),
-}
-
-
-def words_of_welcome(visit: Visit) -> str:
-    """Greet a visit in its language; in English if the language is not one of the four."""
-    greetings = _GREETINGS.get(visit.language, _GREETINGS["en"])
-    if not visit.known:
-        return greetings.unknown
-    if visit.number <= 1:
-        return greetings.hello
-    back = greetings.back_by_name.format(name=visit.name) if visit.name else greetings.back
-    return f"{back} {greetings.visit.format(number=visit.number)}"
+def note_of_return(gap: timedelta) -> str:
+    """Return instructions for the model: the participant was away for so long, and is back."""
+    minutes = round(gap.total_seconds() / 60)
+    away = "less than a minute" if minutes < 1 else f"{minutes} minutes"
+    away = "1 minute" if minutes == 1 else away
+    return (
+        f"The person was away for {away} and is back now. Welcome them back in one short sentence, "
+        "and go on where the conversation stopped."
+    )
 
 
 def speak(agent_session: AgentSession[Any], words: str) -> None:

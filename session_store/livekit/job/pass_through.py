@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from livekit.agents import llm
 from typing_extensions import override
 
 from session_store.livekit.job.conversation import Conversation
+from session_store.livekit.job.entry import EntryKind
 from session_store.livekit.job.greeting import Visit, speak
 from session_store.models import SessionContent
 
@@ -91,6 +93,16 @@ class PassThrough(Conversation):
 
     @property
     @override
+    def entry(self) -> EntryKind:
+        return EntryKind.NEW
+
+    @property
+    @override
+    def gap(self) -> timedelta:
+        return timedelta(0)
+
+    @property
+    @override
     def active_agent(self) -> str | None:
         return None
 
@@ -116,11 +128,14 @@ class PassThrough(Conversation):
         """A no-op."""
 
     @override
-    async def greet(self) -> None:
+    async def greet(self, instructions: str | None = None) -> None:
         """Greet, as at a first visit."""
         visit = Visit(number=1, language=self._content.language, name=None)
-        if self._words is not None and (words := self._words(visit)):
-            speak(self._agent_session, words)
+        if self._words is not None:
+            if words := self._words(visit):
+                speak(self._agent_session, words)
+        elif instructions:
+            self._agent_session.generate_reply(instructions=instructions)
 
     @override
     async def erase(self) -> None:

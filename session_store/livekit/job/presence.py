@@ -48,6 +48,10 @@ class Presence:
         self._trusted_from = 0.0
         """Before this time of the event loop, a departure may be the job's own lost connection."""
         self._came_at = 0.0
+        self._gone_from: float | None = None
+        """Since when the participant may be gone, by the event loop's clock."""
+        self.away_s = 0.0
+        """How long the participant was gone, when it came last."""
         self.is_here = True
         """False once the participant has certainly left. The job began with it in the room."""
 
@@ -62,6 +66,8 @@ class Presence:
         participant = self._room.remote_participants.get(self._identity)
         self.is_here = participant is not None
         self._came_at = asyncio.get_running_loop().time()
+        if participant is None:
+            self._gone_from = self._came_at
         return participant
 
     def stop(self) -> None:
@@ -79,6 +85,8 @@ class Presence:
             self.is_here = True
             self._settle()
             self._came_at = asyncio.get_running_loop().time()
+            gone_from, self._gone_from = self._gone_from, None
+            self.away_s = 0.0 if gone_from is None else self._came_at - gone_from
             self._on_came(load_id_of(participant))
 
     def _active(self, participant: rtc.RemoteParticipant) -> None:
@@ -90,6 +98,7 @@ class Presence:
     def _disconnected(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity == self._identity:
             self._settle()
+            self._gone_from = asyncio.get_running_loop().time()
             self._wait_for_return()
 
     def _distrust(self, *_: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from livekit.agents import llm
@@ -11,40 +10,20 @@ from livekit.agents import llm
 from session_store.livekit.job.model_context import chat_context, merged
 from session_store.livekit.job.versions import (
     context_of,
-    enter_through,
-    extend_context,
     tool_names_of,
     update_context,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
-    from livekit.agents import Agent, AgentSession, SpeechCreatedEvent
+    from livekit.agents import AgentSession
 
     from session_store.models import RecordedTurn
 
 logger = logging.getLogger(__name__)
 
 _OF_TOOLS: Final = (llm.FunctionCall, llm.FunctionCallOutput)
-_quiet: Final[ContextVar[bool]] = ContextVar("quiet", default=False)
-"""Set while an ``on_enter`` runs whose words must not be heard."""
-
-
-async def resume(
-    agent_session: AgentSession[Any], agent: Agent, chat_ctx: llm.ChatContext, *, quiet: bool
-) -> None:
-    """Give an agent the conversation so far, behind what its context already holds.
-
-    Args:
-        agent_session: not started yet.
-        agent: the one that ``agent_session.start`` gets. Its class needs no change.
-        chat_ctx: the conversation so far.
-        quiet: run the agent's ``on_enter``, but silence what it says: the participant was greeted.
-    """
-    await extend_context(agent, chat_ctx)
-    if quiet:
-        _enter_quietly(agent_session, agent)
 
 
 async def restore_calls(agent_session: AgentSession[Any], chat_ctx: llm.ChatContext) -> None:
@@ -93,19 +72,3 @@ async def recall(
     except Exception as error:  # noqa: BLE001 (plugins raise what they like)
         extra = {"error": type(error).__name__}
         logger.warning("the model cannot be given the earlier conversation", extra=extra)
-
-
-def _enter_quietly(agent_session: AgentSession[Any], agent: Agent) -> None:
-    def cancel(event: SpeechCreatedEvent) -> None:
-        if _quiet.get():
-            event.speech_handle.interrupt(force=True)
-
-    async def enter(on_enter: Callable[[], Awaitable[Any]]) -> Any:
-        _quiet.set(True)
-        agent_session.on("speech_created", cancel)
-        try:
-            return await on_enter()
-        finally:
-            agent_session.off("speech_created", cancel)
-
-    enter_through(agent, enter)

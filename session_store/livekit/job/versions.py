@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from livekit.agents import __version__
 from livekit.agents.llm import ToolContext
+from livekit.agents.voice import SpeechHandle
+from livekit.agents.voice.agent import _set_activity_task_info
 
 if TYPE_CHECKING:
+    from asyncio import Task
     from collections.abc import Awaitable, Callable
 
     from livekit.agents import Agent, AgentSession, llm
@@ -22,6 +25,10 @@ AGENTS_HAVE_CONTEXTS: Final = int(__version__.partition(".")[0]) < 2  # noqa: PL
 _ENTER: Final = "on_enter" if AGENTS_HAVE_CONTEXTS else "_enter"
 """What LiveKit calls on the agent that begins. 2.0 looks ``on_enter`` up on the class, so an
 attribute of the agent would not hide it."""
+_SPEAK: Final = ("say", "generate_reply")
+"""By which calls of the agent session an agent speaks."""
+_RETURN: Final = "on_return"
+"""The hook of an agent that we call: the participant is back, and this job still lives."""
 
 
 def start_args_for(chat_ctx: llm.ChatContext) -> dict[str, Any]:
@@ -117,6 +124,64 @@ def enter_through(agent: Agent, enter: Callable[[Callable[[], Awaitable[Any]]], 
 
     # The instance's own attribute hides the method of its class.
     setattr(agent, _ENTER, enter_once)
+
+
+def mute(agent_session: AgentSession[Any], is_muted: Callable[[], bool]) -> Callable[[], None]:
+    """Have nothing said, and no model asked, by callers of whom ``is_muted`` is true.
+
+    They get a speech that was interrupted and is over.
+
+    Returns:
+        What undoes that; a second call is a no-op.
+    """
+
+    def unless_muted(speak: Callable[..., SpeechHandle]) -> Callable[..., SpeechHandle]:
+        def speak_or_not(*args: Any, **wishes: Any) -> SpeechHandle:
+            return _speech_that_is_over() if is_muted() else speak(*args, **wishes)
+
+        return speak_or_not
+
+    for name in _SPEAK:
+        # The instance's own attribute hides the method of its class.
+        setattr(agent_session, name, unless_muted(getattr(agent_session, name)))
+
+    def undo() -> None:
+        for name in _SPEAK:
+            agent_session.__dict__.pop(name, None)
+
+    return undo
+
+
+def _speech_that_is_over() -> SpeechHandle:
+    handle = SpeechHandle.create()
+    handle.interrupt(force=True)
+    handle._mark_done()  # noqa: SLF001 (else it is over only when LiveKit has scheduled it)
+    return handle
+
+
+def has_return_hook(agent_session: AgentSession[Any]) -> bool:
+    """Return whether the current agent has an ``on_return``.
+
+    Raises:
+        RuntimeError: the agent session does not run.
+    """
+    return callable(getattr(agent_session.current_agent, _RETURN, None))
+
+
+def start_return_hook(agent_session: AgentSession[Any]) -> Task[Any]:
+    """Run the current agent's ``on_return`` as LiveKit runs ``on_enter``.
+
+    So it may await a task, and on 2.0 it reaches its session.
+
+    Raises:
+        RuntimeError: the agent session does not run.
+    """
+    activity: Any = agent_session._activity  # noqa: SLF001 (no version shows it)
+    hook = getattr(agent_session.current_agent, _RETURN)
+    task: Task[Any]
+    task = activity._create_speech_task(hook(), name=f"AgentTask_{_RETURN}")  # noqa: SLF001 (the same)
+    _set_activity_task_info(task, inline_task=True)
+    return task
 
 
 async def update_instructions(agent: Agent, instructions: str) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SUCCESSOR: Final = "rj.successor"
+"""Attribute of a dispatch, "1": a watcher has sent the agent, in place of one that is gone."""
 
 
 class Dispatch(NamedTuple):

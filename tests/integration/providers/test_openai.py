@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from agent.welcome import words_of_welcome
 from dev.rig.providers.fake_openai import CHAT, HALF, SPEECH, TRANSCRIPTIONS
-from session_store.livekit.job.greeting import Visit, words_of_welcome
+from session_store.livekit import Visit
 from session_store.livekit.providers import outages
 from session_store.livekit.providers.answer_retry import LONGEST_PAUSE_S, backoff
 from session_store.meter import Meter
