@@ -57,7 +57,7 @@ class Question(AgentTask[str]):
         await self.session.say(self._question)
 
     @function_tool
-    async def note_answer(self, answer: str) -> None:
+    async def note_answer(self, answer: str = "") -> None:
         """Note the answer.
 
         Args:

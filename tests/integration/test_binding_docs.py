@@ -39,7 +39,7 @@ def test_every_other_block_is_of_an_example_or_runs() -> None:
     """The documented example is the tested one."""
     examples = [path.read_text() for path in EXAMPLES.glob("*.py")]
     found = blocks("python")
-    assert len(found) == 3
+    assert len(found) == 4
     for block in found:
         if block.startswith("from "):
             names: dict[str, Any] = {}
