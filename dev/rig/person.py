@@ -74,7 +74,11 @@ class Person:
         self._gateway = gateway
         self._listens = listens
         self._microphone = microphone_of(microphone)
-        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
+        self._http = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=10),
+            # The gateway closes an idle connection after 5 s, perhaps as the next request is sent.
+            connector=aiohttp.TCPConnector(force_close=True),
+        )
         self._room: rtc.Room | None = None
         self._pending: list[tuple[str, str]] = []
         self._marked: set[str] = set()

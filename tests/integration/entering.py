@@ -6,8 +6,11 @@ import asyncio
 from typing import Any, Final
 
 from livekit.agents import Agent, AgentTask, function_tool
+from livekit.agents.llm import tool_context
 
-GREETING: Final = "Good morning, this is the practice."
+from session_store.livekit.job.versions import AGENTS_HAVE_CONTEXTS
+
+GREETING: Final = "Good morning!"
 DONE: Final = "Thank you, that was all."
 BACK: Final = "There you are again."
 FOR_MODEL: Final = "Greet the caller."
@@ -57,13 +60,16 @@ class Question(AgentTask[str]):
         await self.session.say(self._question)
 
     @function_tool
-    async def note_answer(self, answer: str = "") -> None:
+    async def note_answer(self, answer: str = "") -> Any:
         """Note the answer.
 
         Args:
             answer: what the person said.
         """
-        self.complete(answer)
+        if AGENTS_HAVE_CONTEXTS:
+            return self.complete(answer)
+        tools: Any = tool_context
+        return tools.Completed(answer)  # As tasks end from 2.0 on.
 
 
 class Returning(Practice):
@@ -72,10 +78,10 @@ class Returning(Practice):
     async def on_return(self) -> None:
         """Welcome the caller back."""
         await self.session.say(BACK)
-        await Question("How are you now?")
+        await Question("And now?")
 
 
-QUESTIONS: Final = ("What is your name?", "How old are you?", "Do you smoke?")
+QUESTIONS: Final = ("Your name?", "Your age?", "Do you smoke?")
 
 
 class Interview(Agent):

@@ -165,8 +165,8 @@ async def test_an_agent_with_on_return_says_what_it_likes(job: Callable[..., Any
     first: Job = await (await job(noting())).start(Returning())
     await first.until_said(GREETING)
     await leave_and_return(first)
-    await first.until_said("How are you now?")
-    assert first.stage.said() == [GREETING, BACK, "How are you now?"]
+    await first.until_said("And now?")
+    assert first.stage.said() == [GREETING, BACK, "And now?"]
     agent = first.stage.agent
     await first.ask("well")
     await first.stage.until(lambda: first.stage.agent is not agent)
