@@ -650,6 +650,10 @@ class SessionStore(StoreCalls):
             self.keyring.new_data_key(participant),
         )
 
+    def is_in_scope(self, session: Session, scope: str) -> bool:
+        """Return whether a caller with this scope finds a session."""
+        return session.scope in {"", self._scope_name(scope)}
+
     def _scope_name(self, scope: str | None) -> str:
         # An agent without a name has a scope, too.
         return "" if scope is None else self.mac_of("scope", f"scope:{scope}")

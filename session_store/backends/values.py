@@ -120,6 +120,8 @@ class StoredSession:
     """0 unless the session has ended."""
     talk_ms: int
     """Total length of all visits that are over."""
+    scope: str
+    """See ``JoinAttempt.scope``."""
     head: bytes
     """Tag of the turn before the first of ``turns``; empty before the very first turn."""
     content: bytes | None

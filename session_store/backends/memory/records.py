@@ -282,6 +282,7 @@ class SessionRecord:
             window_until=self.window_until,
             ended_at=self.ended_at,
             talk_ms=self.talk_ms,
+            scope=self.scope,
             head=head,
             content=self.content,
             turns=self.turns[skipped:],

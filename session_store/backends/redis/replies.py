@@ -112,6 +112,7 @@ def _session_in(  # noqa: PLR0913, PLR0917 (as above)
         window_until=number(b"window_until"),
         ended_at=number(b"ended_at"),
         talk_ms=number(b"talk_ms"),
+        scope=fields.get(b"scope", b"").decode(),
         head=fields.get(b"head", b"") if head is None else head,
         content=fields.get(b"content"),
         turns=turns,

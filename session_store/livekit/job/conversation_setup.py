@@ -34,3 +34,5 @@ class Setup:
     spare_voice: tts.TTS[Any] | None
     job_exit: JobExit
     when_agent_ends: WhenAgentEnds = "finish"
+    scope: str = ""
+    """What this participant's conversations are kept apart by."""

@@ -17,9 +17,9 @@ from session_store.livekit.job.greeting import words_of_welcome
 from session_store.livekit.job.job_exit import JobExit
 from session_store.livekit.job.joining import join_or_begin
 from session_store.livekit.job.liveness import Liveness
-from session_store.livekit.job.participant import JobParticipant, load_id_of, metadata_of
+from session_store.livekit.job.participant import JobParticipant, coming_of, metadata_of
 from session_store.livekit.job.pass_through import PassThrough
-from session_store.livekit.rooms.dispatch import JobMetadata
+from session_store.livekit.rooms.dispatch import Dispatch, Errand
 from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
 from session_store.livekit.telemetry.spans import LiveKitTracer
 from session_store.meter import NO_METER
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from session_store.livekit.job.conversation_setup import WhenAgentEnds
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.greeting import Visit
+    from session_store.livekit.job.participant import Coming
     from session_store.meter import Meter
 
 WAIT_FOR_PARTICIPANT_S: Final = 60.0
@@ -62,6 +63,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
     words: Callable[[Visit], str] | None = words_of_welcome,
     spare_voice: tts.TTS[Any] | None = None,
     when_agent_ends: WhenAgentEnds = "finish",
+    scope: str | None = None,
     meter: Meter = NO_METER,
 ) -> Conversation:
     """Take the conversation of the participant whom this job is for.
@@ -92,6 +94,9 @@ async def persist(  # noqa: PLR0913 (most have a default)
             deletion of the room, while the participant is there. ``"finish"``: it is over, and the
             next call begins a new one. ``"keep"``: the next call within the resume window goes on
             with it. No successor is sent in either case.
+        scope: what one participant's conversations are kept apart by. By default the name of the
+            agent, so that sales and support have one each. Agents that give the same scope share
+            a conversation. Erasure, retention and the data key are the participant's.
         meter: measures a store that is made by default. A given store keeps its own.
 
     Raises:
@@ -126,6 +131,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
                 spare_voice,
                 JobExit(ctx),
                 when_agent_ends,
+                ctx.job.agent_name if scope is None else scope,
             )
         )
         closing = at_the_end.pop_all()
@@ -146,8 +152,8 @@ async def _begin(setup: Setup) -> Conversation:
     # At once: a job that waits for its participant must look alive to the watchers.
     liveness.start()
     try:
-        participant, load_id = await _wait_for_participant(setup)
-        entry = await _enter(setup, participant, load_id)
+        participant, coming = await _wait_for_participant(setup)
+        entry = await _enter(setup, participant, coming)
     except BaseException as error:
         liveness.stop()
         if isinstance(error, SessionStoreError):
@@ -158,13 +164,13 @@ async def _begin(setup: Setup) -> Conversation:
     return Conversation(setup, entry, liveness)
 
 
-async def _wait_for_participant(setup: Setup) -> tuple[JobParticipant, str]:
-    """Wait for the participant; return it, and the load id of its arrival."""
+async def _wait_for_participant(setup: Setup) -> tuple[JobParticipant, Coming]:
+    """Wait for the participant; return it, and its arrival."""
     ctx = setup.ctx
-    metadata = JobMetadata.parse(ctx.job.metadata)
+    errand = Errand.of(Dispatch.of_job(ctx.job))
     try:
         async with asyncio.timeout(WAIT_FOR_PARTICIPANT_S):
-            seen = await wait_for_participant(ctx, metadata.participant if metadata else None)
+            seen = await wait_for_participant(ctx, errand.identity if errand else None)
     except TimeoutError:
         raise NobodyCame("the participant did not come to the room") from None
     except RuntimeError:
@@ -172,19 +178,20 @@ async def _wait_for_participant(setup: Setup) -> tuple[JobParticipant, str]:
         raise NobodyCame("the room was closed before the participant came") from None
     participant = JobParticipant(
         identity=seen.identity,
-        pseudonym=metadata.participant if metadata else setup.store.pseudonym(seen.identity),
-        session_id=metadata.session_id if metadata else None,
+        pseudonym=errand.participant if errand else setup.store.pseudonym(seen.identity),
+        session_id=errand.session_id if errand and errand.is_opened else None,
         metadata=metadata_of(seen),
-        admitted_at_ms=metadata.admitted_at_ms if metadata else 0,
+        admitted_at_ms=errand.admitted_at_ms if errand else 0,
+        expected_session_id=errand.session_id if errand else None,
     )
-    return participant, load_id_of(seen)
+    return participant, coming_of(seen)
 
 
-async def _enter(setup: Setup, participant: JobParticipant, load_id: str) -> Entry:
+async def _enter(setup: Setup, participant: JobParticipant, coming: Coming) -> Entry:
     """Join or begin, and count how that ended."""
     meter = setup.store.meter
     try:
-        entry = await join_or_begin(setup, participant, load_id, _lease_owner(setup))
+        entry = await join_or_begin(setup, participant, coming, _lease_owner(setup))
     except SessionStoreError as error:
         meter.joined(failed_as(error))
         raise

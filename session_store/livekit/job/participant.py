@@ -28,6 +28,24 @@ class JobParticipant(NamedTuple):
     """What its token says about it."""
     admitted_at_ms: int = 0
     """See ``JobMetadata.admitted_at_ms``."""
+    expected_session_id: str | None = None
+    """The session that most likely goes on, if a watcher sent the job."""
+
+
+class Coming(NamedTuple):
+    """What tells one arrival of a participant from another."""
+
+    load_id: str
+    """Of its page load or phone call; empty if it has none."""
+    came_ms: int = 0
+    """When it came to the room, by LiveKit's clock in Unix milliseconds; 0 if that is not known."""
+
+
+def coming_of(participant: rtc.RemoteParticipant) -> Coming:
+    """Return the arrival of a participant who is in the room."""
+    joined_at = participant.joined_at
+    came_ms = round(joined_at.timestamp() * 1000) if joined_at else 0
+    return Coming(load_id_of(participant), came_ms)
 
 
 def metadata_of(participant: rtc.RemoteParticipant) -> dict[str, JsonValue]:

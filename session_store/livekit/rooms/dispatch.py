@@ -1,19 +1,38 @@
-"""What sends an agent into a room, and what the gateway tells the agent's job by it."""
+"""What sends an agent into a room, and what tells the agent's job for whom it is sent."""
 
 from __future__ import annotations
 
 import json
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from session_store.models import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from livekit.protocol.agent import Job
+
+OURS: Final = "rj."
+"""How the names of our attributes begin."""
+PARTICIPANT: Final = "rj.participant"
+IDENTITY: Final = "rj.identity"
+SESSION: Final = "rj.session"
+
 
 class Dispatch(NamedTuple):
-    """Where an agent is sent, and with which metadata."""
+    """Where an agent is sent, and all that LiveKit hands to its job.
+
+    A successor gets what the job before had. For whom it is sent stands in attributes of ours,
+    because the metadata are the program's; only those that our gateway wrote name the participant.
+    """
 
     room: str
     agent_name: str
     metadata: str
+    attributes: Mapping[str, str] = {}
+    deployment: str = ""
 
     @classmethod
     def for_session(
@@ -31,6 +50,47 @@ class Dispatch(NamedTuple):
         if admitted_at_ms:
             metadata["let_in_ms"] = admitted_at_ms
         return cls(session_id, agent_name, json.dumps(metadata))
+
+    @classmethod
+    def of_job(cls, job: Job) -> Self:
+        """Return what sent a job."""
+        return cls(
+            job.room.name, job.agent_name, job.metadata, dict(job.attributes), job.deployment
+        )
+
+    @classmethod
+    def of_place(cls, place: Place) -> Self:
+        """Return what sends a successor to a place."""
+        dispatch = cls(
+            place.room, place.agent_name, place.metadata, place.attributes, place.deployment
+        )
+        ours = JobMetadata.parse(place.metadata)
+        if ours is None:
+            return dispatch
+        # The session exists by now, whenever its participant was admitted.
+        again = cls.for_session(ours.participant, ours.session_id, place.agent_name)
+        return dispatch._replace(metadata=again.metadata)
+
+    def place(self, identity: str) -> Place:
+        """Return where this sends a job, for the participant whom LiveKit knows by this name."""
+        attributes = {
+            name: value for name, value in self.attributes.items() if not name.startswith(OURS)
+        }
+        return Place(
+            room=self.room,
+            agent_name=self.agent_name,
+            metadata=self.metadata,
+            attributes=attributes,
+            deployment=self.deployment,
+            identity=identity,
+        )
+
+    def serving(self, participant: str, identity: str, session_id: str) -> Self:
+        """Return this dispatch for a successor: it serves this participant, and nobody else."""
+        if JobMetadata.parse(self.metadata) is not None:
+            return self  # Its metadata says so.
+        ours = {PARTICIPANT: participant, IDENTITY: identity, SESSION: session_id}
+        return self._replace(attributes={**self.attributes, **ours})
 
 
 class JobMetadata(BaseModel):
@@ -55,3 +115,35 @@ class JobMetadata(BaseModel):
             return cls.model_validate_json(metadata)
         except ValidationError:
             return None
+
+
+class Errand(NamedTuple):
+    """For whom a job was sent."""
+
+    participant: str
+    """The pseudonym."""
+    identity: str
+    """The name under which LiveKit knows the participant."""
+    session_id: str
+    is_opened: bool = False
+    """Whether the gateway has opened this very session; else it is the one that most likely goes
+    on."""
+    admitted_at_ms: int = 0
+    """See ``JobMetadata.admitted_at_ms``."""
+
+    @classmethod
+    def of(cls, dispatch: Dispatch) -> Self | None:
+        """Read it from a dispatch of ours; ``None`` if nobody of ours sent the job."""
+        ours = JobMetadata.parse(dispatch.metadata)
+        if ours is not None:
+            return cls(
+                ours.participant,
+                ours.participant,
+                ours.session_id,
+                is_opened=True,
+                admitted_at_ms=ours.admitted_at_ms,
+            )
+        attributes = dispatch.attributes
+        if not {PARTICIPANT, IDENTITY, SESSION} <= attributes.keys():
+            return None
+        return cls(attributes[PARTICIPANT], attributes[IDENTITY], attributes[SESSION])

@@ -193,6 +193,8 @@ class LiveKitRooms:
             room=dispatch.room,
             agent_name=dispatch.agent_name,
             metadata=dispatch.metadata,
+            attributes=dispatch.attributes,
+            deployment=dispatch.deployment,
             # By default LiveKit Cloud sends another agent when a job fails: a second successor.
             restart_policy=JRP_NEVER,
         )

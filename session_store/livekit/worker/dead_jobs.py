@@ -15,7 +15,7 @@ from session_store.backends.values import AgentPresence, SessionRef
 from session_store.errors import StoreRefused, StoreUnavailable
 from session_store.keys import CRASH_WINDOW
 from session_store.livekit.rooms.api_calls import LiveKitFailed
-from session_store.livekit.rooms.dispatch import Dispatch, JobMetadata
+from session_store.livekit.rooms.dispatch import Dispatch, Errand
 from session_store.livekit.rooms.recent_dispatches import RecentDispatches
 from session_store.tasks import Outage
 
@@ -55,13 +55,14 @@ class DeadJob(NamedTuple):
     def of(cls, store: SessionStore, info: RunningJobInfo) -> DeadJob:
         """Describe a job that has ended, from what LiveKit's worker knew of it."""
         job = info.job
-        ours = JobMetadata.parse(job.metadata)
+        dispatch = Dispatch.of_job(job)
+        errand = Errand.of(dispatch)
         return cls(
             owner=store.owner_of(info.worker_id, job.id),
             agent=info.accept_arguments.identity,
-            dispatch=Dispatch(job.room.name, job.agent_name, job.metadata),
+            dispatch=dispatch,
             dispatch_id=job.dispatch_id,
-            session=SessionRef(ours.participant, ours.session_id) if ours else None,
+            session=SessionRef(errand.participant, errand.session_id) if errand else None,
         )
 
 
@@ -125,6 +126,7 @@ class DeadJobs:
                 owner=dead.owner,
                 absent=not session_room.is_awaited,
                 idempotency_key=idempotency_key,
+                room=session_room.dispatch.room if session_room.is_awaited else "",
             )
             if presence is AgentPresence.EXPECTED and await self._was_expected(dead, session_room):
                 presence = AgentPresence.WANTED
@@ -186,7 +188,7 @@ class DeadJobs:
         True once per room while a claim lasts. A job that dies at once again is overdue like any
         other.
         """
-        room, agent_name, _ = dead.dispatch
+        room, agent_name = dead.dispatch.room, dead.dispatch.agent_name
         if not session_room.is_awaited or room in self._unclaimed:
             return False
         if await self._rooms.newest_dispatch(room, agent_name) != dead.dispatch_id:
