@@ -12,7 +12,7 @@ from session_store.backends.memory.operation import Operation
 from session_store.backends.memory.records import Memory, Rules
 from session_store.backends.memory.side import MemorySide
 from session_store.backends.values import Consent, StoredParticipant
-from session_store.keys import ParticipantKeys, shard_prefix
+from session_store.keys import shard_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -92,12 +92,11 @@ class MemoryPeople(Backend):
 
     @override
     async def wrapped_by(self, kek_id: str, shards: Sequence[int]) -> Sequence[str]:
-        now = self._clock()
-        prefixes = {shard_prefix(shard) for shard in shards}
+        now, wanted = self._clock(), set(shards)
         return [
             participant
             for participant in list(self.memory.people)
-            if ParticipantKeys.of(participant).prefix in prefixes
+            if shard_of(participant) in wanted
             and (person := self.memory.person(participant, now)) is not None
             and person.wrapped.kek_id == kek_id
         ]
