@@ -198,7 +198,7 @@ class Conversation:
 
     def _with_participant(self, content: SessionContent) -> SessionContent:
         participant, place = self._entry.participant, self._entry.place
-        known: dict[str, Any] = {"identity": participant.identity}
+        known: dict[str, Any] = {"identity": participant.name or participant.identity}
         if participant.metadata:
             known["metadata"] = participant.metadata
         if place is not None:

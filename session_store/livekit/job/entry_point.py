@@ -17,7 +17,12 @@ from session_store.livekit.job.greeting import words_of_welcome
 from session_store.livekit.job.job_exit import JobExit
 from session_store.livekit.job.joining import join_or_begin
 from session_store.livekit.job.liveness import Liveness
-from session_store.livekit.job.participant import JobParticipant, load_id_of, metadata_of
+from session_store.livekit.job.participant import (
+    JobParticipant,
+    load_id_of,
+    metadata_of,
+    name_and_call,
+)
 from session_store.livekit.job.pass_through import PassThrough
 from session_store.livekit.rooms.dispatch import JobMetadata
 from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
@@ -30,11 +35,13 @@ from session_store.upkeep.observers import watched
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from livekit import rtc
     from livekit.agents import AgentSession, JobContext, tts
 
     from session_store.livekit.job.conversation_setup import WhenAgentEnds
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.greeting import Visit
+    from session_store.livekit.job.participant import NamedBy
     from session_store.meter import Meter
 
 WAIT_FOR_PARTICIPANT_S: Final = 60.0
@@ -62,6 +69,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
     words: Callable[[Visit], str] | None = words_of_welcome,
     spare_voice: tts.TTS[Any] | None = None,
     when_agent_ends: WhenAgentEnds = "finish",
+    identity: NamedBy | None = None,
     meter: Meter = NO_METER,
 ) -> Conversation:
     """Take the conversation of the participant whom this job is for.
@@ -92,6 +100,11 @@ async def persist(  # noqa: PLR0913 (most have a default)
             deletion of the room, while the participant is there. ``"finish"``: it is over, and the
             next call begins a new one. ``"keep"``: the next call within the resume window goes on
             with it. No successor is sent in either case.
+        identity: names the participant for the store, in place of the identity of its token: a
+            name, or a function of LiveKit's participant. ``None``, an empty name, and one that is
+            known to be anonymous (``sip_anonymous``) mean that this participant begins anew, and
+            that no other call continues this conversation. A participant whom the gateway named
+            keeps that name.
         meter: measures a store that is made by default. A given store keeps its own.
 
     Raises:
@@ -126,6 +139,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
                 spare_voice,
                 JobExit(ctx),
                 when_agent_ends,
+                identity,
             )
         )
         closing = at_the_end.pop_all()
@@ -170,14 +184,30 @@ async def _wait_for_participant(setup: Setup) -> tuple[JobParticipant, str]:
     except RuntimeError:
         # The SDK raises it if the room is closed.
         raise NobodyCame("the room was closed before the participant came") from None
-    participant = JobParticipant(
+    return _participant(setup, seen, metadata), load_id_of(seen)
+
+
+def _participant(
+    setup: Setup, seen: rtc.RemoteParticipant, metadata: JobMetadata | None
+) -> JobParticipant:
+    """Name the participant for the store."""
+    if metadata is not None:
+        return JobParticipant(
+            identity=seen.identity,
+            pseudonym=metadata.participant,
+            session_id=metadata.session_id,
+            metadata=metadata_of(seen),
+            admitted_at_ms=metadata.admitted_at_ms,
+        )
+    name, call = name_and_call(seen, setup.identity, setup.ctx.job.room.sid)
+    return JobParticipant(
         identity=seen.identity,
-        pseudonym=metadata.participant if metadata else setup.store.pseudonym(seen.identity),
-        session_id=metadata.session_id if metadata else None,
+        pseudonym=setup.store.pseudonym(name),
+        session_id=None,
         metadata=metadata_of(seen),
-        admitted_at_ms=metadata.admitted_at_ms if metadata else 0,
+        name=name,
+        call=call,
     )
-    return participant, load_id_of(seen)
 
 
 async def _enter(setup: Setup, participant: JobParticipant, load_id: str) -> Entry:
