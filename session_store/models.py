@@ -101,6 +101,10 @@ class Place(_Frozen):
     room: str
     agent_name: str = ""
     metadata: str = ""
+    identity: str = ""
+    """LiveKit's identity of the participant; empty if the job did not say."""
+    call: str = ""
+    """The phone call of an anonymous participant, whose identity others have too; else empty."""
 
 
 class SessionContent(_Frozen):

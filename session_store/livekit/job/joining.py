@@ -131,5 +131,9 @@ class _Joining:
             return None
         job = self._setup.ctx.job
         return Place(
-            room=self._setup.ctx.room.name, agent_name=job.agent_name, metadata=job.metadata
+            room=self._setup.ctx.room.name,
+            agent_name=job.agent_name,
+            metadata=job.metadata,
+            identity=self._participant.identity,
+            call=self._participant.call,
         )

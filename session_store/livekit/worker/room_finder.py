@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from session_store.backends.values import SessionRef
 from session_store.errors import InvalidValue
+from session_store.livekit.rooms.anonymous import is_the_one, name_in_store
 from session_store.livekit.rooms.dispatch import Dispatch
 from session_store.livekit.rooms.rooms import AGENT, ENDED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from session_store.livekit.rooms.rooms import LiveKitRooms, Occupants
     from session_store.store import SessionStore
+
+    People = Mapping[str, Mapping[str, str]]
+    """Attributes, by identity."""
 
 
 class SessionRoom(NamedTuple):
@@ -47,7 +51,10 @@ class RoomFinder:
     async def at(self, dispatch: Dispatch, session: SessionRef) -> SessionRoom:
         """Look at the room of a dispatch, for the participant of a session."""
         occupants = await self._rooms.look(dispatch.room, dispatch.agent_name)
-        is_awaited = self._is_one_of(_served(occupants), session.participant)
+        served = _served(occupants)
+        is_awaited = self._is_one_of(served, session.participant)
+        if served and not is_awaited:
+            is_awaited = await self._was_served(served, dispatch.room, session)
         return SessionRoom(dispatch, occupants, is_awaited)
 
     async def find(self, session: SessionRef) -> SessionRoom:
@@ -83,16 +90,20 @@ class RoomFinder:
         agents = others if ghost is None else (ghost, *others)
         return session_room._replace(occupants=replace(occupants, agents=agents))
 
-    async def kept_in(self, dispatch: Dispatch, owner: str) -> list[SessionRef]:
+    async def kept_in(
+        self, dispatch: Dispatch, owner: str, *, room_sid: str = ""
+    ) -> list[SessionRef]:
         """Find the sessions that a job had in a room, by the participants who are still there.
 
         Args:
             dispatch: what sent the job there.
             owner: the nonce under which the job held its leases.
+            room_sid: LiveKit's id of that very room, if it is known.
         """
-        occupants = await self._rooms.look(dispatch.room, dispatch.agent_name)
+        served = _served(await self._rooms.look(dispatch.room, dispatch.agent_name))
+        names = [name_in_store(*each, room_sid) for each in served.items()]
         sessions = []
-        for participant in filter(None, map(self._pseudonym, _served(occupants))):
+        for participant in filter(None, map(self._pseudonym, names)):
             for session in (await self._store.sessions(participant, limit=1)).sessions:
                 place = session.content.place
                 if (
@@ -106,9 +117,25 @@ class RoomFinder:
     async def _is_held(self, participant: str, session_id: str, owner: str) -> bool:
         return await self._store.is_owned(participant, session_id, owner)
 
-    def _is_one_of(self, people: Iterable[str], participant: str) -> bool:
+    def _is_one_of(self, people: People, participant: str) -> bool:
         """Return whether the participant is there, under its pseudonym or its identity."""
-        return any(participant in {identity, self._pseudonym(identity)} for identity in people)
+        return any(
+            participant in {identity, self._pseudonym(name_in_store(identity, attributes, ""))}
+            for identity, attributes in people.items()
+        )
+
+    async def _was_served(self, people: People, room: str, session: SessionRef) -> bool:
+        """Return whether the last job served one of these people, under whatever name."""
+        loaded = await self._store.load(*session, last=0)
+        place = loaded.session.content.place if loaded else None
+        return (
+            place is not None
+            and place.room == room
+            and any(
+                is_the_one(*each, served=place.identity, served_call=place.call)
+                for each in people.items()
+            )
+        )
 
     def _pseudonym(self, identity: str) -> str | None:
         """Return the pseudonym of an identity; ``None`` if the identity is not valid."""
@@ -118,7 +145,7 @@ class RoomFinder:
             return None
 
 
-def _served(occupants: Occupants) -> list[str]:
-    """Return the identities of the people whose conversation goes on."""
+def _served(occupants: Occupants) -> People:
+    """Return the people whose conversation goes on."""
     people = occupants.people.items()
-    return [identity for identity, attributes in people if attributes.get(AGENT) != ENDED]
+    return {who: attributes for who, attributes in people if attributes.get(AGENT) != ENDED}
