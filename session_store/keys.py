@@ -48,6 +48,11 @@ LATE_PART = 0.25
 have renewed earlier."""
 SHORT_LIFE = timedelta(seconds=10)
 """A job that releases its lease this soon, with its participant present, counts as dead."""
+NO_TAKING_BACK = timedelta(seconds=10)
+"""For so long a room does not take a lease back that another room has taken from it."""
+CLOCKS_DIFFER = timedelta(seconds=10)
+"""How far the clocks of a Redis and its replicas may differ. A time that is further ahead was
+written before the clock was set back."""
 COMEBACK = timedelta(seconds=60)
 """How long an absent participant may still come back: livekit-client retries for 44 s."""
 DEFAULT_MAX_TURNS = 100
@@ -179,6 +184,14 @@ class ParticipantKeys(NamedTuple):
     def due(self) -> str:
         """Sorted set of the shard: a lower bound of each session's next deadline in ms."""
         return f"{self.prefix}due"
+
+    @property
+    def mark(self) -> str:
+        """Hash of the shard: made by its first join, and never removed.
+
+        It tells a store that has lost everything from a session that was deleted.
+        """
+        return f"{self.prefix}mark"
 
     def kek(self, key_id: str) -> str:
         """Set of the shard: participants whose data key this key-encryption key wraps."""

@@ -119,6 +119,9 @@ class Joined(Loaded):
 
     outcome: JoinOutcome
     lease: Lease
+    mark: str = field(default="", repr=False, kw_only=True)
+    """Tells a store that came back empty from a session that was deleted; see
+    ``SessionStore.was_emptied``."""
 
 
 @dataclass(frozen=True, slots=True)

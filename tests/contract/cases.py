@@ -39,6 +39,11 @@ def offer(number: int) -> Candidate:
     return Candidate(f"case{number:022d}", wrapped)
 
 
+async def sweeper_names(backend: Backend, _: object) -> list[str]:
+    """Report as a sweeper, and forget when it was."""
+    return list((await backend.sweepers("me", 1_000_000)).names)
+
+
 async def nobody(_: World) -> None:
     """Prepare nothing."""
 
@@ -302,6 +307,8 @@ CASES: dict[str, Case] = {
         lambda b, _: b.participant(MARIA), a_job, answers_again=False, writes=False
     ),
     "due": Case(lambda b, _: b.due([shard_of(MARIA)], 10), a_session_past_its_window, writes=False),
-    "sweepers": Case(lambda b, _: b.sweepers("me", 1_000_000), nobody),
+    "sweepers": Case(sweeper_names, nobody),
+    "make all due": Case(lambda b, _: b.make_all_due([shard_of(MARIA)]), a_session_left),
+    "mark": Case(lambda b, _: b.mark(MARIA), a_job, answers_again=False, writes=False),
     "check values": Case(lambda b, _: b.check_values({"a": b"1"}), nobody),
 }

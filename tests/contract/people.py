@@ -78,10 +78,16 @@ async def open_session(  # noqa: PLR0913 (what open can be asked)
     mode: OpenMode = OpenMode.RESUME,
     expect_agent: bool = False,
     offered: Candidate | None = None,
+    scope: str = "",
 ) -> tuple[FoundSession, AgentPresence]:
     """Open a session with a fresh candidate."""
     return await backend.open(
-        participant, wanted, offered or candidate(), mode=mode, expect_agent=expect_agent
+        participant,
+        wanted,
+        offered or candidate(),
+        mode=mode,
+        expect_agent=expect_agent,
+        scope=scope,
     )
 
 
@@ -141,9 +147,14 @@ async def join(  # noqa: PLR0913 (what join can be asked)
     exact: bool = False,
     owner: str | None = None,
     offered: Candidate | None = None,
+    room: str = "",
+    came_ms: int = 0,
+    scope: str = "",
 ) -> Job:
     """Join as a job with a fresh nonce."""
-    attempt = JoinAttempt(owner=owner or nonce(), load=load, exact=exact)
+    attempt = JoinAttempt(
+        owner=owner or nonce(), load=load, exact=exact, room=room, came_ms=came_ms, scope=scope
+    )
     found, outcome = await backend.join(participant, wanted, offered or candidate(), attempt)
     return Job(backend, participant, found, outcome)
 

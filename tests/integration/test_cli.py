@@ -58,6 +58,7 @@ COMMANDS = (
     "sweep",
     "replay-spool",
     "replay-erasures",
+    "keys new",
     "audit list",
     "audit verify",
 )
@@ -842,7 +843,7 @@ def test_without_the_extra_it_says_what_to_install() -> None:
         [sys.executable, "-c", hidden], capture_output=True, text=True, timeout=NET_S, check=False
     )
 
-    assert ran.stderr == "session-store: install what it needs: pip install 'rejoin[cli]'\n"
+    assert ran.stderr == "session-store: install what it needs: pip install 'livekit-rejoin[cli]'\n"
 
 
 def start(*arguments: str) -> subprocess.Popen[bytes]:

@@ -96,14 +96,14 @@ def test_without_a_namespace_every_name_is_as_ever() -> None:
     assert [
         *(space.key_check, space.events, space.audit, space.sweepers),
         *(space.day_counts(day), space.day_people(day), space.due(7), space.kek(7, "k-1")),
-        *(keys.data_key, keys.sessions, keys.erased, keys.due, keys.kek("k-1")),
+        *(keys.data_key, keys.sessions, keys.erased, keys.due, keys.kek("k-1"), keys.mark),
         *(keys.session("s"), keys.turns("s")),
     ] == [
         *("rj1:check", "rj1:events", "rj1:audit", "rj1:sweepers"),
         *("rj1:{day}:2026-02-28", "rj1:{day}:2026-02-28:people"),
         *("rj1:{s0007}:due", "rj1:{s0007}:kek:k-1"),
         *(f"rj1:{{s0000}}:p:{'a' * 26}{rest}" for rest in ("", ":sessions", ":erased")),
-        *("rj1:{s0000}:due", "rj1:{s0000}:kek:k-1"),
+        *("rj1:{s0000}:due", "rj1:{s0000}:kek:k-1", "rj1:{s0000}:mark"),
         *(f"rj1:{{s0000}}:{kind}:{'a' * 26}:s" for kind in "st"),
     ]
 
@@ -208,8 +208,8 @@ async def overdue_in(store: SessionStore, raw: Any) -> None:
 async def test_sweepers_share_the_shards_with_their_own_kind(pair: Pair, raw: Any) -> None:
     """Each deployment's sweepers handle all shards, and see its own deadlines alone."""
     ours, theirs = pair
-    assert await ours._backend.sweepers("here", 15_000) == ["here"]
-    assert await theirs._backend.sweepers("there", 15_000) == ["there"]
+    assert (await ours._backend.sweepers("here", 15_000)).names == ["here"]
+    assert (await theirs._backend.sweepers("there", 15_000)).names == ["there"]
     await overdue_in(ours, raw)
     assert len(await ours._backend.due(range(SHARDS), 10)) == 1
     assert await theirs._backend.due(range(SHARDS), 10) == []

@@ -11,13 +11,13 @@ import pytest
 
 from dev.rig.servers.process import standalone
 from session_store import SessionState
-from session_store.backends.values import SessionRef
+from session_store.backends.values import AgentPresence, SessionRef
 from session_store.errors import StoreUnavailable
 from session_store.events import Event, EventType
 from session_store.keys import SHARDS, KeySpace, shard_of
 from session_store.upkeep import sweeper
 from session_store.upkeep.sweeper import Shares, Sweeper, SweepReport
-from tests.integration.keeping import pass_time, talk, talk_and_go
+from tests.integration.keeping import left_in, pass_time, talk, talk_and_go
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -127,7 +127,7 @@ async def test_nothing_is_left_after_retention(
 
     assert sum(report.erased for report in reports) == len(PEOPLE)
     assert of_type(await published(), EventType.ERASED) == Counter(dict.fromkeys(ids, 1))
-    assert await raw.keys() == []
+    assert await left_in(raw) == []
     assert await Sweeper(stores[0]).sweep() == SweepReport()
 
 
@@ -140,7 +140,7 @@ async def test_an_unswept_session_goes_all_the_way(store: SessionStore, raw: Any
     first, second = await Sweeper(store).sweep(), await Sweeper(store).sweep()
 
     assert (first.ended, first.erased + second.erased) == (1, 1)
-    assert await raw.keys() == []
+    assert await left_in(raw) == []
 
 
 async def test_a_participant_stays_while_one_session_does(store: SessionStore, raw: Any) -> None:
@@ -385,6 +385,34 @@ async def test_the_others_take_the_shards_of_one_that_died(
         await each.sweeper.aclose()
 
 
+async def soon(raw: Any) -> int:
+    """Return a time that is ahead of Redis's clock, but no more than clocks may differ."""
+    seconds, _ = await raw.time()
+    return int(seconds) * 1000 + 8000
+
+
+async def test_a_dead_job_is_found_although_the_clock_was_set_back(
+    store: SessionStore, raw: Any
+) -> None:
+    """As soon as ever: its lease and its deadline are an hour ahead, and mean nothing."""
+    joined = await talk(store, store.pseudonym("maria"))
+    session = SessionRef(joined.lease.participant, joined.session.id)
+    orphans: list[SessionRef] = []
+    running = Sweeper(store, every_s=0.02, all_every_s=NEVER_S, on_orphan=orphans.append)
+    running.start()
+    await until(lambda: raw.exists(KeySpace().sweepers))
+
+    await pass_time(raw, -3600)
+
+    async def is_found() -> bool:
+        return orphans != []
+
+    await until(is_found)
+    await running.aclose()
+    assert set(orphans) == {session}
+    assert await store.claim_orphan(*session) is AgentPresence.WANTED
+
+
 async def test_a_wrong_registry_is_no_harm(store: SessionStore, raw: Any) -> None:
     """Where the registry names one that does nothing, the look at all shards finds what is due."""
     who = store.pseudonym("maria")
@@ -395,12 +423,12 @@ async def test_a_wrong_registry_is_no_harm(store: SessionStore, raw: Any) -> Non
     running = Sweeper(store, me="me", every_s=0.02, all_every_s=0.1)
     running.start()
     await until(lambda: raw.exists(KeySpace().sweepers))
-    await raw.zadd(KeySpace().sweepers, {name: 4e12})
+    await raw.zadd(KeySpace().sweepers, {name: await soon(raw)})
     await until(lambda: name in running._shares._alive)
     assert shard_of(who) not in running._shares.of([name])
     await raw.persist(KeySpace().sweepers)
     await pass_time(raw, WINDOW_S + 1)
-    await raw.zadd(KeySpace().sweepers, {name: 4e12})
+    await raw.zadd(KeySpace().sweepers, {name: await soon(raw)})
 
     async def has_ended() -> bool:
         return await state(store, who) is SessionState.ENDED

@@ -9,6 +9,7 @@ from session_store.backends.values import (
     DRAFT_ROLES,
     STATES,
     Consent,
+    FoundSession,
     LateTurn,
     SealedDraft,
     StoredParticipant,
@@ -130,6 +131,16 @@ def _number(text: bytes) -> int:
     if not 0 <= number < _YEAR_10000_MS:
         raise ValueError
     return number
+
+
+def found_in(reply: Sequence[Any]) -> FoundSession:
+    """Read a reply that ``found_reply`` in ``_find.lua`` made."""
+    _, now, session_id, _, created, dkid, kek_id, wrapped, mark, event_count, *rest = reply
+    field_count, *rest = rest
+    flat, turns = rest[event_count : event_count + field_count], rest[event_count + field_count :]
+    session = session_in(session_id.decode(), now, (dkid, kek_id, wrapped), flat, turns)
+    told = events_in(rest[:event_count])
+    return FoundSession(session, created == b"1", told, mark.decode(errors="replace"))
 
 
 def participant_in(flat: Sequence[bytes]) -> StoredParticipant | None:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from session_store.backends.transport.call import Script
 from session_store.keys import (
+    CLOCKS_DIFFER,
     COMEBACK,
     CRASH_WINDOW,
     EXPIRY_MARGIN,
     LATE_PART,
     MAX_DEATHS,
+    NO_TAKING_BACK,
     SHARED_LIFETIME,
     SHORT_LIFE,
 )
@@ -55,6 +57,7 @@ def script(name: str, events: str) -> Script:
             f"local EVENTS = '{events}'\n",
             f"local CRASH_MS, MAX_DEATHS = {_ms(CRASH_WINDOW)}, {MAX_DEATHS}\n",
             f"local LATE_PART = {LATE_PART}\n",
+            f"local CLOCK_MS, MOVED_MS = {_ms(CLOCKS_DIFFER)}, {_ms(NO_TAKING_BACK)}\n",
             f"local SHORT_LIFE_MS, COMEBACK_MS = {_ms(SHORT_LIFE)}, {_ms(COMEBACK)}\n",
             *((folder / f"_{part}.lua").read_text() for part in ["common", *uses]),
             own,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from session_store.backends.redis.calls import RedisCalls, proof, refusal
-from session_store.backends.redis.replies import events_in, session_in, words
+from session_store.backends.redis.replies import events_in, found_in, session_in, words
 from session_store.backends.values import (
     AgentPresence,
     ArrivalAnswer,
@@ -50,23 +50,34 @@ class RedisSessions(RedisCalls):
         *,
         mode: OpenMode,
         expect_agent: bool,
+        scope: str = "",
     ) -> tuple[FoundSession, AgentPresence]:
         expect_ms = self._expect_ms if expect_agent else 0
-        args = (mode.value, expect_ms, self._lease_ms)
+        args = (scope, mode.value, expect_ms, self._lease_ms)
         reply = await self._find("open", participant, wanted, candidate, args)
-        return _found(reply), AgentPresence(reply[3].decode())
+        return found_in(reply), AgentPresence(reply[3].decode())
 
     @override
     async def join(
         self, participant: str, wanted: str | None, candidate: Candidate, attempt: JoinAttempt
     ) -> tuple[FoundSession, JoinOutcome]:
         mode = "exact" if attempt.exact else "resume"
-        args = (mode, attempt.owner, attempt.load, self._lease_ms)
+        args = (
+            attempt.scope,
+            mode,
+            attempt.owner,
+            attempt.load,
+            self._lease_ms,
+            attempt.room,
+            attempt.came_ms,
+        )
         reply = await self._find("join", participant, wanted, candidate, args)
-        return _found(reply), JoinOutcome(reply[3].decode())
+        return found_in(reply), JoinOutcome(reply[3].decode())
 
     @override
-    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> ArrivalAnswer:
+    async def arrive(
+        self, lease: LeaseRef, idempotency_key: str, load: str, *, came_ms: int = 0
+    ) -> ArrivalAnswer:
         keys = self._space.participant(lease.participant)
         reply = await self._write(
             "arrive",
@@ -79,6 +90,7 @@ class RedisSessions(RedisCalls):
                 idempotency_key,
                 load,
                 self._retention_ms,
+                came_ms,
             ),
         )
         return ArrivalAnswer(reply[1] == b"1", int(reply[2]), events_in(reply[3]))
@@ -219,6 +231,7 @@ class RedisSessions(RedisCalls):
         owner: str,
         idempotency_key: str,
         absent: bool = False,
+        room: str = "",
     ) -> tuple[AgentPresence, Sequence[Event]]:
         keys = self._space.participant(participant)
         args = (
@@ -231,6 +244,7 @@ class RedisSessions(RedisCalls):
             self._lease_ms,
             self._retention_ms,
             *self._windows,
+            room,
         )
         reply = await self._run("claim_orphan", (keys.session(session_id), keys.due), args)
         return AgentPresence(reply[0].decode()), events_in(reply[1])
@@ -371,6 +385,7 @@ class RedisSessions(RedisCalls):
                 keys.turns(wanted or new_id),
                 keys.session(new_id),
                 keys.turns(new_id),
+                keys.mark,
             ]
             if evicted:
                 declared += [keys.session(evicted), keys.turns(evicted)]
@@ -400,14 +415,6 @@ class RedisSessions(RedisCalls):
                 raise SessionEnded(ids[0])
             case _:
                 raise SessionGone(ids[0])
-
-
-def _found(reply: Sequence[Any]) -> FoundSession:
-    """Read a reply that ``found_reply`` in ``_find.lua`` made."""
-    _, now, session_id, _, created, dkid, kek_id, wrapped, event_count, field_count, *rest = reply
-    flat, turns = rest[event_count : event_count + field_count], rest[event_count + field_count :]
-    session = session_in(session_id.decode(), now, (dkid, kek_id, wrapped), flat, turns)
-    return FoundSession(session, created == b"1", events_in(rest[:event_count]))
 
 
 def _begin_of_event(lease: LeaseRef) -> str:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
 from session_store.backends.redis.calls import RedisCalls
 from session_store.backends.redis.replies import events_in, pairs, participant_in, words
-from session_store.backends.values import Consent, SessionRef, SettleAnswer, SettleOutcome
+from session_store.backends.values import (
+    Consent,
+    LiveSweepers,
+    SessionRef,
+    SettleAnswer,
+    SettleOutcome,
+)
 from session_store.errors import SessionStoreError
 from session_store.keys import LONG_LIFETIME
 
@@ -18,6 +25,9 @@ if TYPE_CHECKING:
     from session_store.backends.redis.calls import Declaration
     from session_store.backends.values import StoredParticipant
     from session_store.sealing.data_key import WrappedKey
+
+
+_SHARDS_AT_ONCE: Final = 64
 
 
 class RedisUpkeep(RedisCalls):
@@ -94,9 +104,25 @@ class RedisUpkeep(RedisCalls):
         return SettleAnswer(SettleOutcome(outcome.decode()), int(deadline), events_in(events))
 
     @override
-    async def sweepers(self, me: str, alive_ms: int) -> Sequence[str]:
-        reply = await self._run("sweepers", (self._space.sweepers,), (me, alive_ms))
-        return words(reply[1:])
+    async def sweepers(self, me: str, alive_ms: int) -> LiveSweepers:
+        _, now, was_set_back, *names = await self._run(
+            "sweepers", (self._space.sweepers,), (me, alive_ms)
+        )
+        return LiveSweepers(words(names), int(now), was_set_back == b"1")
+
+    @override
+    async def make_all_due(self, shards: Sequence[int]) -> None:
+        for first in range(0, len(shards), _SHARDS_AT_ONCE):
+            some = shards[first : first + _SHARDS_AT_ONCE]
+            await asyncio.gather(
+                *(self._run("make_due", (self._space.due(shard),), ()) for shard in some)
+            )
+
+    @override
+    async def mark(self, participant: str) -> str | None:
+        key = self._space.participant(participant).mark
+        made = await self._transport.execute(key, "HGET", key, "made")
+        return None if made is None else made.decode(errors="replace")
 
     @override
     async def wrapped_by(self, kek_id: str, shards: Sequence[int]) -> Sequence[str]:
