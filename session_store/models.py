@@ -110,6 +110,8 @@ class Place(_Frozen):
     """Which deployment of the agent took the job; empty if there is only one."""
     identity: str = ""
     """The name under which LiveKit knows the session's participant there."""
+    call: str = ""
+    """The phone call of an anonymous participant, whose identity others have too; else empty."""
 
 
 class SessionContent(_Frozen):

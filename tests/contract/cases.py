@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from session_store.backends.values import Candidate, OpenMode, SealedDraft
+from session_store.keys import shard_of
 from session_store.sealing.data_key import WrappedKey
-from tests.contract.people import MARIA, Job, join, open_session, sealed, sealed_turns, shard_of
+from tests.contract.people import MARIA, Job, join, open_session, sealed, sealed_turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -20,7 +20,7 @@ from session_store.backends.values import (
     SessionRef,
 )
 from session_store.events import Event
-from session_store.keys import ParticipantKeys
+from session_store.keys import shard_of
 from session_store.sealing.data_key import NO_TAG, WrappedKey, tag_of
 
 if TYPE_CHECKING:
@@ -162,11 +162,6 @@ async def join(  # noqa: PLR0913 (what join can be asked)
 def kinds(events: Sequence[Event]) -> list[str]:
     """Name the types of events."""
     return [str(event.type) for event in events]
-
-
-def shard_of(participant: str) -> int:
-    """Return the shard that a participant's keys are in."""
-    return int(ParticipantKeys.of(participant).prefix.partition("{s")[2][:4])
 
 
 async def is_due(backend: Backend, participant: str, session_id: str) -> bool:

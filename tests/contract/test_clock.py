@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from session_store.keys import MAX_DEATHS
-from tests.contract.people import MARIA, is_due, join, nonce, shard_of
+from session_store.keys import MAX_DEATHS, shard_of
+from tests.contract.people import MARIA, is_due, join, nonce
 
 if TYPE_CHECKING:
     from session_store.backends.contract import Backend

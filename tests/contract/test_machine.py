@@ -21,10 +21,11 @@ from hypothesis.stateful import (
 
 from session_store import SessionStoreError, StoreSettings
 from session_store.backends.values import DRAFT_ROLES, LateTurn, LeaseRef, OpenMode, SealedDraft
+from session_store.keys import shard_of
 from session_store.sealing.data_key import NO_TAG, tag_of
 from tests.contract import model
 from tests.contract.model import Model, Refused
-from tests.contract.people import JOE, MARIA, candidate, join, nonce, open_session, sealed, shard_of
+from tests.contract.people import JOE, MARIA, candidate, join, nonce, open_session, sealed
 from tests.contract.worlds import MemoryWorld, RedisWorld
 
 if TYPE_CHECKING:

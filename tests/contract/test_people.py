@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from session_store.backends.values import Consent, OpenMode, SettleOutcome
-from session_store.keys import SHARDS
+from session_store.keys import SHARDS, shard_of
 from session_store.sealing.data_key import WrappedKey
 from tests.contract.people import (
     JOE,
@@ -17,7 +17,6 @@ from tests.contract.people import (
     nothing_changes,
     open_session,
     pseudonym,
-    shard_of,
 )
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from session_store import SessionStore, StoreSettings
 from session_store.backends.memory.backend import MemoryBackend
 from session_store.backends.memory.records import Memory
 from session_store.backends.redis.backend import RedisBackend
-from session_store.keys import ParticipantKeys
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -212,7 +211,7 @@ class RedisWorld:
         """See ``World.due``."""
         seconds, micros = await self.raw.time()
         now = seconds * 1000 + micros // 1000
-        keys = ParticipantKeys.of(participant)
+        keys = self.backend.space.participant(participant)
         members = await self.raw.zrange(keys.due, 0, -1, withscores=True)
         named = [(member.decode().partition(":"), round(score)) for member, score in members]
         return {session_id: at - now for (who, _, session_id), at in named if who == participant}

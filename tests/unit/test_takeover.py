@@ -18,7 +18,7 @@ from session_store.backends.values import SessionRef
 from session_store.errors import StoreUnavailable
 from session_store.keys import LATE_PART
 from session_store.livekit.rooms.api_calls import LiveKitFailed
-from session_store.livekit.rooms.dispatch import Dispatch
+from session_store.livekit.rooms.dispatch import Dispatch, Errand
 from session_store.livekit.rooms.rooms import GAVE_UP, Occupants
 from session_store.livekit.worker.contact import Contact
 from session_store.livekit.worker.dead_jobs import DeadJob, DeadJobs
@@ -525,7 +525,7 @@ def test_a_job_that_others_dispatched_is_replaced_where_it_was(known: bool) -> N
         else:
             await asyncio.sleep(LEASE_S + 0.01)
             await world.takeover.relieve(session)
-        assert world.rooms.sent == [theirs.serving(session.participant, "maria", session[1])]
+        assert world.rooms.sent == [theirs.on(Errand(*session, identity="maria"))]
         assert world.rooms.removed == ["agent-1"]
         await world.store.renew(bystander.lease)
 
@@ -547,7 +547,7 @@ def test_who_left_the_newest_room_is_looked_for_in_those_before() -> None:
         world.rooms.fill("call-1", ["maria"], [])
         world.rooms.alive.add("agent-2")
         there = await world.finder.find(session)
-        assert there.dispatch == first.serving(session.participant, "maria", session.session_id)
+        assert there.dispatch == first.on(Errand(*session, identity="maria"))
         world.rooms.fill("call-2", ["maria"], ["agent-2"])
         assert (await world.finder.find(session)).dispatch.room == "call-2"
 

@@ -34,7 +34,7 @@ from session_store.errors import (
     WriteConflict,
 )
 from session_store.events import EventType
-from session_store.keys import ParticipantKeys, shard_prefix
+from session_store.keys import shard_of
 from session_store.sealing.data_key import tag_of
 
 if TYPE_CHECKING:
@@ -386,14 +386,12 @@ class MemoryBackend(MemoryPeople):
     @override
     async def due(self, shards: Sequence[int], limit: int) -> Sequence[SessionRef]:
         now = self._clock()
-        by_prefix: dict[str, list[tuple[int, SessionRef]]] = {
-            shard_prefix(shard): [] for shard in shards
-        }
+        by_shard: dict[int, list[tuple[int, SessionRef]]] = {shard: [] for shard in shards}
         for name, deadline in self.memory.due.items():
-            listed = by_prefix.get(ParticipantKeys.of(name.participant).prefix)
+            listed = by_shard.get(shard_of(name.participant))
             if listed is not None and deadline <= now:
                 listed.append((deadline, name))
-        return [name for listed in by_prefix.values() for _, name in sorted(listed)[:limit]]
+        return [name for listed in by_shard.values() for _, name in sorted(listed)[:limit]]
 
     @override
     async def settle(self, participant: str, session_id: str) -> SettleAnswer:

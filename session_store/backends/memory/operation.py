@@ -14,7 +14,7 @@ from session_store.backends.values import (
 )
 from session_store.errors import LeaseLost, SessionEnded, SessionGone, StoreRefused
 from session_store.events import Event, EventType
-from session_store.keys import NO_TAKING_BACK, ParticipantKeys
+from session_store.keys import NO_TAKING_BACK, shard_of
 
 if TYPE_CHECKING:
     from session_store.backends.memory.records import Memory, Rules
@@ -31,7 +31,7 @@ class Operation:
     """
 
     def __init__(self, memory: Memory, rules: Rules, participant: str, now: int) -> None:
-        ParticipantKeys.of(participant)  # Raises if it is not a pseudonym.
+        shard_of(participant)  # Raises if it is not a pseudonym.
         self._memory = memory
         self._rules = rules
         self._participant = participant

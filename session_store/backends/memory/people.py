@@ -12,7 +12,7 @@ from session_store.backends.memory.operation import Operation
 from session_store.backends.memory.records import Memory, Rules, is_ahead
 from session_store.backends.memory.side import MemorySide
 from session_store.backends.values import Consent, LiveSweepers, StoredParticipant
-from session_store.keys import ParticipantKeys, shard_prefix
+from session_store.keys import shard_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -95,25 +95,23 @@ class MemoryPeople(Backend):
 
     @override
     async def make_all_due(self, shards: Sequence[int]) -> None:
-        now = self._clock()
-        prefixes = {shard_prefix(shard) for shard in shards}
+        now, wanted = self._clock(), set(shards)
         for name in self.memory.due:
-            if ParticipantKeys.of(name.participant).prefix in prefixes:
+            if shard_of(name.participant) in wanted:
                 self.memory.due[name] = now
 
     @override
     async def mark(self, participant: str) -> str | None:
-        ParticipantKeys.of(participant)  # Raises if it is not a pseudonym.
+        shard_of(participant)  # Raises if it is not a pseudonym.
         return self.memory.mark
 
     @override
     async def wrapped_by(self, kek_id: str, shards: Sequence[int]) -> Sequence[str]:
-        now = self._clock()
-        prefixes = {shard_prefix(shard) for shard in shards}
+        now, wanted = self._clock(), set(shards)
         return [
             participant
             for participant in list(self.memory.people)
-            if ParticipantKeys.of(participant).prefix in prefixes
+            if shard_of(participant) in wanted
             and (person := self.memory.person(participant, now)) is not None
             and person.wrapped.kek_id == kek_id
         ]

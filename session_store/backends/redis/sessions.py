@@ -20,7 +20,6 @@ from session_store.backends.values import (
 )
 from session_store.errors import InvalidValue, LeaseHeld, SessionEnded, SessionGone, StoreRefused
 from session_store.events import EVENT_VERSION, EventType
-from session_store.keys import ParticipantKeys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
         StoredSession,
     )
     from session_store.events import Event
+    from session_store.keys import ParticipantKeys
 
 
 class RedisSessions(RedisCalls):
@@ -78,7 +78,7 @@ class RedisSessions(RedisCalls):
     async def arrive(
         self, lease: LeaseRef, idempotency_key: str, load: str, *, came_ms: int = 0
     ) -> ArrivalAnswer:
-        keys = ParticipantKeys.of(lease.participant)
+        keys = self._space.participant(lease.participant)
         reply = await self._write(
             "arrive",
             lease,
@@ -97,7 +97,7 @@ class RedisSessions(RedisCalls):
 
     @override
     async def leave(self, lease: LeaseRef) -> LeaveAnswer:
-        keys = ParticipantKeys.of(lease.participant)
+        keys = self._space.participant(lease.participant)
         names = (lease.participant, lease.session_id)
         reply = await self._write(
             "leave",
@@ -116,7 +116,7 @@ class RedisSessions(RedisCalls):
         sealed: Sequence[bytes],
         settles: Mapping[str, int] | None = None,
     ) -> int:
-        keys = ParticipantKeys.of(lease.participant)
+        keys = self._space.participant(lease.participant)
         session_id = lease.session_id
         reply = await self._write(
             "append",
@@ -138,14 +138,14 @@ class RedisSessions(RedisCalls):
 
     @override
     async def draft(self, lease: LeaseRef, draft: SealedDraft) -> None:
-        key = ParticipantKeys.of(lease.participant).session(lease.session_id)
+        key = self._space.participant(lease.participant).session(lease.session_id)
         await self._write("draft", lease, (key,), (*proof(lease), *draft))
 
     @override
     async def append_late(
         self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
     ) -> int:
-        keys = ParticipantKeys.of(lease.participant)
+        keys = self._space.participant(lease.participant)
         args: list[Argument] = [
             lease.data_key_id,
             self._retention_ms,
@@ -163,7 +163,7 @@ class RedisSessions(RedisCalls):
     async def update(
         self, lease: LeaseRef, version: int, content: bytes, *, witness_seq: int
     ) -> int:
-        keys = ParticipantKeys.of(lease.participant)
+        keys = self._space.participant(lease.participant)
         reply = await self._write(
             "update",
             lease,
@@ -184,7 +184,7 @@ class RedisSessions(RedisCalls):
         *,
         witness_seq: int,
     ) -> int:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         args = ("", "", data_key_id, self._retention_ms, version, content, witness_seq)
         touched = _record_of(keys, session_id)
         reply = await self._run("update", touched, args, durable=True)
@@ -194,7 +194,7 @@ class RedisSessions(RedisCalls):
 
     @override
     async def renew(self, lease: LeaseRef) -> None:
-        keys = ParticipantKeys.of(lease.participant)
+        keys = self._space.participant(lease.participant)
         touched = (
             keys.session(lease.session_id),
             keys.turns(lease.session_id),
@@ -208,7 +208,7 @@ class RedisSessions(RedisCalls):
 
     @override
     async def release(self, lease: LeaseRef) -> None:
-        keys = ParticipantKeys.of(lease.participant)
+        keys = self._space.participant(lease.participant)
         touched = (keys.session(lease.session_id), keys.due)
         names = (lease.participant, lease.session_id)
         await self._write("release", lease, touched, (*names, *proof(lease)))
@@ -217,7 +217,7 @@ class RedisSessions(RedisCalls):
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool
     ) -> AgentPresence:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         args = (participant, session_id, self._expect_ms if claim else 0, self._lease_ms)
         reply = await self._run("expect", (keys.session(session_id), keys.due), args)
         return AgentPresence(reply[0].decode())
@@ -233,7 +233,7 @@ class RedisSessions(RedisCalls):
         absent: bool = False,
         room: str = "",
     ) -> tuple[AgentPresence, Sequence[Event]]:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         args = (
             participant,
             session_id,
@@ -253,7 +253,7 @@ class RedisSessions(RedisCalls):
     async def give_back_claim(
         self, participant: str, session_id: str, *, absent: bool = False
     ) -> Sequence[Event]:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         args = (
             participant,
             session_id,
@@ -270,7 +270,7 @@ class RedisSessions(RedisCalls):
     async def load(
         self, participant: str, session_id: str, *, last: int | None
     ) -> StoredSession | None:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         touched = (keys.data_key, keys.session(session_id), keys.turns(session_id))
         reply = await self._run("load", touched, ("" if last is None else last,))
         if reply[0] == b"GONE":
@@ -283,7 +283,7 @@ class RedisSessions(RedisCalls):
     async def sessions(
         self, participant: str, *, offset: int, limit: int, known: Sequence[str] = ()
     ) -> StoredPage:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         if offset < 0 or limit < 0:
             raise InvalidValue("a page begins at 0 or later and has 0 sessions or more")
 
@@ -306,21 +306,21 @@ class RedisSessions(RedisCalls):
 
     @override
     async def close(self, participant: str, session_id: str, *, fence: str = "") -> Sequence[Event]:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         args = (participant, session_id, self._retention_ms, fence)
         reply = await self._run("close", (keys.session(session_id), keys.due), args)
         return events_in(reply[1])
 
     @override
     async def delete(self, participant: str, session_id: str) -> Sequence[Event]:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         touched = (keys.sessions, keys.due, keys.session(session_id), keys.turns(session_id))
         reply = await self._run("delete", touched, (participant, session_id), durable=True)
         return events_in(reply[1])
 
     @override
     async def erase(self, participant: str, kek_id: str, known: Sequence[str]) -> Erased:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
 
         async def declare(ids: Sequence[str]) -> Declaration:
             kek_id, *sessions = ids
@@ -341,7 +341,7 @@ class RedisSessions(RedisCalls):
         Raises:
             StoreRefused: jobs hold all of them.
         """
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         ids = words(await self._transport.execute(keys.sessions, "ZRANGE", keys.sessions, 0, -1))
         commands = [
             (key, ("HMGET", key, "state", "owner", "lease_until")) for key in map(keys.session, ids)
@@ -369,7 +369,7 @@ class RedisSessions(RedisCalls):
         args: Sequence[Argument],
     ) -> list[Any]:
         """Run ``open`` or ``join``, and turn its refusals into errors."""
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         new_id, wrapped = candidate.session_id, candidate.wrapped
 
         async def declare(ids: Sequence[str]) -> Declaration:

@@ -84,6 +84,9 @@ class Arrivals:
             self._parts.channel.erased()  # The page may have missed it.
         if self._ending.is_over:
             return
+        if self._parts.entry.participant.is_stranger(coming.load_id):
+            self._ending.make_way()
+            return
         # At once: a page need not wait for a store that is unreachable.
         self._came_at = asyncio.get_running_loop().time()
         self._say_hello()

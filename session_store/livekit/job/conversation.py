@@ -199,7 +199,7 @@ class Conversation:
 
     def _with_participant(self, content: SessionContent) -> SessionContent:
         participant, place = self._entry.participant, self._entry.place
-        known: dict[str, Any] = {"identity": participant.identity}
+        known: dict[str, Any] = {"identity": participant.name or participant.identity}
         if participant.metadata:
             known["metadata"] = participant.metadata
         return content.model_copy(update=known).at(place)

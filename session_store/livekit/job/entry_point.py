@@ -17,8 +17,14 @@ from session_store.livekit.job.greeting import words_of_welcome
 from session_store.livekit.job.job_exit import JobExit
 from session_store.livekit.job.joining import join_or_begin
 from session_store.livekit.job.liveness import Liveness
-from session_store.livekit.job.participant import JobParticipant, coming_of, metadata_of
+from session_store.livekit.job.participant import (
+    JobParticipant,
+    coming_of,
+    metadata_of,
+    name_and_call,
+)
 from session_store.livekit.job.pass_through import PassThrough
+from session_store.livekit.rooms.anonymous import is_the_one
 from session_store.livekit.rooms.dispatch import Dispatch, Errand
 from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
 from session_store.livekit.telemetry.spans import LiveKitTracer
@@ -30,12 +36,13 @@ from session_store.upkeep.observers import watched
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from livekit import rtc
     from livekit.agents import AgentSession, JobContext, tts
 
     from session_store.livekit.job.conversation_setup import WhenAgentEnds
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.greeting import Visit
-    from session_store.livekit.job.participant import Coming
+    from session_store.livekit.job.participant import Coming, NamedBy
     from session_store.meter import Meter
 
 WAIT_FOR_PARTICIPANT_S: Final = 60.0
@@ -64,6 +71,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
     spare_voice: tts.TTS[Any] | None = None,
     when_agent_ends: WhenAgentEnds = "finish",
     scope: str | None = None,
+    identity: NamedBy | None = None,
     meter: Meter = NO_METER,
 ) -> Conversation:
     """Take the conversation of the participant whom this job is for.
@@ -97,6 +105,11 @@ async def persist(  # noqa: PLR0913 (most have a default)
         scope: what one participant's conversations are kept apart by. By default the name of the
             agent, so that sales and support have one each. Agents that give the same scope share
             a conversation. Erasure, retention and the data key are the participant's.
+        identity: names the participant for the store, in place of the identity of its token: a
+            name, or a function of LiveKit's participant. ``None``, an empty name, and one that is
+            known to be anonymous (``sip_anonymous``) mean that this participant begins anew, and
+            that no other call continues this conversation. A participant whom the gateway named
+            keeps that name.
         meter: measures a store that is made by default. A given store keeps its own.
 
     Raises:
@@ -132,6 +145,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
                 JobExit(ctx),
                 when_agent_ends,
                 ctx.job.agent_name if scope is None else scope,
+                identity,
             )
         )
         closing = at_the_end.pop_all()
@@ -176,15 +190,35 @@ async def _wait_for_participant(setup: Setup) -> tuple[JobParticipant, Coming]:
     except RuntimeError:
         # The SDK raises it if the room is closed.
         raise NobodyCame("the room was closed before the participant came") from None
-    participant = JobParticipant(
+    return _participant(setup, seen, errand), coming_of(seen)
+
+
+def _participant(
+    setup: Setup, seen: rtc.RemoteParticipant, errand: Errand | None
+) -> JobParticipant:
+    """Name the participant for the store."""
+    # Another caller may have come meanwhile, if many have this identity.
+    if errand is not None and is_the_one(
+        seen.identity, seen.attributes, served=errand.identity, served_call=errand.call
+    ):
+        return JobParticipant(
+            identity=seen.identity,
+            pseudonym=errand.participant,
+            session_id=errand.session_id if errand.is_opened else None,
+            metadata=metadata_of(seen),
+            admitted_at_ms=errand.admitted_at_ms,
+            expected_session_id=errand.session_id,
+            call=errand.call,
+        )
+    name, call = name_and_call(seen, setup.identity, setup.ctx.job.room.sid)
+    return JobParticipant(
         identity=seen.identity,
-        pseudonym=errand.participant if errand else setup.store.pseudonym(seen.identity),
-        session_id=errand.session_id if errand and errand.is_opened else None,
+        pseudonym=setup.store.pseudonym(name),
+        session_id=None,
         metadata=metadata_of(seen),
-        admitted_at_ms=errand.admitted_at_ms if errand else 0,
-        expected_session_id=errand.session_id if errand else None,
+        name=name,
+        call=call,
     )
-    return participant, coming_of(seen)
 
 
 async def _enter(setup: Setup, participant: JobParticipant, coming: Coming) -> Entry:

@@ -60,7 +60,7 @@ class _Joining:
         self._setup = setup
         self._participant = participant
         self._coming = coming
-        self._place = Dispatch.of_job(setup.ctx.job).place(participant.identity)
+        self._place = Dispatch.of_job(setup.ctx.job).place(participant.identity, participant.call)
         self._lease_owner = lease_owner
         self._begun = asyncio.get_running_loop().time()
 

@@ -19,6 +19,7 @@ OURS: Final = "rj."
 PARTICIPANT: Final = "rj.participant"
 IDENTITY: Final = "rj.identity"
 SESSION: Final = "rj.session"
+CALL: Final = "rj.call"
 
 
 class Dispatch(NamedTuple):
@@ -71,8 +72,11 @@ class Dispatch(NamedTuple):
         again = cls.for_session(ours.participant, ours.session_id, place.agent_name)
         return dispatch._replace(metadata=again.metadata)
 
-    def place(self, identity: str) -> Place:
-        """Return where this sends a job, for the participant whom LiveKit knows by this name."""
+    def place(self, identity: str, call: str = "") -> Place:
+        """Return where this sends a job, for the participant whom LiveKit knows by this name.
+
+        ``call`` as in ``Place``.
+        """
         attributes = {
             name: value for name, value in self.attributes.items() if not name.startswith(OURS)
         }
@@ -83,13 +87,19 @@ class Dispatch(NamedTuple):
             attributes=attributes,
             deployment=self.deployment,
             identity=identity,
+            call=call,
         )
 
-    def serving(self, participant: str, identity: str, session_id: str) -> Self:
+    def on(self, errand: Errand) -> Self:
         """Return this dispatch for a successor: it serves this participant, and nobody else."""
         if JobMetadata.parse(self.metadata) is not None:
             return self  # Its metadata says so.
-        ours = {PARTICIPANT: participant, IDENTITY: identity, SESSION: session_id}
+        ours = {
+            PARTICIPANT: errand.participant,
+            IDENTITY: errand.identity,
+            SESSION: errand.session_id,
+            CALL: errand.call,
+        }
         return self._replace(attributes={**self.attributes, **ours})
 
 
@@ -122,9 +132,11 @@ class Errand(NamedTuple):
 
     participant: str
     """The pseudonym."""
+    session_id: str
     identity: str
     """The name under which LiveKit knows the participant."""
-    session_id: str
+    call: str = ""
+    """The phone call of an anonymous participant, whose identity others have too; else empty."""
     is_opened: bool = False
     """Whether the gateway has opened this very session; else it is the one that most likely goes
     on."""
@@ -138,12 +150,12 @@ class Errand(NamedTuple):
         if ours is not None:
             return cls(
                 ours.participant,
-                ours.participant,
                 ours.session_id,
+                identity=ours.participant,
                 is_opened=True,
                 admitted_at_ms=ours.admitted_at_ms,
             )
-        attributes = dispatch.attributes
-        if not {PARTICIPANT, IDENTITY, SESSION} <= attributes.keys():
+        named = dispatch.attributes
+        if not {PARTICIPANT, IDENTITY, SESSION} <= named.keys():
             return None
-        return cls(attributes[PARTICIPANT], attributes[IDENTITY], attributes[SESSION])
+        return cls(named[PARTICIPANT], named[SESSION], named[IDENTITY], named.get(CALL, ""))

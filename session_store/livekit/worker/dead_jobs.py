@@ -50,6 +50,8 @@ class DeadJob(NamedTuple):
     dispatch_id: str
     session: SessionRef | None
     """The session of its conversation; ``None`` if the dispatch does not name one."""
+    room_sid: str = ""
+    """LiveKit's id of its very room; another room may have the same name."""
 
     @classmethod
     def of(cls, store: SessionStore, info: RunningJobInfo) -> DeadJob:
@@ -63,6 +65,7 @@ class DeadJob(NamedTuple):
             dispatch=dispatch,
             dispatch_id=job.dispatch_id,
             session=SessionRef(errand.participant, errand.session_id) if errand else None,
+            room_sid=job.room.sid,
         )
 
 
@@ -135,7 +138,7 @@ class DeadJobs:
     async def _sessions_of(self, dead: DeadJob) -> list[SessionRef]:
         if dead.session is not None:
             return [dead.session]
-        return await self._finder.kept_in(dead.dispatch, dead.owner)
+        return await self._finder.kept_in(dead.dispatch, dead.owner, room_sid=dead.room_sid)
 
     async def _find_in_turn(self, dead: DeadJob, session: SessionRef) -> SessionRoom | None:
         """Look at the room; where an agent may be sent only later, wait and look again."""

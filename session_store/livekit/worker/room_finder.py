@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_store.backends.values import SessionRef
 from session_store.errors import InvalidValue
-from session_store.livekit.rooms.dispatch import Dispatch
+from session_store.livekit.rooms.anonymous import is_the_one, name_in_store
+from session_store.livekit.rooms.dispatch import Dispatch, Errand
 from session_store.livekit.rooms.rooms import AGENT, ENDED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from session_store.livekit.rooms.rooms import LiveKitRooms, Occupants
     from session_store.models import Place
     from session_store.store import SessionStore
     from session_store.values import Loaded
 
+    People = Mapping[str, Mapping[str, str]]
+    """Attributes, by identity."""
 
 NEWEST: Final = 5
 """How many of a participant's sessions are looked at: each agent may have one of its own."""
@@ -51,23 +54,23 @@ class RoomFinder:
         self._agent_name = agent_name
 
     async def at(
-        self, dispatch: Dispatch, session: SessionRef, *, identity: str = ""
+        self, dispatch: Dispatch, session: SessionRef, *, place: Place | None = None
     ) -> SessionRoom:
         """Look at the room of a dispatch, for the participant of a session.
 
         Args:
             dispatch: where to look, and what sends an agent there.
             session: the session.
-            identity: the name under which LiveKit knows the participant there; empty if that is
-                not known. Then it is found by its pseudonym.
+            place: as a job has written it down, if one has. It knows under which name LiveKit
+                knows the participant. Without it, that is found by its pseudonym.
         """
         occupants = await self._rooms.look(dispatch.room, dispatch.agent_name)
-        found = self._find_in(_served(occupants), session.participant, identity)
+        served = place or Errand.of(dispatch)
+        found = self._find_in(_served(occupants), session.participant, served)
         if found is None:
             return SessionRoom(dispatch, occupants, is_awaited=False)
-        return SessionRoom(
-            dispatch.serving(session.participant, found, session.session_id), occupants
-        )
+        errand = Errand(*session, identity=found, call=served.call if served else "")
+        return SessionRoom(dispatch.on(errand), occupants)
 
     async def find(self, session: SessionRef) -> SessionRoom:
         """Find where the participant waits: where the newest job was, or in a room before that."""
@@ -86,7 +89,7 @@ class RoomFinder:
         return there if there.is_awaited else first
 
     async def _at_place(self, place: Place, session: SessionRef) -> SessionRoom:
-        return await self.at(Dispatch.of_place(place), session, identity=place.identity)
+        return await self.at(Dispatch.of_place(place), session, place=place)
 
     async def _find_before_join(self, session: SessionRef, loaded: Loaded | None) -> SessionRoom:
         """Look in the gateway's room, for a session of which no job has said where it is.
@@ -122,16 +125,20 @@ class RoomFinder:
         agents = others if ghost is None else (ghost, *others)
         return session_room._replace(occupants=replace(occupants, agents=agents))
 
-    async def kept_in(self, dispatch: Dispatch, owner: str) -> list[SessionRef]:
+    async def kept_in(
+        self, dispatch: Dispatch, owner: str, *, room_sid: str = ""
+    ) -> list[SessionRef]:
         """Find the sessions that a job had in a room, by the participants who are still there.
 
         Args:
             dispatch: what sent the job there.
             owner: the nonce under which the job held its leases.
+            room_sid: LiveKit's id of that very room, if it is known.
         """
-        occupants = await self._rooms.look(dispatch.room, dispatch.agent_name)
+        served = _served(await self._rooms.look(dispatch.room, dispatch.agent_name))
+        names = [name_in_store(*each, room_sid) for each in served.items()]
         sessions = []
-        for participant in filter(None, map(self._pseudonym, _served(occupants))):
+        for participant in filter(None, map(self._pseudonym, names)):
             newest = await self._store.sessions(participant, limit=NEWEST)
             for session in newest.sessions:
                 places = session.content.places
@@ -147,11 +154,17 @@ class RoomFinder:
     async def _is_held(self, participant: str, session_id: str, owner: str) -> bool:
         return await self._store.is_owned(participant, session_id, owner)
 
-    def _find_in(self, people: Iterable[str], participant: str, identity: str) -> str | None:
+    def _find_in(
+        self, people: People, participant: str, served: Place | Errand | None
+    ) -> str | None:
         """Return the identity of a participant who is there; ``None`` if it is not."""
-        for name in people:
-            if name == identity or participant in {name, self._pseudonym(name)}:
-                return name
+        for identity, attributes in people.items():
+            is_the_same = served is not None and is_the_one(
+                identity, attributes, served=served.identity, served_call=served.call
+            )
+            name = self._pseudonym(name_in_store(identity, attributes, ""))
+            if is_the_same or participant in {identity, name}:
+                return identity
         return None
 
     def _pseudonym(self, identity: str) -> str | None:
@@ -162,7 +175,7 @@ class RoomFinder:
             return None
 
 
-def _served(occupants: Occupants) -> list[str]:
-    """Return the identities of the people whose conversation goes on."""
+def _served(occupants: Occupants) -> People:
+    """Return the people whose conversation goes on."""
     people = occupants.people.items()
-    return [identity for identity, attributes in people if attributes.get(AGENT) != ENDED]
+    return {who: attributes for who, attributes in people if attributes.get(AGENT) != ENDED}
