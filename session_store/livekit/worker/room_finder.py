@@ -65,8 +65,11 @@ class RoomFinder:
                 knows the participant. Without it, that is found by its pseudonym.
         """
         occupants = await self._rooms.look(dispatch.room, dispatch.agent_name)
-        served = place or Errand.of(dispatch)
-        found = self._find_in(_served(occupants), session.participant, served)
+        people, served = _served(occupants), place or Errand.of(dispatch)
+        found = self._find_in(people, session.participant, served)
+        if found is None and people and served is None:
+            served = await self._written_down(dispatch.room, session)
+            found = self._find_in(people, session.participant, served)
         if found is None:
             return SessionRoom(dispatch, occupants, is_awaited=False)
         errand = Errand(*session, identity=found, call=served.call if served else "")
@@ -153,6 +156,12 @@ class RoomFinder:
 
     async def _is_held(self, participant: str, session_id: str, owner: str) -> bool:
         return await self._store.is_owned(participant, session_id, owner)
+
+    async def _written_down(self, room: str, session: SessionRef) -> Place | None:
+        """Return what a job in this room has written down about the session's participant."""
+        loaded = await self._store.load(*session, last=0)
+        places = loaded.session.content.places if loaded else ()
+        return next((place for place in places if place.room == room), None)
 
     def _find_in(
         self, people: People, participant: str, served: Place | Errand | None
