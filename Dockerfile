@@ -27,13 +27,13 @@ RUN /opt/uv/bin/uv venv --quiet /opt/rejoin \
     && /opt/rejoin/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/rejoin
 # The library itself, built with the tools of the lock file.
 COPY requirements/dev.txt requirements/
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE livekit_rejoin.py ./
 COPY session_store/ session_store/
 RUN /opt/uv/bin/uv pip install --quiet --python /opt/rejoin --no-deps \
         --build-constraints requirements/dev.txt . \
     # This file holds the time of the build.
-    && rm /opt/rejoin/lib/python*/site-packages/rejoin-*.dist-info/uv_cache.json \
-    && sed -i /uv_cache.json/d /opt/rejoin/lib/python*/site-packages/rejoin-*.dist-info/RECORD
+    && rm /opt/rejoin/lib/python*/site-packages/livekit_rejoin-*.dist-info/uv_cache.json \
+    && sed -i /uv_cache.json/d /opt/rejoin/lib/python*/site-packages/livekit_rejoin-*.dist-info/RECORD
 COPY agent/ /srv/rejoin/agent/
 COPY demo_models/ /srv/rejoin/demo_models/
 COPY gateway/ /srv/rejoin/gateway/

@@ -1,15 +1,9 @@
 """The demo's encryption keys, made at its first start."""
 
-import base64
-import json
-import secrets
-from datetime import UTC, datetime
 from pathlib import Path
 
 from dev.commands import DevError
-from dev.private_file import create_private
-
-_KEY_BYTES = 32
+from session_store.sealing.key_file import make_key_file
 
 
 def ensure_key_file(path: Path, *, data_exist: bool) -> bool:
@@ -32,15 +26,9 @@ def ensure_key_file(path: Path, *, data_exist: bool) -> bool:
             f"The demo's conversations are sealed with the keys of {path}, which is gone. "
             "Put that file back, or forget the conversations with: make clean-data"
         )
-    key_id = f"k-{datetime.now(UTC):%Y-%m}"
-    content = {"keys": {key_id: new_key()}, "primary": key_id, "pseudonym_key": new_key()}
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        create_private(path, json.dumps(content, indent=2).encode())
+        make_key_file(path)
     except FileExistsError:
         return False
     return True
-
-
-def new_key() -> str:
-    """Return a random key, as a key file holds it: base64."""
-    return base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()

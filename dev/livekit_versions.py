@@ -36,7 +36,9 @@ class Version:
     name: str
     """Names `requirements/livekit-<name>.in`, which pins it."""
     extras: tuple[str, ...]
-    """Extras of `pyproject.toml` that the tests need."""
+    """Extras of the wheel that the tests need."""
+    groups: tuple[str, ...] = ("agent", "gateway", "openai", "deepgram")
+    """Groups of `pyproject.toml` that the tests need."""
     options: tuple[str, ...] = ()
     """For pytest."""
 
@@ -46,14 +48,12 @@ class Version:
         return REQUIREMENTS / f"livekit-{self.name}.txt"
 
 
-_EXTRAS: Final = ("gateway", "metrics", "openai", "deepgram")
 # The old name works until 2.1, and the documentation uses it: it is the same on all versions.
 _OLD_NAME: Final = ("-W", "ignore:AgentSession is deprecated:DeprecationWarning")
 
 VERSIONS: Final = (
-    Version("1.7", ("agent", *_EXTRAS)),
-    # Without the extra "agent", which asks for livekit-agents 1.
-    Version("2.0", ("livekit2", *_EXTRAS), _OLD_NAME),
+    Version("1.7", ("livekit", "metrics")),
+    Version("2.0", ("livekit2", "metrics"), options=_OLD_NAME),
 )
 
 

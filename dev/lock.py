@@ -8,7 +8,10 @@ from dev.commands import main, run
 from dev.livekit_versions import VERSIONS
 from dev.paths import REQUIREMENTS, ROOT
 
-_EXTRAS = ("cli", "livekit", "agent", "gateway", "metrics", "openai", "deepgram")
+_RUNTIME = (
+    *(f"--extra={extra}" for extra in ("cli", "livekit", "metrics")),
+    *(f"--group={group}" for group in ("agent", "gateway", "openai", "deepgram")),
+)
 _OLDEST_PYTHON = "3.11"
 
 
@@ -21,13 +24,16 @@ def lock(args: Sequence[str]) -> None:
     Raises:
         DevError: When something cannot be resolved.
     """
-    project = ["pyproject.toml", *(f"--extra={extra}" for extra in _EXTRAS)]
+    project = ["pyproject.toml", *_RUNTIME]
     _compile(project, "runtime.txt", args)
     # What is tested is what runs.
     tested = ["--group=dev", "--constraint=requirements/runtime.txt"]
     _compile([*project, *tested], "dev.txt", args)
     for version in VERSIONS:
-        needed = [f"--extra={extra}" for extra in version.extras]
+        needed = [
+            *(f"--extra={extra}" for extra in version.extras),
+            *(f"--group={group}" for group in version.groups),
+        ]
         source = f"requirements/{version.lock_file.stem}.in"
         _compile(["pyproject.toml", *needed, source], version.lock_file.name, args)
     for tool in sorted(REQUIREMENTS.glob("tool-*.in")):

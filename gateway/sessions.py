@@ -111,7 +111,7 @@ async def token(wanted: TokenRequest, request: Request) -> TokenAnswer:
         await _refuse_elsewhere(parts, participant, wanted)
     try:
         await parts.check_keys()
-        opened = await _open(parts.store, participant, wanted)
+        opened = await _open(parts, participant, wanted)
     except (StoreUnavailable, StoreRefused) as error:
         # Unreachable, full, read-only, or a refused login: an agent can talk, and saves later.
         logger.warning(
@@ -194,19 +194,22 @@ async def _refuse_elsewhere(parts: Parts, participant: str, wanted: TokenRequest
         raise GoesOnElsewhere
 
 
-async def _open(store: SessionStore, participant: str, wanted: TokenRequest) -> Opened:
+async def _open(parts: Parts, participant: str, wanted: TokenRequest) -> Opened:
     """Open the session to resume, or begin a new one.
 
     Raises:
         ConversationUnreadable: the session to resume does not open; a new one would.
         OperatorNeeded: neither would open.
     """
+    store, scope = parts.store, parts.settings.livekit_agent_name
     try:
         if wanted.new_session:
-            return await store.open_new(participant, expect_agent=True)
+            return await store.open_new(participant, expect_agent=True, scope=scope)
         if wanted.without_store and wanted.session_id is not None:
-            return await _open_admitted(store, participant, wanted.session_id)
-        return await store.open(participant, session_id=wanted.session_id, expect_agent=True)
+            return await _open_admitted(store, participant, wanted.session_id, scope)
+        return await store.open(
+            participant, session_id=wanted.session_id, expect_agent=True, scope=scope
+        )
     except (SealBroken, UnknownKey, UnknownSchema) as error:
         logger.warning("a session does not open: admitting no page", extra={"reason": str(error)})
         if wanted.new_session or _is_of_data_key(error):
@@ -214,7 +217,9 @@ async def _open(store: SessionStore, participant: str, wanted: TokenRequest) -> 
         raise ConversationUnreadable from None
 
 
-async def _open_admitted(store: SessionStore, participant: str, session_id: str) -> Opened:
+async def _open_admitted(
+    store: SessionStore, participant: str, session_id: str, scope: str
+) -> Opened:
     """Open the session to which a page was admitted without the store.
 
     The page and its agent are in that session's room already. The first of them to reach the store
@@ -222,11 +227,13 @@ async def _open_admitted(store: SessionStore, participant: str, session_id: str)
     participant, their session that can resume is opened, as usual.
     """
     if not store.keyring.owns(participant, session_id):
-        return await store.open(participant, expect_agent=True)
+        return await store.open(participant, expect_agent=True, scope=scope)
     try:
         return await store.switch(participant, session_id, expect_agent=True)
     except SessionGone:
-        return await store.open_new(participant, session_id=session_id, expect_agent=True)
+        return await store.open_new(
+            participant, session_id=session_id, expect_agent=True, scope=scope
+        )
 
 
 def _is_of_data_key(error: SealBroken | UnknownKey | UnknownSchema) -> bool:

@@ -4,6 +4,7 @@
 """
 
 from session_store.backends.values import AgentPresence, Erased, JoinOutcome, SealedDraft
+from session_store.distribution import installed_version
 from session_store.errors import (
     CircuitOpen,
     InvalidValue,
@@ -65,6 +66,9 @@ from session_store.values import (
 from session_store.writing.lease import LeaseKeeper
 from session_store.writing.recorder import Recorder
 from session_store.writing.spool import Spool
+
+__version__ = installed_version()
+"""The version that is installed; ``0+checkout`` for a checkout that is not installed."""
 
 __all__ = [
     "AgentPresence",
@@ -128,6 +132,7 @@ __all__ = [
     "UnknownSchema",
     "WriteConflict",
     "WrongKey",
+    "__version__",
     "rotate_keys",
     "watched",
 ]

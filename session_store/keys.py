@@ -1,5 +1,8 @@
 """Every Redis key that this library uses, and every default lifetime.
 
+A ``KeySpace`` makes all names, so that two deployments with two namespaces share a Redis and
+nothing in it.
+
 All keys of a participant, and the deadlines of its shard, share one hash slot through the tag
 ``{sNNNN}``, so that each operation is one script on a Cluster too. 1024 tags spread within
 1.05 times the mean over six primaries.
@@ -9,9 +12,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from session_store.errors import InvalidValue
 
@@ -20,17 +25,8 @@ PSEUDONYM_BYTES = 16
 SHARDS = 1024
 """Fixed: another number would move every key."""
 
-KEY_CHECK = f"{PREFIX}:check"
-"""Hash: values that prove that a process has the keys with which this Redis was written."""
-
-EVENTS = f"{PREFIX}:events"
-"""Channel: what happens to sessions; see ``session_store.events``."""
-
-AUDIT = f"{PREFIX}:audit"
-"""Stream: what each actor saw, exported or erased, each entry with an HMAC."""
-
-SWEEPERS = f"{PREFIX}:sweepers"
-"""Sorted set: live sweepers, scored by their last sign of life in ms."""
+MAX_NAMESPACE_CHARS = 32
+_NAMESPACE: Final = re.compile(rf"[a-z0-9_-]{{0,{MAX_NAMESPACE_CHARS}}}")
 
 DEFAULT_RETENTION = timedelta(hours=24)
 MAX_RETENTION = timedelta(days=7)
@@ -52,6 +48,11 @@ LATE_PART = 0.25
 have renewed earlier."""
 SHORT_LIFE = timedelta(seconds=10)
 """A job that releases its lease this soon, with its participant present, counts as dead."""
+NO_TAKING_BACK = timedelta(seconds=10)
+"""For so long a room does not take a lease back that another room has taken from it."""
+CLOCKS_DIFFER = timedelta(seconds=10)
+"""How far the clocks of a Redis and its replicas may differ. A time that is further ahead was
+written before the clock was set back."""
 COMEBACK = timedelta(seconds=60)
 """How long an absent participant may still come back: livekit-client retries for 44 s."""
 DEFAULT_MAX_TURNS = 100
@@ -60,57 +61,113 @@ DEFAULT_MODEL_TURNS = 10
 MAX_AUDIT_ENTRIES = 100_000
 
 
-def room_mark(mac: str) -> str:
-    """Hash: ``owner``, the first job that asked or joined in a room, under a MAC of the room."""
-    return f"{PREFIX}:room:{mac}"
+@dataclass(frozen=True, slots=True)
+class KeySpace:
+    """The names of all keys, and of the channel, of one deployment.
 
+    Without a namespace they begin with ``rj1:``, with one as ``rj1-<namespace>:``. So a Redis user
+    who may use ``rj1:*`` reaches no deployment that has a namespace.
 
-def day_counts(day: date) -> str:
-    """Hash: counts of a day (UTC). All days share a slot, so that they can be merged."""
-    return f"{PREFIX}:{{day}}:{day.isoformat()}"
+    Raises:
+        InvalidValue: the namespace is not valid.
+    """
 
+    namespace: str = ""
 
-def day_people(day: date) -> str:
-    """HyperLogLog: the participants of a day (UTC)."""
-    return f"{PREFIX}:{{day}}:{day.isoformat()}:people"
+    def __post_init__(self) -> None:
+        if _NAMESPACE.fullmatch(self.namespace) is None:
+            raise InvalidValue(
+                f"a namespace has at most {MAX_NAMESPACE_CHARS} of these characters: "
+                "a to z in lower case, 0 to 9, - and _"
+            )
 
+    @property
+    def prefix(self) -> str:
+        """What each key begins with, before the first colon."""
+        return f"{PREFIX}-{self.namespace}" if self.namespace else PREFIX
 
-def shard_prefix(shard: int) -> str:
-    """Return the prefix of a shard's keys: its hash tag."""
-    return f"{PREFIX}:{{s{shard:04d}}}:"
+    @property
+    def key_check(self) -> str:
+        """Hash: values that prove that a process has the keys with which this was written."""
+        return f"{self.prefix}:check"
 
+    @property
+    def events(self) -> str:
+        """Channel: what happens to sessions; see ``session_store.events``.
 
-def due_of(shard: int) -> str:
-    """Sorted set of a shard: a lower bound of each session's next deadline in ms."""
-    return f"{shard_prefix(shard)}due"
+        All databases of a Redis share their channels, so only the namespace tells them apart.
+        """
+        return f"{self.prefix}:events"
 
+    @property
+    def audit(self) -> str:
+        """Stream: what each actor saw, exported or erased, each entry with an HMAC."""
+        return f"{self.prefix}:audit"
 
-def kek_of(shard: int, key_id: str) -> str:
-    """Set of a shard: participants with a data key that this key-encryption key wraps."""
-    return f"{shard_prefix(shard)}kek:{key_id}"
+    @property
+    def sweepers(self) -> str:
+        """Sorted set: live sweepers, scored by their last sign of life in ms."""
+        return f"{self.prefix}:sweepers"
 
+    def room_mark(self, mac: str) -> str:
+        """Hash: ``owner``, the first job that asked or joined in a room, under a MAC of it."""
+        return f"{self.prefix}:room:{mac}"
 
-class ParticipantKeys(NamedTuple):
-    """The keys of one participant."""
+    def day_counts(self, day: date) -> str:
+        """Hash: counts of a day (UTC). All days share a slot, so that they can be merged."""
+        return f"{self.prefix}:{{day}}:{day.isoformat()}"
 
-    participant: str
-    prefix: str
+    def day_people(self, day: date) -> str:
+        """HyperLogLog: the participants of a day (UTC)."""
+        return f"{self.prefix}:{{day}}:{day.isoformat()}:people"
 
-    @classmethod
-    @lru_cache(maxsize=10_000)
-    def of(cls, participant: str) -> ParticipantKeys:
-        """Derive the shard from the pseudonym.
+    def shard(self, shard: int) -> str:
+        """Return the prefix of a shard's keys: its hash tag."""
+        return f"{self.prefix}:{{s{shard:04d}}}:"
+
+    def due(self, shard: int) -> str:
+        """Sorted set of a shard: a lower bound of each session's next deadline in ms."""
+        return f"{self.shard(shard)}due"
+
+    def kek(self, shard: int, key_id: str) -> str:
+        """Set of a shard: participants with a data key that this key-encryption key wraps."""
+        return f"{self.shard(shard)}kek:{key_id}"
+
+    def participant(self, participant: str) -> ParticipantKeys:
+        """Return the keys of one participant.
 
         Raises:
             InvalidValue: ``SessionStore.pseudonym`` did not make this pseudonym.
         """
-        try:
-            raw = base64.b32decode(participant.upper() + "=" * (-len(participant) % 8))
-        except (binascii.Error, ValueError):
-            raw = b""
-        if len(raw) != PSEUDONYM_BYTES:
-            raise InvalidValue("a participant is named by what SessionStore.pseudonym() returns")
-        return cls(participant, shard_prefix(int.from_bytes(raw[:2]) % SHARDS))
+        return _keys_of(self.namespace, participant)
+
+
+@lru_cache(maxsize=10_000)
+def shard_of(participant: str) -> int:
+    """Derive a participant's shard from the pseudonym.
+
+    Raises:
+        InvalidValue: ``SessionStore.pseudonym`` did not make this pseudonym.
+    """
+    try:
+        raw = base64.b32decode(participant.upper() + "=" * (-len(participant) % 8))
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != PSEUDONYM_BYTES:
+        raise InvalidValue("a participant is named by what SessionStore.pseudonym() returns")
+    return int.from_bytes(raw[:2]) % SHARDS
+
+
+@lru_cache(maxsize=10_000)
+def _keys_of(namespace: str, participant: str) -> ParticipantKeys:
+    return ParticipantKeys(participant, KeySpace(namespace).shard(shard_of(participant)))
+
+
+class ParticipantKeys(NamedTuple):
+    """The keys of one participant; ``KeySpace.participant`` makes them."""
+
+    participant: str
+    prefix: str
 
     @property
     def data_key(self) -> str:
@@ -131,6 +188,14 @@ class ParticipantKeys(NamedTuple):
     def due(self) -> str:
         """Sorted set of the shard: a lower bound of each session's next deadline in ms."""
         return f"{self.prefix}due"
+
+    @property
+    def mark(self) -> str:
+        """Hash of the shard: made by its first join, and never removed.
+
+        It tells a store that has lost everything from a session that was deleted.
+        """
+        return f"{self.prefix}mark"
 
     def kek(self, key_id: str) -> str:
         """Set of the shard: participants whose data key this key-encryption key wraps."""

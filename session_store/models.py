@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of new sealed records; part of every record's associated data. All older versions can be
 read too: see ``session_store.sealing.schema``."""
 
@@ -20,6 +20,9 @@ MAX_TURN_BYTES = 256 * 1024
 
 RECOVERED = "recovered"
 """Key in the details of a turn that a successor made from a draft. It may be incomplete."""
+
+MAX_PLACES = 3
+"""Of how many rooms a session knows."""
 
 MAX_CONTENT_BYTES = 256 * 1024
 """Largest sealed content of a session."""
@@ -101,6 +104,14 @@ class Place(_Frozen):
     room: str
     agent_name: str = ""
     metadata: str = ""
+    attributes: dict[str, str] = Field(default_factory=dict)
+    """Those of the dispatch, without ours."""
+    deployment: str = ""
+    """Which deployment of the agent took the job; empty if there is only one."""
+    identity: str = ""
+    """The name under which LiveKit knows the session's participant there."""
+    call: str = ""
+    """The phone call of an anonymous participant, whose identity others have too; else empty."""
 
 
 class SessionContent(_Frozen):
@@ -113,8 +124,14 @@ class SessionContent(_Frozen):
     title: str | None = None
     summary: str | None = None
     witness: Witness | None = None
-    place: Place | None = None
-    """Where the newest job runs; ``None`` if it did not say."""
+    places: tuple[Place, ...] = ()
+    """Where the newest job runs, and where those before it ran: at most ``MAX_PLACES``, each room
+    once. The participant may still be in an older one."""
+
+    def at(self, place: Place) -> SessionContent:
+        """Return the content with this as the newest place."""
+        others = [before for before in self.places if before.room != place.room]
+        return self.model_copy(update={"places": (place, *others)[:MAX_PLACES]})
 
 
 class SessionState(StrEnum):
@@ -148,6 +165,9 @@ class Session(_Frozen):
     talk_s: float = 0.0
     """How long the participant was present, in seconds, over all finished visits."""
     reconnect_count: int
+    scope: str = ""
+    """A MAC of what this participant's conversations are kept apart by; empty in records of
+    earlier versions."""
     seq: int
     """Number of turns ever recorded."""
     version: int

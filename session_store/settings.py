@@ -16,6 +16,7 @@ from session_store.keys import (
     DEFAULT_MODEL_TURNS,
     DEFAULT_RESUME_WINDOWS,
     DEFAULT_RETENTION,
+    KeySpace,
 )
 from session_store.redis_address import Address
 
@@ -41,6 +42,10 @@ def _that_parses(url: SecretStr) -> SecretStr:
     return url
 
 
+def _of_a_key_space(namespace: str) -> str:
+    return KeySpace(namespace).namespace
+
+
 OwnSecret = Annotated[SecretStr, AfterValidator(_of_ones_own)]
 
 
@@ -59,6 +64,9 @@ class StoreSettings(BaseSettings):
         hide_input_in_errors=True,
     )
 
+    namespace: Annotated[str, AfterValidator(_of_a_key_space)] = ""
+    """Keeps this deployment apart from others in the same Redis: at most 32 characters of a-z, 0-9,
+    ``-`` and ``_``. Empty: none. Another namespace is another, empty store."""
     enabled: bool = True
     """Off: ``persist`` and ``watch_over`` do nothing, and nothing is kept."""
     redis_url: Annotated[OwnSecret, AfterValidator(_that_parses)] = SecretStr(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, Self
 from session_store.backends.choice import backend_of
 from session_store.backends.values import (
     DRAFT_ROLES,
-    AgentPresence,
     Candidate,
     JoinAttempt,
     LateTurn,
@@ -35,14 +34,11 @@ from session_store.errors import (
 )
 from session_store.event_stream import read_events
 from session_store.events import turn_appended
-from session_store.hooks import Hooks
-from session_store.meter import NO_METER
 from session_store.models import SessionContent, Witness
 from session_store.sealing.data_key import NO_TAG, tag_of
 from session_store.sealing.keyring import Keyring
 from session_store.sealing.opening import (
     UNREADABLE,
-    Opener,
     check_witness,
     content_of,
     newest_tag,
@@ -51,6 +47,7 @@ from session_store.sealing.opening import (
 )
 from session_store.sealing.schema import write_content
 from session_store.sealing.turn_codec import plain_of
+from session_store.store_calls import StoreCalls, session_id_of
 from session_store.values import (
     Arrival,
     Joined,
@@ -68,40 +65,26 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from session_store.backends.contract import Backend, SideChannel
-    from session_store.backends.values import Consent, Erased, FoundSession, StoredParticipant
-    from session_store.events import Event, EventHook, EventsMissed, SealHook
-    from session_store.meter import Meter
+    from session_store.backends.values import Erased, FoundSession
+    from session_store.events import Event, EventHook, EventsMissed
     from session_store.models import Session, Turn
     from session_store.sealing.data_key import DataKey
     from session_store.sealing.opening import Contents
     from session_store.settings import StoreSettings
-    from session_store.tracing import Tracer
 
 
 MAX_IDENTITY_CHARS: Final = 512
 MAX_TITLE_CHARS: Final = 200
 MAX_PAGE: Final = 200
 MAX_UPDATE_TRIES: Final = 5
-_ID_CHARS: Final = 26
 
 
-class SessionStore:
+class SessionStore(StoreCalls):
     """Encrypted, fenced, atomic session state.
 
     A participant is named by its pseudonym: ``store.pseudonym(identity)``. Identities themselves
     never reach the backend.
     """
-
-    def __init__(
-        self, backend: Backend, keyring: Keyring, *, hooks: Sequence[EventHook] = ()
-    ) -> None:
-        self._backend = backend
-        self.keyring: Final = keyring
-        self.meter = NO_METER
-        """See ``measure``."""
-        self._hooks = Hooks(hooks)
-        self._opener = Opener(keyring)
 
     @classmethod
     def from_settings(cls, settings: StoreSettings, *, hooks: Sequence[EventHook] = ()) -> Self:
@@ -112,35 +95,6 @@ class SessionStore:
         """
         keyring = Keyring.from_settings(settings)
         return cls(backend_of(settings), keyring, hooks=hooks)
-
-    @property
-    def side(self) -> SideChannel:
-        """Events, counts by day and the audit stream of this store."""
-        return self._backend.side
-
-    def add_hook(self, hook: EventHook) -> None:
-        """Tell a hook of this process's events from now on."""
-        self._hooks.add(hook)
-
-    def add_seal_hook(self, hook: SealHook) -> None:
-        """Tell a hook of records that cannot be opened from now on."""
-        self._hooks.add_seal_hook(hook)
-
-    def measure(self, meter: Meter) -> None:
-        """Use this meter from now on, in place of the previous one; it also becomes a hook."""
-        self.meter = meter
-        self._backend.measure(meter)
-        if meter is not NO_METER:
-            self.add_hook(meter)
-            self.add_seal_hook(meter)
-
-    def trace(self, tracer: Tracer | None) -> None:
-        """Tell a tracer of each operation in Redis from now on; ``None`` for none."""
-        self._backend.trace(tracer)
-
-    def tell(self, events: Iterable[Event]) -> None:
-        """Tell the hooks of these events."""
-        self._hooks.tell(events)
 
     def events(self) -> AsyncGenerator[Event | EventsMissed, None]:
         """Yield the events of all processes; see ``event_stream.read_events``."""
@@ -155,10 +109,6 @@ class SessionStore:
         """
         mine = self.keyring.check_values()
         self.keyring.verify_check_values(await self._backend.check_values(mine))
-
-    async def ping(self) -> None:
-        """Reach the backend, or raise ``StoreUnavailable``."""
-        await self._backend.ping()
 
     async def aclose(self) -> None:
         """Close connections that this store made, and forget unwrapped keys."""
@@ -179,7 +129,12 @@ class SessionStore:
             raise InvalidValue("an identity must be valid Unicode text") from None
 
     async def open(
-        self, participant: str, *, session_id: str | None = None, expect_agent: bool = False
+        self,
+        participant: str,
+        *,
+        session_id: str | None = None,
+        expect_agent: bool = False,
+        scope: str | None = None,
     ) -> Opened:
         """Find the participant's session that can resume, or create one. Takes no lease.
 
@@ -188,11 +143,20 @@ class SessionStore:
             session_id: the session that the caller expects; a right guess saves a round trip.
             expect_agent: claim the right to dispatch an agent if there is none. ``Opened.agent``
                 is ``WANTED`` for one caller, until an agent came or the claim expired.
+            scope: what the participant's conversations are kept apart by, such as the agent's
+                name. ``None`` finds those of every scope.
         """
-        return await self._open(participant, session_id, OpenMode.RESUME, expect_agent=expect_agent)
+        return await self._open(
+            participant, session_id, OpenMode.RESUME, expect_agent=expect_agent, scope=scope
+        )
 
     async def open_new(
-        self, participant: str, *, expect_agent: bool = False, session_id: str | None = None
+        self,
+        participant: str,
+        *,
+        expect_agent: bool = False,
+        session_id: str | None = None,
+        scope: str | None = None,
     ) -> Opened:
         """Begin another session; the previous one stays, and ends at its own time.
 
@@ -203,12 +167,13 @@ class SessionStore:
             expect_agent: as in ``open``.
             session_id: the id of the new session, from ``Keyring.new_session_id`` for this
                 participant. If there is such a session already, it is returned.
+            scope: as in ``open``; the new session is in it.
 
         Raises:
             InvalidValue: the id was not made for this participant.
             SealBroken, UnknownKey: the data key cannot be opened; nothing was created.
         """
-        offered = _session_id(session_id)
+        offered = session_id_of(session_id)
         if offered is not None and not self.keyring.owns(participant, offered):
             raise InvalidValue("a session id is made by Keyring.new_session_id, per participant")
         with self._hooks.noting_broken(participant, None):
@@ -217,7 +182,12 @@ class SessionStore:
                 # Without a data key each try would create an empty session and evict a kept one.
                 self._opener.key_of(participant, known.wrapped)
         return await self._open(
-            participant, None, OpenMode.NEW, expect_agent=expect_agent, offered=offered
+            participant,
+            None,
+            OpenMode.NEW,
+            expect_agent=expect_agent,
+            offered=offered,
+            scope=scope,
         )
 
     async def switch(
@@ -230,7 +200,7 @@ class SessionStore:
         """
         return await self._open(participant, session_id, OpenMode.SWITCH, expect_agent=expect_agent)
 
-    async def join(
+    async def join(  # noqa: PLR0913 (most have a default)
         self,
         participant: str,
         *,
@@ -238,6 +208,9 @@ class SessionStore:
         exact: bool = False,
         load_id: str = "",
         owner: str | None = None,
+        room: str = "",
+        came_ms: int = 0,
+        scope: str | None = None,
     ) -> Joined:
         """Take the lease of a session, load it, and count the arrival: one round trip.
 
@@ -248,6 +221,11 @@ class SessionStore:
             load_id: names this page load or call. A new one is a return; empty means unknown.
             owner: the nonce that names the holder of the lease; random by default. A repeated
                 join with the same owner gets the same answer.
+            room: the room of the job. A job in another room than the holder's takes even a live
+                lease, if the participant has left that room, or came to this one later.
+            came_ms: when the participant came to the room, by LiveKit's clock, in Unix
+                milliseconds; 0 if that is not known.
+            scope: as in ``open``.
 
         Raises:
             LeaseHeld: another job's lease is live.
@@ -257,12 +235,15 @@ class SessionStore:
         with self._hooks.noting_broken(participant, session_id):
             found, outcome = await self._backend.join(
                 participant,
-                _session_id(session_id),
+                session_id_of(session_id),
                 self._candidate(participant),
                 JoinAttempt(
                     owner=owner or secrets.token_hex(16),
-                    load=self._load_name(load_id),
+                    load=self.mac_of("load", load_id),
                     exact=exact,
+                    room=self.mac_of("room", room),
+                    came_ms=came_ms,
+                    scope=self._scope_name(scope),
                 ),
             )
         stored = found.session
@@ -278,18 +259,22 @@ class SessionStore:
         key = self._opener.key_of(participant, stored.wrapped)
         lease = Lease.of(ref, stored, key, session.content)
         gap = timedelta(milliseconds=stored.gap_ms)
-        return Joined(session, turns, outcome, lease, gap, drafts=drafts)
+        return Joined(session, turns, outcome, lease, gap, drafts=drafts, mark=found.mark)
 
     async def arrive(
-        self, lease: Lease, *, load_id: str = "", idempotency_key: str = ""
+        self, lease: Lease, *, load_id: str = "", idempotency_key: str = "", came_ms: int = 0
     ) -> Arrival:
         """Note that the participant came while the job runs.
 
         It is a return if the participant was away, or if ``load_id`` is new. Anything else is a
         restored connection. A repeated call with the same ``idempotency_key`` counts once.
+        ``came_ms`` as in ``join``.
         """
         arrived = await self._backend.arrive(
-            lease.ref_or_raise(), idempotency_key or secrets.token_hex(8), self._load_name(load_id)
+            lease.ref_or_raise(),
+            idempotency_key or secrets.token_hex(8),
+            self.mac_of("load", load_id),
+            came_ms=came_ms,
         )
         self.tell(arrived.events)
         return Arrival(arrived.counted, arrived.reconnect_count)
@@ -405,64 +390,6 @@ class SessionStore:
     async def release(self, lease: Lease) -> None:
         """Release the lease, so that a successor need not wait for its end."""
         await self._backend.release(lease.ref_or_raise())
-
-    async def expect_agent(
-        self, participant: str, session_id: str, *, claim: bool = True
-    ) -> AgentPresence:
-        """Return whether the session has an agent; ``claim`` as ``expect_agent`` in ``open``."""
-        wanted = _session_id(session_id) or ""
-        return await self._backend.expect_agent(participant, wanted, claim=claim)
-
-    def owner_of(self, worker_id: str, job_id: str) -> str:
-        """Return the ``owner`` under which a job joins; the job's worker can derive it too."""
-        return self.keyring.owner_of(worker_id, job_id)
-
-    async def claim_orphan(
-        self,
-        participant: str,
-        session_id: str,
-        *,
-        owner: str | None = None,
-        absent: bool = False,
-        idempotency_key: str | None = None,
-    ) -> AgentPresence:
-        """Claim the right to dispatch a successor of a lost job.
-
-        Args:
-            participant: the pseudonym.
-            session_id: the session that may lack its agent.
-            owner: a job that is known to be dead; see ``owner_of``. Its lease is broken even if it
-                has not run out. Without it, only a lease that has run out is broken.
-            absent: the participant is not there, so that no agent is needed. It counts as having
-                left when it was last seen.
-            idempotency_key: a repeated claim with the same key gets the same answer.
-
-        Returns:
-            ``WANTED`` (this caller alone dispatches; the previous job can write no more),
-            ``PRESENT`` (a job holds the lease), ``EXPECTED`` (another caller dispatched a moment
-            ago), ``GAVE_UP`` (too many agents died in a row), ``ENDED`` or ``GONE``. With
-            ``absent`` also ``ABSENT``; then ``WANTED`` only after a recent admission.
-        """
-        presence, events = await self._backend.claim_orphan(
-            participant,
-            _session_id(session_id) or "",
-            owner=owner or "",
-            idempotency_key=idempotency_key or secrets.token_hex(8),
-            absent=absent,
-        )
-        self.tell(events)
-        return presence
-
-    async def give_back_claim(
-        self, participant: str, session_id: str, *, absent: bool = False
-    ) -> None:
-        """Give back a claim: no agent was dispatched, and the next caller may dispatch one.
-
-        With ``absent`` the participant is not there. It then counts as having left when it was
-        last seen, unless a job holds the lease or it was admitted a moment ago.
-        """
-        wanted = _session_id(session_id) or ""
-        self.tell(await self._backend.give_back_claim(participant, wanted, absent=absent))
 
     async def load(
         self, participant: str, session_id: str, *, last: int | None = None
@@ -586,14 +513,14 @@ class SessionStore:
         Returns False if it had ended before, is gone, or another job has taken the lease since the
         one with the token ``fence``.
         """
-        known = _session_id(session_id) or ""
+        known = session_id_of(session_id) or ""
         events = await self._backend.close(participant, known, fence=fence)
         self.tell(events)
         return bool(events)
 
     async def delete(self, participant: str, session_id: str) -> bool:
         """Erase one session; return whether it existed."""
-        events = await self._backend.delete(participant, _session_id(session_id) or "")
+        events = await self._backend.delete(participant, session_id_of(session_id) or "")
         self.tell(events)
         return bool(events)
 
@@ -602,7 +529,7 @@ class SessionStore:
 
         Writes that arrive later raise ``SessionGone``. ``known`` session ids save a round trip.
         """
-        known = [_session_id(session_id) or "" for session_id in known]
+        known = [session_id_of(session_id) or "" for session_id in known]
         erased = await self._backend.erase(participant, self.keyring.primary, known)
         # Only now: a concurrent load may have cached it again until here.
         self._opener.forget(participant)
@@ -611,30 +538,6 @@ class SessionStore:
             await self._forget_wrapped(participant)
         self.tell(erased.events)
         return erased
-
-    async def erased_at(self, participant: str) -> int | None:
-        """Return when a participant was last erased, in Unix ms of the store; ``None`` if never."""
-        return await self._backend.erased_at(participant)
-
-    async def participant(self, participant: str) -> StoredParticipant | None:
-        """Read what is kept about a participant besides sessions; ``None`` if unknown."""
-        return await self._backend.participant(participant)
-
-    async def set_consent(self, participant: str, *, given: bool, version: str) -> Consent | None:
-        """Note what a participant agreed to, now; ``None`` if unknown."""
-        return await self._backend.set_consent(participant, given=given, version=version)
-
-    async def set_retention(self, participant: str, retention_ms: int | None) -> bool:
-        """Set a participant's own retention, or the default; return whether it is known."""
-        return await self._backend.set_retention(participant, retention_ms)
-
-    async def sweepers(self, me: str, alive_ms: int) -> Sequence[str]:
-        """Note that sweeper ``me`` lives; return those that did so within ``alive_ms``."""
-        return await self._backend.sweepers(me, alive_ms)
-
-    async def due(self, shards: Sequence[int], limit: int) -> Sequence[SessionRef]:
-        """Read sessions with a deadline that may have passed, at most ``limit`` of each shard."""
-        return await self._backend.due(shards, limit)
 
     async def settle(self, session: SessionRef) -> SettleOutcome:
         """End a session, erase it, or look again later, as its deadlines say.
@@ -721,7 +624,7 @@ class SessionStore:
         check_witness(content.witness, stored)
         return key, content
 
-    async def _open(
+    async def _open(  # noqa: PLR0913 (what the public calls share)
         self,
         participant: str,
         session_id: str | None,
@@ -729,14 +632,16 @@ class SessionStore:
         *,
         expect_agent: bool,
         offered: str | None = None,
+        scope: str | None = None,
     ) -> Opened:
         with self._hooks.noting_broken(participant, session_id):
             found, agent = await self._backend.open(
                 participant,
-                _session_id(session_id),
+                session_id_of(session_id),
                 self._candidate(participant, offered),
                 mode=mode,
                 expect_agent=expect_agent,
+                scope=self._scope_name(scope),
             )
             session, turns, drafts = self._read_found(participant, found)
         return Opened(session, turns, resumed=not found.created, agent=agent, drafts=drafts)
@@ -747,11 +652,13 @@ class SessionStore:
             self.keyring.new_data_key(participant),
         )
 
-    def _load_name(self, load_id: str) -> str:
-        try:
-            return self.keyring.fingerprint("load", load_id) if load_id else ""
-        except UnicodeEncodeError:
-            raise InvalidValue("a load id must be valid Unicode text") from None
+    def is_in_scope(self, session: Session, scope: str) -> bool:
+        """Return whether a caller with this scope finds a session."""
+        return session.scope in {"", self._scope_name(scope)}
+
+    def _scope_name(self, scope: str | None) -> str:
+        # An agent without a name has a scope, too.
+        return "" if scope is None else self.mac_of("scope", f"scope:{scope}")
 
     def _read_found(self, participant: str, found: FoundSession) -> Contents:
         """Open the answer of ``open`` or ``join``, and tell its events even if that fails."""
@@ -768,7 +675,7 @@ class SessionStore:
     async def _stored(
         self, participant: str, session_id: str, *, last: int | None
     ) -> StoredSession | None:
-        return await self._backend.load(participant, _session_id(session_id) or "", last=last)
+        return await self._backend.load(participant, session_id_of(session_id) or "", last=last)
 
     async def _forget_wrapped(self, participant: str) -> None:
         """Remove an expired participant from the lists of all keys: no hash names its list."""
@@ -780,12 +687,6 @@ class SessionStore:
         if stored is not None:
             lease.content = content_of(lease.data_key, stored)
             lease.version = stored.version
-
-
-def _session_id(value: str | None) -> str | None:
-    if value is None or (len(value) == _ID_CHARS and value.isascii() and value.isalnum()):
-        return value
-    raise InvalidValue("a session id has 26 letters and digits")
 
 
 def _sealed_apart(

@@ -122,6 +122,9 @@ class Joined(Loaded):
     lease: Lease
     gap: timedelta = timedelta(0)
     """How long the participant was away, or without a job; zero if the session was new."""
+    mark: str = field(default="", repr=False, kw_only=True)
+    """Tells a store that came back empty from a session that was deleted; see
+    ``SessionStore.was_emptied``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,15 +29,16 @@ _MODULES: Final = MappingProxyType(
         "deepgram": "agent.pipelines.cloud.deepgram",
     }
 )
-_EXTRAS: Final = MappingProxyType(
+_GROUPS: Final = MappingProxyType(
     {
-        "demo": "agent",
-        "livekit": "agent",
-        "openai": "agent,openai",
-        "openai-realtime": "agent,openai",
-        "deepgram": "agent,deepgram",
+        "demo": ("agent",),
+        "livekit": ("agent",),
+        "openai": ("agent", "openai"),
+        "openai-realtime": ("agent", "openai"),
+        "deepgram": ("agent", "deepgram"),
     }
 )
+"""The groups of `pyproject.toml` that a module needs."""
 
 
 def prewarm(settings: PipelineSettings, userdata: MutableMapping[str, Any]) -> None:
@@ -48,7 +49,7 @@ def prewarm(settings: PipelineSettings, userdata: MutableMapping[str, Any]) -> N
         userdata: Kept by the process. `build` takes loaded models from it.
 
     Raises:
-        ImportError: A package is missing; the message names the extra that has it.
+        ImportError: A package is missing; the message names the group that has it.
     """
     check(settings)
     # Every pipeline has this voice: it speaks when the other providers fail.
@@ -63,7 +64,7 @@ def check(settings: PipelineSettings) -> None:
     """Import the packages of all chosen models.
 
     Raises:
-        ImportError: A package is missing; the message names the extra that has it.
+        ImportError: A package is missing; the message names the group that has it.
     """
     for name in {settings.agent_pipeline, settings.hears, settings.speaks} - {None}:
         _module(str(name))
@@ -81,7 +82,7 @@ def build(
 
     Raises:
         ValueError: The pipeline does not speak that language.
-        ImportError: A package is missing; the message names the extra that has it.
+        ImportError: A package is missing; the message names the group that has it.
     """
     spare: Speech = _module("demo").spare_voice(language)
     if settings.agent_pipeline == "openai-realtime":
@@ -159,7 +160,8 @@ def _module(name: str) -> ModuleType:
         missing = error.name or ""
         if missing.split(".")[0] == "agent":
             raise
-        extra = _EXTRAS[name]
+        groups = " ".join(f"--group {group}" for group in _GROUPS[name])
         raise ImportError(
-            f"{name!r} needs {missing!r}: pip install 'rejoin[{extra}]'", name=missing
+            f"{name!r} needs {missing!r}: run pip install {groups} in the checkout of Rejoin",
+            name=missing,
         ) from error

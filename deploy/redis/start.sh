@@ -7,6 +7,7 @@
 #   REDIS_SENTINELS       addresses of the sentinels, separated by blanks
 #   REDIS_SCHEME          redis+sentinel: ask the sentinels for the primary; rediss: use only TLS
 #   REDIS_MAXMEMORY, REDIS_MIN_REPLICAS
+#   REJOIN_NAMESPACE      namespace of the deployment, if it has one: its users reach no other
 #   REDIS_DATA, REDIS_PORT, REDIS_SENTINEL_PORT, REDIS_SENTINELS_WITHIN_S   default: /data, 6379, 26379, 30
 set -eu
 umask 077
@@ -31,11 +32,19 @@ digest_of() {
 	printf %s "$1" | sha256sum | cut -d ' ' -f 1
 }
 
+space=rj1
+case ${REJOIN_NAMESPACE:-} in
+'') ;;
+*[!a-z0-9_-]*) refuse 'REJOIN_NAMESPACE may hold a-z, 0-9, - and _ only' ;;
+*) space=rj1-$REJOIN_NAMESPACE ;;
+esac
+
 # Users without a password here keep a digest of zeros, with which no login works.
 sed -e "/^user rejoin /s/#0\{64\}/#$(digest_of "$REDIS_PASSWORD")/" \
 	-e "/^user rejoin-operator /s/#0\{64\}/#$(digest_of "$REDIS_OPERATOR_PASSWORD")/" \
 	-e "/^user replica /s/#0\{64\}/#$(digest_of "$REDIS_REPLICA_PASSWORD")/" \
 	-e "/^user sentinel /s/#0\{64\}/#$(digest_of "$REDIS_SENTINEL_PASSWORD")/" \
+	-e "s/ ~rj1:/ ~$space:/" -e "s/ &rj1:/ \&$space:/" \
 	"$here/users.acl" >"$made/users.acl"
 
 # Prints what one sentinel knows: the number of the last failover (epoch) and the primary's address.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from dev.keys import new_key
+from session_store.sealing.key_file import new_key
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,7 +23,7 @@ from dev.rig.servers.process import Server
 from dev.rig.servers.users import LOOKS_AT_ALL, WORKER, as_user, guarded_by_users
 from dev.rig.worker import Job, Worker
 from session_store import SessionStore, StoreSettings
-from session_store.keys import ParticipantKeys
+from session_store.keys import KeySpace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -252,7 +252,7 @@ class Stand:
 
     def field_of(self, person: Person, name: str) -> str:
         """Return a plain field of a person's session from Redis, past the store; "" for none."""
-        key = ParticipantKeys.of(person.participant).session(person.session_id)
+        key = KeySpace().participant(person.participant).session(person.session_id)
         with self.redis.client() as client:
             return str(client.hget(key, name) or "")
 

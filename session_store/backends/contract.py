@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         LateTurn,
         LeaseRef,
         LeaveAnswer,
+        LiveSweepers,
         OpenMode,
         SealedDraft,
         SessionRef,
@@ -105,7 +106,7 @@ class Backend(ABC):
         """Give each operation a span from now on; ``None`` ends that. A no-op without a server."""
 
     @abstractmethod
-    async def open(
+    async def open(  # noqa: PLR0913 (what it can be asked)
         self,
         participant: str,
         wanted: str | None,
@@ -113,8 +114,11 @@ class Backend(ABC):
         *,
         mode: OpenMode,
         expect_agent: bool,
+        scope: str = "",
     ) -> tuple[FoundSession, AgentPresence]:
         """Find the session that may resume, or create the candidate; see ``OpenMode``.
+
+        ``scope`` as in ``JoinAttempt``.
 
         One session more than ``max_sessions`` erases the oldest session that has ended. If none has
         ended, it erases the oldest session without a live lease.
@@ -129,18 +133,31 @@ class Backend(ABC):
     ) -> tuple[FoundSession, JoinOutcome]:
         """Take the lease and count the arrival. The same owner again gets the same answer.
 
+        A job in another room takes a live lease, if the participant has left the holder's room, or
+        came to that other room later. For ``keys.NO_TAKING_BACK`` the room before does not take
+        it back, unless the participant has left. It is a return in any case.
+
         Raises:
             LeaseHeld: another owner's lease is live.
             SessionGone, SessionEnded: only with ``exact``, which wants this session or none.
         """
 
     @abstractmethod
-    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> ArrivalAnswer:
-        """Note that the participant came. The same key again gets the same answer."""
+    async def arrive(
+        self, lease: LeaseRef, idempotency_key: str, load: str, *, came_ms: int = 0
+    ) -> ArrivalAnswer:
+        """Note that the participant came. The same key again gets the same answer.
+
+        ``came_ms`` as in ``JoinAttempt``.
+        """
 
     @abstractmethod
     async def leave(self, lease: LeaseRef) -> LeaveAnswer:
-        """Begin the resume window. A second leave is a no-op without events."""
+        """Begin the resume window. A second leave is a no-op without events.
+
+        If the session was in another room before, the participant may wait there: the session is
+        ``OVERDUE``, until ``claim_orphan`` says whether.
+        """
 
     @abstractmethod
     async def append(
@@ -225,7 +242,7 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    async def claim_orphan(
+    async def claim_orphan(  # noqa: PLR0913 (what it can be asked)
         self,
         participant: str,
         session_id: str,
@@ -233,6 +250,7 @@ class Backend(ABC):
         owner: str,
         idempotency_key: str,
         absent: bool = False,
+        room: str = "",
     ) -> tuple[AgentPresence, Sequence[Event]]:
         """Claim the right to dispatch a successor. The same key again gets the same answer.
 
@@ -247,6 +265,9 @@ class Backend(ABC):
         ``absent``: no participant needs an agent. The answer is then ``ABSENT`` instead of
         ``WANTED`` or ``GAVE_UP``, as after ``give_back_claim``, and no death is counted. It has no
         effect if a participant was admitted a moment ago.
+
+        ``room``: the MAC of the room where the participant waits; empty for unknown. If the holder
+        is in another room, which its participant has left, even its live lease is broken.
         """
 
     @abstractmethod
@@ -327,8 +348,23 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    async def sweepers(self, me: str, alive_ms: int) -> Sequence[str]:
+    async def sweepers(self, me: str, alive_ms: int) -> LiveSweepers:
         """Note that the sweeper ``me`` lives; return those that reported within ``alive_ms``."""
+
+    @abstractmethod
+    async def make_all_due(self, shards: Sequence[int]) -> None:
+        """Let the deadlines of all sessions of these shards come now.
+
+        For a clock that was set back: deadlines of the time before seem far away.
+        """
+
+    @abstractmethod
+    async def mark(self, participant: str) -> str | None:
+        """Return the mark of the participant's shard; ``None`` if nobody has joined there.
+
+        The first join of a shard makes it. Nothing removes it, so it is missing, or another one,
+        only after the store has lost everything, or after ``keys.SHARED_LIFETIME`` without a join.
+        """
 
     @abstractmethod
     async def wrapped_by(self, kek_id: str, shards: Sequence[int]) -> Sequence[str]:

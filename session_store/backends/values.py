@@ -124,6 +124,8 @@ class StoredSession:
     """Total length of all visits that are over."""
     gap_ms: int
     """What the newest join ended: how long the participant was away, or without a job."""
+    scope: str
+    """See ``JoinAttempt.scope``."""
     head: bytes
     """Tag of the turn before the first of ``turns``; empty before the very first turn."""
     content: bytes | None
@@ -174,6 +176,15 @@ class JoinAttempt:
     """Names the participant's page load or call; empty if unknown."""
     exact: bool
     """Whether only the wanted session will do."""
+    room: str = ""
+    """A MAC of the job's room; empty if it has none."""
+    came_ms: int = 0
+    """When the participant came to this room, by LiveKit's clock in Unix milliseconds; 0 if that is
+    not known. Only times of this kind are compared."""
+    scope: str = ""
+    """A MAC of what a conversation is kept apart by, such as the agent's name: a session of another
+    scope is not found. Empty for all sessions. Sessions of earlier versions have no scope; every
+    caller finds them, and the first one gives them its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +196,8 @@ class FoundSession:
     """Whether the session is new."""
     events: Sequence[Event]
     """The events of this call, as published."""
+    mark: str = ""
+    """Of a join: the mark of the participant's shard, which is there until all is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +249,7 @@ class SettleOutcome(StrEnum):
     ``claim_orphan`` decides which one."""
     OVERDUE = "OVERDUE"
     """The same, but no lease has run out: the dispatched agent did not come in time, or gave its
-    lease back."""
+    lease back, or is in a room that its participant has left for an earlier one."""
     ENDED = "ENDED"
     """Its resume window has passed, and it was ended now."""
     ERASED = "ERASED"
@@ -253,6 +266,16 @@ class SettleAnswer:
     deadline: int
     """When to look again, in Unix milliseconds; 0 for never."""
     events: Sequence[Event]
+
+
+class LiveSweepers(NamedTuple):
+    """The answer of ``sweepers``."""
+
+    names: Sequence[str]
+    now: int
+    """The store's clock, in Unix milliseconds."""
+    was_set_back: bool = False
+    """Whether a sweeper reported at a later time: the store's clock was set back since."""
 
 
 class AuditEntry(NamedTuple):

@@ -1,11 +1,13 @@
 """``session-store``: look after what is kept, from a command line.
 
-Needs the extra ``cli``: ``pip install 'rejoin[cli]'``.
+Needs the extra ``cli``: ``pip install 'livekit-rejoin[cli]'``.
 """
 
 from __future__ import annotations
 
 import sys
+
+from session_store.distribution import pip_install
 
 
 def main() -> int:
@@ -15,6 +17,6 @@ def main() -> int:
     except ModuleNotFoundError as error:
         if error.name not in {"typer", "rich"}:
             raise
-        sys.stderr.write("session-store: install what it needs: pip install 'rejoin[cli]'\n")
+        sys.stderr.write(f"session-store: install what it needs: {pip_install('cli')}\n")
         return 2
     return run(sys.argv[1:])

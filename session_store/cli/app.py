@@ -1,6 +1,5 @@
 """The program: its commands in the order of its help, and how it ends."""
 
-import importlib.metadata
 import io
 import logging
 import sys
@@ -10,7 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
-from session_store.cli import audit_commands
+import session_store
+from session_store.cli import audit_commands, key_commands
 from session_store.cli.connect import ENV_FILE, environment
 from session_store.cli.doctor_command import doctor
 from session_store.cli.exit_codes import EXPLAINED, Exit, exit_of, usage_error
@@ -65,12 +65,13 @@ app = typer.Typer(
 )
 for each in COMMANDS:
     each.add_to(app)
+app.add_typer(key_commands.app)
 app.add_typer(audit_commands.app)
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 (typer calls it so)
     if asked:
-        say(f"session-store {importlib.metadata.version('rejoin')}")
+        say(f"session-store {session_store.__version__}")
         raise typer.Exit
 
 

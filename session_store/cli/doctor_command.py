@@ -1,4 +1,4 @@
-"""``doctor``: check Redis, keys and settings."""
+"""``doctor``: check Redis, keys, settings and the import name."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -17,7 +17,10 @@ from session_store.doctor import Finding, Verdict, examine
     "is not a failure.",
 )
 async def doctor(*, json: Json = False) -> Exit:
-    """Check Redis, keys and settings, and say what to change."""
+    """Check Redis, keys and settings, and say what to change.
+
+    It also looks for a module of yours that has the name of this library, and hides it.
+    """
     findings = await examine(environment.settings())
     counts = Counter(finding.verdict for finding in findings)
     if json:

@@ -13,6 +13,7 @@ from session_store.cli.connect import audit_of, connected_store, environment
 from session_store.cli.exit_codes import Exit, usage_error
 from session_store.cli.options import Json
 from session_store.cli.output import document, event_line, line, note, say
+from session_store.distribution import DISTRIBUTION
 from session_store.events import Event
 from session_store.upkeep import journal as journals
 from session_store.upkeep.audit import AuditAction
@@ -159,7 +160,8 @@ async def replay_spool(
         )
     waiting = report.kept + report.newer
     if waiting:
-        note(f"{waiting} files remain: a key is missing, or they need a newer version of rejoin")
+        needed = f"a key is missing, or they need a newer version of {DISTRIBUTION}"
+        note(f"{waiting} files remain: {needed}")
     if report.damaged:
         note(f"{report.damaged} damaged files were set aside in {folder}")
     return Exit.PROBLEM if waiting or report.damaged else Exit.OK

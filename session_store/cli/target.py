@@ -13,7 +13,7 @@ from session_store.cli.connect import connected_backend, connected_store
 from session_store.cli.exit_codes import CommandFailed, Exit, not_found_error, usage_error
 from session_store.cli.session_index import find_participant
 from session_store.errors import InvalidValue
-from session_store.keys import ParticipantKeys
+from session_store.keys import shard_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -62,7 +62,7 @@ def parse_target(participant: str | None, identity: str | None, *, stdin: bool) 
         return Target(identity=identity)
     pseudonym = participant.lower()
     try:
-        ParticipantKeys.of(pseudonym)
+        shard_of(pseudonym)
     except InvalidValue:
         raise usage_error(
             "this is not a pseudonym, which has 26 characters; for an identity use --identity or "
@@ -96,7 +96,7 @@ async def participant_of_session(
     backend: RedisBackend, participant: str | None, session_id: str
 ) -> str:
     """Return the session's participant: the one that was named, or else what a search finds."""
-    found = participant or await find_participant(backend.transport, session_id)
+    found = participant or await find_participant(backend, session_id)
     if found is None:
         raise not_found_error(f"there is no session {session_id}")
     return found

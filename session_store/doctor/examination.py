@@ -12,6 +12,7 @@ from session_store.backends.redis.backend import RedisBackend
 from session_store.backends.transport.refusals import error_of
 from session_store.doctor import local, probes, server
 from session_store.doctor.finding import Finding, Verdict, fail, merged, ok, warn
+from session_store.doctor.import_name import import_name
 from session_store.errors import SessionStoreError
 from session_store.redis_address import Kind
 
@@ -27,7 +28,7 @@ QUICK_WITHIN_S: Final = 3.0
 async def examine(settings: StoreSettings) -> list[Finding]:
     """Check everything that these settings name. Takes about a second and changes nothing."""
     keyring, findings = local.keys(settings)
-    here = [*findings, local.spool(settings), local.journal(settings)]
+    here = [*findings, local.spool(settings), local.journal(settings), import_name()]
     if settings.redis_address.kind is Kind.MEMORY:
         says = "memory:// keeps everything in one process, and loses it when that process ends"
         return [warn("redis", says, "set REJOIN_REDIS_URL to a Redis"), *here]

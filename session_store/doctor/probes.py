@@ -14,7 +14,7 @@ import orjson
 from session_store.backends.transport.transport import clock_ms_in
 from session_store.doctor.finding import Finding, fail, ok, warn
 from session_store.errors import KeyringError, PermissionMissing, SessionStoreError
-from session_store.keys import EVENTS, SHARDS, kek_of
+from session_store.keys import SHARDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -109,6 +109,7 @@ async def scripts(backend: RedisBackend) -> Finding:
 
 async def events(backend: RedisBackend, settings: StoreSettings) -> Finding:
     """Publish an event that no listener knows, and receive it."""
+    channel = backend.space.events
     mark = orjson.dumps({"v": 1, "type": "doctor", "mark": secrets.token_hex(8)})
     try:
         async with (
@@ -119,7 +120,7 @@ async def events(backend: RedisBackend, settings: StoreSettings) -> Finding:
                 if payload == mark:
                     return ok("events", "published events are received")
                 if payload is None:
-                    await backend.transport.execute(EVENTS, "PUBLISH", EVENTS, mark)
+                    await backend.transport.execute(channel, "PUBLISH", channel, mark)
     except TimeoutError:
         change = "check whether the nodes of this Redis reach each other"
         return fail("events", "published events are not received", change)
@@ -178,7 +179,7 @@ async def _wrapped_by_unknown(
     known = {"pseudonym", *(f"kek:{key_id}" for key_id in keyring.ids)}
     counts = {}
     for key_id in sorted(name.removeprefix("kek:") for name in set(stored) - known):
-        keys = [kek_of(shard, key_id) for shard in range(SHARDS)]
+        keys = [backend.space.kek(shard, key_id) for shard in range(SHARDS)]
         counts[key_id] = sum(
             await backend.transport.execute_many([(key, ("SCARD", key)) for key in keys])
         )

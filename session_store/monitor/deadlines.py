@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from session_store.errors import InvalidValue
-from session_store.keys import SHARDS, SWEEPERS, ParticipantKeys, due_of
+from session_store.keys import SHARDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from session_store.backends.redis.backend import RedisBackend
     from session_store.backends.transport.transport import Transport
+    from session_store.keys import KeySpace
 
 STALE_S: Final = 30.0
 """Sweepers handle a deadline within seconds. One of this age was missed by all of them."""
@@ -23,7 +25,6 @@ UNATTENDED_IN_LEASES: Final = 3
 MOST_PER_SHARD: Final = 100
 MOST_LOOKED_AT: Final = 2000
 """The most sessions whose state is read at once, within the timeout of one call."""
-_KEYS: Final = tuple(due_of(shard) for shard in range(SHARDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +56,37 @@ class SessionsNow:
     """Sweepers that reported a moment ago."""
 
 
-async def overdue_now(transport: Transport) -> Overdue:
+async def overdue_now(backend: RedisBackend) -> Overdue:
     """Count the overdue sessions of all shards, in one round trip per primary.
 
     Raises:
         StoreUnavailable, StoreRefused: no answer, or a refusal.
     """
-    now_ms = await transport.clock_ms(_KEYS[0])
-    return _overdue(await _due_until(transport, now_ms), now_ms)
+    keys = _due_keys(backend.space)
+    now_ms = await backend.transport.clock_ms(keys[0])
+    return _overdue(await _due_until(backend.transport, keys, now_ms), now_ms)
 
 
-async def sessions_now(transport: Transport, lease_s: float) -> SessionsNow:
+async def sessions_now(backend: RedisBackend, lease_s: float) -> SessionsNow:
     """Count the sessions of all shards and read the live ones, in a few round trips per primary.
 
     Raises:
         StoreUnavailable, StoreRefused: no answer, or a refusal.
     """
-    now_ms = await transport.clock_ms(_KEYS[0])
+    transport, space = backend.transport, backend.space
+    keys = _due_keys(space)
+    now_ms = await transport.clock_ms(keys[0])
     lease_ms = round(lease_s * 1000)
-    sizes = await transport.execute_many([(key, ("ZCARD", key)) for key in _KEYS])
-    due = await _due_until(transport, now_ms + lease_ms)
+    sizes = await transport.execute_many([(key, ("ZCARD", key)) for key in keys])
+    due = await _due_until(transport, keys, now_ms + lease_ms)
     sweepers = await transport.execute(
-        SWEEPERS, "ZRANGEBYSCORE", SWEEPERS, now_ms - round(SWEEPER_SILENT_S * 1000), "+inf"
+        space.sweepers,
+        "ZRANGEBYSCORE",
+        space.sweepers,
+        now_ms - round(SWEEPER_SILENT_S * 1000),
+        "+inf",
     )
-    looked_at = _session_keys(member for member, _ in due)
+    looked_at = _session_keys(space, (member for member, _ in due))
     live = await _attended_until(transport, looked_at)
     late_ms = now_ms - UNATTENDED_IN_LEASES * lease_ms
     return SessionsNow(
@@ -91,11 +99,17 @@ async def sessions_now(transport: Transport, lease_s: float) -> SessionsNow:
     )
 
 
-async def _due_until(transport: Transport, until_ms: int) -> list[tuple[bytes, float]]:
+def _due_keys(space: KeySpace) -> list[str]:
+    return [space.due(shard) for shard in range(SHARDS)]
+
+
+async def _due_until(
+    transport: Transport, keys: Sequence[str], until_ms: int
+) -> list[tuple[bytes, float]]:
     """Return members and deadlines; of each shard the earliest."""
     limit = ("WITHSCORES", "LIMIT", 0, MOST_PER_SHARD)
     found = await transport.execute_many(
-        [(key, ("ZRANGEBYSCORE", key, "-inf", until_ms, *limit)) for key in _KEYS]
+        [(key, ("ZRANGEBYSCORE", key, "-inf", until_ms, *limit)) for key in keys]
     )
     return [
         (member, float(score))
@@ -113,14 +127,14 @@ def _overdue(due: Sequence[tuple[bytes, float]], now_ms: int) -> Overdue:
     )
 
 
-def _session_keys(members: Iterable[bytes]) -> list[str]:
+def _session_keys(space: KeySpace, members: Iterable[bytes]) -> list[str]:
     """Return the keys of sessions; some deadlines are of participants without one."""
     keys = []
     for member in members:
         participant, _, session_id = member.decode(errors="replace").partition(":")
         if session_id:
             with suppress(InvalidValue):
-                keys.append(ParticipantKeys.of(participant).session(session_id))
+                keys.append(space.participant(participant).session(session_id))
     return keys[:MOST_LOOKED_AT]
 
 

@@ -59,7 +59,7 @@ class Gauges:
             )
 
     async def _look(self, backend: RedisBackend) -> None:
-        overdue = await overdue_now(backend.transport)
+        overdue = await overdue_now(backend)
         self._meter.sessions_stale(overdue.stale)
         self._meter.sweep_lag(overdue.oldest_s)
         nodes = backend.transport.topology.nodes()

@@ -49,7 +49,7 @@ async def look(backend: RedisBackend, settings: StoreSettings) -> Report:
     at = datetime.now(UTC)
     try:
         await backend.ping()
-        sessions = await sessions_now(backend.transport, settings.lease_s)
+        sessions = await sessions_now(backend, settings.lease_s)
     except SessionStoreError as error:
         away = fail(
             "redis", str(error), "check whether it runs, and whether this machine can reach it"

@@ -79,8 +79,9 @@ class Keyring:
             or settings.pseudonym_key is None
         ):
             raise KeyringMissing(
-                "no encryption key is set: set REJOIN_KEY_FILE, or REJOIN_ENCRYPTION_KEYS, "
-                "REJOIN_PRIMARY_KEY and REJOIN_PSEUDONYM_KEY (see .env.example)"
+                "no encryption key is set: set REJOIN_KEY_FILE to the file that "
+                "'session-store keys new FILE' makes, or set REJOIN_ENCRYPTION_KEYS, "
+                "REJOIN_PRIMARY_KEY and REJOIN_PSEUDONYM_KEY"
             )
         pairs = [
             pair.partition(":") for pair in settings.encryption_keys.get_secret_value().split(",")
@@ -113,7 +114,8 @@ class Keyring:
         except OSError as error:
             raise KeyringMissing(
                 f"the key file {path} cannot be read ({error.strerror}); "
-                "put it back, or point REJOIN_KEY_FILE to it"
+                "put it back, or point REJOIN_KEY_FILE to it; if there never was one, "
+                "'session-store keys new' makes it"
             ) from None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise KeyringMissing(

@@ -115,6 +115,7 @@ def session_of(
         ended_at=time_of(stored.ended_at) if ended else None,
         talk_s=stored.talk_ms / 1000,
         reconnect_count=stored.reconnect_count,
+        scope=stored.scope,
         seq=stored.seq,
         version=stored.version,
         content=content,

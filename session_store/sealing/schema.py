@@ -5,7 +5,8 @@ bytes; content keeps it until its next change. So one session may hold turns of 
 Each version has its own reader.
 
 Version 1 wrote turns and contents as JSON. Version 2 writes turns in fewer bytes (``turn_codec``);
-its contents are those of version 1. To make version n + 1:
+its contents are those of version 1. Version 3 knows several places of a session instead of one; its
+turns are those of version 2. To make version n + 1:
 
 1. Add entry n + 1 to ``READERS`` and raise ``models.SCHEMA_VERSION``, which is written from then
    on. If the models change, the readers of old versions must still make them: give new fields a
@@ -102,8 +103,17 @@ def _content_from_json(plain: bytes) -> SessionContent:
     return _from_json(SessionContent, plain)
 
 
+def _content_with_one_place(plain: bytes) -> SessionContent:
+    """Read content of versions 1 and 2."""
+    fields = json.loads(plain)
+    if isinstance(fields, dict) and (place := fields.pop("place", None)) is not None:
+        fields["places"] = (place,)
+    return SessionContent.model_validate(fields)
+
+
 READERS: Final[Mapping[int, Reader]] = {
-    1: Reader(turn=_turn_from_json, content=_content_from_json),
-    2: Reader(turn=decode_turn, content=_content_from_json),
+    1: Reader(turn=_turn_from_json, content=_content_with_one_place),
+    2: Reader(turn=decode_turn, content=_content_with_one_place),
+    3: Reader(turn=decode_turn, content=_content_from_json),
 }
 """By version: all that were ever written."""

@@ -24,7 +24,7 @@ import orjson
 
 from session_store.durable_files import sync_folder, write_all
 from session_store.errors import SealBroken, SessionStoreError
-from session_store.keys import ParticipantKeys
+from session_store.keys import shard_of
 from session_store.upkeep.audit import AuditAction
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class ErasureJournal:
             JournalFailed: it is not on disk.
             InvalidValue: the pseudonym is not valid.
         """
-        ParticipantKeys.of(participant)
+        shard_of(participant)
         noted = Noted(participant, session_id, time.time_ns() // 1_000_000, created)
         await asyncio.to_thread(self._append, _line(keyring, noted))
 

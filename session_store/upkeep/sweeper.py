@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Final
 
 from session_store.backends.values import SettleOutcome
 from session_store.errors import SessionStoreError, StoreUnavailable
-from session_store.keys import SHARDS
+from session_store.keys import CLOCKS_DIFFER, SHARDS
 from session_store.tasks import Loop, happens_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from session_store.backends.values import SessionRef
+    from session_store.backends.values import LiveSweepers, SessionRef
     from session_store.store import SessionStore
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ MAX_AT_ONCE: Final = 64
 """Sessions that are settled at a time."""
 MAX_FAILING: Final = 1000
 """Failing sessions that are remembered, so that each is logged once."""
+_CLOCKS_DIFFER_MS: Final = round(CLOCKS_DIFFER.total_seconds() * 1000)
 END_WITHIN_S: Final = 2.0
 """How long ``aclose`` waits for a sweep to end by itself, so that hooks get all its events."""
 
@@ -107,6 +108,8 @@ class Sweeper:
         self._ending = asyncio.Event()
         self._loop = Loop(self._run, name="sweeper")
         self._trouble = ""
+        self._latest_ms = 0
+        """The store's clock at the last report."""
         self._failing: set[SessionRef] = set()
 
     def start(self) -> None:
@@ -172,7 +175,10 @@ class Sweeper:
             try:
                 alive: Collection[str] = ()
                 if is_able := self._is_able():
-                    alive = await self._store.sweepers(self._me, self._alive_ms())
+                    live = await self._store.sweepers(self._me, self._alive_ms())
+                    alive = live.names
+                    if await self._look_at_all_if_set_back(live):
+                        all_at = begun
                 if begun >= all_at:
                     all_at = begun + self._all_every_s
                     await self.sweep()
@@ -186,6 +192,18 @@ class Sweeper:
             else:
                 self._note_end_of_trouble()
             await happens_within(self._ending, max(0.0, begun + self._every_s - loop.time()))
+
+    async def _look_at_all_if_set_back(self, live: LiveSweepers) -> bool:
+        """Have all sessions looked at, if the store's clock was set back; return whether it was.
+
+        Their deadlines, of the time before, would seem far away.
+        """
+        was_set_back = live.was_set_back or live.now < self._latest_ms - _CLOCKS_DIFFER_MS
+        if was_set_back:
+            logger.warning("the store's clock was set back: looking at all sessions")
+            await self._store.make_all_due(range(SHARDS))
+        self._latest_ms = live.now
+        return was_set_back
 
     def _alive_ms(self) -> int:
         return round(self._every_s * ALIVE_ROUNDS * 1000)

@@ -24,7 +24,7 @@ from session_store.sealing.opening import open_chain, open_content, time_of
 from session_store.values import Joined, Lease, Replayed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from session_store.models import Turn
     from session_store.store import SessionStore
@@ -47,6 +47,8 @@ class OfflineStart:
     """Unix milliseconds of this machine."""
     wrapped: WrappedKey = field(repr=False)
     """The data key of its turns."""
+    scope: str | None = None
+    """As for ``SessionStore.open``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,14 @@ class SpooledStart:
     """The session that it belongs to, once that is known."""
 
 
-def begin(
+def begin(  # noqa: PLR0913 (most have a default)
     store: SessionStore,
     participant: str,
     session_id: str | None,
     owner: str,
     *,
     begun_ms: int | None = None,
+    scope: str | None = None,
 ) -> tuple[OfflineStart, Joined]:
     """Begin a conversation without the store, and without a call to it.
 
@@ -79,6 +82,7 @@ def begin(
         owner: as for ``join``; use the same one there.
         begun_ms: when the participant was admitted, in Unix milliseconds, if that was earlier. A
             later erasure holds.
+        scope: as for ``SessionStore.open``.
 
     Raises:
         SessionGone: the id was not made for this participant.
@@ -92,6 +96,7 @@ def begin(
         exact=session_id is not None,
         begun_ms=min(begun_ms or now_ms, now_ms),
         wrapped=store.keyring.new_data_key(participant),
+        scope=scope,
     )
     session = _new_session(start, now_ms)
     lease = _ungranted_lease(store, start, owner)
@@ -129,8 +134,14 @@ def _ungranted_lease(store: SessionStore, start: OfflineStart, owner: str) -> Le
     )
 
 
-async def join_begun(
-    store: SessionStore, start: OfflineStart, *, load_id: str, owner: str
+async def join_begun(  # noqa: PLR0913 (as join)
+    store: SessionStore,
+    start: OfflineStart,
+    *,
+    load_id: str,
+    owner: str,
+    room: str = "",
+    came_ms: int = 0,
 ) -> Joined:
     """Ask for the lease, once. After ``StoreUnavailable`` and ``LeaseHeld``, ask again.
 
@@ -141,7 +152,20 @@ async def join_begun(
         LeaseHeld, StoreUnavailable, SealBroken, UnknownKey: as for ``join``.
     """
     await _refuse_erased(store, start)
-    joined = await _join(store, start, load_id=load_id, owner=owner)
+
+    async def join() -> Joined:
+        return await store.join(
+            start.participant,
+            session_id=start.session_id if start.exact else None,
+            exact=start.exact,
+            load_id=load_id,
+            owner=owner,
+            room=room,
+            came_ms=came_ms,
+            scope=start.scope,
+        )
+
+    joined = await _made_and_joined(store, start, join)
     try:
         # An erasure between these calls would have been undone by the join.
         await _refuse_erased(store, start)
@@ -163,10 +187,10 @@ async def find_session(store: SessionStore, start: OfflineStart) -> str:
     await _refuse_erased(store, start)
     participant, session_id = start.participant, start.session_id
     if not start.exact:
-        opened = await store.open(participant)
+        opened = await store.open(participant, scope=start.scope)
         session_id, is_new = opened.session.id, not opened.resumed
     elif is_new := await store.load(participant, session_id, last=0) is None:
-        await store.open_new(participant, session_id=session_id)
+        await store.open_new(participant, session_id=session_id, scope=start.scope)
     try:
         await _refuse_erased(store, start)
     except SessionGone:
@@ -228,22 +252,16 @@ def merged(stored: SessionContent, said: SessionContent) -> SessionContent:
     )
 
 
-async def _join(store: SessionStore, start: OfflineStart, *, load_id: str, owner: str) -> Joined:
-    async def join() -> Joined:
-        return await store.join(
-            start.participant,
-            session_id=start.session_id if start.exact else None,
-            exact=start.exact,
-            load_id=load_id,
-            owner=owner,
-        )
-
+async def _made_and_joined(
+    store: SessionStore, start: OfflineStart, join: Callable[[], Awaitable[Joined]]
+) -> Joined:
+    """Join; if the session has ended or does not exist, make it go on before that."""
     try:
         return await join()
     except SessionEnded:
         await store.switch(start.participant, start.session_id)
     except SessionGone:
-        await store.open_new(start.participant, session_id=start.session_id)
+        await store.open_new(start.participant, session_id=start.session_id, scope=start.scope)
     return await join()
 
 

@@ -37,7 +37,7 @@ VERSION_OF_START: Final = 2
 """Of a conversation that never reached the store."""
 
 _FIRST_LINE: Final = re.compile(rb"rejoin-spool ([0-9]{1,9}) ([0-9a-f]{64})\n")
-_START: Final = ("participant", "session_id", "exact", "begun_ms")
+_START: Final = ("participant", "session_id", "exact", "begun_ms", "scope")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from session_store.backends.values import Candidate, OpenMode, SealedDraft
+from session_store.keys import shard_of
 from session_store.sealing.data_key import WrappedKey
-from tests.contract.people import MARIA, Job, join, open_session, sealed, sealed_turns, shard_of
+from tests.contract.people import MARIA, Job, join, open_session, sealed, sealed_turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,6 +37,11 @@ def offer(number: int) -> Candidate:
     """Make the same candidate each time."""
     wrapped = WrappedKey(f"{number:032x}", "k-1", f"wrapped {number}".encode())
     return Candidate(f"case{number:022d}", wrapped)
+
+
+async def sweeper_names(backend: Backend, _: object) -> list[str]:
+    """Report as a sweeper, and forget when it was."""
+    return list((await backend.sweepers("me", 1_000_000)).names)
 
 
 async def nobody(_: World) -> None:
@@ -301,6 +307,8 @@ CASES: dict[str, Case] = {
         lambda b, _: b.participant(MARIA), a_job, answers_again=False, writes=False
     ),
     "due": Case(lambda b, _: b.due([shard_of(MARIA)], 10), a_session_past_its_window, writes=False),
-    "sweepers": Case(lambda b, _: b.sweepers("me", 1_000_000), nobody),
+    "sweepers": Case(sweeper_names, nobody),
+    "make all due": Case(lambda b, _: b.make_all_due([shard_of(MARIA)]), a_session_left),
+    "mark": Case(lambda b, _: b.mark(MARIA), a_job, answers_again=False, writes=False),
     "check values": Case(lambda b, _: b.check_values({"a": b"1"}), nobody),
 }

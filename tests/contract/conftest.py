@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PATIENT = {"redis_timeout_s": NET_S}
 """These tests are about what Redis does, not about one that is slow."""
 
+WITH_NAMESPACE = frozenset({"test_side", "test_joining", "test_people"})
+"""Modules that use keys of every kind."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
@@ -40,7 +43,7 @@ def _needs_redis(item: pytest.Function) -> bool:
     if "tests/contract" not in item.path.as_posix():
         return False
     if "world" in item.fixturenames:
-        return item.callspec.params["world"] == "redis"
+        return item.callspec.params["world"] != "memory"
     return "redis_server" in item.fixturenames
 
 
@@ -58,7 +61,16 @@ def redis_url(redis_server: Server) -> str:
     return f"redis://{redis_server.name}/0"
 
 
-@pytest.fixture(params=["memory", "redis"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of some modules a third time, with a namespace."""
+    if "world" in metafunc.fixturenames:
+        kinds = ["memory", "redis"]
+        if metafunc.module.__name__.rpartition(".")[2] in WITH_NAMESPACE:
+            kinds.append("namespaced")
+        metafunc.parametrize("world", kinds, indirect=True)
+
+
+@pytest.fixture
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     """Return an empty store of each kind in turn."""
     made: World
@@ -66,7 +78,9 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         made = MemoryWorld(StoreSettings())
     else:
         url = request.getfixturevalue("redis_url")
-        made = RedisWorld(StoreSettings.model_validate({**PATIENT, "redis_url": url}))
+        namespace = "sales" if request.param == "namespaced" else ""
+        settings = {**PATIENT, "redis_url": url, "namespace": namespace}
+        made = RedisWorld(StoreSettings.model_validate(settings))
     yield made
     await made.aclose()
 

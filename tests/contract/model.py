@@ -11,7 +11,7 @@ from itertools import count
 
 LEASE_S, EXPECT_S, WINDOWS_S, RETENTION_S = 20, 20, (120, 220, 320), 3620
 MAX_TURNS, MAX_SESSIONS = 4, 3
-MAX_DEATHS, CRASH_S, SHORT_LIFE_S, COMEBACK_S = 3, 60, 10, 60
+MAX_DEATHS, CRASH_S, SHORT_LIFE_S, COMEBACK_S, MOVED_S = 3, 60, 10, 60, 10
 
 Told = tuple[str, str, int]
 """An event: its type, the session, and how long a visit was."""
@@ -54,6 +54,13 @@ class Session:
     """When a participant was admitted whom no job has seen yet."""
     looked_at: int | None = None
     """When it was last told that it may lack its agent."""
+    scope: str = ""
+    room: str = ""
+    came: int = 0
+    moved: tuple[str, int] | None = None
+    """The room before, and when it lost the session."""
+    look: bool = False
+    """The participant left, and may wait in a room where the session was before."""
     turns: list[bytes] = field(default_factory=list)
     first_own: int = 1
     version: int = 0
@@ -91,13 +98,23 @@ class Session:
 
     def lacks_agent(self, now: int) -> bool:
         """Whether a participant may be there, or on the way, with no agent, and none coming."""
-        cared_for = self.is_held(now) or self.agent_by > now or self.has_given_up(now)
+        held_here = self.is_held(now) and not self.is_left()
+        cared_for = held_here or self.agent_by > now or self.has_given_up(now)
         return self.wants_agent(now) and not cared_for
+
+    def is_left(self) -> bool:
+        """Whether the participant may wait in another room than that of the newest job."""
+        return self.look and self.state == "away"
+
+    def is_elsewhere(self, room: str) -> bool:
+        """Whether this is another room than that of the newest job."""
+        return bool(room and self.room and room != self.room)
 
     def wants_agent(self, now: int) -> bool:
         """Whether a participant may be there, or on the way."""
         comes = self.missed_at is not None and now < self.missed_at + COMEBACK_S
-        return self.state == "live" or self.agent_by > 0 or self.let_in is not None or comes
+        awaited = self.agent_by > 0 or self.let_in is not None or self.look
+        return self.state == "live" or awaited or comes
 
     def has_given_up(self, now: int) -> bool:
         """Whether dispatches pause for a while."""
@@ -110,11 +127,20 @@ class Person:
 
     data_key: str
     keeps_s: int = RETENTION_S
+    newest: dict[str, str] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
 
     def newest_first(self) -> list[Session]:
         """The list of sessions."""
         return sorted(self.sessions.values(), key=lambda s: -s.place)
+
+    def newest_in(self, scope: str) -> list[Session]:
+        """The newest session of a scope, if there is one; one without a scope is everybody's."""
+        if scope in self.newest:
+            known = self.sessions.get(self.newest[scope])
+            return [known] if known else []
+        newest = self.newest_first()[:1]
+        return [s for s in newest if not scope or s.scope in ("", scope)]
 
 
 @dataclass(frozen=True)
@@ -137,30 +163,54 @@ class Model:
         self._places = count(1)
 
     def open(  # noqa: PLR0913 (what open can be asked)
-        self, who: str, wanted: str, new_id: str, data_key: str, mode: str, *, expect: bool
+        self,
+        who: str,
+        wanted: str,
+        new_id: str,
+        data_key: str,
+        mode: str,
+        *,
+        expect: bool,
+        scope: str,
     ) -> tuple[str, bool, str, list[Told]]:
         """Answer id, whether it is new, whether there is an agent, and what happened."""
         told: list[Told] = []
-        s, created = self._find(who, wanted, new_id, data_key, mode, told)
+        s, created = self._find(who, wanted, new_id, data_key, mode, scope, told)
+        s.scope = s.scope or scope
         if not created:
-            s.last_seen, s.place = self.now, next(self._places)
+            s.last_seen = self.now
+            self._make_newest(who, s)
             s.window_until = max(s.window_until, self.now + s.window())
         if expect and s.state != "ended":
             s.let_in = self.now
         return s.id, created, self._claim(s, claim=expect), told
 
     def join(  # noqa: PLR0913, PLR0917 (what join can be asked)
-        self, who: str, wanted: str, new_id: str, data_key: str, holder: str, load: str, mode: str
+        self,
+        who: str,
+        wanted: str,
+        new_id: str,
+        data_key: str,
+        holder: str,
+        load: str,
+        mode: str,
+        *,
+        at: tuple[str, int],
+        scope: str,
     ) -> tuple[Lease, str, list[Told]]:
-        """Answer the lease, the outcome, and what happened."""
+        """Answer the lease, the outcome, and what happened; ``at``: the room, and since when."""
         told: list[Told] = []
-        s, _ = self._find(who, wanted, new_id, data_key, mode, told)
+        s, _ = self._find(who, wanted, new_id, data_key, mode, scope, told)
         if s.holder != holder:
+            moves = s.is_elsewhere(at[0])
             if s.is_held(self.now):
-                raise Refused("LeaseHeld", 0)
+                if not (moves and self._may_take(s, at)):
+                    raise Refused("LeaseHeld", 0)
+                told.append(("lease_lost", s.id, 0))
+            s.scope = s.scope or scope
             if s.state == "new":
                 s.outcome, s.here_since = "created", self.now
-            elif s.state == "away" or load not in ("", s.load):
+            elif s.state == "away" or moves or load not in ("", s.load):
                 s.outcome = "rejoined"
                 self._return(s, told)
             else:
@@ -171,17 +221,25 @@ class Model:
             s.lease_until, s.agent_by, s.last_seen = self.now + LEASE_S, 0, self.now
             s.gave_up = s.let_in = s.missed_at = None
             s.taken_at = self.now
-            s.first_own, s.load, s.place = len(s.turns) + 1, load or s.load, next(self._places)
+            if moves:
+                s.moved = s.room, self.now
+            (s.room, s.came), s.look = at, False
+            s.first_own, s.load = len(s.turns) + 1, load or s.load
+            self._make_newest(who, s)
         return Lease(who, s.id, holder, s.fence, s.data_key), s.outcome, told
 
-    def arrive(self, lease: Lease, idempotency_key: str, load: str) -> tuple[bool, int, list[Told]]:
+    def arrive(
+        self, lease: Lease, idempotency_key: str, load: str, came: int
+    ) -> tuple[bool, int, list[Told]]:
         """Answer whether it was counted, how many returns there were, and what happened."""
         s, told = self._held(lease), list[Told]()
         if s.arrival is None or s.arrival[0] != idempotency_key:
             counts = s.state == "away" or load not in ("", s.load)
             if counts:
                 self._return(s, told)
-            s.state, s.last_seen, s.place = "live", self.now, next(self._places)
+            s.state, s.last_seen, s.look = "live", self.now, False
+            s.came = came or s.came
+            self._make_newest(lease.who, s)
             s.arrival, s.agent_by, s.load = (idempotency_key, counts), 0, load or s.load
             s.let_in = None
         return s.arrival[1], s.returns, told
@@ -191,7 +249,9 @@ class Model:
         s, told = self._held(lease), list[Told]()
         if s.state == "live":
             self._depart(s, self.now, told)
-            s.place = next(self._places)
+            s.look = s.moved is not None
+            s.looked_at = None if s.look else s.looked_at
+            self._make_newest(lease.who, s)
         return told
 
     def draft(self, lease: Lease, role: str, number: int, words: bytes) -> None:
@@ -266,24 +326,26 @@ class Model:
         s = self.find(who, session)
         return "GONE" if s is None else self._claim(s, claim=claim)
 
-    def claim_orphan(
-        self, who: str, session: str, dead: str, idempotency_key: str, *, absent: bool
+    def claim_orphan(  # noqa: PLR0913 (what it can be asked)
+        self, who: str, session: str, dead: str, idempotency_key: str, *, absent: bool, room: str
     ) -> tuple[str, list[Told]]:
         """Return which caller dispatches a successor, and what happened."""
         s, told = self.find(who, session), list[Told]()
         if s is None or s.state == "ended":
             return "GONE" if s is None else "ENDED", told
-        if s.is_held(self.now) and s.holder != dead:
+        has_moved = s.state == "away" and s.is_elsewhere(room)
+        if s.is_held(self.now) and s.holder != dead and not has_moved:
             return "PRESENT", told
         if s.agent_by > self.now:
             return "WANTED" if s.claim == idempotency_key else "EXPECTED", told
         absent = absent and not self._is_coming(s)
         if not absent and s.has_given_up(self.now):
             return "GAVE_UP", told
+        if s.holder and has_moved:
+            self._break(s, told)
         answer = "ABSENT" if absent else self._dispatch(s, idempotency_key)
         if s.holder:
-            told.append(("lease_lost", s.id, 0))
-            s.holder, s.lease_until, s.broken = "", 0, s.fence
+            self._break(s, told)
         if absent:
             self._miss(s, told)
         return answer, told
@@ -334,7 +396,8 @@ class Model:
             outcome = "ENDED"
             self._end(s, told)
         elif s.lacks_agent(self.now):
-            outcome, s.looked_at = "ORPHANED" if s.holder else "OVERDUE", self.now
+            ran_out = s.holder and not s.is_held(self.now)
+            outcome, s.looked_at = "ORPHANED" if ran_out else "OVERDUE", self.now
         if outcome in ("GONE", "ERASED") and who in self.people and not self.people[who].sessions:
             del self.people[who]
         return outcome, told
@@ -375,7 +438,14 @@ class Model:
         return s
 
     def _find(  # noqa: PLR0913, PLR0917 (what open and join share)
-        self, who: str, wanted: str, new_id: str, data_key: str, mode: str, told: list[Told]
+        self,
+        who: str,
+        wanted: str,
+        new_id: str,
+        data_key: str,
+        mode: str,
+        scope: str,
+        told: list[Told],
     ) -> tuple[Session, bool]:
         made = self.find(who, new_id)
         if made is not None and mode in ("new", "resume"):
@@ -390,7 +460,7 @@ class Model:
                 self._end(s, told)
                 s.state, s.window_until = "away", self.now + s.window()
             return s, False
-        newest = self.people[who].newest_first()[:1] if who in self.people else []
+        newest = self.people[who].newest_in(scope) if who in self.people else []
         if mode == "resume" and newest and newest[0].resumes(self.now):
             return newest[0], False
         person = self.people.setdefault(who, Person(data_key))
@@ -400,10 +470,25 @@ class Model:
             if s.id in person.sessions:
                 self._end(s, told)
         window_until = self.now + WINDOWS_S[0]
-        s = Session(new_id, person.data_key, self.now, window_until, next(self._places))
+        s = Session(new_id, person.data_key, self.now, window_until, 0, scope=scope)
         person.sessions[new_id] = s
+        self._make_newest(who, s)
         told.append(("session_created", new_id, 0))
         return s, True
+
+    def _make_newest(self, who: str, s: Session) -> None:
+        s.place = next(self._places)
+        if s.scope:
+            self.people[who].newest[s.scope] = s.id
+
+    def _may_take(self, s: Session, at: tuple[str, int]) -> bool:
+        came_later = at[1] > s.came
+        is_guarded = s.moved and s.moved[0] == at[0] and self.now < s.moved[1] + MOVED_S
+        return s.state == "away" or (came_later and not is_guarded)
+
+    def _break(self, s: Session, told: list[Told]) -> None:
+        told.append(("lease_lost", s.id, 0))
+        s.holder, s.lease_until, s.broken = "", 0, s.fence
 
     def _make_room(self, who: str, told: list[Told]) -> None:
         oldest_first = self.people[who].newest_first()[::-1]
@@ -421,6 +506,7 @@ class Model:
             s.state, s.here_since, s.holder, s.lease_until = "ended", None, "", 0
             s.agent_by, s.fence = 0, s.fence + 1
             s.gave_up = s.let_in = s.missed_at = None
+            s.look = False
 
     def _return(self, s: Session, told: list[Told]) -> None:
         told.append(("session_resumed", s.id, self._visit(s)))
@@ -439,7 +525,7 @@ class Model:
         return s.let_in is not None and s.let_in + EXPECT_S > self.now
 
     def _miss(self, s: Session, told: list[Told]) -> None:
-        s.agent_by, s.let_in = 0, None
+        s.agent_by, s.let_in, s.look = 0, None, False
         if s.state == "live":
             self._depart(s, s.last_seen, told)
             s.missed_at = self.now

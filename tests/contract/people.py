@@ -20,7 +20,7 @@ from session_store.backends.values import (
     SessionRef,
 )
 from session_store.events import Event
-from session_store.keys import ParticipantKeys
+from session_store.keys import shard_of
 from session_store.sealing.data_key import NO_TAG, WrappedKey, tag_of
 
 if TYPE_CHECKING:
@@ -78,10 +78,16 @@ async def open_session(  # noqa: PLR0913 (what open can be asked)
     mode: OpenMode = OpenMode.RESUME,
     expect_agent: bool = False,
     offered: Candidate | None = None,
+    scope: str = "",
 ) -> tuple[FoundSession, AgentPresence]:
     """Open a session with a fresh candidate."""
     return await backend.open(
-        participant, wanted, offered or candidate(), mode=mode, expect_agent=expect_agent
+        participant,
+        wanted,
+        offered or candidate(),
+        mode=mode,
+        expect_agent=expect_agent,
+        scope=scope,
     )
 
 
@@ -141,9 +147,14 @@ async def join(  # noqa: PLR0913 (what join can be asked)
     exact: bool = False,
     owner: str | None = None,
     offered: Candidate | None = None,
+    room: str = "",
+    came_ms: int = 0,
+    scope: str = "",
 ) -> Job:
     """Join as a job with a fresh nonce."""
-    attempt = JoinAttempt(owner=owner or nonce(), load=load, exact=exact)
+    attempt = JoinAttempt(
+        owner=owner or nonce(), load=load, exact=exact, room=room, came_ms=came_ms, scope=scope
+    )
     found, outcome = await backend.join(participant, wanted, offered or candidate(), attempt)
     return Job(backend, participant, found, outcome)
 
@@ -151,11 +162,6 @@ async def join(  # noqa: PLR0913 (what join can be asked)
 def kinds(events: Sequence[Event]) -> list[str]:
     """Name the types of events."""
     return [str(event.type) for event in events]
-
-
-def shard_of(participant: str) -> int:
-    """Return the shard that a participant's keys are in."""
-    return int(ParticipantKeys.of(participant).prefix.partition("{s")[2][:4])
 
 
 async def is_due(backend: Backend, participant: str, session_id: str) -> bool:

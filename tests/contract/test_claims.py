@@ -9,7 +9,7 @@ import pytest
 
 from session_store import EventType, LeaseLost
 from session_store.backends.values import AgentPresence, JoinOutcome, OpenMode, SettleOutcome
-from session_store.keys import ParticipantKeys
+from session_store.keys import KeySpace
 from tests.contract.people import (
     JOE,
     MARIA,
@@ -153,7 +153,7 @@ async def test_a_time_that_an_earlier_version_left_is_not_told(redis_world: Redi
     assert await claim(backend, job) is WANTED
     second = await join(backend, load="a")
     await redis_world.pass_time(100)
-    key = ParticipantKeys.of(MARIA).session(second.id)
+    key = KeySpace().participant(MARIA).session(second.id)
     fence = await redis_world.raw.hget(key, "fence")
     broken = {"owner": "", "lease_until": "0", "lost": fence}
     await redis_world.raw.hset(key, mapping=broken)

@@ -42,6 +42,9 @@ TIMES = {
     b"left_at",
     b"taken_at",
     b"away_at",
+    b"claimed_at",
+    b"moved_at",
+    b"made",
     b"at",
 }
 """Fields that hold a time, or a number made from it."""

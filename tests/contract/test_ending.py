@@ -10,6 +10,7 @@ import pytest
 
 from session_store import LeaseLost, SessionGone, SessionStoreError
 from session_store.backends.values import OpenMode, SealedDraft, SettleAnswer, SettleOutcome
+from session_store.keys import shard_of
 from tests.contract.people import (
     JOE,
     MARIA,
@@ -23,7 +24,6 @@ from tests.contract.people import (
     open_session,
     sealed,
     sealed_turns,
-    shard_of,
 )
 
 if TYPE_CHECKING:

@@ -21,10 +21,11 @@ from hypothesis.stateful import (
 
 from session_store import SessionStoreError, StoreSettings
 from session_store.backends.values import DRAFT_ROLES, LateTurn, LeaseRef, OpenMode, SealedDraft
+from session_store.keys import shard_of
 from session_store.sealing.data_key import NO_TAG, tag_of
 from tests.contract import model
 from tests.contract.model import Model, Refused
-from tests.contract.people import JOE, MARIA, candidate, join, nonce, open_session, sealed, shard_of
+from tests.contract.people import JOE, MARIA, candidate, join, nonce, open_session, sealed
 from tests.contract.worlds import MemoryWorld, RedisWorld
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ people = st.sampled_from([MARIA, MARIA, JOE])
 places = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3])
 """Of a session or job, counted from the newest that ever was."""
 loads = st.sampled_from(["", "a", "b"])
+rooms = st.sampled_from(["", "a room", "a room", "another room"])
+cames = st.sampled_from([0, 1, 1, 2, 3])
+scopes = st.sampled_from(["", "", "", "sales", "support"])
 small = st.integers(-1, 1)
 roles = st.sampled_from(DRAFT_ROLES)
 
@@ -80,7 +84,7 @@ class Job:
 
     lease: Lease
     refs: list[LeaseRef]
-    arrival: tuple[str, str] = ("", "")
+    arrival: tuple[str, str, int] = ("", "", 0)
     late: list[bytes] = field(default_factory=list)
 
 
@@ -183,8 +187,11 @@ class StoreMachine(RuleBasedStateMachine):
         place=places,
         expect=st.booleans(),
         twice=st.booleans(),
+        scope=scopes,
     )
-    def open(self, who: str, mode: OpenMode, place: int, *, expect: bool, twice: bool) -> None:
+    def open(  # noqa: PLR0913 (what it draws)
+        self, who: str, mode: OpenMode, place: int, scope: str, *, expect: bool, twice: bool
+    ) -> None:
         """Open a session, perhaps sent twice because the answer was lost."""
         offered = candidate()
         wanted = self.session(place)[1]
@@ -192,14 +199,26 @@ class StoreMachine(RuleBasedStateMachine):
 
         async def ask(_: int, backend: Backend) -> Any:
             found, agent = await open_session(
-                backend, who, wanted=wanted, mode=mode, expect_agent=expect, offered=offered
+                backend,
+                who,
+                wanted=wanted,
+                mode=mode,
+                expect_agent=expect,
+                offered=offered,
+                scope=scope,
             )
             return found.session.id, found.created, agent.value, told(found.events)
 
         for _ in range(1 + twice):
             self.compare(
                 lambda: self.model.open(
-                    who, wanted, offered.session_id, key, mode.value, expect=expect
+                    who,
+                    wanted,
+                    offered.session_id,
+                    key,
+                    mode.value,
+                    expect=expect,
+                    scope=scope,
                 ),
                 ask,
             )
@@ -212,8 +231,20 @@ class StoreMachine(RuleBasedStateMachine):
         exact=st.booleans(),
         load=loads,
         times=st.sampled_from(["once", "twice", "anew"]),
+        at=st.tuples(rooms, cames),
+        scope=scopes,
     )
-    def join(self, who: str, place: int, load: str, times: str, *, exact: bool) -> None:
+    def join(  # noqa: PLR0913 (what it draws)
+        self,
+        who: str,
+        place: int,
+        load: str,
+        times: str,
+        *,
+        exact: bool,
+        at: tuple[str, int] = ("", 0),
+        scope: str = "",
+    ) -> None:
         """Join, perhaps sent twice, or asked again with the same nonce."""
         offered, holder = candidate(), nonce()
         wanted = self.session(place)[1]
@@ -221,7 +252,16 @@ class StoreMachine(RuleBasedStateMachine):
 
         async def ask(number: int, backend: Backend) -> Any:
             job = await join(
-                backend, who, wanted=wanted, load=load, exact=exact, owner=holder, offered=offered
+                backend,
+                who,
+                wanted=wanted,
+                load=load,
+                exact=exact,
+                owner=holder,
+                offered=offered,
+                room=at[0],
+                came_ms=at[1],
+                scope=scope,
             )
             refs[number] = job.lease
             return (job.id, job.lease.data_key_id), job.outcome.value, told(job.found.events)
@@ -235,6 +275,8 @@ class StoreMachine(RuleBasedStateMachine):
                 holder,
                 load,
                 "exact" if exact else "resume",
+                at=at,
+                scope=scope,
             )
             leases.append(lease)
             return (lease.session, lease.data_key), outcome, events
@@ -264,19 +306,19 @@ class StoreMachine(RuleBasedStateMachine):
 
     # What a job does. Old ones do it too.
 
-    @rule(place=places, load=loads, again=st.booleans())
-    def arrive(self, place: int, load: str, *, again: bool) -> None:
+    @rule(place=places, load=loads, again=st.booleans(), came=cames)
+    def arrive(self, place: int, load: str, came: int, *, again: bool) -> None:
         """Arrive, perhaps sent again because the answer was lost."""
         job = self.one_of(place)
         if not again or not job.arrival[0]:
-            job.arrival = nonce(), load
-        key, load = job.arrival
+            job.arrival = nonce(), load, came
+        key, load, came = job.arrival
 
         async def ask(number: int, backend: Backend) -> Any:
-            arrived = await backend.arrive(job.refs[number], key, load)
+            arrived = await backend.arrive(job.refs[number], key, load, came_ms=came)
             return arrived.counted, arrived.reconnect_count, told(arrived.events)
 
-        self.compare(lambda: self.model.arrive(job.lease, key, load), ask)
+        self.compare(lambda: self.model.arrive(job.lease, key, load, came), ask)
 
     @rule(place=places, load=loads, count=st.integers(1, 3))
     def go_on(self, place: int, load: str, count: int) -> None:
@@ -464,10 +506,11 @@ class StoreMachine(RuleBasedStateMachine):
         is_dead=st.booleans(),
         absent=st.booleans(),
         twice=st.booleans(),
+        room=rooms,
         then=st.sampled_from(["", "", "give back", "give back: nobody is there"]),
     )
-    def claim_orphan(
-        self, place: int, then: str, *, is_dead: bool, absent: bool, twice: bool
+    def claim_orphan(  # noqa: PLR0913 (what it draws)
+        self, place: int, then: str, *, is_dead: bool, absent: bool, twice: bool, room: str = ""
     ) -> None:
         """Claim the place of a job, dead or not, perhaps sent twice, or given back."""
         lease, key = self.one_of(place).lease, nonce()
@@ -475,13 +518,14 @@ class StoreMachine(RuleBasedStateMachine):
 
         async def ask(_: int, backend: Backend) -> Any:
             answer, events = await backend.claim_orphan(
-                who, session, owner=dead, idempotency_key=key, absent=absent
+                who, session, owner=dead, idempotency_key=key, absent=absent, room=room
             )
             return answer.value, told(events)
 
         for _ in range(1 + twice):
             self.compare(
-                lambda: self.model.claim_orphan(who, session, dead, key, absent=absent), ask
+                lambda: self.model.claim_orphan(who, session, dead, key, absent=absent, room=room),
+                ask,
             )
         if then:
             self._expect_agent(who, session, then)

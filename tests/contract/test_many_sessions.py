@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from session_store.keys import ParticipantKeys
+from session_store.keys import KeySpace
 from tests.contract.people import MARIA, join
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ async def test_thousands_of_sessions_are_listed_kept_and_erased(redis_world: Red
     """However many sessions there are, each participant can be erased."""
     backend = redis_world.backend
     job = await join(backend)
-    keys = ParticipantKeys.of(MARIA)
+    keys = KeySpace().participant(MARIA)
     copy = await redis_world.raw.hgetall(keys.session(job.id))
     ids = [f"session{number:019d}" for number in range(10**9, 10**9 + MANY)]
     async with redis_world.raw.pipeline(transaction=False) as pipe:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from session_store.backends.values import Consent, OpenMode, SettleOutcome
-from session_store.keys import SHARDS
+from session_store.keys import SHARDS, shard_of
 from session_store.sealing.data_key import WrappedKey
 from tests.contract.people import (
     JOE,
@@ -17,7 +17,6 @@ from tests.contract.people import (
     nothing_changes,
     open_session,
     pseudonym,
-    shard_of,
 )
 
 if TYPE_CHECKING:
@@ -145,12 +144,15 @@ async def test_sweepers_know_of_each_other(world: World) -> None:
     """A sweeper that was heard of a moment ago is named; one that fell silent is not."""
     backends = [world.another() for _ in range(3)]
     for number, backend in enumerate(backends):
-        named = await backend.sweepers(f"sweeper-{number}", 10_000)
+        named = (await backend.sweepers(f"sweeper-{number}", 10_000)).names
         assert sorted(named) == [f"sweeper-{n}" for n in range(number + 1)]
     await world.pass_time(6)
     await backends[1].sweepers("sweeper-1", 10_000)
     await world.pass_time(6)
-    assert sorted(await backends[2].sweepers("sweeper-2", 10_000)) == ["sweeper-1", "sweeper-2"]
+    assert sorted((await backends[2].sweepers("sweeper-2", 10_000)).names) == [
+        "sweeper-1",
+        "sweeper-2",
+    ]
 
 
 async def test_a_key_knows_whose_data_keys_it_wraps(backend: Backend) -> None:

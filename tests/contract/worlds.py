@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 
 from session_store import SessionStore, StoreSettings
 from session_store.backends.memory.backend import MemoryBackend
+from session_store.backends.memory.records import Memory
 from session_store.backends.redis.backend import RedisBackend
-from session_store.keys import ParticipantKeys
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ PASS_TIME = """
 local by = tonumber(ARGV[1])
 local times = { 'joined_at', 'arrived_at', 'last_seen', 'lease_until', 'window_until', 'agent_by',
   'lost_until', 'ended_at', 'created', 'consent_at', 'touched', 'gave_up', 'let_in',
-  'left_at', 'taken_at', 'away_at', 'at' }
+  'left_at', 'taken_at', 'claimed_at', 'moved_at', 'away_at', 'at' }
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local kind = redis.call('TYPE', key).ok
   if kind == 'hash' and string.find(key, '{s%d%d%d%d}') then
@@ -60,6 +60,10 @@ return redis.status_reply('OK')
 """
 
 
+OUTLAST = (b":erased", b":mark")
+"""Ends of the keys that outlast a participant: when it was erased, and its shard's mark."""
+
+
 class World(Protocol):
     """One store, as all of its processes and its operator see it."""
 
@@ -78,6 +82,10 @@ class World(Protocol):
 
     async def pass_time(self, seconds: float) -> None:
         """Let time pass: for sessions, deadlines and lifetimes."""
+        ...
+
+    async def empty(self) -> None:
+        """Lose everything."""
         ...
 
     async def dump(self) -> object:
@@ -119,6 +127,10 @@ class MemoryWorld:
     async def pass_time(self, seconds: float) -> None:
         """See ``World.pass_time``."""
         self._now += round(seconds * 1000)
+
+    async def empty(self) -> None:
+        """See ``World.empty``."""
+        self.backend.memory = Memory()
 
     async def dump(self) -> object:
         """See ``World.dump``."""
@@ -174,6 +186,10 @@ class RedisWorld:
         """See ``World.pass_time``."""
         await self.raw.eval(PASS_TIME, 0, round(seconds * 1000))
 
+    async def empty(self) -> None:
+        """See ``World.empty``."""
+        await self.raw.flushall()
+
     async def dump(self) -> object:
         """See ``World.dump``."""
         keys = sorted(await self._keys())
@@ -195,7 +211,7 @@ class RedisWorld:
         """See ``World.due``."""
         seconds, micros = await self.raw.time()
         now = seconds * 1000 + micros // 1000
-        keys = ParticipantKeys.of(participant)
+        keys = self.backend.space.participant(participant)
         members = await self.raw.zrange(keys.due, 0, -1, withscores=True)
         named = [(member.decode().partition(":"), round(score)) for member, score in members]
         return {session_id: at - now for (who, _, session_id), at in named if who == participant}
@@ -206,7 +222,7 @@ class RedisWorld:
         await self.raw.aclose()
 
     async def _keys(self) -> list[bytes]:
-        return [key for key in await self.raw.keys() if not key.endswith(b":erased")]
+        return [key for key in await self.raw.keys() if not key.endswith(OUTLAST)]
 
     async def _each(self, commands: Sequence[tuple[str, bytes]]) -> list[Any]:
         async with self.raw.pipeline(transaction=False) as pipe:

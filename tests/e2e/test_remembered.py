@@ -18,7 +18,7 @@ from dev.rig.browser.launch import launched
 from dev.rig.browser.page import WAIT_MS, TalkPage
 from dev.rig.net import NET_S
 from session_store import SessionState
-from session_store.keys import ParticipantKeys
+from session_store.keys import KeySpace
 from session_store.livekit.rooms.rooms import AGENT, ENDED
 from tests.e2e.forms import found_in
 from tests.e2e.speech import speech_file
@@ -224,7 +224,7 @@ async def test_a_conversation_that_does_not_open_is_left_for_a_new_one(
 
 async def break_first_turn(whole_redis: str, participant: str, session_id: str) -> None:
     """Change a byte of what Redis holds of the first turn: its seal does not open any more."""
-    turns = ParticipantKeys.of(participant).turns(session_id)
+    turns = KeySpace().participant(participant).turns(session_id)
     async with Redis.from_url(whole_redis) as raw:
         client: Any = raw
         sealed = bytearray(await client.lindex(turns, 0))
@@ -305,7 +305,7 @@ async def test_who_asks_to_be_forgotten_is(visit: Visit, demo: Demo, whole_redis
     await tab.says("Shall I forget everything about you?")
     await tab.type("yes")
     await tab.page.get_by_text("Everything about you was erased").wait_for()
-    assert await keys_of(whole_redis, participant) == [ParticipantKeys.of(participant).erased]
+    assert await keys_of(whole_redis, participant) == [KeySpace().participant(participant).erased]
     assert await tab.identity() != identity
     await tab.reload()
     assert await tab.bubbles() == []

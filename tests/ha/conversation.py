@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from session_store import Recorder, SessionStore, Turn
 from session_store.errors import StoreReadOnly, StoreUnavailable
-from session_store.keys import ParticipantKeys
+from session_store.keys import KeySpace
 from session_store.sealing.data_key import tag_of
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Conversation:
     @property
     def key(self) -> str:
         """A key of its participant, for finding out which primary serves it."""
-        return ParticipantKeys.of(self._joined.session.participant).data_key
+        return KeySpace().participant(self._joined.session.participant).data_key
 
     def _on_saved(self, turns: Sequence[SealedTurn]) -> None:
         self.acknowledged += [(turn.seq, tag_of(turn.sealed)) for turn in turns]

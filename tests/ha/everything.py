@@ -192,7 +192,7 @@ async def _let_end(settings: StoreSettings, person: str) -> None:
         async with asyncio.timeout(NET_S):
             while not (await sweeper.sweep()).ended:
                 await asyncio.sleep(0.01)
-        assert await store._backend.sweepers("tests", 1000)
+        assert (await store._backend.sweepers("tests", 1000)).names
         await store.erase(who)
     finally:
         await store.aclose()

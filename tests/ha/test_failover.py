@@ -13,7 +13,7 @@ from dev.rig.servers.process import Server
 from session_store import SessionStore, Turn
 from session_store.errors import NotReplicated
 from session_store.events import Event
-from session_store.keys import ParticipantKeys
+from session_store.keys import KeySpace
 from session_store.tasks import stop
 from tests.ha.conversation import AGAIN_WITHIN_S, MAX_TURNS, Conversation, patiently
 
@@ -49,7 +49,7 @@ def some_with_one_primary(group: ClusterSet, settings: StoreSettings) -> tuple[S
     found: dict[Server, list[str]] = {}
     while max(map(len, found.values()), default=0) < 3:
         person = somebody()
-        key = ParticipantKeys.of(pseudonym(person)).data_key
+        key = KeySpace().participant(pseudonym(person)).data_key
         found.setdefault(group.primary_of(key), []).append(person)
     return max(found.items(), key=lambda each: len(each[1]))
 

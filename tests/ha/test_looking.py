@@ -18,7 +18,7 @@ from session_store.backends.redis import listen
 from session_store.cli import app
 from session_store.cli.exit_codes import Exit
 from session_store.events import Event, EventsMissed
-from session_store.keys import ParticipantKeys
+from session_store.keys import KeySpace
 from session_store.upkeep.analytics import Analytics, last_days
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ async def test_a_cluster_passes_events_to_whoever_listens_anywhere(
     """One connection hears of sessions on all primaries, each once."""
     async with opened(settings_for(clustered.url)) as store, listening(store) as heard:
         names = [store.pseudonym(person) for person in people(12)]
-        primaries = {clustered.primary_of(ParticipantKeys.of(each).due).port for each in names}
+        primaries = {clustered.primary_of(KeySpace().participant(each).due).port for each in names}
         for name in names:
             await store.open(name)
         await heard.until(lambda heard: len(heard.created()) >= len(names))
@@ -132,7 +132,7 @@ async def test_a_listener_survives_a_dead_node_of_a_cluster(
         person = next(
             each
             for each in map(store.pseudonym, people(60))
-            if clustered.primary_of(ParticipantKeys.of(each).due) not in listened_to
+            if clustered.primary_of(KeySpace().participant(each).due) not in listened_to
         )
         listened_to[0].pause()
         try:

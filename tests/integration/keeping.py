@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from session_store import Turn
-from tests.contract.worlds import PASS_TIME
+from tests.contract.worlds import OUTLAST, PASS_TIME
 
 if TYPE_CHECKING:
     from session_store import Joined, SessionStore
@@ -55,8 +55,8 @@ async def pass_time(raw: Any, seconds: float) -> None:
 
 
 async def left_in(raw: Any) -> list[bytes]:
-    """Name every key but the marks that erasures leave."""
-    return [key for key in await raw.keys() if not key.endswith(b":erased")]
+    """Name every key but those that outlast a participant."""
+    return [key for key in await raw.keys() if not key.endswith(OUTLAST)]
 
 
 async def dump(raw: Any) -> dict[bytes, Any]:

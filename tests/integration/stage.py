@@ -24,8 +24,9 @@ from session_store.livekit.job.conversation_setup import Setup
 from session_store.livekit.job.entry import Entry
 from session_store.livekit.job.job_exit import JobExit
 from session_store.livekit.job.liveness import Liveness
-from session_store.livekit.job.participant import JobParticipant
+from session_store.livekit.job.participant import Coming, JobParticipant
 from session_store.livekit.job.versions import start_args_for
+from session_store.models import Place
 from session_store.writing.offline_start import begin
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Room(rtc.EventEmitter[Any]):
 
     def come(self, identity: str, load_id: str) -> None:
         """Let the participant in."""
-        who = SimpleNamespace(identity=identity, attributes={"rj.load": load_id})
+        who = SimpleNamespace(identity=identity, attributes={"rj.load": load_id}, joined_at=None)
         self.remote_participants[identity] = who
         self.emit("participant_connected", who)
 
@@ -146,7 +147,15 @@ class Stage:
         now = asyncio.get_running_loop().time()
         self.conversation = Conversation(
             setup,
-            Entry(who, load_id, self.lease_owner, joined, now, offline_start),
+            Entry(
+                who,
+                Coming(load_id),
+                self.lease_owner,
+                joined,
+                now,
+                Place(room=self.job.room.name, identity=self.participant),
+                offline_start,
+            ),
             Liveness(self.job.room, lambda: None),  # type: ignore[arg-type]
         )
         return self

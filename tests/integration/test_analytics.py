@@ -14,7 +14,7 @@ from session_store.backends.contract import SideChannel
 from session_store.backends.redis.backend import RedisBackend
 from session_store.errors import StoreUnavailable
 from session_store.events import Event, EventType
-from session_store.keys import LONG_LIFETIME, ParticipantKeys, day_counts, day_people
+from session_store.keys import LONG_LIFETIME, KeySpace
 from session_store.sealing.data_key import DataKey
 from session_store.sealing.keyring import Keyring
 from session_store.upkeep import analytics
@@ -157,7 +157,7 @@ async def test_takeovers_and_handoffs_are_told_apart(
         first = await store.join(who)
         await store.release(first.lease)
         second = await store.join(who)
-        key = ParticipantKeys.of(who).session(second.session.id)
+        key = KeySpace().participant(who).session(second.session.id)
         await raw.hset(key, "lease_until", str(int(await raw.hget(key, "lease_until")) - 60_000))
         await store.claim_orphan(who, second.session.id)
         await store.join(who)
@@ -203,10 +203,10 @@ async def test_counts_and_people_expire(store: SessionStore, raw: Any) -> None:
         await talk(store, "maria@example.org")
     today = datetime.now(UTC).date()
 
-    for key in (day_counts(today), day_people(today)):
+    for key in (KeySpace().day_counts(today), KeySpace().day_people(today)):
         assert 0 < await raw.ttl(key) <= LONG_LIFETIME.total_seconds()
         assert b"maria" not in await raw.dump(key)
-    assert set(await raw.hgetall(day_counts(today))) == {
+    assert set(await raw.hgetall(KeySpace().day_counts(today))) == {
         b"sessions_created",
         b"turns",
         b"visits",

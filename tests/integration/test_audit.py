@@ -10,13 +10,15 @@ import pytest
 from dev.rig.key_file import write_key_file
 from session_store import InvalidValue, SessionStore, StoreRefused, StoreUnavailable
 from session_store.backends.values import AuditEntry
-from session_store.keys import AUDIT
+from session_store.keys import KeySpace
 from session_store.upkeep import audit
 from session_store.upkeep.audit import AuditAction, AuditLog, AuditReport, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+AUDIT = KeySpace().audit
 
 
 def log_of(store: SessionStore, actor: str) -> AuditLog:

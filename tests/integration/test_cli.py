@@ -28,7 +28,7 @@ from session_store import SessionStore, StoreSettings, Turn
 from session_store.cli import app
 from session_store.cli.connect import environment
 from session_store.cli.exit_codes import Exit
-from session_store.keys import AUDIT, ParticipantKeys
+from session_store.keys import KeySpace
 from session_store.upkeep.audit import AuditLog
 from session_store.writing.spool import Spool
 
@@ -58,6 +58,7 @@ COMMANDS = (
     "sweep",
     "replay-spool",
     "replay-erasures",
+    "keys new",
     "audit list",
     "audit verify",
 )
@@ -233,7 +234,7 @@ def test_list_shows_everybody_or_one(cli: Cli, talk: Talk) -> None:
 def test_a_damaged_session_does_not_hide_the_others(cli: Cli, talk: Talk) -> None:
     """Deadlines and hashes that are nonsense are listed as broken, and harmless to look at."""
     other = cli.act(partial(spoken, who="bob"))
-    key = ParticipantKeys.of(talk.participant)
+    key = KeySpace().participant(talk.participant)
     with redis.Redis.from_url(cli.settings.redis_url.get_secret_value()) as raw:
         raw.zadd(key.due, {"\x1b[2Jnobody": 1, f"{'a' * 26}:{'b' * 26}": 1, b"\xff:\xfe": 1})
         raw.delete(key.data_key)
@@ -318,7 +319,7 @@ def test_nothing_is_revealed_that_cannot_be_audited(cli: Cli, talk: Talk) -> Non
 
     async def break_audit(store: SessionStore) -> None:
         transport: Any = store._backend
-        await transport.transport.execute(AUDIT, "SET", AUDIT, "no stream")
+        await transport.transport.execute(KeySpace().audit, "SET", KeySpace().audit, "no stream")
 
     cli.act(break_audit)
     for arguments in (
@@ -371,7 +372,7 @@ def test_a_session_that_does_not_open_is_told(cli: Cli, talk: Talk, tmp_path: Pa
     """A broken seal is an error of its own; in an export it is listed, and the code is 1."""
 
     async def damage(store: SessionStore) -> None:
-        key = ParticipantKeys.of(talk.participant).session(talk.session_id)
+        key = KeySpace().participant(talk.participant).session(talk.session_id)
         transport: Any = store._backend
         await transport.transport.execute(key, "HSET", key, "content", b"\x01" + bytes(60))
 
@@ -531,7 +532,7 @@ def test_an_audit_that_was_tampered_with_is_found(cli: Cli, talk: Talk) -> None:
     assert cli("audit", "list", "--since", "0s", "--json").data["entries"] == []
 
     with redis.Redis.from_url(cli.settings.redis_url.get_secret_value()) as raw:
-        raw.xadd(AUDIT, {"actor": "\x1b[2Jnobody", "action": "erase"})
+        raw.xadd(KeySpace().audit, {"actor": "\x1b[2Jnobody", "action": "erase"})
     ran = cli("audit", "verify")
     listed = cli("audit", "list")
     assert (ran.code, "was changed" in ran.out) == (Exit.PROBLEM, True)
@@ -842,7 +843,7 @@ def test_without_the_extra_it_says_what_to_install() -> None:
         [sys.executable, "-c", hidden], capture_output=True, text=True, timeout=NET_S, check=False
     )
 
-    assert ran.stderr == "session-store: install what it needs: pip install 'rejoin[cli]'\n"
+    assert ran.stderr == "session-store: install what it needs: pip install 'livekit-rejoin[cli]'\n"
 
 
 def start(*arguments: str) -> subprocess.Popen[bytes]:
@@ -912,7 +913,7 @@ def test_watch_follows_one_and_ends_by_itself(cli: Cli, talk: Talk) -> None:
 
 def test_sweep_runs_until_it_is_stopped(cli: Cli, talk: Talk) -> None:
     """A sweeper of one's own ends what is due, says so, and SIGTERM is a good end."""
-    key = ParticipantKeys.of(talk.participant)
+    key = KeySpace().participant(talk.participant)
     with redis.Redis.from_url(cli.settings.redis_url.get_secret_value()) as raw:
         raw.hset(key.session(talk.session_id), "window_until", "1")
         raw.zadd(key.due, {f"{talk.participant}:{talk.session_id}": 1})

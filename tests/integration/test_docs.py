@@ -33,3 +33,28 @@ def test_the_quick_start_of_the_store_runs(settings: StoreSettings) -> None:
         timeout=60,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_installation_of_the_binding_runs(settings: StoreSettings, tmp_path: Path) -> None:
+    """What docs/binding.md shows first: keys are made, and the doctor takes them."""
+    page = (ROOT / "docs" / "binding.md").read_text()
+    found = re.search(r"## Install\n\n```sh\npip install [^\n]*\n(.*?)```", page, re.DOTALL)
+    assert found is not None
+    folder = tmp_path / "new"
+    folder.mkdir()
+    done = subprocess.run(
+        ["/bin/sh", "-c", found[1]],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "REJOIN_REDIS_URL": settings.redis_url.get_secret_value(),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    assert re.search(rf"^ok +keys +1 key, .* from {folder}/keys.json$", done.stdout, re.MULTILINE)
+    assert re.search(r"^ok +import name ", done.stdout, re.MULTILINE)

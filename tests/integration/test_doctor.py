@@ -84,6 +84,7 @@ async def test_a_healthy_redis_passes_every_check(well: StoreSettings, healthy: 
         "keys",
         "spool",
         "erasure journal",
+        "import name",
     ]
     with healthy.client() as client:
         assert client.dbsize() == 0

@@ -19,7 +19,7 @@ from session_store.backends.redis.backend import transport_options
 from session_store.backends.transport import transport
 from session_store.errors import LoginRefused, PermissionMissing
 from session_store.events import Event, EventsMissed, EventType
-from session_store.keys import EVENTS, ParticipantKeys
+from session_store.keys import KeySpace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -94,7 +94,7 @@ def own_redis(tmp_path: Path) -> Iterator[Server]:
 
 async def age(raw: Redis, participant: str, session_id: str, by_s: float) -> None:
     """Make a session older, by Redis's clock."""
-    keys = ParticipantKeys.of(participant)
+    keys = KeySpace().participant(participant)
     key = keys.session(session_id)
     times = ("last_seen", "lease_until", "window_until", "arrived_at", "joined_at", "agent_by")
     for name in times:
@@ -166,7 +166,7 @@ async def test_events_hold_nothing_about_a_person(
     store = make_store(publish_turns=True)
     who = store.pseudonym("maria@example.org")
     async with raw.pubsub() as channel:
-        await channel.subscribe(EVENTS)
+        await channel.subscribe(KeySpace().events)
         await channel.get_message(timeout=NET_S)
         joined = await store.join(who, load_id="secret-load")
         await store.append(joined.lease, [store.seal(joined.lease, turn(1))])
@@ -261,7 +261,7 @@ async def test_unknown_events_are_left_out(store: SessionStore, raw: Any) -> Non
             b'{"v":1,"type":"session_ended","at":"soon","participant":"p"}',
             known.model_dump_json().replace('"v"', '"colour":"red","v"').encode(),
         ):
-            await raw.publish(EVENTS, payload)
+            await raw.publish(KeySpace().events, payload)
         await heard.until(lambda types: len(types) > 1)
 
     assert heard.items[1:] == [known]
@@ -292,7 +292,7 @@ async def test_a_restart_of_redis_is_survived(
         await heard.until(lambda types: types == ["missed", "missed"])
         with own_redis.client() as client:
             event = Event(type=EventType.ERASED, at=1, participant="p")
-            client.publish(EVENTS, event.model_dump_json())
+            client.publish(KeySpace().events, event.model_dump_json())
         types = await heard.until(lambda types: len(types) > 2)
 
     assert types == ["missed", "missed", "erased"]
@@ -344,25 +344,25 @@ async def test_a_listener_moves_with_the_primaries(
             return getattr(self.at, name)
 
     topology: Any = Moving()
-    stream = listen.listen(topology)
+    stream = listen.listen(topology, KeySpace().events)
     async with asyncio.timeout(NET_S), aclosing(stream):
         assert await anext(stream) is None
         topology.at = new
         assert await anext(stream) is None
-        await raw.publish(EVENTS, "from the old one")
+        await raw.publish(KeySpace().events, "from the old one")
         with own_redis.client() as client:
-            client.publish(EVENTS, "from the new one")
+            client.publish(KeySpace().events, "from the new one")
         assert await anext(stream) == b"from the new one"
 
 
 async def test_a_slow_reader_costs_bounded_memory(settings: StoreSettings, raw: Any) -> None:
     """Where more wait than may, they become one gap; what comes after it is heard."""
-    stream = listen.listen(topology_of(settings), limit=10)
+    stream = listen.listen(topology_of(settings), KeySpace().events, limit=10)
     async with asyncio.timeout(NET_S), aclosing(stream):
         assert await anext(stream) is None
         for n in range(25):
-            await raw.publish(EVENTS, str(n))
-        await raw.publish(EVENTS, "last")
+            await raw.publish(KeySpace().events, str(n))
+        await raw.publish(KeySpace().events, "last")
         heard: list[bytes | None] = []
         while not heard or heard[-1] != b"last":
             # The reader is at work on each for a moment.
@@ -401,7 +401,7 @@ async def test_closing_in_the_middle_of_a_ping_does_not_hang(
     monkeypatch.setattr(listen, "QUIET_S", 0.01)
     moments = random.Random(1)  # noqa: S311 (no secret)
     for _ in range(60):
-        stream = listen.listen(topology_of(settings))
+        stream = listen.listen(topology_of(settings), KeySpace().events)
         await anext(stream)
         waiting = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(moments.uniform(0.008, 0.014))

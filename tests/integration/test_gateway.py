@@ -16,7 +16,7 @@ from dev.rig.servers.process import standalone
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
 from session_store import AgentPresence, SessionStore, StoreSettings, Turn, TurnKind
-from session_store.keys import ParticipantKeys
+from session_store.keys import KeySpace
 from session_store.livekit.rooms.pings import HERE, PING
 from session_store.values import Replayed
 from tests.integration.keeping import talk_and_go, turn
@@ -218,19 +218,19 @@ async def test_turns_that_came_late_are_in_their_place(
 
 async def break_content(raw: Any, participant: str, session_id: str) -> None:
     """Change a byte of the sealed content."""
-    key = ParticipantKeys.of(participant).session(session_id)
+    key = KeySpace().participant(participant).session(session_id)
     await raw.hset(key, "content", flipped(await raw.hget(key, "content")))
 
 
 async def break_turn(raw: Any, participant: str, session_id: str) -> None:
     """Change a byte of a sealed turn."""
-    key = ParticipantKeys.of(participant).turns(session_id)
+    key = KeySpace().participant(participant).turns(session_id)
     await raw.lset(key, 0, flipped(await raw.lindex(key, 0)))
 
 
 async def seal_by_a_later_version(raw: Any, participant: str, session_id: str) -> None:
     """Replace the content by one that a version yet to come has sealed."""
-    key = ParticipantKeys.of(participant).session(session_id)
+    key = KeySpace().participant(participant).session(session_id)
     await raw.hset(key, "content", b"\xff" + secrets.token_bytes(60))
 
 
@@ -289,13 +289,13 @@ async def test_a_new_session_is_begun_only_for_who_asks(client: httpx.AsyncClien
 
 async def break_data_key(raw: Any, participant: str) -> None:
     """Change a byte of the wrapped data key."""
-    key = ParticipantKeys.of(participant).data_key
+    key = KeySpace().participant(participant).data_key
     await raw.hset(key, "wrapped", flipped(await raw.hget(key, "wrapped")))
 
 
 async def lose_key(raw: Any, participant: str) -> None:
     """Let the data key be wrapped by one that the keyring lacks."""
-    await raw.hset(ParticipantKeys.of(participant).data_key, "kek", "lost")
+    await raw.hset(KeySpace().participant(participant).data_key, "kek", "lost")
 
 
 @pytest.mark.parametrize("spoil", [break_data_key, lose_key])

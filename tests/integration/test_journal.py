@@ -16,7 +16,7 @@ import pytest
 
 from dev.rig.servers.process import QUICK, Server, running
 from session_store import InvalidValue, Keyring, SessionStore
-from session_store.keys import ParticipantKeys
+from session_store.keys import KeySpace
 from session_store.upkeep import privacy
 from session_store.upkeep.audit import AuditLog
 from session_store.upkeep.journal import ErasureJournal, JournalFailed, Noted, replay
@@ -165,10 +165,10 @@ async def test_a_broken_participant_can_be_erased_and_replayed(
     who = store.pseudonym("maria")
     for _ in range(2):
         await talk_and_go(store, who)
-        await raw.hdel(ParticipantKeys.of(who).data_key, "wrapped")
+        await raw.hdel(KeySpace().participant(who).data_key, "wrapped")
         await privacy.erase(store, who, journal=journal)
     await talk_and_go(store, who)
-    await raw.hdel(ParticipantKeys.of(who).data_key, "wrapped")
+    await raw.hdel(KeySpace().participant(who).data_key, "wrapped")
     assert (await replay(store, journal)).participants >= 1
     assert await left_in(raw) == []
 

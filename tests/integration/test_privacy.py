@@ -18,7 +18,7 @@ from session_store import (
     StoreRefused,
 )
 from session_store.backends.values import Erased
-from session_store.keys import AUDIT, ParticipantKeys
+from session_store.keys import KeySpace
 from session_store.upkeep import privacy
 from session_store.upkeep.audit import AuditLog
 from session_store.upkeep.journal import ErasureJournal
@@ -138,7 +138,7 @@ async def test_what_does_not_open_is_listed_with_the_reason(store: SessionStore,
         await store.append(joined.lease, [store.seal(joined.lease, turn(1))])
         await store.update(joined.lease, lambda content: content)
         ids[kind] = joined.session.id
-    keys = ParticipantKeys.of(who)
+    keys = KeySpace().participant(who)
     await raw.lset(keys.turns(ids["turn"]), 0, bytes(60))
     await raw.hset(keys.session(ids["content"]), "content", bytes(60))
 
@@ -172,7 +172,7 @@ async def test_a_participant_whose_hash_is_broken_is_exported_as_that(
     """Where the wrapped key is gone, the person and the sessions are there, with the reason."""
     who = store.pseudonym("maria")
     await talk_and_go(store, who)
-    await raw.hdel(ParticipantKeys.of(who).data_key, "wrapped")
+    await raw.hdel(KeySpace().participant(who).data_key, "wrapped")
     said = await exported(store, who)
     assert "data key" in said["participant"]["unreadable"]
     (session,) = said["sessions"]
@@ -199,8 +199,8 @@ async def test_an_export_is_audited_before_it_is_read(store: SessionStore, raw: 
     assert [each["action"] for each in said["audit"]] == ["export"]
     assert "cli" not in json.dumps(said["audit"]), "who acted is not the participant's to know"
 
-    await raw.delete(AUDIT)
-    await raw.set(AUDIT, "no stream")
+    await raw.delete(KeySpace().audit)
+    await raw.set(KeySpace().audit, "no stream")
     with pytest.raises(StoreRefused):
         await privacy.export(store, who, audit=log)
 
@@ -219,7 +219,7 @@ async def test_an_erasure_leaves_nothing_but_its_traces(
     erased = await privacy.erase(store, who, journal=journal, audit=log, reason="asked by mail")
 
     assert (erased.sessions, erased.left_over) == (2, 0)
-    traces = {AUDIT.encode(), ParticipantKeys.of(who).erased.encode()}
+    traces = {KeySpace().audit.encode(), KeySpace().participant(who).erased.encode()}
     left = {key: value for key, value in (await dump(raw)).items() if key not in traces}
     assert who not in repr(left)
     assert other in repr(left)
@@ -280,7 +280,7 @@ async def test_one_session_is_erased_and_the_others_stay(
 
     assert [each.id for each in (await store.sessions(who)).sessions] == [second.session.id]
     assert not [key for key in await raw.keys() if first.session.id.encode() in key]
-    assert first.session.id not in repr(await raw.zrange(ParticipantKeys.of(who).due, 0, -1))
+    assert first.session.id not in repr(await raw.zrange(KeySpace().participant(who).due, 0, -1))
     entries = (await journal.read(store.keyring)).entries
     assert [each.session_id for each in entries] == [first.session.id] * 2
     assert await audited(store) == [
@@ -365,7 +365,7 @@ async def test_a_retention_shorter_than_the_resume_window_is_kept(
     await pass_time(raw, 61)
     for _ in range(2):
         await Sweeper(store).sweep()
-    assert await raw.keys() == []
+    assert await left_in(raw) == []
 
 
 async def test_with_the_last_session_its_participant_goes(store: SessionStore, raw: Any) -> None:
@@ -375,7 +375,7 @@ async def test_with_the_last_session_its_participant_goes(store: SessionStore, r
     for session_id in ids:
         await privacy.erase_session(store, who, session_id)
     await Sweeper(store).sweep()
-    assert await raw.keys() == []
+    assert await left_in(raw) == []
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ async def test_a_broken_participant_can_be_erased(store: SessionStore, raw: Any)
     """What no key can open any more can still be erased."""
     who = store.pseudonym("maria")
     joined = await talk_and_go(store, who)
-    await raw.hset(ParticipantKeys.of(who).data_key, "wrapped", b"broken")
+    await raw.hset(KeySpace().participant(who).data_key, "wrapped", b"broken")
     with pytest.raises(SealBroken):
         await SessionStore(store._backend, store.keyring).load(who, joined.session.id)
     assert (await privacy.erase(store, who)).sessions == 1

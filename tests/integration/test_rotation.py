@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from session_store import UnknownKey, WrongKey
-from session_store.keys import SHARDS, ParticipantKeys, kek_of
+from session_store.keys import SHARDS, KeySpace, shard_of
 from session_store.upkeep.rotation import RotationProgress, RotationReport, rotate_keys
 from session_store.upkeep.sweeper import Sweeper
 from tests.integration.keeping import dump, pass_time, talk, talk_and_go, turn
@@ -64,11 +64,6 @@ def processes(make_store: Callable[..., SessionStore], tmp_path: Path) -> Proces
 async def wrapped_by(store: SessionStore, key_id: str) -> set[str]:
     """Return the participants whose data keys a key wraps."""
     return set(await store._backend.wrapped_by(key_id, range(SHARDS)))
-
-
-def shard_of(participant: str) -> int:
-    """Return the shard that a participant is in."""
-    return int(ParticipantKeys.of(participant).prefix.split("s")[1][:4])
 
 
 async def newest_turns(store: SessionStore, people: Sequence[str]) -> list[str]:
@@ -264,7 +259,7 @@ async def test_a_broken_data_key_stops_nobody_else(processes: Processes, raw: An
     before = processes.store("old", "new", primary="old")
     people = [before.pseudonym(f"person {number}") for number in range(10)]
     await asyncio.gather(*(before.open(who) for who in people))
-    changed, cut, bare = (ParticipantKeys.of(who).data_key for who in people[:3])
+    changed, cut, bare = (KeySpace().participant(who).data_key for who in people[:3])
     wrapped = bytearray(await raw.hget(changed, "wrapped"))
     wrapped[20] ^= 1
     await raw.hset(changed, "wrapped", bytes(wrapped))
@@ -288,8 +283,8 @@ async def test_a_data_key_moved_to_somebody_else_is_not_wrapped_anew(
     victim, thief = before.pseudonym("maria"), before.pseudonym("mallory")
     for who in (victim, thief):
         await before.open(who)
-    stolen = await raw.hgetall(ParticipantKeys.of(victim).data_key)
-    await raw.hset(ParticipantKeys.of(thief).data_key, mapping=stolen)
+    stolen = await raw.hgetall(KeySpace().participant(victim).data_key)
+    await raw.hset(KeySpace().participant(thief).data_key, mapping=stolen)
 
     report = await rotate(processes.store("old", "new", primary="new"))
 
@@ -304,7 +299,7 @@ async def test_stale_entries_are_removed(processes: Processes, raw: Any) -> None
     gone, newer = before.pseudonym("nobody"), before.pseudonym("tom")
     await during.open(newer)
     for who in (gone, newer):
-        await raw.sadd(kek_of(shard_of(who), "old"), who)
+        await raw.sadd(KeySpace().kek(shard_of(who), "old"), who)
 
     (key,) = (await rotate(during)).keys
 

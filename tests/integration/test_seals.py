@@ -10,7 +10,7 @@ from dev.rig.key_file import write_key_file
 from session_store import SealBroken, UnknownKey
 from session_store.errors import UnknownSchema
 from session_store.events import SealFailure
-from session_store.keys import ParticipantKeys
+from session_store.keys import KeySpace
 from session_store.upkeep.audit import AuditLog
 from session_store.upkeep.seal_audit import SealAudit
 from tests.integration.keeping import dump, keep_drafts, talk, talk_and_go, turn
@@ -27,7 +27,7 @@ class Record:
 
     def __init__(self, raw: Any, participant: str, session_id: str) -> None:
         self.raw = raw
-        keys = ParticipantKeys.of(participant)
+        keys = KeySpace().participant(participant)
         self.data_key = keys.data_key
         self.session = keys.session(session_id)
         self.turns = keys.turns(session_id)

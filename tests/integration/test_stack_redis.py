@@ -100,10 +100,12 @@ class StackRedis:
         """Return a client that is logged in as one of the shipped users."""
         return redis.Redis(port=self.port, username=user, password=SETTINGS[PASSWORDS[user]])
 
-    def settings(self, user: str, key_file: Path) -> StoreSettings:
+    def settings(self, user: str, key_file: Path, namespace: str = "") -> StoreSettings:
         """Return the store's settings."""
         url = f"redis://{user}:{SETTINGS[PASSWORDS[user]]}@127.0.0.1:{self.port}/0"
-        return StoreSettings.model_validate({"redis_url": url, "key_file": key_file})
+        return StoreSettings.model_validate(
+            {"redis_url": url, "key_file": key_file, "namespace": namespace}
+        )
 
 
 @contextmanager
@@ -192,6 +194,26 @@ async def test_the_doctor_finds_nothing_wrong(stack_redis: StackRedis, key_file:
     findings = {each.check: each for each in found}
     for check in ("login", "eviction", "memory", "persistence"):
         assert findings[check].verdict is Verdict.OK, findings[check]
+
+
+async def test_users_reach_the_namespace_that_is_set(
+    stack_redis: StackRedis, key_file: Path
+) -> None:
+    """Scripts and events work there, and are refused outside of it."""
+    with stack_redis.running(REJOIN_NAMESPACE="sales"):
+        for user in ("rejoin", "rejoin-operator"):
+            found = await examine(stack_redis.settings(user, key_file, "sales"))
+            verdicts = {each.check: each.verdict for each in found}
+            assert {verdicts["scripts"], verdicts["events"]} == {Verdict.OK}
+            found = await examine(stack_redis.settings(user, key_file))
+            verdicts = {each.check: each.verdict for each in found}
+            assert {verdicts["scripts"], verdicts["events"]} == {Verdict.FAIL}
+
+
+def test_it_does_not_start_with_a_namespace_that_is_not_valid(stack_redis: StackRedis) -> None:
+    """The namespace becomes a part of the users' rules."""
+    output, _ = stack_redis.start(REJOIN_NAMESPACE="a/b").communicate(timeout=NET_S)
+    assert output == "redis: REJOIN_NAMESPACE may hold a-z, 0-9, - and _ only\n"
 
 
 def test_every_user_has_the_password_that_was_set(stack_redis: StackRedis) -> None:

@@ -32,7 +32,7 @@ from session_store import (
     WrongKey,
 )
 from session_store.events import Event, EventType
-from session_store.keys import ParticipantKeys
+from session_store.keys import KeySpace
 from session_store.page_turns import shown_after
 from session_store.values import Replayed
 from tests.integration.keeping import left_in
@@ -63,7 +63,7 @@ async def commands(raw: Any, name: str) -> int:
 
 async def age(raw: Any, store: SessionStore, identity: str, session_id: str, by_s: float) -> None:
     """Let time pass for one session: move its times back."""
-    key = ParticipantKeys.of(store.pseudonym(identity)).session(session_id)
+    key = KeySpace().participant(store.pseudonym(identity)).session(session_id)
     for name in ("last_seen", "lease_until", "window_until", "agent_by"):
         value = int(await raw.hget(key, name) or 0)
         if value:
@@ -363,7 +363,7 @@ async def test_erasure_leaves_nothing_and_nothing_comes_back(store: SessionStore
         with pytest.raises(SessionGone):
             await attempt()
     left = [key.decode() for key in await raw.keys() if who.encode() in key]
-    assert left == [ParticipantKeys.of(who).erased]
+    assert left == [KeySpace().participant(who).erased]
     assert await store.load(who, joined.session.id) is None
     kept = await store.load(store.pseudonym("joe"), other.session.id)
     assert kept is not None
@@ -380,7 +380,7 @@ async def test_every_key_has_a_lifetime(store: SessionStore, raw: Any) -> None:
     await store.update(joined.lease, lambda content: content)
     await store.leave(joined.lease)
     keys = await raw.keys()
-    assert len(keys) == 7
+    assert len(keys) == 8
     assert {key: await raw.ttl(key) > 0 for key in keys} == dict.fromkeys(keys, True)
 
 
@@ -456,7 +456,7 @@ async def test_a_changed_record_is_never_believed(
     await store.update(joined.lease, lambda content: content)
     await store.release(joined.lease)
 
-    await attack(raw, ParticipantKeys.of(who).turns(joined.session.id))
+    await attack(raw, KeySpace().participant(who).turns(joined.session.id))
 
     for _ in range(2):
         with pytest.raises(SealBroken):
@@ -472,7 +472,7 @@ async def test_content_cannot_be_moved_to_another_person(store: SessionStore, ra
     for each in joined:
         await store.update(each.lease, lambda content: content)
     keys = [
-        ParticipantKeys.of(who).session(each.session.id)
+        KeySpace().participant(who).session(each.session.id)
         for who, each in zip((mine, theirs), joined, strict=True)
     ]
     await raw.hset(keys[1], "content", await raw.hget(keys[0], "content"))
@@ -487,7 +487,7 @@ async def test_a_copied_conversation_does_not_open_for_who_copied_it(
     victim, thief = store.pseudonym("maria"), store.pseudonym("mallory")
     joined = await store.join(victim)
     await append(store, joined, turn(1, "my PIN is 1234"))
-    mine, theirs = ParticipantKeys.of(victim), ParticipantKeys.of(thief)
+    mine, theirs = KeySpace().participant(victim), KeySpace().participant(thief)
     for source, copy in (
         (mine.data_key, theirs.data_key),
         (mine.sessions, theirs.sessions),
@@ -512,13 +512,13 @@ async def test_the_list_of_wrapped_keys_lives_as_long_as_they_do(
     rotated = tmp_path / "rotated.json"
     rotated.write_text(json.dumps({**keys, "primary": "k-2"}))
     newer = SessionStore.from_settings(settings.model_copy(update={"key_file": rotated}))
-    listed = ParticipantKeys.of(who).kek("k-1")
+    listed = KeySpace().participant(who).kek("k-1")
     await raw.expire(listed, 100)
 
     await newer.join(who)
 
     assert await raw.ttl(listed) > 10_000
-    assert await raw.exists(ParticipantKeys.of(who).kek("k-2")) == 0
+    assert await raw.exists(KeySpace().participant(who).kek("k-2")) == 0
     await newer.aclose()
 
 
@@ -616,7 +616,7 @@ async def test_a_session_of_somebody_else_is_not_taken_over(store: SessionStore,
     """A writer to Redis cannot give a participant the id, and so the room, of another one."""
     joe, maria = store.pseudonym("joe"), store.pseudonym("maria")
     mine, theirs = await store.open(joe), await store.join(maria)
-    keys = ParticipantKeys.of(joe)
+    keys = KeySpace().participant(joe)
     for key in (keys.session(mine.session.id), keys.sessions):
         assert await raw.exists(key)
     await raw.rename(keys.session(mine.session.id), keys.session(theirs.session.id))
@@ -635,7 +635,7 @@ async def test_a_new_session_gets_past_a_broken_one(store: SessionStore, raw: An
     broken = await store.join(who)
     await append(store, broken, turn(1))
     await store.release(broken.lease)
-    key = ParticipantKeys.of(who).turns(broken.session.id)
+    key = KeySpace().participant(who).turns(broken.session.id)
     sealed = await raw.lindex(key, 0)
     await raw.lset(key, 0, sealed[:-1] + bytes([sealed[-1] ^ 1]))
     with pytest.raises(SealBroken):
@@ -657,11 +657,13 @@ async def test_without_a_data_key_nothing_is_begun(store: SessionStore, raw: Any
     """Where nothing can be sealed, tries to begin anew do not push out what is kept."""
     who = store.pseudonym("maria")
     kept = await store.open(who)
-    await raw.hset(ParticipantKeys.of(who).data_key, "kek", "lost")
+    await raw.hset(KeySpace().participant(who).data_key, "kek", "lost")
     for _ in range(60):
         with pytest.raises(UnknownKey):
             await store.open_new(who)
-    assert await raw.zrange(ParticipantKeys.of(who).sessions, 0, -1) == [kept.session.id.encode()]
+    assert await raw.zrange(KeySpace().participant(who).sessions, 0, -1) == [
+        kept.session.id.encode()
+    ]
 
 
 async def test_a_turn_that_came_late_twice_is_read_once(store: SessionStore, raw: Any) -> None:
@@ -691,7 +693,7 @@ async def test_a_lost_data_key_is_a_new_beginning(store: SessionStore, raw: Any)
     who = store.pseudonym("maria")
     old = await store.join(who)
     await append(store, old, turn(1))
-    await raw.delete(ParticipantKeys.of(who).data_key)
+    await raw.delete(KeySpace().participant(who).data_key)
 
     opened = await store.open(who)
 
@@ -798,7 +800,7 @@ async def test_an_odd_record_is_a_broken_one(
     """A foreign field in a session's hash is no error of an unknown kind."""
     who = store.pseudonym("maria")
     joined = await store.join(who)
-    await raw.hset(ParticipantKeys.of(who).session(joined.session.id), name, value)
+    await raw.hset(KeySpace().participant(who).session(joined.session.id), name, value)
     with pytest.raises(SealBroken):
         await store.load(who, joined.session.id)
     # A list opens no draft, as it opens no turn.

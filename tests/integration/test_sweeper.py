@@ -11,13 +11,13 @@ import pytest
 
 from dev.rig.servers.process import standalone
 from session_store import SessionState
-from session_store.backends.values import SessionRef
+from session_store.backends.values import AgentPresence, SessionRef
 from session_store.errors import StoreUnavailable
 from session_store.events import Event, EventType
-from session_store.keys import EVENTS, SHARDS, SWEEPERS, ParticipantKeys
+from session_store.keys import SHARDS, KeySpace, shard_of
 from session_store.upkeep import sweeper
 from session_store.upkeep.sweeper import Shares, Sweeper, SweepReport
-from tests.integration.keeping import pass_time, talk, talk_and_go
+from tests.integration.keeping import left_in, pass_time, talk, talk_and_go
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -46,10 +46,10 @@ class Heard:
 async def published(raw: Any) -> AsyncIterator[Callable[[], Any]]:
     """Subscribe to the real channel; the answer reads what came since, once it is all there."""
     async with raw.pubsub() as channel:
-        await channel.subscribe(EVENTS)
+        await channel.subscribe(KeySpace().events)
 
         async def read() -> list[Event]:
-            await raw.publish(EVENTS, b"end")
+            await raw.publish(KeySpace().events, b"end")
             events = []
             async for message in channel.listen():
                 if message["data"] == b"end":
@@ -66,11 +66,6 @@ async def published(raw: Any) -> AsyncIterator[Callable[[], Any]]:
 def of_type(events: list[Event], kind: EventType) -> Counter[str]:
     """Count events of a type by session."""
     return Counter(event.session_id for event in events if event.type is kind)
-
-
-def shard_of(participant: str) -> int:
-    """Return the shard that a participant is in."""
-    return int(ParticipantKeys.of(participant).prefix.split("s")[1][:4])
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -132,7 +127,7 @@ async def test_nothing_is_left_after_retention(
 
     assert sum(report.erased for report in reports) == len(PEOPLE)
     assert of_type(await published(), EventType.ERASED) == Counter(dict.fromkeys(ids, 1))
-    assert await raw.keys() == []
+    assert await left_in(raw) == []
     assert await Sweeper(stores[0]).sweep() == SweepReport()
 
 
@@ -145,7 +140,7 @@ async def test_an_unswept_session_goes_all_the_way(store: SessionStore, raw: Any
     first, second = await Sweeper(store).sweep(), await Sweeper(store).sweep()
 
     assert (first.ended, first.erased + second.erased) == (1, 1)
-    assert await raw.keys() == []
+    assert await left_in(raw) == []
 
 
 async def test_a_participant_stays_while_one_session_does(store: SessionStore, raw: Any) -> None:
@@ -279,11 +274,11 @@ async def test_one_bad_session_does_not_stop_the_others(
     first, second = store.pseudonym("maria"), store.pseudonym("tom")
     broken = await talk_and_go(store, first)
     await talk_and_go(store, second)
-    key = ParticipantKeys.of(first).session(broken.session.id)
+    key = KeySpace().participant(first).session(broken.session.id)
     await pass_time(raw, WINDOW_S + 1)
     await raw.delete(key)
     await raw.set(key, "not a hash")
-    await raw.zadd(ParticipantKeys.of(first).due, {"nonsense": 1})
+    await raw.zadd(KeySpace().participant(first).due, {"nonsense": 1})
     one = Sweeper(store)
 
     with caplog.at_level(logging.WARNING, sweeper.__name__):
@@ -302,7 +297,7 @@ async def test_a_running_sweeper_needs_no_help(store: SessionStore, raw: Any) ->
     running = Sweeper(store, every_s=0.02)
     running.start()
     running.start()
-    await until(lambda: raw.exists(SWEEPERS))
+    await until(lambda: raw.exists(KeySpace().sweepers))
     await pass_time(raw, WINDOW_S + 1)
 
     async def has_ended() -> bool:
@@ -324,7 +319,7 @@ async def test_sweepers_need_no_names(store: SessionStore, raw: Any) -> None:
         each.start()
 
     async def are_two() -> bool:
-        return bool(await raw.zcard(SWEEPERS) == 2)
+        return bool(await raw.zcard(KeySpace().sweepers) == 2)
 
     await until(are_two)
     for each in both:
@@ -336,7 +331,7 @@ async def test_every_shared_key_of_sweeping_expires(store: SessionStore, raw: An
     await talk_and_go(store, store.pseudonym("maria"))
     running = Sweeper(store, every_s=0.02)
     running.start()
-    await until(lambda: raw.exists(SWEEPERS))
+    await until(lambda: raw.exists(KeySpace().sweepers))
     await running.aclose()
     for key in await raw.keys():
         assert await raw.pttl(key) > 0
@@ -390,6 +385,34 @@ async def test_the_others_take_the_shards_of_one_that_died(
         await each.sweeper.aclose()
 
 
+async def soon(raw: Any) -> int:
+    """Return a time that is ahead of Redis's clock, but no more than clocks may differ."""
+    seconds, _ = await raw.time()
+    return int(seconds) * 1000 + 8000
+
+
+async def test_a_dead_job_is_found_although_the_clock_was_set_back(
+    store: SessionStore, raw: Any
+) -> None:
+    """As soon as ever: its lease and its deadline are an hour ahead, and mean nothing."""
+    joined = await talk(store, store.pseudonym("maria"))
+    session = SessionRef(joined.lease.participant, joined.session.id)
+    orphans: list[SessionRef] = []
+    running = Sweeper(store, every_s=0.02, all_every_s=NEVER_S, on_orphan=orphans.append)
+    running.start()
+    await until(lambda: raw.exists(KeySpace().sweepers))
+
+    await pass_time(raw, -3600)
+
+    async def is_found() -> bool:
+        return orphans != []
+
+    await until(is_found)
+    await running.aclose()
+    assert set(orphans) == {session}
+    assert await store.claim_orphan(*session) is AgentPresence.WANTED
+
+
 async def test_a_wrong_registry_is_no_harm(store: SessionStore, raw: Any) -> None:
     """Where the registry names one that does nothing, the look at all shards finds what is due."""
     who = store.pseudonym("maria")
@@ -399,13 +422,13 @@ async def test_a_wrong_registry_is_no_harm(store: SessionStore, raw: Any) -> Non
     )
     running = Sweeper(store, me="me", every_s=0.02, all_every_s=0.1)
     running.start()
-    await until(lambda: raw.exists(SWEEPERS))
-    await raw.zadd(SWEEPERS, {name: 4e12})
+    await until(lambda: raw.exists(KeySpace().sweepers))
+    await raw.zadd(KeySpace().sweepers, {name: await soon(raw)})
     await until(lambda: name in running._shares._alive)
     assert shard_of(who) not in running._shares.of([name])
-    await raw.persist(SWEEPERS)
+    await raw.persist(KeySpace().sweepers)
     await pass_time(raw, WINDOW_S + 1)
-    await raw.zadd(SWEEPERS, {name: 4e12})
+    await raw.zadd(KeySpace().sweepers, {name: await soon(raw)})
 
     async def has_ended() -> bool:
         return await state(store, who) is SessionState.ENDED

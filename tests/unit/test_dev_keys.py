@@ -8,7 +8,7 @@ import pytest
 
 from dev.commands import DevError
 from dev.keys import ensure_key_file
-from dev.private_file import create_private
+from session_store.sealing.key_file import make_key_file
 
 
 def test_the_key_file_is_made_with_a_named_primary(tmp_path: Path) -> None:
@@ -41,10 +41,11 @@ def test_a_key_file_is_never_overwritten(tmp_path: Path) -> None:
 def test_a_key_file_made_meanwhile_is_kept(tmp_path: Path) -> None:
     """Of two that make it at the same moment, the second gives way."""
     path = tmp_path / "keys.json"
-    create_private(path, b"first")
+    path.write_bytes(b"first")
     with pytest.raises(FileExistsError):
-        create_private(path, b"second")
+        make_key_file(path)
     assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_conversations_without_their_keys_stop_the_demo(tmp_path: Path) -> None:

@@ -44,6 +44,18 @@ def test_one_pause_lasts_until_the_lease_may_have_run_out() -> None:
     in_virtual_time(scene())
 
 
+def test_a_room_that_lost_it_a_moment_ago_waits_until_it_may_have_it_back() -> None:
+    """That is longer than a lease, and the wait for a dead holder begins only then."""
+
+    async def scene() -> None:
+        wait, begun = LeaseWait(LEASE_S), now_s()
+        await wait.pause(LeaseHeld("session", 9_000))
+        assert 9 < now_s() - begun < 9.1
+        assert await wait_out(wait) > MOST_LEASES * LEASE_S
+
+    in_virtual_time(scene())
+
+
 def test_an_outage_gives_the_holder_its_time_again() -> None:
     """While the store was away, no holder could renew its lease."""
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from livekit.protocol import agent, models
 
 from session_store.backends.values import JoinOutcome
 from session_store.errors import (
@@ -21,7 +22,7 @@ from session_store.errors import (
 )
 from session_store.livekit.job.entry_point import _enter
 from session_store.livekit.job.joining import AWAY_AFTER_S
-from session_store.livekit.job.participant import JobParticipant
+from session_store.livekit.job.participant import Coming, JobParticipant
 from session_store.livekit.rooms.dispatch import Dispatch
 from session_store.livekit.rooms.rooms import COMES_WITHIN_S, LiveKitRooms, Occupants
 from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, RESUMED_AS, failed_as
@@ -224,14 +225,14 @@ def test_a_join_is_counted_once_however_often_it_is_tried(
             remote_participants={},
             local_participant=SimpleNamespace(identity="agent-1"),
         )
-        job = SimpleNamespace(agent_name=NAME, metadata="", id="job")
+        job = agent.Job(id="job", agent_name=NAME, room=models.Room(name="room"))
         context: Any = SimpleNamespace(
             room=room, job=job, worker_id="worker", is_fake_job=lambda: False
         )
         participant = JobParticipant("maria", store.pseudonym("maria"), None, {})
-        setup: Any = SimpleNamespace(ctx=context, store=store, settings=StoreSettings())
+        setup: Any = SimpleNamespace(ctx=context, store=store, settings=StoreSettings(), scope=NAME)
         try:
-            await _enter(setup, participant, "load")
+            await _enter(setup, participant, Coming("load"))
         except type(error):
             pass
         values = {

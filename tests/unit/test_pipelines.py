@@ -114,19 +114,17 @@ def test_what_is_missing_is_named(values: dict[str, Any], says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "module", "extra"),
-    [
-        ({"agent_pipeline": "openai"}, "openai", "agent,openai"),
-        ({"agent_stt": "deepgram"}, "deepgram", "agent,deepgram"),
-    ],
+    ("values", "module"),
+    [({"agent_pipeline": "openai"}, "openai"), ({"agent_stt": "deepgram"}, "deepgram")],
 )
-def test_a_missing_package_names_its_extra(
-    values: dict[str, Any], module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_package_names_its_group(
+    values: dict[str, Any], module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the plugin, the error says what to install."""
     monkeypatch.delitem(sys.modules, f"agent.pipelines.cloud.{module}", raising=False)
     monkeypatch.setitem(sys.modules, f"livekit.plugins.{module}", None)
     # Where another test has loaded the plugin, its package knows it.
     monkeypatch.delattr(f"livekit.plugins.{module}", raising=False)
-    with pytest.raises(ImportError, match=rf"pip install 'rejoin\[{extra}\]'"):
+    command = f"pip install --group agent --group {module}"
+    with pytest.raises(ImportError, match=command):
         pipelines.check(settings_of(**values, **KEYS))

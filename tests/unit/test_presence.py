@@ -24,7 +24,7 @@ class Room(rtc.EventEmitter[Any]):
 
     def come(self, load_id: str) -> None:
         """Let the person in."""
-        who = SimpleNamespace(identity="maria", attributes={"rj.load": load_id})
+        who = SimpleNamespace(identity="maria", attributes={"rj.load": load_id}, joined_at=None)
         self.remote_participants["maria"] = who
         self.emit("participant_connected", who)
 
@@ -45,7 +45,10 @@ class Watched:
         self.told: list[str] = []
         watched: Any = self.room
         self.presence = Presence(
-            watched, "maria", on_came=self.told.append, on_left=lambda: self.told.append("left")
+            watched,
+            "maria",
+            on_came=lambda coming: self.told.append(coming.load_id),
+            on_left=lambda: self.told.append("left"),
         )
         self.room.come("load-1")
         self.presence.start()

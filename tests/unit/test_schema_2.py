@@ -14,7 +14,7 @@ from session_store import (
     Turn,
 )
 from session_store.backends.memory.backend import MemoryBackend
-from session_store.models import TurnKind, Witness
+from session_store.models import SCHEMA_VERSION, TurnKind, Witness
 from session_store.sealing import data_key as seals
 from session_store.sealing import schema
 from session_store.sealing.data_key import NO_TAG, tag_of
@@ -158,7 +158,7 @@ def test_a_record_cannot_be_relabelled(label: int) -> None:
         data_key().open_content(SESSION, CONTENT_VERSION, bytes([label]) + CONTENT[1:])
 
 
-@pytest.mark.parametrize("schema_version", [1, 2])
+@pytest.mark.parametrize("schema_version", [1, 2, 3])
 def test_a_content_of_another_shape_is_none(schema_version: int) -> None:
     """What opens but is no content is a ValueError, which the store takes for a broken seal."""
     for plain in (b"", b"[]", b"{", b'{"no": 1}', b"\xff"):
@@ -188,7 +188,9 @@ async def test_a_session_holds_turns_of_both_versions(monkeypatch: pytest.Monkey
     with monkeypatch.context() as earlier:
         earlier.setattr(seals, "SCHEMA_VERSION", 1)
         await store.update(lease, lambda content: content.model_copy(update={"title": "one"}))
-    await store.append(lease, [store.seal(lease, turn) for turn in said[3:8]])
+    with monkeypatch.context() as earlier:
+        earlier.setattr(seals, "SCHEMA_VERSION", 2)
+        await store.append(lease, [store.seal(lease, turn) for turn in said[3:8]])
     await store.append(lease, [sealed_by_version_1(lease, turn) for turn in said[8:]])
 
     held = await backend.load(who, lease.session_id, last=None)
@@ -208,7 +210,7 @@ async def test_a_session_holds_turns_of_both_versions(monkeypatch: pytest.Monkey
     held = await backend.load(who, lease.session_id, last=None)
     assert held is not None
     assert held.content is not None
-    assert held.content[0] == 2
+    assert held.content[0] == SCHEMA_VERSION
     await SessionStore(backend, ring).load(who, lease.session_id)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,14 +18,14 @@ from session_store.backends.values import SessionRef
 from session_store.errors import StoreUnavailable
 from session_store.keys import LATE_PART
 from session_store.livekit.rooms.api_calls import LiveKitFailed
-from session_store.livekit.rooms.dispatch import Dispatch
+from session_store.livekit.rooms.dispatch import Dispatch, Errand
 from session_store.livekit.rooms.rooms import GAVE_UP, Occupants
 from session_store.livekit.worker.contact import Contact
 from session_store.livekit.worker.dead_jobs import DeadJob, DeadJobs
 from session_store.livekit.worker.dispatcher import Dispatcher
 from session_store.livekit.worker.room_finder import RoomFinder
 from session_store.livekit.worker.takeover import Takeover, TakeoverTasks
-from session_store.models import Place
+from session_store.models import SessionContent
 from session_store.tasks import RateLimit, stop
 from session_store.upkeep.sweeper import Sweeper
 from tests.counted import Counted
@@ -146,7 +147,7 @@ class World:
     def watcher(self, *, per_s: float = 100.0) -> tuple[Takeover, DeadJobs]:
         """Make one more watcher."""
         rooms: Any = self.rooms
-        finder = RoomFinder(self.store, rooms, agent_name=NAME)
+        finder = self.finder = RoomFinder(self.store, rooms, agent_name=NAME)
         dispatcher = Dispatcher(
             rooms,
             rate_limit=RateLimit(per_s, now=now_s),
@@ -511,23 +512,62 @@ def test_a_job_that_others_dispatched_is_replaced_where_it_was(known: bool) -> N
     async def scene() -> None:
         world = World()
         session = await world.talk("maria")
-        place = Place(room="call-7", agent_name=NAME, metadata="theirs")
+        theirs = Dispatch("call-7", NAME, "theirs", {"plan": "gold"}, "blue")
         await world.store.update(
-            world.joined.lease, lambda content: content.model_copy(update={"place": place})
+            world.joined.lease, lambda content: content.at(theirs.place("maria"))
         )
         bystander = await world.store.join(world.store.pseudonym("juan"))
         world.rooms.there.clear()
         world.rooms.fill("call-7", ["juan", "maria"], ["agent-1"])
-        theirs = Dispatch("call-7", NAME, "theirs")
         if known:
             dead = DeadJob(world.owner, "agent-1", theirs, "dispatch-1", None)
             await world.dead_jobs.replace(dead)
         else:
             await asyncio.sleep(LEASE_S + 0.01)
             await world.takeover.relieve(session)
-        assert world.rooms.sent == [theirs]
+        assert world.rooms.sent == [theirs.on(Errand(*session, identity="maria"))]
         assert world.rooms.removed == ["agent-1"]
         await world.store.renew(bystander.lease)
+
+    in_virtual_time(scene())
+
+
+def test_who_left_the_newest_room_is_looked_for_in_those_before() -> None:
+    """Its agent there lives, but serves nobody: the other room gets the conversation."""
+
+    async def scene() -> None:
+        world = World()
+        session = await world.talk("maria")
+        first, second = (Dispatch(room, NAME, "theirs") for room in ("call-1", "call-2"))
+        for dispatch in (first, second):
+            place = dispatch.place("maria")
+            await world.store.update(world.joined.lease, partial(SessionContent.at, place=place))
+        world.rooms.there.clear()
+        world.rooms.fill("call-2", [], ["agent-2"])
+        world.rooms.fill("call-1", ["maria"], [])
+        world.rooms.alive.add("agent-2")
+        there = await world.finder.find(session)
+        assert there.dispatch == first.on(Errand(*session, identity="maria"))
+        world.rooms.fill("call-2", ["maria"], ["agent-2"])
+        assert (await world.finder.find(session)).dispatch.room == "call-2"
+
+    in_virtual_time(scene())
+
+
+def test_a_session_of_another_agent_is_left_to_its_watchers() -> None:
+    """Before its first job has joined, nobody else knows which agent to send."""
+
+    async def scene() -> None:
+        world = World()
+        participant = world.store.pseudonym("maria")
+        opened = await world.store.open(participant, expect_agent=True, scope="another agent")
+        session = SessionRef(participant, opened.session.id)
+        world.rooms.fill(session.session_id, [participant], [])
+        there = await world.finder.find(session)
+        assert (there.is_awaited, there.is_certain) == (False, False)
+        await asyncio.sleep(EXPECTED_S + 0.01)
+        await world.takeover.relieve(session, lease_ran_out=False)
+        assert world.rooms.sent == []
 
     in_virtual_time(scene())
 

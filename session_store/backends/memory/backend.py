@@ -34,7 +34,7 @@ from session_store.errors import (
     WriteConflict,
 )
 from session_store.events import EventType
-from session_store.keys import ParticipantKeys, shard_prefix
+from session_store.keys import shard_of
 from session_store.sealing.data_key import tag_of
 
 if TYPE_CHECKING:
@@ -95,9 +95,11 @@ class MemoryBackend(MemoryPeople):
         *,
         mode: OpenMode,
         expect_agent: bool,
+        scope: str = "",
     ) -> tuple[FoundSession, AgentPresence]:
         op = self._begin(participant)
-        record, created = op.find(wanted, candidate, mode=mode, exact=False)
+        record, created = op.find(wanted, candidate, mode=mode, exact=False, scope=scope)
+        record.scope = record.scope or scope
         if not created:
             op.see(record)
             window_until = op.now + self._rules.window_ms(record.reconnect_count)
@@ -115,15 +117,20 @@ class MemoryBackend(MemoryPeople):
         self, participant: str, wanted: str | None, candidate: Candidate, attempt: JoinAttempt
     ) -> tuple[FoundSession, JoinOutcome]:
         op = self._begin(participant)
-        record, created = op.find(wanted, candidate, mode=OpenMode.RESUME, exact=attempt.exact)
+        record, created = op.find(
+            wanted, candidate, mode=OpenMode.RESUME, exact=attempt.exact, scope=attempt.scope
+        )
         if record.owner != attempt.owner:
-            if record.lease_is_live(op.now):
-                raise LeaseHeld(record.id, record.lease_until - op.now)
+            if wait_ms := op.held_for(record, attempt):
+                raise LeaseHeld(record.id, wait_ms)
             op.take_lease(record, attempt)
-        return self._found(op, record, created=created), JoinOutcome(record.outcome)
+        found = replace(self._found(op, record, created=created), mark=self.memory.mark)
+        return found, JoinOutcome(record.outcome)
 
     @override
-    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> ArrivalAnswer:
+    async def arrive(
+        self, lease: LeaseRef, idempotency_key: str, load: str, *, came_ms: int = 0
+    ) -> ArrivalAnswer:
         op = self._begin(lease.participant)
         record = op.held(lease)
         if record.arrival != idempotency_key:
@@ -134,6 +141,7 @@ class MemoryBackend(MemoryPeople):
             op.see(record)
             record.arrival = idempotency_key
             record.agent_by = record.let_in = record.away_at = 0
+            record.look, record.came = False, came_ms or record.came
             record.load = load or record.load
             op.look_by(record, op.now)
         op.touch(record)
@@ -146,7 +154,8 @@ class MemoryBackend(MemoryPeople):
         if record.state == "live":
             visit_ms = record.depart(op.now, self._rules)
             op.see(record)
-            op.look_by(record, record.window_until)
+            record.look = record.moved_from != ""
+            op.look_by(record, op.now if record.look else record.window_until)
             op.tell(EventType.PARTICIPANT_LEFT, record.id, visit_ms=visit_ms)
         op.touch(record)
         return LeaveAnswer(record.window_until, self._told(op))
@@ -260,6 +269,7 @@ class MemoryBackend(MemoryPeople):
     async def renew(self, lease: LeaseRef) -> None:
         op = self._begin(lease.participant)
         record = op.held(lease)
+        record.lease_ms = self._rules.lease_ms
         record.lease_until = op.now + self._rules.lease_ms
         if record.state == "live":
             record.last_seen = op.now
@@ -290,12 +300,13 @@ class MemoryBackend(MemoryPeople):
         owner: str,
         idempotency_key: str,
         absent: bool = False,
+        room: str = "",
     ) -> tuple[AgentPresence, Sequence[Event]]:
         op = self._begin(participant)
         record = op.session(session_id)
         if record is None:
             return AgentPresence.GONE, ()
-        answer = op.claim_orphan(record, owner, idempotency_key, absent=absent)
+        answer = op.claim_orphan(record, owner, idempotency_key, absent=absent, room=room)
         return answer, self._told(op)
 
     @override
@@ -375,14 +386,12 @@ class MemoryBackend(MemoryPeople):
     @override
     async def due(self, shards: Sequence[int], limit: int) -> Sequence[SessionRef]:
         now = self._clock()
-        by_prefix: dict[str, list[tuple[int, SessionRef]]] = {
-            shard_prefix(shard): [] for shard in shards
-        }
+        by_shard: dict[int, list[tuple[int, SessionRef]]] = {shard: [] for shard in shards}
         for name, deadline in self.memory.due.items():
-            listed = by_prefix.get(ParticipantKeys.of(name.participant).prefix)
+            listed = by_shard.get(shard_of(name.participant))
             if listed is not None and deadline <= now:
                 listed.append((deadline, name))
-        return [name for listed in by_prefix.values() for _, name in sorted(listed)[:limit]]
+        return [name for listed in by_shard.values() for _, name in sorted(listed)[:limit]]
 
     @override
     async def settle(self, participant: str, session_id: str) -> SettleAnswer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from session_store.backends.memory.records import Person, SessionRecord
+from session_store.backends.memory.records import Person, SessionRecord, is_ahead
 from session_store.backends.values import (
     AgentPresence,
     JoinOutcome,
@@ -14,13 +14,14 @@ from session_store.backends.values import (
 )
 from session_store.errors import LeaseLost, SessionEnded, SessionGone, StoreRefused
 from session_store.events import Event, EventType
-from session_store.keys import ParticipantKeys
+from session_store.keys import NO_TAKING_BACK, shard_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from session_store.backends.memory.records import Memory, Rules
     from session_store.backends.values import Candidate, JoinAttempt, LeaseRef, StoredSession
+
+
+_MOVED_MS = round(NO_TAKING_BACK.total_seconds() * 1000)
 
 
 class Operation:
@@ -30,7 +31,7 @@ class Operation:
     """
 
     def __init__(self, memory: Memory, rules: Rules, participant: str, now: int) -> None:
-        ParticipantKeys.of(participant)  # Raises if it is not a pseudonym.
+        shard_of(participant)  # Raises if it is not a pseudonym.
         self._memory = memory
         self._rules = rules
         self._participant = participant
@@ -86,6 +87,8 @@ class Operation:
         newest = max((other.listed_at for other in others if other is not record), default=0)
         record.last_seen = self.now
         record.listed_at = max(self.now, newest + 1)
+        if record.scope and self.person:
+            self.person.newest[record.scope] = record.id
 
     def touch(self, *records: SessionRecord) -> None:
         """Begin the lifetime of what was written again."""
@@ -111,7 +114,13 @@ class Operation:
         self._memory.due.pop(SessionRef(self._participant, session_id), None)
 
     def find(
-        self, wanted: str | None, candidate: Candidate, *, mode: OpenMode, exact: bool
+        self,
+        wanted: str | None,
+        candidate: Candidate,
+        *,
+        mode: OpenMode,
+        exact: bool,
+        scope: str = "",
     ) -> tuple[SessionRecord, bool]:
         """Return the session that goes on, or a new one, and whether it is new.
 
@@ -124,7 +133,7 @@ class Operation:
         if made is not None and not exact and mode is not OpenMode.SWITCH:
             return made, True  # This very call made it; its answer was lost.
         if mode is OpenMode.NEW:
-            return self._create(candidate), True
+            return self._create(candidate, scope), True
         if exact or mode is OpenMode.SWITCH:
             record = self.session(wanted or "")
             if record is None:
@@ -134,10 +143,19 @@ class Operation:
                     raise SessionEnded(record.id)
                 self._revive(record)
             return record, False
-        newest = self.person.newest_first()[:1] if self.person else []
-        if newest and newest[0].may_resume(self.now, self._rules):
-            return newest[0], False
-        return self._create(candidate, instead_of=newest), True
+        newest = self._newest(scope)
+        if newest is not None and newest.may_resume(self.now, self._rules):
+            return newest, False
+        return self._create(candidate, scope, instead_of=newest), True
+
+    def _newest(self, scope: str) -> SessionRecord | None:
+        """Return the newest session of a scope; only sessions of earlier versions have none."""
+        if self.person is None:
+            return None
+        if scope in self.person.newest:
+            return self.person.sessions.get(self.person.newest[scope])
+        newest = self.person.newest_first()[:1]
+        return newest[0] if newest and (not scope or newest[0].scope in {"", scope}) else None
 
     def end(self, record: SessionRecord, ended_at: int) -> bool:
         """End a session and take its lease away. False, and a no-op, if it had ended already."""
@@ -150,6 +168,7 @@ class Operation:
         record.owner = ""
         record.lease_until = 0
         record.agent_by = record.gave_up = record.let_in = record.left_at = 0
+        record.look = False
         self.tell(EventType.SESSION_ENDED, record.id, visit_ms=visit_ms)
         return True
 
@@ -174,9 +193,9 @@ class Operation:
         """
         if record.state == "ended":
             return AgentPresence.ENDED
-        if record.lease_is_live(self.now - self._rules.lease_ms):
+        if record.lease_is_live(self.now, self._rules.lease_ms):
             return AgentPresence.PRESENT
-        if record.agent_by > self.now:
+        if record.agent_is_expected(self.now):
             return AgentPresence.EXPECTED
         if record.has_given_up(self.now):
             return AgentPresence.GAVE_UP
@@ -185,27 +204,36 @@ class Operation:
         return self._dispatch(record, "")
 
     def claim_orphan(
-        self, record: SessionRecord, owner: str, idempotency_key: str, *, absent: bool
+        self, record: SessionRecord, owner: str, idempotency_key: str, *, absent: bool, room: str
     ) -> AgentPresence:
-        """Claim the right to dispatch a successor, and break the lease of the lost job."""
+        """Claim the right to dispatch a successor, and break the lease of the lost job.
+
+        Nobody died where the holder's participant has left its room and waits in another one.
+        """
         if record.state == "ended":
             return AgentPresence.ENDED
-        if record.lease_is_live(self.now) and record.owner != owner:
+        has_moved = record.state == "away" and record.is_elsewhere(room)
+        if record.lease_is_live(self.now) and record.owner != owner and not has_moved:
             return AgentPresence.PRESENT
-        if record.agent_by > self.now:
+        if record.agent_is_expected(self.now):
             repeated = record.claim == idempotency_key
             return AgentPresence.WANTED if repeated else AgentPresence.EXPECTED
         absent = absent and not self._is_on_the_way(record)
         if record.has_given_up(self.now) and not absent:
             return AgentPresence.GAVE_UP
+        if record.owner and has_moved:
+            self._break_lease(record)
         answer = AgentPresence.ABSENT if absent else self._dispatch(record, idempotency_key)
         if record.owner:
-            record.lost, record.lost_until = record.fence, record.lease_until
-            record.owner, record.lease_until = "", 0
-            self.tell(EventType.LEASE_LOST, record.id)
+            self._break_lease(record)
         if absent:
             self._note_absence(record)
         return answer
+
+    def _break_lease(self, record: SessionRecord) -> None:
+        record.lost, record.lost_until = record.fence, record.lease_until
+        record.owner, record.lease_until = "", 0
+        self.tell(EventType.LEASE_LOST, record.id)
 
     def give_back_claim(self, record: SessionRecord, *, absent: bool) -> None:
         """Let the next caller dispatch. ``absent``: no participant needs an agent."""
@@ -217,11 +245,13 @@ class Operation:
 
     def _is_on_the_way(self, record: SessionRecord) -> bool:
         """Return whether a participant was admitted a moment ago and may still be coming."""
-        return record.let_in > self.now - self._rules.expect_ms
+        is_known = not is_ahead(record.let_in, self.now)
+        return is_known and record.let_in > self.now - self._rules.expect_ms
 
     def _note_absence(self, record: SessionRecord) -> None:
         """Note that the participant is gone: a visit that was open ended when it was last seen."""
         record.agent_by = record.let_in = 0
+        record.look = False
         if record.state == "live":
             visit_ms = record.depart(record.last_seen, self._rules)
             self.tell(EventType.PARTICIPANT_LEFT, record.id, visit_ms=visit_ms)
@@ -233,12 +263,16 @@ class Operation:
 
     def take_lease(self, record: SessionRecord, attempt: JoinAttempt) -> None:
         """Give the lease to the job that joins, and count the arrival if it is one."""
+        record.scope = record.scope or attempt.scope
         new_load = attempt.load not in ("", record.load)
         gap_ms = self.now - (record.away_at or record.last_seen)
+        moves = record.is_elsewhere(attempt.room)
+        if record.lease_is_live(self.now):
+            self.tell(EventType.LEASE_LOST, record.id)
         if record.state == "new":
             outcome, gap_ms = JoinOutcome.CREATED, 0
             record.joined_at = self.now
-        elif record.state == "away" or new_load:
+        elif record.state == "away" or moves or new_load:
             outcome = JoinOutcome.REJOINED
             self.count_return(record)
         else:
@@ -250,13 +284,33 @@ class Operation:
         record.owner = attempt.owner
         # With plain + 1, a failover to a lagging replica would give the same token twice.
         record.fence = max(record.fence + 1, self.now)
+        record.lease_ms = self._rules.lease_ms
         record.lease_until = self.now + self._rules.lease_ms
+        if moves:
+            record.moved_from, record.moved_at = record.room, self.now
+        record.room, record.came, record.look = attempt.room, attempt.came_ms, False
         record.epoch_start = record.seq + 1
         self.see(record)
         record.agent_by = record.gave_up = record.let_in = record.left_at = record.away_at = 0
         record.taken_at = self.now
         record.load = attempt.load or record.load
         self.look_by(record, record.late_from(self._rules))
+
+    def held_for(self, record: SessionRecord, attempt: JoinAttempt) -> int:
+        """Return for how many ms a live lease is not given to a job; 0 if it is given now."""
+        if not record.lease_is_live(self.now):
+            return 0
+        lasts_ms = record.lease_until - self.now
+        if not record.is_elsewhere(attempt.room):
+            return lasts_ms
+        if record.state == "away":
+            return 0
+        if attempt.came_ms <= record.came:
+            return lasts_ms
+        guarded_ms = record.moved_at + _MOVED_MS - self.now
+        if record.moved_from == attempt.room and 0 < guarded_ms <= _MOVED_MS:
+            return guarded_ms
+        return 0
 
     def _tell_of_successor(self, record: SessionRecord) -> tuple[JoinOutcome, int | None]:
         """Return the outcome, and how long nothing was heard of a job that died."""
@@ -291,7 +345,7 @@ class Operation:
             self.end(record, ends_at)
             return SettleOutcome.ENDED, kept_until
         outcome, look_at = SettleOutcome.LATER, ends_at + 1
-        may_come = record.agent_by or record.let_in or record.may_come_back(self.now)
+        may_come = record.agent_by or record.let_in or record.look or record.may_come_back(self.now)
         if is_live or may_come:
             outcome, look_at = self._look_for_agent(record)
         return outcome, min(look_at, ends_at + 1)
@@ -300,12 +354,17 @@ class Operation:
         """Return whether a session that needs an agent has one, and when to look again."""
         if record.has_given_up(self.now):
             return SettleOutcome.LATER, record.given_up_until()
-        if record.lease_is_live(self.now):
+        is_held = record.lease_is_live(self.now)
+        is_left = record.look and record.state == "away" and not record.agent_is_expected(self.now)
+        if is_held and is_left:
+            # The holder's participant may wait in another room.
+            return SettleOutcome.OVERDUE, self.now + self._rules.lease_ms
+        if is_held:
             late_from = record.late_from(self._rules)
             if self.now < late_from:
                 return SettleOutcome.LATER, late_from
             return SettleOutcome.LATE, record.lease_until
-        if record.agent_by > self.now:
+        if record.agent_is_expected(self.now):
             return SettleOutcome.LATER, record.agent_by
         outcome = SettleOutcome.ORPHANED if record.owner else SettleOutcome.OVERDUE
         return outcome, self.now + self._rules.lease_ms
@@ -315,12 +374,12 @@ class Operation:
         if not record.note_successor(self.now):
             return AgentPresence.GAVE_UP
         record.agent_by = self.now + self._rules.expect_ms
-        record.claim = idempotency_key
+        record.claim, record.claimed_at = idempotency_key, self.now
         self.look_by(record, record.agent_by)
         return AgentPresence.WANTED
 
     def _create(
-        self, candidate: Candidate, *, instead_of: Sequence[SessionRecord] = ()
+        self, candidate: Candidate, scope: str, *, instead_of: SessionRecord | None = None
     ) -> SessionRecord:
         if self.person is None:
             self.person = Person(candidate.wrapped, created=self.now)
@@ -328,16 +387,16 @@ class Operation:
         person = self.person
         if len(person.sessions) >= self._rules.max_sessions:
             self._evict(self._least_missed(person))
-        for record in instead_of:
-            if record.id in person.sessions:
-                self.end(record, min(self.now, record.resume_until(self._rules)))
-                self.look_by(record, record.kept_until(self._rules))
+        if instead_of is not None and instead_of.id in person.sessions:
+            self.end(instead_of, min(self.now, instead_of.resume_until(self._rules)))
+            self.look_by(instead_of, instead_of.kept_until(self._rules))
         record = SessionRecord(
             candidate.session_id,
             person.wrapped.data_key_id,
             last_seen=self.now,
             window_until=self.now + self._rules.window_ms(0),
             keep_ms=person.retention_ms,
+            scope=scope,
         )
         person.sessions[record.id] = record
         self.see(record)

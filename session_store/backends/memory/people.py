@@ -9,10 +9,10 @@ from typing_extensions import override
 
 from session_store.backends.contract import Backend
 from session_store.backends.memory.operation import Operation
-from session_store.backends.memory.records import Memory, Rules
+from session_store.backends.memory.records import Memory, Rules, is_ahead
 from session_store.backends.memory.side import MemorySide
-from session_store.backends.values import Consent, StoredParticipant
-from session_store.keys import ParticipantKeys, shard_prefix
+from session_store.backends.values import Consent, LiveSweepers, StoredParticipant
+from session_store.keys import shard_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -82,22 +82,36 @@ class MemoryPeople(Backend):
         return True
 
     @override
-    async def sweepers(self, me: str, alive_ms: int) -> Sequence[str]:
+    async def sweepers(self, me: str, alive_ms: int) -> LiveSweepers:
         now = self._clock()
+        ahead = [name for name, at in self.memory.sweepers.items() if is_ahead(at, now)]
+        for name in ahead:
+            del self.memory.sweepers[name]
         self.memory.sweepers[me] = now
         for name, reported_at in list(self.memory.sweepers.items()):
             if reported_at <= now - alive_ms:
                 del self.memory.sweepers[name]
-        return sorted(self.memory.sweepers)
+        return LiveSweepers(sorted(self.memory.sweepers), now, was_set_back=bool(ahead))
+
+    @override
+    async def make_all_due(self, shards: Sequence[int]) -> None:
+        now, wanted = self._clock(), set(shards)
+        for name in self.memory.due:
+            if shard_of(name.participant) in wanted:
+                self.memory.due[name] = now
+
+    @override
+    async def mark(self, participant: str) -> str | None:
+        shard_of(participant)  # Raises if it is not a pseudonym.
+        return self.memory.mark
 
     @override
     async def wrapped_by(self, kek_id: str, shards: Sequence[int]) -> Sequence[str]:
-        now = self._clock()
-        prefixes = {shard_prefix(shard) for shard in shards}
+        now, wanted = self._clock(), set(shards)
         return [
             participant
             for participant in list(self.memory.people)
-            if ParticipantKeys.of(participant).prefix in prefixes
+            if shard_of(participant) in wanted
             and (person := self.memory.person(participant, now)) is not None
             and person.wrapped.kek_id == kek_id
         ]

@@ -5,12 +5,14 @@ Times are Unix milliseconds. A record has the fields of the hash in Redis.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from session_store.backends.values import LateTurn, SealedDraft, StoredSession
 from session_store.keys import (
+    CLOCKS_DIFFER,
     COMEBACK,
     CRASH_WINDOW,
     EXPIRY_MARGIN,
@@ -92,6 +94,8 @@ class SessionRecord:
     fence: int = 0
     owner: str = ""
     lease_until: int = 0
+    lease_ms: int = 0
+    """The length of the newest lease."""
     agent_by: int = 0
     version: int = 0
     head: bytes = b""
@@ -106,6 +110,8 @@ class SessionRecord:
     """When the participant left; 0 while it is there."""
     claim: str = ""
     """The idempotency key of the claim behind ``agent_by``."""
+    claimed_at: int = 0
+    """When that claim was made."""
     replaced: int = -1
     """Fencing token of the newest holder that got a successor."""
     deaths: list[int] = field(default_factory=list)
@@ -124,15 +130,39 @@ class SessionRecord:
     """When a participant who had been there was found to be gone."""
     let_in: int = 0
     """When a participant was admitted that no job has seen yet; 0 for none."""
+    scope: str = ""
+    room: str = ""
+    """Where the newest holder is."""
+    came: int = 0
+    """When its participant came there, by LiveKit's clock."""
+    moved_from: str = ""
+    """The room before, if that was another one."""
+    moved_at: int = 0
+    look: bool = False
+    """The participant left the newest room, and may wait in an earlier one."""
     content: bytes | None = None
     turns: list[bytes] = field(default_factory=list)
     late: dict[tuple[int, int], LateTurn] = field(default_factory=dict)
     drafts: dict[str, SealedDraft] = field(default_factory=dict)
     """By role. A draft that became a turn has nothing sealed."""
 
-    def lease_is_live(self, now: int) -> bool:
-        """Return whether a job holds the lease."""
-        return self.owner != "" and self.lease_until > now
+    def lease_is_live(self, now: int, grace_ms: int = 0) -> bool:
+        """Return whether a job holds the lease, or did so less than ``grace_ms`` ago.
+
+        A lease that would last for more than twice its own length was written before the clock
+        was set back.
+        """
+        lasts_ms = self.lease_until - now
+        is_old = self.lease_ms and lasts_ms > 2 * self.lease_ms
+        return self.owner != "" and lasts_ms > -grace_ms and not is_old
+
+    def agent_is_expected(self, now: int) -> bool:
+        """Return whether an agent was dispatched, and has still time to come."""
+        return self.agent_by > now and not is_ahead(self.claimed_at, now)
+
+    def is_elsewhere(self, room: str) -> bool:
+        """Return whether a room is another one than the newest holder's; both are known."""
+        return room != "" and self.room not in ("", room)
 
     def give_back(self, now: int) -> None:
         """Take the lease from its holder."""
@@ -147,7 +177,7 @@ class SessionRecord:
         """
         first = self.replaced != self.fence
         died = self.owner != "" or (self.state == "live" and self.hasty == self.fence)
-        recent = [at for at in self.deaths if at > now - _CRASH_MS]
+        recent = [at for at in self.deaths if at > now - _CRASH_MS and not is_ahead(at, now)]
         self.replaced = self.fence
         if died and first:
             if len(recent) >= MAX_DEATHS:
@@ -175,7 +205,8 @@ class SessionRecord:
 
     def has_given_up(self, now: int) -> bool:
         """Return whether dispatch has stopped for a while, because agents died in a row."""
-        return self.gave_up > 0 and now < self.given_up_until()
+        is_known = self.gave_up > 0 and not is_ahead(self.gave_up, now)
+        return is_known and now < self.given_up_until()
 
     def given_up_until(self) -> int:
         """Return until when no agent is dispatched."""
@@ -183,7 +214,8 @@ class SessionRecord:
 
     def may_come_back(self, now: int) -> bool:
         """Return whether the participant went a moment ago, and may come back without asking."""
-        return self.left_at > 0 and now < self.left_at + _COMEBACK_MS
+        is_known = self.left_at > 0 and not is_ahead(self.left_at, now)
+        return is_known and now < self.left_at + _COMEBACK_MS
 
     def may_resume(self, now: int, rules: Rules) -> bool:
         """Return whether a rejoin continues this session.
@@ -254,6 +286,7 @@ class SessionRecord:
             ended_at=self.ended_at,
             talk_ms=self.talk_ms,
             gap_ms=self.gap_ms,
+            scope=self.scope,
             head=head,
             content=self.content,
             turns=self.turns[skipped:],
@@ -272,6 +305,8 @@ class Person:
     consent: Consent | None = None
     retention_ms: int | None = None
     expires_at: int = 0
+    newest: dict[str, str] = field(default_factory=dict)
+    """The newest session of each scope."""
     sessions: dict[str, SessionRecord] = field(default_factory=dict)
 
     def newest_first(self) -> list[SessionRecord]:
@@ -303,6 +338,8 @@ class Memory:
     """When each sweeper last reported."""
     erased: dict[str, int] = field(default_factory=dict)
     """When each participant was last erased."""
+    mark: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Tells this memory from an empty one that took its place."""
 
     def erased_at(self, participant: str, now: int) -> int | None:
         """Return when a participant was last erased, unless that is too long ago to be kept."""
@@ -323,6 +360,11 @@ class Memory:
         return person
 
 
+def is_ahead(at: int, now: int) -> bool:
+    """Return whether a time was written before the clock was set back."""
+    return at > now + _CLOCK_MS
+
+
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
 
@@ -330,5 +372,6 @@ def _ms(seconds: float) -> int:
 _MARGIN_MS = _ms(EXPIRY_MARGIN / timedelta(seconds=1))
 _CRASH_MS = _ms(CRASH_WINDOW / timedelta(seconds=1))
 _SHORT_LIFE_MS = _ms(SHORT_LIFE / timedelta(seconds=1))
+_CLOCK_MS = _ms(CLOCKS_DIFFER / timedelta(seconds=1))
 _COMEBACK_MS = _ms(COMEBACK / timedelta(seconds=1))
 _SHARED_MS = _ms(SHARED_LIFETIME / timedelta(seconds=1))

@@ -16,6 +16,7 @@ from session_store.backends.transport.options import Replication, TransportOptio
 from session_store.backends.transport.transport import Transport
 
 if TYPE_CHECKING:
+    from session_store.keys import KeySpace
     from session_store.meter import Meter
     from session_store.settings import StoreSettings
     from session_store.tracing import Tracer
@@ -26,7 +27,7 @@ class RedisBackend(RedisSessions, RedisUpkeep):
 
     def __init__(self, transport: Transport, settings: StoreSettings) -> None:
         super().__init__(transport, settings)
-        self._side = RedisSideChannel(transport)
+        self._side = RedisSideChannel(transport, self._space)
 
     @classmethod
     def from_settings(cls, settings: StoreSettings) -> Self:
@@ -46,6 +47,11 @@ class RedisBackend(RedisSessions, RedisUpkeep):
     def transport(self) -> Transport:
         """The way to Redis, for parts that look past the contract: the doctor, the monitor."""
         return self._transport
+
+    @property
+    def space(self) -> KeySpace:
+        """The names of its keys, for the same parts."""
+        return self._space
 
     @override
     def measure(self, meter: Meter) -> None:

@@ -17,6 +17,7 @@ from session_store.errors import (
     StoreRefused,
     WriteConflict,
 )
+from session_store.keys import KeySpace
 from session_store.meter import NO_METER
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class RedisCalls(Backend):
 
     def __init__(self, transport: Transport, settings: StoreSettings) -> None:
         self._transport = transport
+        self._space = KeySpace(settings.namespace)
+        self._events = self._space.events
         self._meter = NO_METER
         self._tracer: Tracer | None = None
         self._lease_ms = ms(settings.lease_s)
@@ -62,7 +65,7 @@ class RedisCalls(Backend):
         self, name: str, keys: Sequence[str], args: Sequence[Argument], *, durable: bool = False
     ) -> Awaitable[list[Any]]:
         """Run a script, measured and traced."""
-        answer = self._transport.run(script(name), keys, args, durable=durable)
+        answer = self._transport.run(script(name, self._events), keys, args, durable=durable)
         if self._tracer is not None and self._tracer.is_on:
             answer = traced(self._tracer, name, keys, args, answer)
         return answer if self._meter is NO_METER else timed(self._meter, name, answer)

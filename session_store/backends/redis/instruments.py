@@ -76,6 +76,6 @@ def outcome_of(reply: Sequence[Any]) -> str:
 
 
 def _is_of_session(key: str) -> bool:
-    # rj1:{sNNNN}:s:<participant>:<id>, and t for its turns.
+    # rj1:{sNNNN}:s:<participant>:<id>, and t for its turns. A namespace adds no colon.
     parts = key.split(":")
     return len(parts) == 5 and parts[2] in ("s", "t")  # noqa: PLR2004 (as above)

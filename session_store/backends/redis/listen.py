@@ -16,7 +16,6 @@ from redis.exceptions import RedisError
 
 from session_store.backends.transport.refusals import error_of
 from session_store.errors import StoreRefused
-from session_store.keys import EVENTS
 from session_store.tasks import stop
 
 if TYPE_CHECKING:
@@ -68,12 +67,13 @@ class Mailbox:
 
 
 async def listen(
-    topology: Topology, *, limit: int = MAX_WAITING
+    topology: Topology, channel: str, *, limit: int = MAX_WAITING
 ) -> AsyncGenerator[bytes | None, None]:
     """Yield messages and gaps without end, as ``SideChannel.listen`` describes.
 
     Args:
         topology: where Redis is.
+        channel: its name.
         limit: how many messages wait for a slow reader.
 
     Raises:
@@ -81,7 +81,7 @@ async def listen(
             without end.
     """
     mailbox = Mailbox(limit)
-    source = asyncio.create_task(_Listener(topology, mailbox).listen(), name="events")
+    source = asyncio.create_task(_Listener(topology, channel, mailbox).listen(), name="events")
     source.add_done_callback(mailbox.look)
     try:
         while True:
@@ -93,8 +93,9 @@ async def listen(
 class _Listener:
     """Fills a mailbox without end."""
 
-    def __init__(self, topology: Topology, mailbox: Mailbox) -> None:
+    def __init__(self, topology: Topology, channel: str, mailbox: Mailbox) -> None:
         self._topology = topology
+        self._channel = channel
         self._mailbox = mailbox
         self._ever_heard = False
         self._hears = False
@@ -133,7 +134,7 @@ class _Listener:
         connection: Any = random.choice(here).make_connection()  # noqa: S311 (no secret)
         try:
             async with asyncio.timeout(ANSWER_S):
-                await connection.send_command("SUBSCRIBE", EVENTS)
+                await connection.send_command("SUBSCRIBE", self._channel)
                 await connection.read_response()
             self._hears = self._ever_heard = True
             self._mailbox.put(None)

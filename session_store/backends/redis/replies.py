@@ -9,6 +9,7 @@ from session_store.backends.values import (
     DRAFT_ROLES,
     STATES,
     Consent,
+    FoundSession,
     LateTurn,
     SealedDraft,
     StoredParticipant,
@@ -112,6 +113,7 @@ def _session_in(  # noqa: PLR0913, PLR0917 (as above)
         ended_at=number(b"ended_at"),
         talk_ms=number(b"talk_ms"),
         gap_ms=number(b"gap_ms"),
+        scope=fields.get(b"scope", b"").decode(),
         head=fields.get(b"head", b"") if head is None else head,
         content=fields.get(b"content"),
         turns=turns,
@@ -131,6 +133,16 @@ def _number(text: bytes) -> int:
     if not 0 <= number < _YEAR_10000_MS:
         raise ValueError
     return number
+
+
+def found_in(reply: Sequence[Any]) -> FoundSession:
+    """Read a reply that ``found_reply`` in ``_find.lua`` made."""
+    _, now, session_id, _, created, dkid, kek_id, wrapped, mark, event_count, *rest = reply
+    field_count, *rest = rest
+    flat, turns = rest[event_count : event_count + field_count], rest[event_count + field_count :]
+    session = session_in(session_id.decode(), now, (dkid, kek_id, wrapped), flat, turns)
+    told = events_in(rest[:event_count])
+    return FoundSession(session, created == b"1", told, mark.decode(errors="replace"))
 
 
 def participant_in(flat: Sequence[bytes]) -> StoredParticipant | None:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from session_store.backends.transport.call import Script
 from session_store.keys import (
+    CLOCKS_DIFFER,
     COMEBACK,
     CRASH_WINDOW,
-    EVENTS,
     EXPIRY_MARGIN,
     LATE_PART,
     MAX_DEATHS,
+    NO_TAKING_BACK,
     SHARED_LIFETIME,
     SHORT_LIFE,
 )
@@ -37,8 +38,14 @@ def names_of_scripts() -> tuple[str, ...]:
 
 
 @cache
-def script(name: str) -> Script:
-    """Read ``lua/<name>.lua`` behind the parts that it shares with others."""
+def script(name: str, events: str) -> Script:
+    """Read ``lua/<name>.lua`` behind the parts that it shares with others.
+
+    Args:
+        name: the script.
+        events: the channel to which it publishes. It is a part of the text, because an argument
+            would be sent with each call.
+    """
     folder = resources.files("session_store.backends.redis") / "lua"
     own = (folder / f"{name}.lua").read_text()
     first, _, _ = own.partition("\n")
@@ -47,9 +54,10 @@ def script(name: str) -> Script:
         [
             f"local MARGIN_MS = {_ms(EXPIRY_MARGIN)}\n",
             f"local SHARED_MS = '{_ms(SHARED_LIFETIME)}'\n",
-            f"local EVENTS = '{EVENTS}'\n",
+            f"local EVENTS = '{events}'\n",
             f"local CRASH_MS, MAX_DEATHS = {_ms(CRASH_WINDOW)}, {MAX_DEATHS}\n",
             f"local LATE_PART = {LATE_PART}\n",
+            f"local CLOCK_MS, MOVED_MS = {_ms(CLOCKS_DIFFER)}, {_ms(NO_TAKING_BACK)}\n",
             f"local SHORT_LIFE_MS, COMEBACK_MS = {_ms(SHORT_LIFE)}, {_ms(COMEBACK)}\n",
             *((folder / f"_{part}.lua").read_text() for part in ["common", *uses]),
             own,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from session_store.backends.redis.calls import RedisCalls, proof, refusal
-from session_store.backends.redis.replies import events_in, session_in, words
+from session_store.backends.redis.replies import events_in, found_in, session_in, words
 from session_store.backends.values import (
     AgentPresence,
     ArrivalAnswer,
@@ -20,7 +20,6 @@ from session_store.backends.values import (
 )
 from session_store.errors import InvalidValue, LeaseHeld, SessionEnded, SessionGone, StoreRefused
 from session_store.events import EVENT_VERSION, EventType
-from session_store.keys import ParticipantKeys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
         StoredSession,
     )
     from session_store.events import Event
+    from session_store.keys import ParticipantKeys
 
 
 class RedisSessions(RedisCalls):
@@ -50,24 +50,35 @@ class RedisSessions(RedisCalls):
         *,
         mode: OpenMode,
         expect_agent: bool,
+        scope: str = "",
     ) -> tuple[FoundSession, AgentPresence]:
         expect_ms = self._expect_ms if expect_agent else 0
-        args = (mode.value, expect_ms, self._lease_ms)
+        args = (scope, mode.value, expect_ms, self._lease_ms)
         reply = await self._find("open", participant, wanted, candidate, args)
-        return _found(reply), AgentPresence(reply[3].decode())
+        return found_in(reply), AgentPresence(reply[3].decode())
 
     @override
     async def join(
         self, participant: str, wanted: str | None, candidate: Candidate, attempt: JoinAttempt
     ) -> tuple[FoundSession, JoinOutcome]:
         mode = "exact" if attempt.exact else "resume"
-        args = (mode, attempt.owner, attempt.load, self._lease_ms)
+        args = (
+            attempt.scope,
+            mode,
+            attempt.owner,
+            attempt.load,
+            self._lease_ms,
+            attempt.room,
+            attempt.came_ms,
+        )
         reply = await self._find("join", participant, wanted, candidate, args)
-        return _found(reply), JoinOutcome(reply[3].decode())
+        return found_in(reply), JoinOutcome(reply[3].decode())
 
     @override
-    async def arrive(self, lease: LeaseRef, idempotency_key: str, load: str) -> ArrivalAnswer:
-        keys = ParticipantKeys.of(lease.participant)
+    async def arrive(
+        self, lease: LeaseRef, idempotency_key: str, load: str, *, came_ms: int = 0
+    ) -> ArrivalAnswer:
+        keys = self._space.participant(lease.participant)
         reply = await self._write(
             "arrive",
             lease,
@@ -79,13 +90,14 @@ class RedisSessions(RedisCalls):
                 idempotency_key,
                 load,
                 self._retention_ms,
+                came_ms,
             ),
         )
         return ArrivalAnswer(reply[1] == b"1", int(reply[2]), events_in(reply[3]))
 
     @override
     async def leave(self, lease: LeaseRef) -> LeaveAnswer:
-        keys = ParticipantKeys.of(lease.participant)
+        keys = self._space.participant(lease.participant)
         names = (lease.participant, lease.session_id)
         reply = await self._write(
             "leave",
@@ -104,7 +116,7 @@ class RedisSessions(RedisCalls):
         sealed: Sequence[bytes],
         settles: Mapping[str, int] | None = None,
     ) -> int:
-        keys = ParticipantKeys.of(lease.participant)
+        keys = self._space.participant(lease.participant)
         session_id = lease.session_id
         reply = await self._write(
             "append",
@@ -126,14 +138,14 @@ class RedisSessions(RedisCalls):
 
     @override
     async def draft(self, lease: LeaseRef, draft: SealedDraft) -> None:
-        key = ParticipantKeys.of(lease.participant).session(lease.session_id)
+        key = self._space.participant(lease.participant).session(lease.session_id)
         await self._write("draft", lease, (key,), (*proof(lease), *draft))
 
     @override
     async def append_late(
         self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
     ) -> int:
-        keys = ParticipantKeys.of(lease.participant)
+        keys = self._space.participant(lease.participant)
         args: list[Argument] = [
             lease.data_key_id,
             self._retention_ms,
@@ -151,7 +163,7 @@ class RedisSessions(RedisCalls):
     async def update(
         self, lease: LeaseRef, version: int, content: bytes, *, witness_seq: int
     ) -> int:
-        keys = ParticipantKeys.of(lease.participant)
+        keys = self._space.participant(lease.participant)
         reply = await self._write(
             "update",
             lease,
@@ -172,7 +184,7 @@ class RedisSessions(RedisCalls):
         *,
         witness_seq: int,
     ) -> int:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         args = ("", "", data_key_id, self._retention_ms, version, content, witness_seq)
         touched = _record_of(keys, session_id)
         reply = await self._run("update", touched, args, durable=True)
@@ -182,7 +194,7 @@ class RedisSessions(RedisCalls):
 
     @override
     async def renew(self, lease: LeaseRef) -> None:
-        keys = ParticipantKeys.of(lease.participant)
+        keys = self._space.participant(lease.participant)
         touched = (
             keys.session(lease.session_id),
             keys.turns(lease.session_id),
@@ -196,7 +208,7 @@ class RedisSessions(RedisCalls):
 
     @override
     async def release(self, lease: LeaseRef) -> None:
-        keys = ParticipantKeys.of(lease.participant)
+        keys = self._space.participant(lease.participant)
         touched = (keys.session(lease.session_id), keys.due)
         names = (lease.participant, lease.session_id)
         await self._write("release", lease, touched, (*names, *proof(lease)))
@@ -205,7 +217,7 @@ class RedisSessions(RedisCalls):
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool
     ) -> AgentPresence:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         args = (participant, session_id, self._expect_ms if claim else 0, self._lease_ms)
         reply = await self._run("expect", (keys.session(session_id), keys.due), args)
         return AgentPresence(reply[0].decode())
@@ -219,8 +231,9 @@ class RedisSessions(RedisCalls):
         owner: str,
         idempotency_key: str,
         absent: bool = False,
+        room: str = "",
     ) -> tuple[AgentPresence, Sequence[Event]]:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         args = (
             participant,
             session_id,
@@ -231,6 +244,7 @@ class RedisSessions(RedisCalls):
             self._lease_ms,
             self._retention_ms,
             *self._windows,
+            room,
         )
         reply = await self._run("claim_orphan", (keys.session(session_id), keys.due), args)
         return AgentPresence(reply[0].decode()), events_in(reply[1])
@@ -239,7 +253,7 @@ class RedisSessions(RedisCalls):
     async def give_back_claim(
         self, participant: str, session_id: str, *, absent: bool = False
     ) -> Sequence[Event]:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         args = (
             participant,
             session_id,
@@ -256,7 +270,7 @@ class RedisSessions(RedisCalls):
     async def load(
         self, participant: str, session_id: str, *, last: int | None
     ) -> StoredSession | None:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         touched = (keys.data_key, keys.session(session_id), keys.turns(session_id))
         reply = await self._run("load", touched, ("" if last is None else last,))
         if reply[0] == b"GONE":
@@ -269,7 +283,7 @@ class RedisSessions(RedisCalls):
     async def sessions(
         self, participant: str, *, offset: int, limit: int, known: Sequence[str] = ()
     ) -> StoredPage:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         if offset < 0 or limit < 0:
             raise InvalidValue("a page begins at 0 or later and has 0 sessions or more")
 
@@ -292,21 +306,21 @@ class RedisSessions(RedisCalls):
 
     @override
     async def close(self, participant: str, session_id: str, *, fence: str = "") -> Sequence[Event]:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         args = (participant, session_id, self._retention_ms, fence)
         reply = await self._run("close", (keys.session(session_id), keys.due), args)
         return events_in(reply[1])
 
     @override
     async def delete(self, participant: str, session_id: str) -> Sequence[Event]:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         touched = (keys.sessions, keys.due, keys.session(session_id), keys.turns(session_id))
         reply = await self._run("delete", touched, (participant, session_id), durable=True)
         return events_in(reply[1])
 
     @override
     async def erase(self, participant: str, kek_id: str, known: Sequence[str]) -> Erased:
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
 
         async def declare(ids: Sequence[str]) -> Declaration:
             kek_id, *sessions = ids
@@ -327,7 +341,7 @@ class RedisSessions(RedisCalls):
         Raises:
             StoreRefused: jobs hold all of them.
         """
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         ids = words(await self._transport.execute(keys.sessions, "ZRANGE", keys.sessions, 0, -1))
         commands = [
             (key, ("HMGET", key, "state", "owner", "lease_until")) for key in map(keys.session, ids)
@@ -355,7 +369,7 @@ class RedisSessions(RedisCalls):
         args: Sequence[Argument],
     ) -> list[Any]:
         """Run ``open`` or ``join``, and turn its refusals into errors."""
-        keys = ParticipantKeys.of(participant)
+        keys = self._space.participant(participant)
         new_id, wrapped = candidate.session_id, candidate.wrapped
 
         async def declare(ids: Sequence[str]) -> Declaration:
@@ -371,6 +385,7 @@ class RedisSessions(RedisCalls):
                 keys.turns(wanted or new_id),
                 keys.session(new_id),
                 keys.turns(new_id),
+                keys.mark,
             ]
             if evicted:
                 declared += [keys.session(evicted), keys.turns(evicted)]
@@ -400,14 +415,6 @@ class RedisSessions(RedisCalls):
                 raise SessionEnded(ids[0])
             case _:
                 raise SessionGone(ids[0])
-
-
-def _found(reply: Sequence[Any]) -> FoundSession:
-    """Read a reply that ``found_reply`` in ``_find.lua`` made."""
-    _, now, session_id, _, created, dkid, kek_id, wrapped, event_count, field_count, *rest = reply
-    flat, turns = rest[event_count : event_count + field_count], rest[event_count + field_count :]
-    session = session_in(session_id.decode(), now, (dkid, kek_id, wrapped), flat, turns)
-    return FoundSession(session, created == b"1", events_in(rest[:event_count]))
 
 
 def _begin_of_event(lease: LeaseRef) -> str:

@@ -9,14 +9,7 @@ from typing_extensions import override
 from session_store.backends.contract import SideChannel
 from session_store.backends.redis.listen import listen
 from session_store.backends.values import AuditEntry
-from session_store.keys import (
-    AUDIT,
-    LONG_LIFETIME,
-    MAX_AUDIT_ENTRIES,
-    day_counts,
-    day_people,
-    room_mark,
-)
+from session_store.keys import LONG_LIFETIME, MAX_AUDIT_ENTRIES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
@@ -24,6 +17,7 @@ if TYPE_CHECKING:
 
     from session_store.backends.transport.call import Argument
     from session_store.backends.transport.transport import Transport
+    from session_store.keys import KeySpace
 
 _LIFETIME_S = int(LONG_LIFETIME.total_seconds())
 
@@ -31,22 +25,23 @@ _LIFETIME_S = int(LONG_LIFETIME.total_seconds())
 class RedisSideChannel(SideChannel):
     """Events, counts, the audit stream, marks of rooms, over a ``RedisBackend``'s transport."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, space: KeySpace) -> None:
         self._transport = transport
+        self._space = space
 
     @override
     def listen(self) -> AsyncGenerator[bytes | None, None]:
-        return listen(self._transport.topology)
+        return listen(self._transport.topology, self._space.events)
 
     @override
     async def count(self, day: date, people: Collection[str], counters: Mapping[str, int]) -> None:
         commands: list[tuple[str, tuple[Argument, ...]]] = []
         if counters:
-            key = day_counts(day)
+            key = self._space.day_counts(day)
             commands += [(key, ("HINCRBY", key, name, by)) for name, by in counters.items()]
             commands.append((key, ("EXPIRE", key, _LIFETIME_S)))
         if people:
-            key = day_people(day)
+            key = self._space.day_people(day)
             commands.append((key, ("PFADD", key, *people)))
             commands.append((key, ("EXPIRE", key, _LIFETIME_S)))
         if commands:
@@ -55,22 +50,23 @@ class RedisSideChannel(SideChannel):
 
     @override
     async def counted(self, day: date) -> Mapping[str, int]:
-        key = day_counts(day)
+        key = self._space.day_counts(day)
         flat = await self._transport.execute(key, "HGETALL", key)
         return {name.decode(): int(count) for name, count in _pairs(flat)}
 
     @override
     async def people(self, days: Sequence[date]) -> int:
-        keys = [day_people(day) for day in days]
+        keys = [self._space.day_people(day) for day in days]
         return int(await self._transport.execute(keys[0], "PFCOUNT", *keys)) if keys else 0
 
     @override
     async def audit(self, fields: Mapping[str, str]) -> str:
         words = [word for pair in fields.items() for word in pair]
+        key = self._space.audit
         entry_id, _ = await self._transport.execute_many(
             [
-                (AUDIT, ("XADD", AUDIT, "MAXLEN", "~", MAX_AUDIT_ENTRIES, "*", *words)),
-                (AUDIT, ("EXPIRE", AUDIT, _LIFETIME_S)),
+                (key, ("XADD", key, "MAXLEN", "~", MAX_AUDIT_ENTRIES, "*", *words)),
+                (key, ("EXPIRE", key, _LIFETIME_S)),
             ],
             repeatable=False,
         )
@@ -78,7 +74,7 @@ class RedisSideChannel(SideChannel):
 
     @override
     async def mark_room(self, mac: str, owner: str, lifetime_ms: int) -> str:
-        key = room_mark(mac)
+        key = self._space.room_mark(mac)
         _, _, marked = await self._transport.execute_many(
             [
                 (key, ("HSETNX", key, "owner", owner)),
@@ -90,8 +86,9 @@ class RedisSideChannel(SideChannel):
 
     @override
     async def audited(self, after: str, limit: int) -> Sequence[AuditEntry]:
+        key = self._space.audit
         entries = await self._transport.execute(
-            AUDIT, "XRANGE", AUDIT, f"({after}", "+", "COUNT", limit
+            key, "XRANGE", key, f"({after}", "+", "COUNT", limit
         )
         return [
             AuditEntry(entry_id.decode(), {_text(name): _text(word) for name, word in _pairs(flat)})

@@ -17,7 +17,7 @@ from session_store.livekit.job.greeting import (
 )
 from session_store.livekit.job.model_context import chat_context, merged
 from session_store.livekit.job.owed_answer import owed
-from session_store.livekit.job.participant import load_id_of
+from session_store.livekit.job.participant import coming_of, load_id_of
 from session_store.livekit.job.versions import context_of, has_return_hook, start_return_hook
 from session_store.livekit.job.workarounds import keep_voice
 from session_store.tasks import KeptTasks
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from session_store.livekit.job.ending import Ending
     from session_store.livekit.job.first_enter import FirstEnter
     from session_store.livekit.job.owed_answer import Owed
+    from session_store.livekit.job.participant import Coming
     from session_store.values import Arrival, Joined
 
 logger = logging.getLogger(__name__)
@@ -95,23 +96,26 @@ class Arrivals:
         self._note_start(is_present=arrived is not None)
         if arrived is None:
             self._writers.visits.left()
-        elif load_id_of(arrived) != self._parts.entry.load_id:
+        elif load_id_of(arrived) != self._parts.entry.coming.load_id:
             # The page was loaded again since the join.
-            self.came(load_id_of(arrived))
+            self.came(coming_of(arrived))
         else:
             await self._receive()
 
-    def came(self, load_id: str) -> None:
+    def came(self, coming: Coming) -> None:
         """Receive the participant again, while this job lives."""
         if self._ending.is_erased:
             self._parts.channel.erased()  # The page may have missed it.
         if self._ending.is_over:
             return
+        if self._parts.entry.participant.is_stranger(coming.load_id):
+            self._ending.make_way()
+            return
         # At once: a page need not wait for a store that is unreachable.
         self._came_at = asyncio.get_running_loop().time()
         self._say_hello()
         self._writers.transcript.show_newest(RESENT_TURNS)
-        self._writers.visits.came(load_id)
+        self._writers.visits.came(coming)
 
     def counted(self, arrival: Arrival) -> None:
         """Welcome the participant, once the store has counted the arrival."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from session_store.livekit.job.conversation_setup import Setup
     from session_store.livekit.job.entry import Entry, EntryKind
     from session_store.livekit.job.liveness import Liveness
+    from session_store.livekit.job.participant import Coming
     from session_store.models import SessionContent
     from session_store.values import Arrival, Joined
 
@@ -233,18 +234,16 @@ class Conversation:
 
     def _with_participant(self, content: SessionContent) -> SessionContent:
         participant, place = self._entry.participant, self._entry.place
-        known: dict[str, Any] = {"identity": participant.identity}
+        known: dict[str, Any] = {"identity": participant.name or participant.identity}
         if participant.metadata:
             known["metadata"] = participant.metadata
-        if place is not None:
-            known["place"] = place
-        return content.model_copy(update=known)
+        return content.model_copy(update=known).at(place)
 
     def _on_lost(self, error: SessionStoreError) -> None:
         self._ending.lost(error)
 
-    def _on_came(self, load_id: str) -> None:
-        self._arrivals.came(load_id)
+    def _on_came(self, coming: Coming) -> None:
+        self._arrivals.came(coming)
 
     def _on_arrived(self, arrival: Arrival) -> None:
         self._arrivals.counted(arrival)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from session_store.livekit.job.conversation_setup import Setup
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.liveness import Liveness
+    from session_store.livekit.job.participant import Coming
     from session_store.values import Arrival
 
 logger = logging.getLogger(__name__)
@@ -29,8 +30,8 @@ class Hooks(NamedTuple):
 
     on_lost: Callable[[SessionStoreError], None]
     """Nothing can be written under the lease any more."""
-    on_came: Callable[[str], None]
-    """The participant came, with this load id."""
+    on_came: Callable[[Coming], None]
+    """The participant came."""
     on_arrived: Callable[[Arrival], None]
     """The store has written an arrival."""
     is_over: Callable[[], bool]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from session_store.errors import LeaseLost, SessionGone, SessionStoreError, StoreUnavailable
 from session_store.livekit.job.ended_mark import mark_as_ended
 from session_store.livekit.job.greeting import fall_silent
+from session_store.livekit.job.next_caller import send_another
 from session_store.livekit.job.other_agents import is_another_here
 from session_store.tasks import KeptTasks
 from session_store.upkeep import privacy
@@ -102,6 +104,21 @@ class Ending:
         logger.warning("this job has lost its conversation", extra=extra)
         self._exit.leave("this job has lost its conversation")
         self._tasks.spawn(fall_silent(self._parts.setup.agent_session))
+
+    def make_way(self) -> None:
+        """Leave to another job: the participant has gone, and a stranger came under its name."""
+        self.is_over = True
+        self._fall_away()
+        self._tasks.spawn(fall_silent(self._parts.setup.agent_session))
+        self._tasks.spawn(self._make_way())
+
+    async def _make_way(self) -> None:
+        lease = self._writers.lease
+        if await self._writers.flush():
+            with suppress(SessionStoreError):
+                await self._store.close(lease.participant, lease.session_id)
+        await send_another(self._ctx)
+        self._exit.leave("another caller came under the same identity")
 
     async def _try_to_erase(self) -> None:
         for tries_left in reversed(range(ERASE_TRIES)):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
-    from session_store.livekit.job.participant import JobParticipant
+    from session_store.livekit.job.participant import Coming, JobParticipant
     from session_store.models import Place
     from session_store.values import Joined
     from session_store.writing.offline_start import OfflineStart
@@ -51,17 +51,17 @@ class Entry:
     """The join of a job, or its beginning without the store."""
 
     participant: JobParticipant
-    load_id: str
-    """Of the participant's arrival for which the job joined."""
+    coming: Coming
+    """The participant's arrival for which the job joined."""
     lease_owner: str
     """The nonce under which the job joined, or will join later."""
     joined: Joined
     waited_from: float
     """When the participant was there, by the event loop's clock."""
+    place: Place
+    """Where a successor has to be sent."""
     offline_start: OfflineStart | None = None
     """Set if the store was unreachable, so that nothing was joined yet."""
-    place: Place | None = None
-    """Where a successor has to be sent; ``None`` if the gateway's dispatch tells it."""
 
     @property
     def kind(self) -> EntryKind:

@@ -17,10 +17,16 @@ from session_store.livekit.job.conversation_setup import Setup
 from session_store.livekit.job.job_exit import JobExit
 from session_store.livekit.job.joining import join_or_begin
 from session_store.livekit.job.liveness import Liveness
-from session_store.livekit.job.participant import JobParticipant, load_id_of, metadata_of
+from session_store.livekit.job.participant import (
+    JobParticipant,
+    coming_of,
+    metadata_of,
+    name_and_call,
+)
 from session_store.livekit.job.pass_through import PassThrough
 from session_store.livekit.job.room_mark import mark_room
-from session_store.livekit.rooms.dispatch import JobMetadata
+from session_store.livekit.rooms.anonymous import is_the_one
+from session_store.livekit.rooms.dispatch import Dispatch, Errand
 from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
 from session_store.livekit.telemetry.spans import LiveKitTracer
 from session_store.meter import NO_METER
@@ -32,11 +38,13 @@ from session_store.upkeep.observers import watched
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from livekit import rtc
     from livekit.agents import AgentSession, JobContext, tts
 
     from session_store.livekit.job.conversation_setup import WhenAgentEnds
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.greeting import Visit
+    from session_store.livekit.job.participant import Coming, NamedBy
     from session_store.meter import Meter
 
 logger = logging.getLogger(__name__)
@@ -66,6 +74,8 @@ async def persist(  # noqa: PLR0913 (most have a default)
     words: Callable[[Visit], str] | None = None,
     spare_voice: tts.TTS[Any] | None = None,
     when_agent_ends: WhenAgentEnds = "finish",
+    scope: str | None = None,
+    identity: NamedBy | None = None,
     meter: Meter = NO_METER,
 ) -> Conversation:
     """Take the conversation of the participant whom this job is for.
@@ -97,6 +107,14 @@ async def persist(  # noqa: PLR0913 (most have a default)
             deletion of the room, while the participant is there. ``"finish"``: it is over, and the
             next call begins a new one. ``"keep"``: the next call within the resume window goes on
             with it. No successor is sent in either case.
+        scope: what one participant's conversations are kept apart by. By default the name of the
+            agent, so that sales and support have one each. Agents that give the same scope share
+            a conversation. Erasure, retention and the data key are the participant's.
+        identity: names the participant for the store, in place of the identity of its token: a
+            name, or a function of LiveKit's participant. ``None``, an empty name, and one that is
+            known to be anonymous (``sip_anonymous``) mean that this participant begins anew, and
+            that no other call continues this conversation. A participant whom the gateway named
+            keeps that name.
         meter: measures a store that is made by default. A given store keeps its own.
 
     Raises:
@@ -131,6 +149,8 @@ async def persist(  # noqa: PLR0913 (most have a default)
                 spare_voice,
                 JobExit(ctx),
                 when_agent_ends,
+                ctx.job.agent_name if scope is None else scope,
+                identity,
             )
         )
         marking = KeptTasks(logger)
@@ -154,8 +174,8 @@ async def _begin(setup: Setup) -> Conversation:
     # At once: a job that waits for its participant must look alive to the watchers.
     liveness.start()
     try:
-        participant, load_id = await _wait_for_participant(setup)
-        entry = await _enter(setup, participant, load_id)
+        participant, coming = await _wait_for_participant(setup)
+        entry = await _enter(setup, participant, coming)
     except BaseException as error:
         liveness.stop()
         if isinstance(error, SessionStoreError):
@@ -166,33 +186,54 @@ async def _begin(setup: Setup) -> Conversation:
     return Conversation(setup, entry, liveness)
 
 
-async def _wait_for_participant(setup: Setup) -> tuple[JobParticipant, str]:
-    """Wait for the participant; return it, and the load id of its arrival."""
+async def _wait_for_participant(setup: Setup) -> tuple[JobParticipant, Coming]:
+    """Wait for the participant; return it, and its arrival."""
     ctx = setup.ctx
-    metadata = JobMetadata.parse(ctx.job.metadata)
+    errand = Errand.of(Dispatch.of_job(ctx.job))
     try:
         async with asyncio.timeout(WAIT_FOR_PARTICIPANT_S):
-            seen = await wait_for_participant(ctx, metadata.participant if metadata else None)
+            seen = await wait_for_participant(ctx, errand.identity if errand else None)
     except TimeoutError:
         raise NobodyCame("the participant did not come to the room") from None
     except RuntimeError:
         # The SDK raises it if the room is closed.
         raise NobodyCame("the room was closed before the participant came") from None
-    participant = JobParticipant(
+    return _participant(setup, seen, errand), coming_of(seen)
+
+
+def _participant(
+    setup: Setup, seen: rtc.RemoteParticipant, errand: Errand | None
+) -> JobParticipant:
+    """Name the participant for the store."""
+    # Another caller may have come meanwhile, if many have this identity.
+    if errand is not None and is_the_one(
+        seen.identity, seen.attributes, served=errand.identity, served_call=errand.call
+    ):
+        return JobParticipant(
+            identity=seen.identity,
+            pseudonym=errand.participant,
+            session_id=errand.session_id if errand.is_opened else None,
+            metadata=metadata_of(seen),
+            admitted_at_ms=errand.admitted_at_ms,
+            expected_session_id=errand.session_id,
+            call=errand.call,
+        )
+    name, call = name_and_call(seen, setup.identity, setup.ctx.job.room.sid)
+    return JobParticipant(
         identity=seen.identity,
-        pseudonym=metadata.participant if metadata else setup.store.pseudonym(seen.identity),
-        session_id=metadata.session_id if metadata else None,
+        pseudonym=setup.store.pseudonym(name),
+        session_id=None,
         metadata=metadata_of(seen),
-        admitted_at_ms=metadata.admitted_at_ms if metadata else 0,
+        name=name,
+        call=call,
     )
-    return participant, load_id_of(seen)
 
 
-async def _enter(setup: Setup, participant: JobParticipant, load_id: str) -> Entry:
+async def _enter(setup: Setup, participant: JobParticipant, coming: Coming) -> Entry:
     """Join or begin, and count how that ended."""
     meter = setup.store.meter
     try:
-        entry = await join_or_begin(setup, participant, load_id, _lease_owner(setup))
+        entry = await join_or_begin(setup, participant, coming, _lease_owner(setup))
     except SessionStoreError as error:
         meter.joined(failed_as(error))
         raise

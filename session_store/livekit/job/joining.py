@@ -16,14 +16,14 @@ from session_store.errors import (
 from session_store.livekit.job.entry import Entry
 from session_store.livekit.job.lease_wait import LeaseWait
 from session_store.livekit.job.other_agents import is_another_here
-from session_store.models import Place
+from session_store.livekit.rooms.dispatch import Dispatch
 from session_store.tasks import FIRST_RETRY_S, reason_of
 from session_store.writing.offline_start import begin
 
 if TYPE_CHECKING:
     from session_store.errors import SessionStoreError
     from session_store.livekit.job.conversation_setup import Setup
-    from session_store.livekit.job.participant import JobParticipant
+    from session_store.livekit.job.participant import Coming, JobParticipant
     from session_store.values import Joined
     from session_store.writing.offline_start import OfflineStart
 
@@ -34,7 +34,7 @@ AWAY_AFTER_S: Final = 0.5
 
 
 async def join_or_begin(
-    setup: Setup, participant: JobParticipant, load_id: str, lease_owner: str
+    setup: Setup, participant: JobParticipant, coming: Coming, lease_owner: str
 ) -> Entry:
     """Join; if another job's lease still runs, wait for its end.
 
@@ -43,23 +43,24 @@ async def join_or_begin(
     Args:
         setup: of the conversation.
         participant: the participant of the conversation.
-        load_id: of the participant's arrival.
+        coming: the participant's arrival.
         lease_owner: the nonce for the lease.
 
     Raises:
         LeaseHeld: another job has this conversation, and keeps it.
         SessionGone, SessionEnded, SealBroken, UnknownKey: as for ``SessionStore.join``.
     """
-    return await _Joining(setup, participant, load_id, lease_owner).run()
+    return await _Joining(setup, participant, coming, lease_owner).run()
 
 
 class _Joining:
     def __init__(
-        self, setup: Setup, participant: JobParticipant, load_id: str, lease_owner: str
+        self, setup: Setup, participant: JobParticipant, coming: Coming, lease_owner: str
     ) -> None:
         self._setup = setup
         self._participant = participant
-        self._load_id = load_id
+        self._coming = coming
+        self._place = Dispatch.of_job(setup.ctx.job).place(participant.identity, participant.call)
         self._lease_owner = lease_owner
         self._begun = asyncio.get_running_loop().time()
 
@@ -78,13 +79,16 @@ class _Joining:
                 return self._entry(joined)
 
     async def _join(self) -> Joined:
-        session_id = self._participant.session_id
+        opened = self._participant.session_id
         return await self._setup.store.join(
             self._participant.pseudonym,
-            session_id=session_id,
-            exact=session_id is not None,
-            load_id=self._load_id,
+            session_id=opened or self._participant.expected_session_id,
+            exact=opened is not None,
+            load_id=self._coming.load_id,
             owner=self._lease_owner,
+            room=self._place.room,
+            came_ms=self._coming.came_ms,
+            scope=self._setup.scope,
         )
 
     def _may_begin(self, error: SessionStoreError) -> bool:
@@ -111,25 +115,17 @@ class _Joining:
             participant.session_id,
             self._lease_owner,
             begun_ms=participant.admitted_at_ms or None,
+            scope=self._setup.scope,
         )
         return self._entry(joined, offline_start)
 
     def _entry(self, joined: Joined, offline_start: OfflineStart | None = None) -> Entry:
         return Entry(
             self._participant,
-            self._load_id,
+            self._coming,
             self._lease_owner,
             joined,
             self._begun,
+            self._place,
             offline_start,
-            self._place(),
-        )
-
-    def _place(self) -> Place | None:
-        """Return where a successor has to be sent; ``None`` if the gateway's dispatch tells it."""
-        if self._participant.session_id is not None:
-            return None
-        job = self._setup.ctx.job
-        return Place(
-            room=self._setup.ctx.room.name, agent_name=job.agent_name, metadata=job.metadata
         )

@@ -80,7 +80,12 @@ class LateJoin:
         while True:
             try:
                 joined = await join_begun(
-                    setup.store, offline_start, load_id=entry.load_id, owner=entry.lease_owner
+                    setup.store,
+                    offline_start,
+                    load_id=entry.coming.load_id,
+                    owner=entry.lease_owner,
+                    room=entry.place.room,
+                    came_ms=entry.coming.came_ms,
                 )
             except LeaseHeld as held:
                 await wait.pause(held)

@@ -13,12 +13,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from session_store.livekit.job.participant import load_id_of
+from session_store.livekit.job.participant import coming_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from livekit import rtc
+
+    from session_store.livekit.job.participant import Coming
 
 SETTLES_S: Final = 0.5
 """A participant who is back within this time has not left."""
@@ -30,14 +32,14 @@ KEPT_S: Final = 1.5
 
 
 class Presence:
-    """Calls ``on_came(load_id)`` and ``on_left()``, which must not block."""
+    """Calls ``on_came`` and ``on_left``, which must not block."""
 
     def __init__(
         self,
         room: rtc.Room,
         identity: str,
         *,
-        on_came: Callable[[str], None],
+        on_came: Callable[[Coming], None],
         on_left: Callable[[], None],
     ) -> None:
         self._room = room
@@ -87,13 +89,13 @@ class Presence:
             self._came_at = asyncio.get_running_loop().time()
             gone_from, self._gone_from = self._gone_from, None
             self.away_s = 0.0 if gone_from is None else self._came_at - gone_from
-            self._on_came(load_id_of(participant))
+            self._on_came(coming_of(participant))
 
     def _active(self, participant: rtc.RemoteParticipant) -> None:
         """Receive the participant again, if what was sent at the arrival is lost by now."""
         waited_s = asyncio.get_running_loop().time() - self._came_at
         if participant.identity == self._identity and self.is_here and waited_s > KEPT_S:
-            self._on_came(load_id_of(participant))
+            self._on_came(coming_of(participant))
 
     def _disconnected(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity == self._identity:

@@ -17,6 +17,7 @@ from session_store.tasks import Loop, Outage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from session_store.livekit.job.participant import Coming
     from session_store.store import SessionStore
     from session_store.values import Arrival, Lease
 
@@ -24,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Coming:
-    load_id: str
+class _Arriving:
+    coming: Coming
     idempotency_key: str = field(default_factory=lambda: secrets.token_hex(8))
     """Names this arrival: it is counted once, however often it is written."""
 
@@ -44,12 +45,12 @@ class VisitWriter:
         self._store = store
         self._lease = lease
         self._on_arrived = on_arrived
-        self._newest: _Coming | _Leaving | None = None
+        self._newest: _Arriving | _Leaving | None = None
         self._loop = Loop(self._write, name="visits")
 
-    def came(self, load_id: str) -> None:
+    def came(self, coming: Coming) -> None:
         """Note an arrival; ``on_arrived`` is called once it is written."""
-        self._note(_Coming(load_id))
+        self._note(_Arriving(coming))
 
     def left(self) -> None:
         """Note a departure."""
@@ -59,7 +60,7 @@ class VisitWriter:
         """Stop writing."""
         await self._loop.aclose()
 
-    def _note(self, newest: _Coming | _Leaving) -> None:
+    def _note(self, newest: _Arriving | _Leaving) -> None:
         self._newest = newest
         self._loop.start()
 
@@ -77,13 +78,16 @@ class VisitWriter:
             if self._newest is visit:
                 self._newest = None
 
-    async def _write_one(self, visit: _Coming | _Leaving) -> None:
+    async def _write_one(self, visit: _Arriving | _Leaving) -> None:
         if isinstance(visit, _Leaving):
             until = await self._store.leave(self._lease)
             self._log("the participant left", resume_until=until.isoformat())
             return
         arrival = await self._store.arrive(
-            self._lease, load_id=visit.load_id, idempotency_key=visit.idempotency_key
+            self._lease,
+            load_id=visit.coming.load_id,
+            idempotency_key=visit.idempotency_key,
+            came_ms=visit.coming.came_ms,
         )
         self._log("the participant came", counted=arrival.counted)
         self._on_arrived(arrival)

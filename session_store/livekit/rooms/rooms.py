@@ -17,7 +17,6 @@ from livekit import api
 from livekit.protocol.agent_dispatch import JRP_NEVER
 
 from session_store.livekit.rooms.api_calls import CALL_S, LiveKitFailed, ask, unless_gone
-from session_store.livekit.rooms.dispatch import SUCCESSOR
 from session_store.livekit.rooms.kinds import TALKING
 from session_store.livekit.rooms.pings import Pings
 from session_store.meter import NO_METER
@@ -138,7 +137,8 @@ class LiveKitRooms:
             is_first: no agent of this name was there before. Else the job is told that it is a
                 successor.
         """
-        attributes = {} if is_first else {SUCCESSOR: "1"}
+        if not is_first:
+            dispatch = dispatch.as_successor()
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
         reason = ""
@@ -146,7 +146,7 @@ class LiveKitRooms:
             if reason:
                 self._meter.dispatch_repeated()
             try:
-                has_come = await self._send(dispatch, occupants, attributes)
+                has_come = await self._send(dispatch, occupants)
             except LiveKitFailed as error:
                 reason = str(error)
                 await asyncio.sleep(RETRY_S)
@@ -174,13 +174,11 @@ class LiveKitRooms:
                 )
                 await unless_gone(self._livekit.room.update_participant(request))
 
-    async def _send(
-        self, dispatch: Dispatch, before: Occupants, attributes: Mapping[str, str]
-    ) -> bool | None:
+    async def _send(self, dispatch: Dispatch, before: Occupants) -> bool | None:
         """Send an agent once; return whether it came, or ``None`` if it has to be sent again."""
         room = dispatch.room
         await self.clear(room, before)
-        dispatch_id = await self._dispatch(dispatch, attributes)
+        dispatch_id = await self._dispatch(dispatch)
         await self.tell_people(room, before, "")
         await asyncio.sleep(COMES_WITHIN_S)
         now = await self.look(room, dispatch.agent_name)
@@ -196,12 +194,13 @@ class LiveKitRooms:
         ghost = api.RoomParticipantIdentity(room=room, identity=agent)
         await unless_gone(self._livekit.room.remove_participant(ghost))
 
-    async def _dispatch(self, dispatch: Dispatch, attributes: Mapping[str, str]) -> str:
+    async def _dispatch(self, dispatch: Dispatch) -> str:
         request = api.CreateAgentDispatchRequest(
             room=dispatch.room,
             agent_name=dispatch.agent_name,
             metadata=dispatch.metadata,
-            attributes=attributes,
+            attributes=dispatch.attributes,
+            deployment=dispatch.deployment,
             # By default LiveKit Cloud sends another agent when a job fails: a second successor.
             restart_policy=JRP_NEVER,
         )

@@ -15,7 +15,7 @@ from session_store.backends.values import AgentPresence, SessionRef
 from session_store.errors import StoreRefused, StoreUnavailable
 from session_store.keys import CRASH_WINDOW
 from session_store.livekit.rooms.api_calls import LiveKitFailed
-from session_store.livekit.rooms.dispatch import Dispatch, JobMetadata
+from session_store.livekit.rooms.dispatch import Dispatch, Errand
 from session_store.livekit.rooms.recent_dispatches import RecentDispatches
 from session_store.tasks import Outage
 
@@ -50,18 +50,22 @@ class DeadJob(NamedTuple):
     dispatch_id: str
     session: SessionRef | None
     """The session of its conversation; ``None`` if the dispatch does not name one."""
+    room_sid: str = ""
+    """LiveKit's id of its very room; another room may have the same name."""
 
     @classmethod
     def of(cls, store: SessionStore, info: RunningJobInfo) -> DeadJob:
         """Describe a job that has ended, from what LiveKit's worker knew of it."""
         job = info.job
-        ours = JobMetadata.parse(job.metadata)
+        dispatch = Dispatch.of_job(job)
+        errand = Errand.of(dispatch)
         return cls(
             owner=store.owner_of(info.worker_id, job.id),
             agent=info.accept_arguments.identity,
-            dispatch=Dispatch(job.room.name, job.agent_name, job.metadata),
+            dispatch=dispatch,
             dispatch_id=job.dispatch_id,
-            session=SessionRef(ours.participant, ours.session_id) if ours else None,
+            session=SessionRef(errand.participant, errand.session_id) if errand else None,
+            room_sid=job.room.sid,
         )
 
 
@@ -125,6 +129,7 @@ class DeadJobs:
                 owner=dead.owner,
                 absent=not session_room.is_awaited,
                 idempotency_key=idempotency_key,
+                room=session_room.dispatch.room if session_room.is_awaited else "",
             )
             if presence is AgentPresence.EXPECTED and await self._was_expected(dead, session_room):
                 presence = AgentPresence.WANTED
@@ -133,7 +138,7 @@ class DeadJobs:
     async def _sessions_of(self, dead: DeadJob) -> list[SessionRef]:
         if dead.session is not None:
             return [dead.session]
-        return await self._finder.kept_in(dead.dispatch, dead.owner)
+        return await self._finder.kept_in(dead.dispatch, dead.owner, room_sid=dead.room_sid)
 
     async def _find_in_turn(self, dead: DeadJob, session: SessionRef) -> SessionRoom | None:
         """Look at the room; where an agent may be sent only later, wait and look again."""
@@ -186,7 +191,7 @@ class DeadJobs:
         True once per room while a claim lasts. A job that dies at once again is overdue like any
         other.
         """
-        room, agent_name, _ = dead.dispatch
+        room, agent_name = dead.dispatch.room, dead.dispatch.agent_name
         if not session_room.is_awaited or room in self._unclaimed:
             return False
         if await self._rooms.newest_dispatch(room, agent_name) != dead.dispatch_id:

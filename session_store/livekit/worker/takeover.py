@@ -100,7 +100,7 @@ class Takeover:
         if self._dispatcher.rate_limit.take():
             return
         while loop.time() < until and self._contact.lasts_s >= self._caution_s:
-            presence = await self._store.claim_orphan(*session)
+            presence = await self._store.claim_orphan(*session, room=session_room.dispatch.room)
             if presence is not AgentPresence.PRESENT:
                 await self._dispatcher.act_on(presence, session, session_room, "lease_lost")
                 return
@@ -116,7 +116,8 @@ class Takeover:
         if session_room is None:
             return
         absent = not session_room.is_awaited
-        presence = await self._store.claim_orphan(*session, absent=absent)
+        room = "" if absent else session_room.dispatch.room
+        presence = await self._store.claim_orphan(*session, absent=absent, room=room)
         reason: DispatchReason = "lease_lost" if lease_ran_out else "overdue"
         await self._dispatcher.act_on(presence, session, session_room, reason)
 

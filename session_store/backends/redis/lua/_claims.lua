@@ -2,6 +2,7 @@
 -- In the session hash:
 --   agent_by   when the dispatched agent becomes overdue; 0 for none
 --   claim      the idempotency key of this claim
+--   claimed_at when it was made
 --   replaced   fencing token of the newest holder that got a successor
 --   deaths     when the last agents in a row died
 --   gave_up    since when no agent is dispatched any more
@@ -10,10 +11,11 @@
 --   hasty      fencing token of the newest holder that gave its lease back after a short life
 --   let_in     when a participant was admitted that no job has seen yet
 --   left_at    when a participant who had been there was found to be gone
+--   look       the participant left the newest room, and may wait in an earlier one
 
 -- A participant was admitted a moment ago, and may not have reached the room yet.
 local function is_on_the_way(s, now, expect_ms)
-  return number(s.let_in) > now - expect_ms
+  return number(s.let_in) > now - expect_ms and not is_ahead(s.let_in, now)
 end
 
 -- Notes that no participant needs an agent. A visit that was open ended when the
@@ -22,7 +24,7 @@ end
 local function note_absence(events, key, due_key, s, now, lease_ms, retention_ms, windows,
                             participant, id)
   redis.call('HSET', key, 'agent_by', '0')
-  redis.call('HDEL', key, 'let_in')
+  redis.call('HDEL', key, 'let_in', 'look')
   s.agent_by = '0'
   local last_seen = number(s.last_seen)
   if s.state == 'live' then
@@ -42,7 +44,7 @@ local function dispatch(key, due_key, participant, id, s, now, expect_ms, attemp
   local before, fence = read_fields(key, 'deaths', 'replaced', 'hasty'), s.fence or '0'
   local deaths = {}
   for at in string.gmatch(before.deaths or '', '%d+') do
-    if number(at) > now - CRASH_MS then
+    if number(at) > now - CRASH_MS and not is_ahead(at, now) then
       deaths[#deaths + 1] = at
     end
   end
@@ -55,6 +57,7 @@ local function dispatch(key, due_key, participant, id, s, now, expect_ms, attemp
     deaths[#deaths + 1] = digits(now)
   end
   redis.call('HSET', key, 'agent_by', digits(now + expect_ms), 'claim', attempt,
+    'claimed_at', digits(now),
     'replaced', fence, 'deaths', table.concat(deaths, ' '))
   if s.gave_up then
     redis.call('HDEL', key, 'gave_up')
@@ -71,10 +74,10 @@ local function claim_dispatch(key, due_key, participant, id, s, now, expect_ms, 
   if s.state == 'ended' then
     return 'ENDED'
   end
-  if lease_is_live(s, now - grace_ms) then
+  if lease_is_live(s, now, grace_ms) then
     return 'PRESENT'
   end
-  if number(s.agent_by) > now then
+  if agent_is_expected(s, now) then
     return 'EXPECTED'
   end
   if has_given_up(s, now) then

@@ -5,7 +5,7 @@ local function read_life(key)
   return read_fields(key, 'dkid', 'state', 'owner', 'fence', 'lease_until', 'window_until',
     'agent_by', 'last_seen', 'arrived_at', 'talk_ms', 'reconnect_count', 'keep_ms', 'seq', 'load',
     'outcome', 'arrival', 'counted', 'taken_at', 'gave_up', 'lost', 'lost_until', 'let_in', 'left_at',
-    'away_at')
+    'lease_ms', 'claimed_at', 'scope', 'room', 'came', 'moved_at', 'moved_from', 'look', 'away_at')
 end
 
 -- The resume window after this number of returns; windows are {first, early, regular}.
@@ -36,8 +36,28 @@ local function resume_until(s, windows)
   return agent_by > 0 and math.max(window_until, agent_by + window) or window_until
 end
 
-local function lease_is_live(s, now)
-  return (s.owner or '') ~= '' and number(s.lease_until) > now
+-- A time that is further ahead than clocks of one Redis differ was written before the clock was set
+-- back, and tells nothing.
+local function is_ahead(at, now)
+  return number(at) > now + CLOCK_MS
+end
+
+-- Returns whether a job holds the lease, or did so less than `grace_ms` ago. A lease that would last
+-- for more than twice its own length was written before the clock was set back.
+local function lease_is_live(s, now, grace_ms)
+  local lease_until, lease_ms = number(s.lease_until), number(s.lease_ms)
+  return (s.owner or '') ~= '' and lease_until > now - (grace_ms or 0)
+    and (lease_ms == 0 or lease_until <= now + 2 * lease_ms)
+end
+
+-- A room is another one than that of the newest holder; both are known.
+local function is_elsewhere(s, room)
+  return room ~= '' and (s.room or '') ~= '' and s.room ~= room
+end
+
+-- An agent was dispatched, and has still time to come.
+local function agent_is_expected(s, now)
+  return number(s.agent_by) > now and not is_ahead(s.claimed_at, now)
 end
 
 -- When a holder becomes late: a living one has renewed its lease by then.
@@ -47,12 +67,12 @@ end
 
 -- Too many agents died in a row; none is dispatched for a while.
 local function has_given_up(s, now)
-  return s.gave_up and now < number(s.gave_up) + CRASH_MS
+  return s.gave_up and now < number(s.gave_up) + CRASH_MS and not is_ahead(s.gave_up, now)
 end
 
 -- The participant was found to be gone a moment ago. A lost connection may come back by itself.
 local function may_come_back(s, now)
-  return s.left_at and now < number(s.left_at) + COMEBACK_MS
+  return s.left_at and now < number(s.left_at) + COMEBACK_MS and not is_ahead(s.left_at, now)
 end
 
 -- While the participant is here, a live lease is enough. Afterwards the window decides.
@@ -68,9 +88,17 @@ local function newest_two(sessions)
   return redis.call('ZREVRANGE', sessions, 0, 1, 'WITHSCORES')
 end
 
+-- The field of the participant's hash that names the newest session of a scope.
+local function newest_of(scope)
+  return 'newest:' .. scope
+end
+
 -- Makes a session the newest one, also among those of the same millisecond, and after the clock
--- went back.
-local function make_newest(sessions, id, now, top)
+-- went back; of its scope, too.
+local function make_newest(data_key, sessions, s, id, now, top)
+  if (s.scope or '') ~= '' then
+    redis.call('HSET', data_key, newest_of(s.scope), id)
+  end
   top = top or newest_two(sessions)
   local other = top[1] ~= id and top[2] or top[4]
   if other then
@@ -124,6 +152,6 @@ local function finish(events, key, s, now, at, participant, id)
   redis.call('HSET', key, 'state', 'ended', 'ended_at', digits(at), 'owner', '', 'lease_until', '0',
     'agent_by', '0', 'fence', digits(math.max(number(s.fence) + 1, now)), 'arrived_at', '0',
     'talk_ms', digits(number(s.talk_ms) + visit_ms))
-  redis.call('HDEL', key, 'gave_up', 'let_in', 'left_at')
+  redis.call('HDEL', key, 'gave_up', 'let_in', 'left_at', 'look')
   tell(events, 'session_ended', now, participant, id, visit_ms)
 end

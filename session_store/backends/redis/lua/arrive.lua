@@ -1,7 +1,8 @@
 -- Uses: life
 -- The participant came while the job lives: a return if it was away, or if the page load is new.
 --   KEYS  session, sessions, due, data_key, turns
---   ARGV  participant, id, owner, fence, dkid, idempotency key, load, retention_ms
+--   ARGV  participant, id, owner, fence, dkid, idempotency key, load, retention_ms, came (when the
+--         participant came to the room, by LiveKit's clock; 0 if that is not known)
 -- Returns {OK, counted ('1' or '0'), reconnect_count, events}, {GONE} or {LEASE_LOST}.
 -- The same key again gets the same answer; nothing is counted or published.
 local now = clock()
@@ -25,14 +26,14 @@ if s.arrival ~= ARGV[6] then
     tell(events, 'session_resumed', now, ARGV[1], ARGV[2], visit_ms)
   end
   redis.call('HSET', KEYS[1], 'state', 'live', 'last_seen', digits(now), 'arrival', ARGV[6],
-    'counted', counted, 'agent_by', '0')
-  if s.let_in or s.away_at then
-    redis.call('HDEL', KEYS[1], 'let_in', 'away_at')
+    'counted', counted, 'agent_by', '0', unpack(ARGV[9] ~= '0' and { 'came', ARGV[9] } or {}))
+  if s.let_in or s.look or s.away_at then
+    redis.call('HDEL', KEYS[1], 'let_in', 'look', 'away_at')
   end
   if load ~= '' then
     redis.call('HSET', KEYS[1], 'load', load)
   end
-  make_newest(KEYS[2], ARGV[2], now)
+  make_newest(KEYS[4], KEYS[2], s, ARGV[2], now)
   -- Its job may die from now on.
   due_by(KEYS[3], now, ARGV[1], ARGV[2])
 end

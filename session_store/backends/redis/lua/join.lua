@@ -1,31 +1,68 @@
 -- Uses: life, find
 -- Takes the lease, counts the arrival if it is one, and returns all that a job needs.
 --   KEYS, ARGV    those of find_or_create, then
---   ARGV[14..17]  mode (resume, exact), owner (the attempt's nonce), load, lease_ms
+--   ARGV[15..20]  mode (resume, exact), owner (the attempt's nonce), load, lease_ms, room ('' if it is
+--                 not known), came (when the participant came there, by LiveKit's clock; 0 if that is
+--                 not known)
 -- Returns what found_reply makes, {LOOK, id, kek_id, id to erase}, {GONE}, {ENDED} or
 --   {HELD, milliseconds left}.
 --   outcome: created, rejoined (counted), and, if the participant never went away, taken_over or
 --   handed_over (the holder gave its lease back)
 --   gap_ms in the hash: how long the participant was away, or without a job
 -- The same owner again gets the same reply; nothing is counted or published.
+--
+-- A conversation is not a room: its participant may go on in another one. A job there takes a live
+-- lease if the participant left the room before, or came to that one later. For a while the room
+-- before does not take it back, so that two devices do not fight over it.
+-- In the session hash:
+--   room       where the newest holder is
+--   came       when its participant came there
+--   moved_from the room before, if that was another one
+--   moved_at   when the lease went from there to here
 local now = clock()
-local owner, load, lease_ms = ARGV[15], ARGV[16], number(ARGV[17])
-local found, refused = find_or_create(now, ARGV[14])
+local owner, load, lease_ms, room, came = ARGV[16], ARGV[17], number(ARGV[18]), ARGV[19], ARGV[20]
+
+-- Returns for how long a live lease is not given to this job; nil if it is given now.
+local function held_for(s)
+  local lasts = number(s.lease_until) - now
+  if not is_elsewhere(s, room) then
+    return lasts
+  end
+  if s.state == 'away' then
+    return nil
+  end
+  if number(came) <= number(s.came) then
+    return lasts
+  end
+  local guarded = number(s.moved_at) + MOVED_MS - now
+  if s.moved_from == room and guarded > 0 and guarded <= MOVED_MS then
+    return guarded
+  end
+  return nil
+end
+
+local mark = redis.call('HGET', KEYS[9], 'made')
+local found, refused = find_or_create(now, ARGV[15])
 if not found then
   return refused
 end
 local s, key, events = found.fields, found.session_key, found.events
 local outcome = s.outcome
 if s.owner ~= owner then
+  local moves = is_elsewhere(s, room)
   if lease_is_live(s, now) then
-    return { 'HELD', digits(number(s.lease_until) - now) }
+    local wait_ms = held_for(s)
+    if wait_ms then
+      return { 'HELD', digits(wait_ms) }
+    end
+    tell(events, 'lease_lost', now, ARGV[1], found.id)
   end
   local count, talk_ms, arrived_at = number(s.reconnect_count), number(s.talk_ms), now
   local gap_ms = now - number(s.away_at or s.last_seen)
   if s.state == 'new' then
     outcome, gap_ms = 'created', 0
     redis.call('HSET', key, 'joined_at', digits(now))
-  elseif s.state == 'away' or (load ~= '' and load ~= s.load) then
+  elseif s.state == 'away' or moves or (load ~= '' and load ~= s.load) then
     outcome = 'rejoined'
     count = count + 1
     talk_ms = talk_ms + open_visit(s)
@@ -53,11 +90,20 @@ if s.owner ~= owner then
     'last_seen', digits(now), 'agent_by', '0', 'outcome', outcome, 'taken_at', digits(now),
     'gap_ms', digits(math.max(0, gap_ms)),
     'reconnect_count', digits(count), 'arrived_at', digits(arrived_at),
-    'talk_ms', digits(talk_ms), unpack(load ~= '' and { 'load', load } or {}))
-  if s.gave_up or s.let_in or s.left_at or s.away_at then
-    redis.call('HDEL', key, 'gave_up', 'let_in', 'left_at', 'away_at')
+    'talk_ms', digits(talk_ms), 'lease_ms', ARGV[18], 'room', room, 'came', came,
+    unpack(load ~= '' and { 'load', load } or {}))
+  if moves then
+    redis.call('HSET', key, 'moved_from', s.room, 'moved_at', digits(now))
   end
-  make_newest(KEYS[2], found.id, now, found.top)
+  if s.gave_up or s.let_in or s.left_at or s.look or s.away_at then
+    redis.call('HDEL', key, 'gave_up', 'let_in', 'left_at', 'look', 'away_at')
+  end
+  make_newest(KEYS[1], KEYS[2], s, found.id, now, found.top)
   due_by(KEYS[3], late_from(now + lease_ms, lease_ms), ARGV[1], found.id)
 end
-return found_reply(now, found, outcome)
+if not mark then
+  mark = digits(now)
+  redis.call('HSET', KEYS[9], 'made', mark)
+end
+touch_shared(KEYS[9])
+return found_reply(now, found, outcome, mark)

@@ -11,9 +11,10 @@ if refused then
 end
 local lease_until = digits(now + number(ARGV[5]))
 if s.state == 'live' then
-  redis.call('HSET', KEYS[1], 'lease_until', lease_until, 'last_seen', digits(now))
+  redis.call('HSET', KEYS[1], 'lease_until', lease_until, 'lease_ms', ARGV[5],
+    'last_seen', digits(now))
 else
-  redis.call('HSET', KEYS[1], 'lease_until', lease_until)
+  redis.call('HSET', KEYS[1], 'lease_until', lease_until, 'lease_ms', ARGV[5])
 end
 touch(retention_of(s, ARGV[4]), KEYS[1], KEYS[2], KEYS[3], KEYS[4])
 touch_shared(KEYS[5])

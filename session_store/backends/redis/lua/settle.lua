@@ -7,7 +7,7 @@
 --   LATE (the holder has not renewed the lease for most of its length and may be dead),
 --   ORPHANED (it may lack its agent: the participant is there or was admitted, and the lease has
 --   run out) and OVERDUE (the same, but no lease has run out: the dispatched agent has not come, or
---   has given its lease back). The last two are returned again after each `lease_ms`.
+--   has given its lease back, or is where its participant was before). The last two are returned again after each `lease_ms`.
 local now = clock()
 local participant, id = ARGV[1], ARGV[2]
 local known = read_fields(KEYS[1], 'dkid', 'kek')
@@ -64,11 +64,16 @@ if now > ends_at and not (s.state == 'live' and is_held) then
   finish(events, KEYS[5], s, now, ends_at, participant, id)
   return later('ENDED', erased_at)
 end
-if s.state ~= 'live' and agent_by == 0 and not s.let_in and not may_come_back(s, now) then
+if s.state ~= 'live' and agent_by == 0 and not s.let_in and not s.look
+  and not may_come_back(s, now) then
   return later('LATER', ends_at + 1)
 end
 if has_given_up(s, now) then
   return later('LATER', math.min(number(s.gave_up) + CRASH_MS, ends_at + 1))
+end
+-- The holder's participant may wait in another room.
+if is_held and s.look and s.state == 'away' and not agent_is_expected(s, now) then
+  return later('OVERDUE', math.min(now + lease_ms, ends_at + 1))
 end
 if is_held then
   local lease_until = number(s.lease_until)
@@ -78,7 +83,7 @@ if is_held then
   end
   return later('LATE', math.min(lease_until, ends_at + 1))
 end
-if agent_by > now then
+if agent_is_expected(s, now) then
   return later('LATER', math.min(agent_by, ends_at + 1))
 end
 local outcome = (s.owner or '') == '' and 'OVERDUE' or 'ORPHANED'
