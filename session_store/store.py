@@ -230,7 +230,8 @@ class SessionStore(StoreCalls):
         Raises:
             LeaseHeld: another job's lease is live.
             SessionGone: with ``exact``, it was erased. SessionEnded: its window has passed.
-            SealBroken, UnknownKey: the session cannot be opened; the lease is released.
+            SealBroken, UnknownKey, UnknownSchema: the session cannot be opened. The lease is given
+                back, and the session's window is not prolonged.
         """
         with self._hooks.noting_broken(participant, session_id):
             found, outcome = await self._backend.join(
@@ -254,7 +255,7 @@ class SessionStore(StoreCalls):
                 session, turns, drafts = self._read_found(participant, found)
         except Exception:
             with suppress(SessionStoreError):
-                await self._backend.release(ref)
+                await self._backend.put_back(ref)
             raise
         key = self._opener.key_of(participant, stored.wrapped)
         lease = Lease.of(ref, stored, key, session.content)

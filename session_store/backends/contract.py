@@ -232,6 +232,13 @@ class Backend(ABC):
         """Give the lease back. If the participant is there, a sweeper looks at the session now."""
 
     @abstractmethod
+    async def put_back(self, lease: LeaseRef) -> None:
+        """Give back a lease whose session could not be opened.
+
+        The session counts as left: no agent is wanted there, and its window is not prolonged.
+        """
+
+    @abstractmethod
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool
     ) -> AgentPresence:

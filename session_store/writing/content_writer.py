@@ -116,6 +116,15 @@ class ContentWriter:
         self._seen = self._lease.content
         self._content = _apply(self._pending, self._seen)
 
+    def begin_again(self) -> None:
+        """Let all of the content wait to be written, to a store that has lost everything."""
+        kept = self._content.model_copy(update={"witness": None})
+        self._seen = self._lease.content
+        self._pending = [lambda _: kept]
+        self._content, self._over = kept, False
+        self._idle.clear()
+        self._loop.start()
+
     async def aclose(self) -> None:
         """Stop writing. ``flush`` first; changes that still wait are ``unsaved``."""
         self._over = True

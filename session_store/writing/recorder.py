@@ -242,6 +242,22 @@ class Recorder:
             self._answer_all(is_saved=True)
         return tuple(renumbered)
 
+    def begin_again(self, turns: Iterable[Turn]) -> tuple[SealedTurn, ...]:
+        """Number, seal and queue these turns under a lease that begins at 1; forget all others.
+
+        For a store that has lost everything. Returns the turns as they will be written, unless
+        they are withdrawn before.
+        """
+        self._lost = False
+        self._waiting, self._sent = _Queue(), _Queue()
+        self._saved_seq = self._lease.saved_seq
+        self._begun.clear()
+        sealed = tuple(self._store.seal(self._lease, turn) for turn in turns)
+        for turn in sealed:
+            self._waiting.push(turn)
+        self._tell_meter()
+        return sealed
+
     async def aclose(self) -> None:
         """Stop writing. ``flush`` first; turns that still wait are ``unsaved``."""
         self._closed = True

@@ -241,6 +241,12 @@ CASES: dict[str, Case] = {
         a_job,
         answers_again=False,
     ),
+    "put back": Case(
+        # As for release.
+        lambda b, job: b.put_back(job.lease),
+        a_job,
+        answers_again=False,
+    ),
     "expect an agent": Case(
         lambda b, job: b.expect_agent(MARIA, job.id, claim=True),
         a_session_left,

@@ -321,6 +321,11 @@ class Model:
             s.hasty = s.fence
         s.holder, s.lease_until = "", 0
 
+    def put_back(self, lease: Lease) -> None:
+        """Give back what could not be opened."""
+        s = self._held(lease)
+        s.holder, s.lease_until, s.state, s.here_since = "", 0, "away", None
+
     def expect_agent(self, who: str, session: str, *, claim: bool) -> str:
         """Answer whether there is one."""
         s = self.find(who, session)

@@ -183,7 +183,8 @@ async def test_a_cut_wire_leaves_nothing_half_written(
             proxy.heal()
             answered = await insist(backend, case, prepared)
         except LeaseLost:
-            assert (name, where) == ("release", Cut.AFTER)
+            assert name in {"release", "put back"}
+            assert where is Cut.AFTER
             answered = None
         assert proxy.made_cuts == times
         assert await snapshot(world, since) == after

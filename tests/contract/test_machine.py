@@ -62,6 +62,7 @@ SETTINGS = {
     "max_sessions": model.MAX_SESSIONS,
 }
 PEOPLE = (MARIA, JOE)
+WAYS_TO_GO = ("leave", "leave", "renew", "renew", "release", "go", "go", "finish", "put back")
 HOUSEWORK = (
     *("settle", "settle", "settle", "claim", "claim", "look", "retain", "retain"),
     *("give back", "give back: nobody is there", "close", "delete", "erase"),
@@ -329,9 +330,9 @@ class StoreMachine(RuleBasedStateMachine):
         wanted = [known for _, known in [("", ""), *self.sessions]][::-1].index(session)
         self.join(who, wanted, load, "once", exact=True)
 
-    @rule(place=places, how=st.sampled_from(["leave", "leave", "renew", "release", "go", "finish"]))
+    @rule(place=places, how=st.sampled_from(WAYS_TO_GO))
     def keep_or_go(self, place: int, how: str) -> None:
-        """Leave, renew, release, leave and release, or end the session as the program does."""
+        """Leave, renew, release or put back, leave and release, or end it as the program does."""
         job = self.one_of(place)
         if how in ("leave", "go"):
             self._leave(job)
@@ -340,6 +341,10 @@ class StoreMachine(RuleBasedStateMachine):
         if how in ("release", "go"):
             self.compare(lambda: self.model.release(job.lease), lambda n, b: b.release(job.refs[n]))
 
+        if how == "put back":
+            self.compare(
+                lambda: self.model.put_back(job.lease), lambda n, b: b.put_back(job.refs[n])
+            )
         if how == "finish":
             self._finish(job)
 

@@ -230,3 +230,20 @@ async def test_a_store_that_lost_everything_has_another_mark(world: World) -> No
 
     assert await backend.mark(MARIA) != job.found.mark
     assert (await join(backend)).found.mark != job.found.mark
+
+
+async def test_a_session_that_could_not_be_opened_is_left_as_it_was(
+    backend: Backend, world: World
+) -> None:
+    """Nobody is sent there, and its window closes when it would have closed before the join."""
+    job = await join(backend)
+    await job.away()
+    await world.pass_time(200)
+    again = await join(backend)
+    await backend.put_back(again.lease)
+
+    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.LATER
+    assert await backend.expect_agent(MARIA, job.id, claim=False) is AgentPresence.ABSENT
+    assert (await backend.load(MARIA, job.id, last=0)) is not None
+    await world.pass_time(150)
+    assert (await backend.settle(MARIA, job.id)).outcome is SettleOutcome.ENDED

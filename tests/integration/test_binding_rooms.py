@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from redis.asyncio import Redis
 
 from dev.paths import ROOT
 from dev.rig.caller import Caller
 from dev.rig.net import NET_S
 from dev.rig.programs import signal_process, until
+from dev.rig.servers.users import LOOKS_AT_ALL
 from dev.rig.stand import Stand, running
+from session_store import SessionState
+from session_store.keys import KeySpace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,6 +69,11 @@ async def kill_job(stand: Stand, identity: str) -> None:
     logged = stand.workers[0].log.read_text()
     joined = re.findall(rf' joined .*"{session.id}".*?"pid": (\d+)', logged)
     signal_process(int(joined[-1]), signal.SIGKILL)
+
+
+def past_the_store(stand: Stand) -> Redis:
+    """Look into Redis as an operator would."""
+    return Redis(port=stand.redis.port, username=LOOKS_AT_ALL.user, password=LOOKS_AT_ALL.password)
 
 
 def welcome(visit: int) -> str:
@@ -117,9 +126,7 @@ async def test_a_successor_serves_whom_the_dead_job_served(stand: Stand) -> None
         async with Caller(stand.livekit, room, f"a-{somebody()}") as guest:
             [dead] = maria.agents
             await kill_job(stand, me)
-            async with asyncio.timeout(NET_S):
-                while dead in maria.agents or not maria.agents:
-                    await asyncio.sleep(0.02)
+            await until_replaced(maria, dead)
             await guest.say("who are you?")
             await maria.ask("what have I said?", "You said: my cat is called Tom.")
             listed = await stand.api.agent_dispatch.list_dispatch(room)
@@ -129,3 +136,49 @@ async def test_a_successor_serves_whom_the_dead_job_served(stand: Stand) -> None
             assert newest.attributes["rj.identity"] == me
             page = await stand.store.sessions(stand.store.pseudonym(guest.identity))
             assert page.total == 0
+
+
+async def test_who_has_a_session_that_does_not_open_gets_another_one(stand: Stand) -> None:
+    """At the first call; the broken one stays for an operator, and no agent is sent there."""
+    me = somebody()
+    async with caller(stand, me) as call:
+        await call.hears(GREETING)
+        await call.ask("my cat is called Tom", "I heard: my cat is called Tom.")
+    async with asyncio.timeout(NET_S):
+        while (broken := await newest_session(stand, me)).state is not SessionState.AWAY:
+            await asyncio.sleep(0.05)
+    turns = KeySpace().participant(broken.participant).turns(broken.id)
+    async with past_the_store(stand) as raw:
+        assert await raw.delete(turns) == 1
+
+    async with caller(stand, me) as call:
+        await call.hears(GREETING)
+        await call.ask("what have I said?", "You said: .")
+
+    page = await stand.store.sessions(broken.participant)
+    assert [session.id for session in page.sessions][1:] == [broken.id]
+    assert page.sessions[1].resume_until == broken.resume_until
+
+
+async def test_a_call_outlives_a_redis_that_lost_everything(stand: Stand) -> None:
+    """It is saved anew, and so its agent may die."""
+    me = somebody()
+    async with caller(stand, me) as call:
+        await call.hears(GREETING)
+        await call.ask("my cat is called Tom", "I heard: my cat is called Tom.")
+        async with past_the_store(stand) as raw:
+            await raw.flushall()
+        async with asyncio.timeout(NET_S):
+            while not (await stand.store.sessions(stand.store.pseudonym(me))).total:
+                await asyncio.sleep(0.05)
+        [dead] = call.agents
+        await kill_job(stand, me)
+        await until_replaced(call, dead)
+        await call.ask("what have I said?", "You said: my cat is called Tom.")
+
+
+async def until_replaced(call: Caller, dead: str) -> None:
+    """Wait until another agent than the dead one is there."""
+    async with asyncio.timeout(NET_S):
+        while dead in call.agents or not call.agents:
+            await asyncio.sleep(0.02)

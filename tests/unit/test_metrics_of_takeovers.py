@@ -203,17 +203,18 @@ class Refusing(Store):
 
 
 @pytest.mark.parametrize(
-    ("error", "for_s", "outcome"),
+    ("error", "for_s", "outcomes"),
     [
-        (LeaseHeld("s", 500), 2.0, "created"),
-        (LeaseHeld("s", 500), 100.0, "lease_held"),
-        (StoreUnavailable("away"), AWAY_AFTER_S / 2, "created"),
-        (StoreUnavailable("away"), 100.0, "begun_without_store"),
-        (SealBroken("turn 1", "s"), 100.0, "unreadable"),
+        (LeaseHeld("s", 500), 2.0, {"created"}),
+        (LeaseHeld("s", 500), 100.0, {"lease_held"}),
+        (StoreUnavailable("away"), AWAY_AFTER_S / 2, {"created"}),
+        (StoreUnavailable("away"), 100.0, {"begun_without_store"}),
+        # One that could not be read, and then one without the store.
+        (SealBroken("turn 1", "s"), 100.0, {"unreadable", "begun_without_store"}),
     ],
 )
 def test_a_join_is_counted_once_however_often_it_is_tried(
-    error: SessionStoreError, for_s: float, outcome: str
+    error: SessionStoreError, for_s: float, outcomes: set[str]
 ) -> None:
     """What it comes to in the end is what is counted."""
 
@@ -239,8 +240,9 @@ def test_a_join_is_counted_once_however_often_it_is_tried(
             each: counted.value("rejoin_joins_total", outcome=each)
             for each in ("created", "lease_held", "begun_without_store", "unreadable", "failed")
         }
-        assert {each for each, value in values.items() if value} == {outcome}
-        assert values[outcome] == 1
-        assert (store.tries > 1) == (outcome != "unreadable")
+        assert {each: value for each, value in values.items() if value} == dict.fromkeys(
+            outcomes, 1
+        )
+        assert store.tries > 1
 
     in_virtual_time(scene())

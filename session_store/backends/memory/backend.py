@@ -284,6 +284,14 @@ class MemoryBackend(MemoryPeople):
             op.look_by(record, op.now)  # Its participant needs another job.
 
     @override
+    async def put_back(self, lease: LeaseRef) -> None:
+        op = self._begin(lease.participant)
+        record = op.held(lease)
+        record.owner, record.lease_until = "", 0
+        record.state, record.arrived_at = "away", 0
+        op.look_by(record, max(op.now, record.window_until) + 1)
+
+    @override
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool
     ) -> AgentPresence:

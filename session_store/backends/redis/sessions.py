@@ -214,6 +214,13 @@ class RedisSessions(RedisCalls):
         await self._write("release", lease, touched, (*names, *proof(lease)))
 
     @override
+    async def put_back(self, lease: LeaseRef) -> None:
+        keys = self._space.participant(lease.participant)
+        touched = (keys.session(lease.session_id), keys.due)
+        names = (lease.participant, lease.session_id)
+        await self._write("put_back", lease, touched, (*names, *proof(lease)))
+
+    @override
     async def expect_agent(
         self, participant: str, session_id: str, *, claim: bool
     ) -> AgentPresence:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from livekit.agents import llm
 from livekit.agents.voice.room_io import TextInputOptions
 
-from session_store.errors import RecorderFull
+from session_store.errors import RecorderFull, SessionGone
 from session_store.livekit.job.arrivals import Arrivals
 from session_store.livekit.job.chat_items import active_agent
 from session_store.livekit.job.conversation_parts import Hooks, Parts
+from session_store.livekit.job.emptied_store import EmptiedStore
 from session_store.livekit.job.ending import Ending
 from session_store.livekit.job.first_enter import FirstEnter
 from session_store.livekit.job.late_join import LateJoin
@@ -68,7 +69,10 @@ class Conversation:
         self._late_join = LateJoin(
             self._parts, on_joined=self._on_joined_late, on_lost=self._on_lost
         )
-        self._ending = Ending(self._parts, stop_joining=self._late_join.aclose)
+        self._emptied_store = EmptiedStore(
+            self._parts, on_gone=self._on_gone, on_emptied=self._on_emptied
+        )
+        self._ending = Ending(self._parts, stop_joining=self._stop_joining)
         self._first_enter = FirstEnter(
             setup.agent_session, is_muted=entry.kind.is_succession and not self.is_new
         )
@@ -240,7 +244,21 @@ class Conversation:
         return content.model_copy(update=known).at(place)
 
     def _on_lost(self, error: SessionStoreError) -> None:
+        if isinstance(error, SessionGone) and self._writers.mark and not self._ending.is_erasing:
+            self._emptied_store.ask(error)
+            return
         self._ending.lost(error)
+
+    def _on_gone(self, gone: SessionGone) -> None:
+        self._ending.lost(gone)
+
+    def _on_emptied(self) -> None:
+        if not self._ending.is_over:
+            self._late_join.start(self._writers.begin_again())
+
+    async def _stop_joining(self) -> None:
+        await self._emptied_store.aclose()
+        await self._late_join.aclose()
 
     def _on_came(self, coming: Coming) -> None:
         self._arrivals.came(coming)

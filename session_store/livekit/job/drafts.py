@@ -150,6 +150,14 @@ class Drafts:
                 sealed = self._store.seal_draft(self._lease, speech.turn())
                 await self._store.keep_draft(self._lease, sealed)
 
+    def begin_again(self) -> None:
+        """Write again, under a lease that begins anew."""
+        self._over = False
+        for speech in self._speeches.values():
+            speech.number, speech.is_noted = 0, bool(speech.words)
+        self._loop.start()
+        self._wake.set()
+
     async def aclose(self) -> None:
         """Stop listening and writing. What is written stays, for the next job to find."""
         self._over = True

@@ -50,7 +50,8 @@ class Ending:
         self._store = parts.setup.store
         self._writers = parts.writers
         self._tasks = KeptTasks(logger)
-        self._is_erasing = False
+        self.is_erasing = False
+        """Whether this job is erasing its participant now."""
         self._is_gone = False
         self._task: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
@@ -82,18 +83,18 @@ class Ending:
 
     async def erase(self) -> None:
         """See ``Conversation.erase``."""
-        self._is_erasing = True
+        self.is_erasing = True
         try:
             await self._try_to_erase()
         finally:
-            self._is_erasing = False
+            self.is_erasing = False
         await self._note_erased()
 
     def lost(self, error: SessionStoreError) -> None:
         """Leave in silence: another agent has the conversation, or it was erased."""
         if self.is_over:
             return
-        if isinstance(error, SessionGone) and self._is_erasing:
+        if isinstance(error, SessionGone) and self.is_erasing:
             # This job is erasing it; the answer of the store is still to come.
             self._tasks.spawn(self._note_erased())
             return

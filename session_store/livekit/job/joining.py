@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from session_store.errors import (
     LeaseHeld,
+    SealBroken,
     SessionEnded,
     SessionGone,
     StoreRefused,
     StoreUnavailable,
+    UnknownKey,
+    UnknownSchema,
 )
 from session_store.livekit.job.entry import Entry
 from session_store.livekit.job.lease_wait import LeaseWait
@@ -48,7 +51,9 @@ async def join_or_begin(
 
     Raises:
         LeaseHeld: another job has this conversation, and keeps it.
-        SessionGone, SessionEnded, SealBroken, UnknownKey: as for ``SessionStore.join``.
+        SessionGone, SessionEnded: as for ``SessionStore.join``.
+        SealBroken, UnknownKey, UnknownSchema: the gateway has opened this very session, and it
+            does not open any more.
     """
     return await _Joining(setup, participant, coming, lease_owner).run()
 
@@ -71,6 +76,8 @@ class _Joining:
                 joined = await self._join()
             except LeaseHeld as held:
                 await wait.pause(held)
+            except (SealBroken, UnknownKey, UnknownSchema) as error:
+                return await self._begin_another(error)
             except (StoreUnavailable, StoreRefused, SessionGone, SessionEnded) as error:
                 if self._may_begin(error):
                     return await self._begin(error)
@@ -78,8 +85,8 @@ class _Joining:
             else:
                 return self._entry(joined)
 
-    async def _join(self) -> Joined:
-        opened = self._participant.session_id
+    async def _join(self, exactly: str | None = None) -> Joined:
+        opened = exactly or self._participant.session_id
         return await self._setup.store.join(
             self._participant.pseudonym,
             session_id=opened or self._participant.expected_session_id,
@@ -90,6 +97,31 @@ class _Joining:
             came_ms=self._coming.came_ms,
             scope=self._setup.scope,
         )
+
+    async def _begin_another(self, error: SealBroken | UnknownKey | UnknownSchema) -> Entry:
+        """Begin another session, since this one cannot be opened, now or later.
+
+        It stays as it is, for an operator. If not even the participant's data key can be opened,
+        nothing about the participant can be saved: the conversation begins without the store.
+
+        Raises:
+            SealBroken, UnknownKey, UnknownSchema: the gateway has opened this very session; its
+                page offers another one.
+            LeaseHeld: another agent is here.
+        """
+        participant = self._participant
+        if participant.session_id is not None:
+            raise error
+        self._setup.store.meter.joined("unreadable")
+        extra = {"reason": str(error)}
+        logger.error("a session does not open: beginning another one", extra=extra)
+        try:
+            opened = await self._setup.store.open_new(
+                participant.pseudonym, scope=self._setup.scope
+            )
+            return self._entry(await self._join(exactly=opened.session.id))
+        except (SealBroken, UnknownKey, StoreUnavailable, StoreRefused) as problem:
+            return await self._begin(problem)
 
     def _may_begin(self, error: SessionStoreError) -> bool:
         """Return whether to begin without the store now; False to try again.

@@ -5,7 +5,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from session_store.errors import LeaseHeld, SessionStoreError, StoreRefused, StoreUnavailable
+from session_store.errors import (
+    LeaseHeld,
+    SealBroken,
+    SessionStoreError,
+    StoreRefused,
+    StoreUnavailable,
+    UnknownKey,
+    UnknownSchema,
+)
 from session_store.livekit.job.lease_wait import LeaseWait
 from session_store.livekit.job.resume_agent import recall
 from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
@@ -58,6 +66,11 @@ class LateJoin:
             joined = await self._join(offline_start)
         except SessionStoreError as error:
             setup.store.meter.joined(failed_as(error))
+            if isinstance(error, SealBroken | UnknownKey | UnknownSchema):
+                # Nothing about this participant can be saved, but it is here, and talks.
+                extra = {"session_id": offline_start.session_id, "reason": str(error)}
+                logger.error("this conversation cannot be saved", extra=extra)  # noqa: TRY400 (the trace tells nothing more)
+                return
             self._on_lost(error)
             return
         setup.store.meter.joined(JOINED_AS[joined.outcome])

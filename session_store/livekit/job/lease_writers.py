@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,7 @@ from session_store.livekit.job.visit_writer import VisitWriter
 from session_store.tasks import reason_of
 from session_store.writing.content_writer import ContentWriter
 from session_store.writing.lease import LeaseKeeper
-from session_store.writing.offline_start import SpooledStart, bring_in, find_session
+from session_store.writing.offline_start import SpooledStart, begin, bring_in, find_session
 from session_store.writing.recorder import Recorder
 from session_store.writing.spool import Spool
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from session_store.models import RecordedTurn
     from session_store.settings import StoreSettings
     from session_store.values import Arrival, Joined, SealedTurn
+    from session_store.writing.offline_start import OfflineStart
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,11 @@ class LeaseWriters:
         store, settings, lease = setup.store, setup.settings, entry.joined.lease
         self._store = store
         self._offline_start = entry.offline_start
+        self.begun_ms: Final = time.time_ns() // 1_000_000
+        """When this job began to write, by this machine's clock."""
+        self.mark = entry.joined.mark
+        """See ``SessionStore.was_emptied``."""
+        self._scope = setup.scope
         self.lease: Final = lease
         self.recorder: Final = Recorder(
             store,
@@ -90,6 +97,7 @@ class LeaseWriters:
         See ``session_store.writing.offline_start``. Nothing is written in between.
         """
         self._offline_start = None
+        self.mark = joined.mark
         said_here = self.recorder.withdraw()
         self.lease.adopt(joined.lease)
         self.content.renew()
@@ -100,6 +108,24 @@ class LeaseWriters:
         self.transcript.adopt(before, self.recorder.renumber(said_here, known))
         self._keeper.start()
         return before
+
+    def begin_again(self) -> OfflineStart:
+        """Begin anew, under the same session id, with all turns that are known here.
+
+        For a store that has lost everything. Until a late join, this is as a start without the
+        store; see ``session_store.writing.offline_start``.
+        """
+        participant, session_id = self.lease.participant, self.lease.session_id
+        start, joined = begin(
+            self._store, participant, session_id, self.lease.ref.owner, scope=self._scope
+        )
+        self._offline_start, self.mark = start, ""
+        self.lease.adopt(joined.lease)
+        turns = (recorded.turn for recorded in self.transcript.turns)
+        self.transcript.adopt((), self.recorder.begin_again(turns))
+        self.content.begin_again()
+        self.drafts.begin_again()
+        return start
 
     async def flush(self) -> bool:
         """Wait some seconds until all is written; return whether it was."""
