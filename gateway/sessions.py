@@ -229,7 +229,7 @@ async def _open_admitted(
     if not store.keyring.owns(participant, session_id):
         return await store.open(participant, expect_agent=True, scope=scope)
     try:
-        return await store.switch(participant, session_id, expect_agent=True)
+        return await store.switch(participant, session_id, expect_agent=True, scope=scope)
     except SessionGone:
         return await store.open_new(
             participant, session_id=session_id, expect_agent=True, scope=scope

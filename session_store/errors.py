@@ -100,9 +100,11 @@ class SessionEnded(SessionStoreError):
 class LeaseHeld(SessionStoreError):
     """Another owner may write this session until its lease runs out."""
 
-    def __init__(self, session_id: str, wait_ms: int) -> None:
+    def __init__(self, session_id: str, wait_ms: int, *, has_moved: bool = False) -> None:
         super().__init__(f"session {session_id} is held for another {wait_ms} ms")
         self.session_id = session_id
+        self.has_moved = has_moved
+        """Whether another room has taken it from this one a moment ago, and keeps it so long."""
         self.wait_ms = wait_ms
 
 

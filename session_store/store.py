@@ -191,14 +191,21 @@ class SessionStore(StoreCalls):
         )
 
     async def switch(
-        self, participant: str, session_id: str, *, expect_agent: bool = False
+        self,
+        participant: str,
+        session_id: str,
+        *,
+        expect_agent: bool = False,
+        scope: str | None = None,
     ) -> Opened:
-        """Continue an older session, even an ended one. ``expect_agent`` as in ``open``.
+        """Continue an older session, even an ended one; other arguments as in ``open``.
 
         Raises:
             SessionGone: there is none.
         """
-        return await self._open(participant, session_id, OpenMode.SWITCH, expect_agent=expect_agent)
+        return await self._open(
+            participant, session_id, OpenMode.SWITCH, expect_agent=expect_agent, scope=scope
+        )
 
     async def join(  # noqa: PLR0913 (most have a default)
         self,

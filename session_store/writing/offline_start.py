@@ -259,7 +259,7 @@ async def _made_and_joined(
     try:
         return await join()
     except SessionEnded:
-        await store.switch(start.participant, start.session_id)
+        await store.switch(start.participant, start.session_id, scope=start.scope)
     except SessionGone:
         await store.open_new(start.participant, session_id=start.session_id, scope=start.scope)
     return await join()

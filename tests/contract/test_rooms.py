@@ -64,6 +64,7 @@ async def test_every_other_join_waits_for_the_lease(
     with pytest.raises(LeaseHeld) as held:
         await in_room(backend, room, came_ms)
     assert 0 < held.value.wait_ms <= 3000
+    assert not held.value.has_moved
 
 
 async def test_a_later_arrival_in_the_holder_s_room_counts(backend: Backend) -> None:
@@ -82,6 +83,7 @@ async def test_two_devices_do_not_fight(backend: Backend, world: World) -> None:
     with pytest.raises(LeaseHeld) as held:
         await in_room(backend, "one", 3000)
     assert 3000 < held.value.wait_ms <= 10_000
+    assert held.value.has_moved
 
     await world.pass_time(9)
     await backend.renew(second.lease)

@@ -19,6 +19,7 @@ from livekit.agents.voice.room_io import RoomOptions
 
 from agent.welcome import words_of_welcome
 from demo_models.llm import RuleLLM
+from dev.rig.net import NET_S
 from session_store.livekit import Conversation
 from session_store.livekit.job.conversation_setup import Setup
 from session_store.livekit.job.entry import Entry
@@ -182,7 +183,7 @@ class Stage:
         messages = self.agent_session.history.messages()
         return [each.text_content or "" for each in messages if each.role == "assistant"]
 
-    async def until(self, condition: Callable[[], bool], within_s: float = 10) -> None:
+    async def until(self, condition: Callable[[], bool], within_s: float = NET_S) -> None:
         """Wait until a condition holds."""
         async with asyncio.timeout(within_s):
             while not condition():

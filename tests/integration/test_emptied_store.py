@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.net import NET_S
 from session_store.upkeep import privacy
 from session_store.upkeep.journal import ErasureJournal
 from session_store.writing.spool import Spool
@@ -33,7 +34,7 @@ async def a_talk(stage: Stage) -> list[str]:
 
 async def until_saved_anew(stage: Stage) -> None:
     """Wait until the store has the conversation again."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(NET_S):
         while not await texts(stage) or not stage.conversation._writers.lease.granted:
             await asyncio.sleep(0.02)
     await joined(stage)

@@ -49,7 +49,7 @@ def test_a_room_that_lost_it_a_moment_ago_waits_until_it_may_have_it_back() -> N
 
     async def scene() -> None:
         wait, begun = LeaseWait(LEASE_S), now_s()
-        await wait.pause(LeaseHeld("session", 9_000))
+        await wait.pause(LeaseHeld("session", 9_000, has_moved=True))
         assert 9 < now_s() - begun < 9.1
         assert await wait_out(wait) > MOST_LEASES * LEASE_S
 

@@ -28,7 +28,6 @@ from session_store.backends.values import (
 )
 from session_store.errors import (
     InvalidValue,
-    LeaseHeld,
     SequenceGap,
     SessionGone,
     WriteConflict,
@@ -121,8 +120,8 @@ class MemoryBackend(MemoryPeople):
             wanted, candidate, mode=OpenMode.RESUME, exact=attempt.exact, scope=attempt.scope
         )
         if record.owner != attempt.owner:
-            if wait_ms := op.held_for(record, attempt):
-                raise LeaseHeld(record.id, wait_ms)
+            if (held := op.held_for(record, attempt)) is not None:
+                raise held
             op.take_lease(record, attempt)
         found = replace(self._found(op, record, created=created), mark=self.memory.mark)
         return found, JoinOutcome(record.outcome)

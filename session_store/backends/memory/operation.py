@@ -12,7 +12,7 @@ from session_store.backends.values import (
     SessionRef,
     SettleOutcome,
 )
-from session_store.errors import LeaseLost, SessionEnded, SessionGone, StoreRefused
+from session_store.errors import LeaseHeld, LeaseLost, SessionEnded, SessionGone, StoreRefused
 from session_store.events import Event, EventType
 from session_store.keys import NO_TAKING_BACK, shard_of
 
@@ -296,21 +296,21 @@ class Operation:
         record.load = attempt.load or record.load
         self.look_by(record, record.late_from(self._rules))
 
-    def held_for(self, record: SessionRecord, attempt: JoinAttempt) -> int:
-        """Return for how many ms a live lease is not given to a job; 0 if it is given now."""
+    def held_for(self, record: SessionRecord, attempt: JoinAttempt) -> LeaseHeld | None:
+        """Return why a lease is not given to a job; ``None`` if it is given now."""
         if not record.lease_is_live(self.now):
-            return 0
-        lasts_ms = record.lease_until - self.now
+            return None
+        lasts = LeaseHeld(record.id, record.lease_until - self.now)
         if not record.is_elsewhere(attempt.room):
-            return lasts_ms
+            return lasts
         if record.state == "away":
-            return 0
+            return None
         if attempt.came_ms <= record.came:
-            return lasts_ms
+            return lasts
         guarded_ms = record.moved_at + _MOVED_MS - self.now
         if record.moved_from == attempt.room and 0 < guarded_ms <= _MOVED_MS:
-            return guarded_ms
-        return 0
+            return LeaseHeld(record.id, guarded_ms, has_moved=True)
+        return None
 
     def _tell_of_successor(self, record: SessionRecord) -> tuple[JoinOutcome, int | None]:
         """Return the outcome, and how long nothing was heard of a job that died."""

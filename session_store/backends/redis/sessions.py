@@ -417,7 +417,7 @@ class RedisSessions(RedisCalls):
             case b"OK":
                 return reply
             case b"HELD":
-                raise LeaseHeld(ids[0] or new_id, int(reply[1]))
+                raise LeaseHeld(ids[0] or new_id, int(reply[1]), has_moved=reply[2] == b"1")
             case b"ENDED":
                 raise SessionEnded(ids[0])
             case _:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from session_store.keys import NO_TAKING_BACK
-
 if TYPE_CHECKING:
     from session_store.errors import LeaseHeld
 
@@ -14,7 +12,6 @@ MOST_LEASES: Final = 2
 """A dead holder's lease runs out within one lease. A holder that keeps it for longer is alive."""
 _MARGIN_S: Final = 0.01
 """The store's clock is in milliseconds; asking just too early would cost another round."""
-LONGEST_GUARD_S: Final = NO_TAKING_BACK.total_seconds() + _MARGIN_S
 
 
 class LeaseWait:
@@ -31,8 +28,8 @@ class LeaseWait:
             LeaseHeld: it has been held for ``MOST_LEASES`` leases.
         """
         now, wait_s = asyncio.get_running_loop().time(), held.wait_ms / 1000 + _MARGIN_S
-        if self._lease_s + _MARGIN_S < wait_s <= LONGEST_GUARD_S:
-            # Another room has taken it from this one a moment ago, and keeps it for so long.
+        if held.has_moved:
+            # The wait for a dead holder begins after that.
             self._held_since = now + wait_s
             await asyncio.sleep(wait_s)
             return

@@ -5,7 +5,7 @@
 --                 not known), came (when the participant came there, by LiveKit's clock; 0 if that is
 --                 not known)
 -- Returns what found_reply makes, {LOOK, id, kek_id, id to erase}, {GONE}, {ENDED} or
---   {HELD, milliseconds left}.
+--   {HELD, milliseconds left, '1' if another room has taken the lease from this one a moment ago}.
 --   outcome: created, rejoined (counted), and, if the participant never went away, taken_over or
 --   handed_over (the holder gave its lease back)
 --   gap_ms in the hash: how long the participant was away, or without a job
@@ -22,7 +22,8 @@
 local now = clock()
 local owner, load, lease_ms, room, came = ARGV[16], ARGV[17], number(ARGV[18]), ARGV[19], ARGV[20]
 
--- Returns for how long a live lease is not given to this job; nil if it is given now.
+-- Returns for how long a live lease is not given to this job, and whether another room has just taken
+-- it from this one; nil if it is given now.
 local function held_for(s)
   local lasts = number(s.lease_until) - now
   if not is_elsewhere(s, room) then
@@ -36,7 +37,7 @@ local function held_for(s)
   end
   local guarded = number(s.moved_at) + MOVED_MS - now
   if s.moved_from == room and guarded > 0 and guarded <= MOVED_MS then
-    return guarded
+    return guarded, true
   end
   return nil
 end
@@ -51,9 +52,9 @@ local outcome = s.outcome
 if s.owner ~= owner then
   local moves = is_elsewhere(s, room)
   if lease_is_live(s, now) then
-    local wait_ms = held_for(s)
+    local wait_ms, has_moved = held_for(s)
     if wait_ms then
-      return { 'HELD', digits(wait_ms) }
+      return { 'HELD', digits(wait_ms), has_moved and '1' or '0' }
     end
     tell(events, 'lease_lost', now, ARGV[1], found.id)
   end
