@@ -72,6 +72,14 @@ ALL: Final = (
         ),
     ),
     Lane("lost agents", ("chaos",)),
+    Lane(
+        "callers",
+        (
+            "integration/test_callers.py",
+            "integration/test_binding_entry_rooms.py",
+            "chaos/test_anonymous.py",
+        ),
+    ),
     Lane("parts", ("integration",)),
     Lane("providers", ("integration/providers",)),
     Lane("missing agents", ("chaos/test_crash_loop.py", "chaos/test_one_agent.py")),
