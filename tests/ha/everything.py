@@ -23,6 +23,7 @@ from session_store import (
 )
 from session_store.doctor import quick
 from session_store.events import Event, EventsMissed, EventType
+from session_store.keys import shard_of
 from session_store.upkeep.analytics import Analytics
 from session_store.upkeep.audit import AuditLog
 from session_store.upkeep.privacy import consent, export, set_consent, set_retention
@@ -82,6 +83,7 @@ async def _visit(store: SessionStore, person: str) -> None:
 
     joined = await store.join(who, session_id=session_id, load_id="first")
     assert joined.outcome is JoinOutcome.CREATED
+    assert not await store.was_emptied(who, joined.mark)
     with pytest.raises(LeaseHeld):
         await store.join(who, session_id=session_id)
     await _talk(store, joined, 1, 3)
@@ -193,6 +195,7 @@ async def _let_end(settings: StoreSettings, person: str) -> None:
             while not (await sweeper.sweep()).ended:
                 await asyncio.sleep(0.01)
         assert (await store._backend.sweepers("tests", 1000)).names
+        await store.make_all_due([shard_of(who)])
         await store.erase(who)
     finally:
         await store.aclose()
@@ -202,6 +205,7 @@ async def _erase(store: SessionStore, person: str) -> None:
     """Nothing is left of a participant, and nothing comes back."""
     who = store.pseudonym(person)
     joined = await store.join(who, exact=False, load_id="third", owner="0" * 32)
+    await store._backend.put_back(joined.lease.ref)
     erased = await store.erase(who)
     assert (erased.left_over, erased.sessions) == (0, 1)
     assert await store.erased_at(who) is not None
