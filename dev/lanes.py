@@ -31,7 +31,6 @@ from xml.etree import ElementTree as ET
 from dev.commands import DevError
 from dev.paths import ROOT
 
-TESTS: Final = ROOT / "tests"
 SLOTS: Final = 1 + max(2, os.cpu_count() or 1)
 """How many lanes run at once that talk: they wait for much of their time, but not for most of it.
 
@@ -55,9 +54,12 @@ class Lane:
 
     name: str
     paths: tuple[str, ...]
-    """Folders or files of ``tests/``. A folder means the files in it that no lane names itself."""
+    """Folders, files or ids of tests in ``tests/``. A folder means the files in it that no lane of
+    ``ALL`` names itself."""
     computes: bool = False
     options: tuple[str, ...] = ()
+    python: str = sys.executable
+    """What runs it: an environment with pytest."""
     has_clocks: bool = True
     """Whether a machine that stands still can make a test fail."""
 
@@ -277,7 +279,7 @@ def command(lane: Lane, *, report: Path, again: bool = False) -> list[str]:
     ignored = [f"--ignore=tests/{path}" for path in sorted(named) if Path(path).parent.name]
     return [
         *(_NICE if lane.computes else ()),
-        *(sys.executable, "-m", "pytest", "-q"),
+        *(lane.python, "-m", "pytest", "-q"),
         *(f"tests/{path}" for path in lane.paths),
         *ignored,
         *(f"--junitxml={report}", "-o", "junit_duration_report=total"),
