@@ -24,6 +24,7 @@ from session_store.livekit import Conversation
 from session_store.livekit.job.conversation_setup import Setup
 from session_store.livekit.job.entry import Entry
 from session_store.livekit.job.job_exit import JobExit
+from session_store.livekit.job.kept_state import KeptState
 from session_store.livekit.job.liveness import Liveness
 from session_store.livekit.job.participant import Coming, JobParticipant
 from session_store.livekit.job.versions import start_args_for
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from session_store import Joined, SessionStore, StoreSettings
     from session_store.livekit import Visit
     from session_store.livekit.job.conversation_setup import WhenAgentEnds
+    from session_store.livekit.job.state_shape import StateShape
     from session_store.writing.offline_start import OfflineStart
 
 MEMORY = '<memory>{"visit": 1, "language": "en", "name": "Maria"}</memory>'
@@ -113,6 +115,7 @@ class Stage:
         self.spare_voice: tts.TTS[Any] | None = None
         self.words: Callable[[Visit], str] | None = words_of_welcome
         self.when_agent_ends: WhenAgentEnds = "finish"
+        self.state_shape: StateShape | None = None
         self.conversation: Conversation
 
     async def join(self, load_id: str = "load-1", session_id: str | None = None) -> Stage:
@@ -143,6 +146,7 @@ class Stage:
             self.words,
             self.spare_voice,
             JobExit(context),
+            KeptState(self.agent_session, self.state_shape),
             self.when_agent_ends,
         )
         now = asyncio.get_running_loop().time()

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from session_store.livekit.job.entry import Entry, EntryKind
     from session_store.livekit.job.liveness import Liveness
     from session_store.livekit.job.participant import Coming
+    from session_store.livekit.job.state_shape import StateError
     from session_store.models import SessionContent
     from session_store.values import Arrival, Joined
 
@@ -55,6 +56,8 @@ class Conversation:
         self._entry = entry
         self._listeners: list[Callable[[], None]] = []
         self._tasks = KeptTasks(logger)
+        # Before anything is recorded: the state of this job is sealed with it.
+        setup.kept_state.load(entry.joined.work)
         self._parts = Parts(setup, entry, liveness, self._hooks())
         self._writers = self._parts.writers
         # These include what the job before was saying when it died.
@@ -161,6 +164,19 @@ class Conversation:
         """Id of the agent of the last agent transfer; ``None`` if there was no transfer."""
         return active_agent(self._turns)
 
+    @property
+    def state(self) -> Any:
+        """What the program works on: the agent session's ``userdata``, if ``persist`` keeps it."""
+        return self._setup.kept_state.value
+
+    @property
+    def state_error(self) -> StateError | None:
+        """Why the state of earlier jobs is not in ``state``, or not all of it; else ``None``.
+
+        It is kept aside: see ``session-store export``.
+        """
+        return self._setup.kept_state.error
+
     async def resume(self, agent: SomeAgent) -> SomeAgent:
         """Give an agent the conversation so far, before ``agent_session.start``; return it.
 
@@ -169,7 +185,11 @@ class Conversation:
         After a takeover or a handoff the participant was there all the time. Then what
         ``on_enter`` itself says is muted, and no model is asked for it, until it returns, awaits a
         task, hands over, or the participant speaks. What tasks and background tasks say is heard.
+
+        Fields that an agent of this id returned from its ``dump_state()`` are given to its
+        ``load_state(fields)``, if it has these methods.
         """
+        self._setup.kept_state.load_agent(agent)
         await extend_context(agent, self.chat_ctx)
         self._first_enter.of(agent)
         return agent

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from session_store.livekit.job.greeting import Visit
     from session_store.livekit.job.job_exit import JobExit
+    from session_store.livekit.job.kept_state import KeptState
     from session_store.livekit.job.participant import NamedBy
     from session_store.settings import StoreSettings
     from session_store.store import SessionStore
@@ -34,6 +35,7 @@ class Setup:
     words: Callable[[Visit], str] | None
     spare_voice: tts.TTS[Any] | None
     job_exit: JobExit
+    kept_state: KeptState
     when_agent_ends: WhenAgentEnds = "finish"
     scope: str = ""
     """What this participant's conversations are kept apart by."""

@@ -16,6 +16,7 @@ from session_store.livekit.job.conversation import Conversation
 from session_store.livekit.job.conversation_setup import Setup
 from session_store.livekit.job.job_exit import JobExit
 from session_store.livekit.job.joining import join_or_begin
+from session_store.livekit.job.kept_state import KeptState
 from session_store.livekit.job.liveness import Liveness
 from session_store.livekit.job.participant import (
     JobParticipant,
@@ -25,6 +26,7 @@ from session_store.livekit.job.participant import (
 )
 from session_store.livekit.job.pass_through import PassThrough
 from session_store.livekit.job.room_mark import mark_room
+from session_store.livekit.job.state_shape import StateError, StateShape
 from session_store.livekit.rooms.anonymous import is_the_one
 from session_store.livekit.rooms.dispatch import Dispatch, Errand
 from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
@@ -36,7 +38,7 @@ from session_store.tasks import KeptTasks
 from session_store.upkeep.observers import watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from livekit import rtc
     from livekit.agents import AgentSession, JobContext, tts
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from session_store.livekit.job.conversation_setup import WhenAgentEnds
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.greeting import Visit
+    from session_store.livekit.job.kept_state import Migrate
     from session_store.livekit.job.participant import Coming, NamedBy
     from session_store.meter import Meter
 
@@ -76,6 +79,9 @@ async def persist(  # noqa: PLR0913 (most have a default)
     when_agent_ends: WhenAgentEnds = "finish",
     scope: str | None = None,
     identity: NamedBy | None = None,
+    state: type[Any] | None = None,
+    state_without: Collection[str] = (),
+    migrate: Migrate | None = None,
     meter: Meter = NO_METER,
 ) -> Conversation:
     """Take the conversation of the participant whom this job is for.
@@ -115,10 +121,18 @@ async def persist(  # noqa: PLR0913 (most have a default)
             known to be anonymous (``sip_anonymous``) mean that this participant begins anew, and
             that no other call continues this conversation. A participant whom the gateway named
             keeps that name.
+        state: the class of what the program works on: a dataclass, a pydantic model or ``dict``. It
+            is the agent session's ``userdata``, which is made if there is none. A successor gets
+            it as it was when the last item of the record was written, in the same object, before
+            this returns. At most 64 KiB.
+        state_without: fields of it that are not kept, such as connections.
+        migrate: returns kept fields, as JSON has them, in the shape that the class has today.
+            Called before each state that is loaded.
         meter: measures a store that is made by default. A given store keeps its own.
 
     Raises:
         PersistedTwice: in one job. The conversation of the first call goes on.
+        StateError: ``state`` cannot be written down. The message names the field.
         NobodyCame: within 60 s, or before the room was closed.
         LeaseHeld: another job has this conversation, and keeps it.
         SessionGone, SessionEnded: it was erased or has ended since the dispatch.
@@ -126,12 +140,25 @@ async def persist(  # noqa: PLR0913 (most have a default)
     """
     if ctx.is_fake_job() or not (settings := settings or StoreSettings()).enabled:
         why = "this job has no room" if ctx.is_fake_job() else "REJOIN_ENABLED is off"
-        return PassThrough(ctx, agent_session, room_options=room_options, words=words, why=why)
+        return PassThrough(
+            ctx,
+            agent_session,
+            _state_of(agent_session, state, state_without, migrate),
+            room_options=room_options,
+            words=words,
+            why=why,
+        )
     if ctx in _PERSISTED:
         raise PersistedTwice(
             "persist was called twice in this job: a job has one conversation, of one participant"
         )
     _PERSISTED.add(ctx)
+    job_exit = JobExit(ctx)
+    try:
+        kept_state = _state_of(agent_session, state, state_without, migrate)
+    except StateError:
+        job_exit.leave("its state cannot be kept")
+        raise
     async with AsyncExitStack() as at_the_end:
         if store is None:
             store = SessionStore.from_settings(settings)
@@ -147,7 +174,8 @@ async def persist(  # noqa: PLR0913 (most have a default)
                 room_options or RoomOptions(),
                 words,
                 spare_voice,
-                JobExit(ctx),
+                job_exit,
+                kept_state,
                 when_agent_ends,
                 ctx.job.agent_name if scope is None else scope,
                 identity,
@@ -164,6 +192,16 @@ async def persist(  # noqa: PLR0913 (most have a default)
 
     ctx.add_shutdown_callback(close)
     return conversation
+
+
+def _state_of(
+    agent_session: AgentSession[Any],
+    kind: type[Any] | None,
+    without: Collection[str],
+    migrate: Migrate | None,
+) -> KeptState:
+    shape = None if kind is None else StateShape.of(kind, without)
+    return KeptState(agent_session, shape, migrate)
 
 
 async def _begin(setup: Setup) -> Conversation:

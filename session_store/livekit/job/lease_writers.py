@@ -76,7 +76,12 @@ class LeaseWriters:
         )
         self.drafts: Final = Drafts(store, lease)
         self.transcript: Final = Transcript(
-            self.recorder, channel, lease, entry.joined.turns, self.drafts
+            self.recorder,
+            channel,
+            lease,
+            entry.joined.turns,
+            self.drafts,
+            setup.kept_state.dump,
         )
         self.content: Final = ContentWriter(store, lease, self.recorder)
         self.visits: Final = VisitWriter(store, lease, on_arrived=on_arrived)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from livekit.agents import Agent, AgentSession, JobContext, stt, tts
     from livekit.agents.voice.room_io import RoomOptions
 
+    from session_store.livekit.job.kept_state import KeptState
+
     SomeAgent = TypeVar("SomeAgent", bound=Agent)
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ class PassThrough(Conversation):
         self,
         ctx: JobContext,
         agent_session: AgentSession[Any],
+        kept_state: KeptState,
         *,
         room_options: RoomOptions | None,
         words: Callable[[Visit], str] | None,
@@ -47,12 +50,14 @@ class PassThrough(Conversation):
         Args:
             ctx: the job.
             agent_session: not started yet.
+            kept_state: the program's, which is new.
             room_options: as ``persist`` was given them.
             words: as ``persist`` was given it.
             why: for the one log line that says that nothing is kept.
         """
         self._ctx = ctx
         self._agent_session = agent_session
+        self._kept_state = kept_state
         self._room_options = room_options
         self._words = words
         self._content = SessionContent()
@@ -104,6 +109,16 @@ class PassThrough(Conversation):
     @property
     @override
     def active_agent(self) -> str | None:
+        return None
+
+    @property
+    @override
+    def state(self) -> Any:
+        return self._kept_state.value
+
+    @property
+    @override
+    def state_error(self) -> None:
         return None
 
     @override

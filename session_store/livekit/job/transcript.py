@@ -42,11 +42,23 @@ class Transcript:
         lease: Lease,
         earlier: Iterable[RecordedTurn],
         drafts: Drafts | None = None,
+        state: Callable[[], bytes | None] = lambda: None,
     ) -> None:
+        """Make one.
+
+        Args:
+            recorder: writes the turns.
+            channel: shows them to the page.
+            lease: the recorder's.
+            earlier: what was said before.
+            drafts: what is being said.
+            state: returns what the program works on, as it is now; sealed with each turn.
+        """
         self._recorder = recorder
         self._channel = channel
         self._lease = lease
         self._drafts = drafts
+        self._state = state
         self._recorded = _by_item(earlier)
         self._not_kept: set[str] = set()
         self._typed: llm.ChatMessage | None = None
@@ -223,11 +235,11 @@ class Transcript:
     def _sealed(self, turn: Turn, settles: int) -> tuple[Turn, SealedTurn]:
         """Record a turn, cut to fit if need be; return it as it is kept, and its seal."""
         try:
-            return turn, self._recorder.record(turn, settles)
+            return turn, self._recorder.record(turn, settles, self._state())
         except InvalidValue as error:
             logger.warning("a turn is kept in part", extra={"reason": str(error)})
         turn = fitted(turn)
-        return turn, self._recorder.record(turn, settles)
+        return turn, self._recorder.record(turn, settles, self._state())
 
     def _show(self, recorded: RecordedTurn) -> None:
         # A late turn has no number of its own; the gateway gives the page its place.
