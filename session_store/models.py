@@ -27,6 +27,9 @@ MAX_PLACES = 3
 MAX_CONTENT_BYTES = 256 * 1024
 """Largest sealed content of a session."""
 
+MAX_WORK_BYTES = 64 * 1024
+"""Largest of what a program works on, in bytes."""
+
 MAX_ID_CHARS = 128
 """Longest id of a turn."""
 
@@ -80,6 +83,15 @@ class Draft(NamedTuple):
     number: int
     """Grows over the whole session. A turn names the newest draft of its role that it settles."""
     turn: Turn
+
+
+class Work(NamedTuple):
+    """What a program works on, as it was when a turn was recorded."""
+
+    seq: int
+    """The number of that turn; 0 if it was recorded without a lease."""
+    data: bytes
+    """As the program wrote it."""
 
 
 class SessionContext(_Frozen):

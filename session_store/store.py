@@ -20,6 +20,7 @@ from session_store.backends.values import (
     LeaseRef,
     OpenMode,
     SealedDraft,
+    SealedWork,
     SessionRef,
     SettleOutcome,
     StoredSession,
@@ -34,7 +35,7 @@ from session_store.errors import (
 )
 from session_store.event_stream import read_events
 from session_store.events import turn_appended
-from session_store.models import SessionContent, Witness
+from session_store.models import MAX_WORK_BYTES, SessionContent, Witness
 from session_store.sealing.data_key import NO_TAG, tag_of
 from session_store.sealing.keyring import Keyring
 from session_store.sealing.opening import (
@@ -58,6 +59,7 @@ from session_store.values import (
     SealedTurn,
     SessionPage,
     batches,
+    newest_work,
     settled_by,
 )
 
@@ -259,15 +261,24 @@ class SessionStore(StoreCalls):
         ref = LeaseRef(participant, stored.id, stored.owner, stored.fence, data_key_id)
         try:
             with self._hooks.noting_broken(participant, stored.id):
-                session, turns, drafts = self._read_found(participant, found)
+                read = self._read_found(participant, found)
         except Exception:
             with suppress(SessionStoreError):
                 await self._backend.put_back(ref)
             raise
         key = self._opener.key_of(participant, stored.wrapped)
-        lease = Lease.of(ref, stored, key, session.content)
-        gap = timedelta(milliseconds=stored.gap_ms)
-        return Joined(session, turns, outcome, lease, gap, drafts=drafts, mark=found.mark)
+        lease = Lease.of(ref, stored, key, read.session.content)
+        return Joined(
+            read.session,
+            read.turns,
+            outcome,
+            lease,
+            timedelta(milliseconds=stored.gap_ms),
+            drafts=read.drafts,
+            work=read.work,
+            work_before=read.work_before,
+            mark=found.mark,
+        )
 
     async def arrive(
         self, lease: Lease, *, load_id: str = "", idempotency_key: str = "", came_ms: int = 0
@@ -293,20 +304,36 @@ class SessionStore(StoreCalls):
         self.tell(left.events)
         return time_of(left.window_until)
 
-    def seal(self, lease: Lease, turn: Turn, settles: int = 0) -> SealedTurn:
+    def seal(
+        self,
+        lease: Lease,
+        turn: Turn,
+        settles: int = 0,
+        work: bytes | None = None,
+        *,
+        keeps_before: bool = False,
+    ) -> SealedTurn:
         """Number and seal a turn, chained to the previous one. Writes nothing.
 
         ``settles`` is the number of the turn's newest draft; 0 for none. The append of the turn
-        deletes that draft and older ones.
+        deletes that draft and older ones. ``work`` is what the program works on at this turn; with
+        ``keeps_before`` the one that the store has is kept aside.
 
         Raises:
-            InvalidValue: the turn is larger than 256 KiB, or not Unicode.
+            InvalidValue: the turn is larger than 256 KiB, or not Unicode; the work is larger than
+                64 KiB.
         """
         plain = plain_of(turn)
+        if work is not None and len(work) > MAX_WORK_BYTES:
+            raise InvalidValue(f"the work has {len(work)} bytes; at most {MAX_WORK_BYTES} are kept")
         seq, tag_before = lease.last_seq + 1, lease.last_tag
         sealed = lease.data_key.seal_turn(lease.session_id, seq, tag_before, plain)
         lease.last_seq, lease.last_tag = seq, tag_of(sealed)
-        return SealedTurn(seq, tag_before, sealed, turn, settles)
+        sealed_work = None
+        if work is not None:
+            bound = lease.data_key.seal_work(lease.session_id, seq, work)
+            sealed_work = SealedWork(seq, bound, keeps_before)
+        return SealedTurn(seq, tag_before, sealed, turn, settles, sealed_work, work)
 
     async def append(self, lease: Lease, turns: Sequence[SealedTurn]) -> int:
         """Append sealed turns, in order; return the newest seq that the store has.
@@ -328,6 +355,7 @@ class SessionStore(StoreCalls):
             first.tag_before,
             [turn.sealed for turn in turns],
             settled_by(turns),
+            newest_work(turns),
         )
         self.meter.appended(clock() - begun)
         if last.seq > lease.saved_seq:
@@ -418,8 +446,14 @@ class SessionStore(StoreCalls):
             stored = await self._stored(participant, session_id, last=last)
             if stored is None:
                 return None
-            session, turns, drafts = self._opener.open(participant, stored)
-            return Loaded(session, turns, drafts=drafts)
+            read = self._opener.open(participant, stored)
+            return Loaded(
+                read.session,
+                read.turns,
+                drafts=read.drafts,
+                work=read.work,
+                work_before=read.work_before,
+            )
 
     async def sessions(self, participant: str, *, offset: int = 0, limit: int = 20) -> SessionPage:
         """List a participant's sessions, newest first, without their turns.
@@ -490,7 +524,12 @@ class SessionStore(StoreCalls):
         raise WriteConflict(session_id, version)
 
     async def bring_in(
-        self, participant: str, session_id: str, epoch: int, turns: Sequence[Turn]
+        self,
+        participant: str,
+        session_id: str,
+        epoch: int,
+        turns: Sequence[Turn],
+        work: bytes | None = None,
     ) -> None:
         """Keep turns that were said without a lease, beside the record, ordered by time.
 
@@ -502,6 +541,7 @@ class SessionStore(StoreCalls):
             epoch: when that conversation began, in Unix milliseconds. It names the conversation
                 in place of a fencing token.
             turns: all turns of the conversation, in order.
+            work: what its program worked on at the end; kept if the session has none.
 
         Raises:
             SessionGone: there is none.
@@ -512,8 +552,10 @@ class SessionStore(StoreCalls):
                 raise SessionGone(session_id)
             key = self._opener.key_of(participant, stored.wrapped)
         ref = LeaseRef(participant, session_id, "", "", stored.wrapped.data_key_id)
+        bound = b"" if work is None else key.seal_work(session_id, 0, work)
         for batch in batches(_sealed_apart(key, session_id, epoch, turns)):
-            await self._backend.append_late(ref, batch, apart=True)
+            await self._backend.append_late(ref, batch, apart=True, work=bound)
+            bound = b""
 
     async def close(self, participant: str, session_id: str, *, fence: str = "") -> bool:
         """End a session now. A job that holds it loses its lease; the record stays.
@@ -578,7 +620,12 @@ class SessionStore(StoreCalls):
         sealed = [turn.sealed for turn in turns]
         try:
             await self._backend.append(
-                lease, turns[0].seq, turns[0].tag_before, sealed, settles or settled_by(turns)
+                lease,
+                turns[0].seq,
+                turns[0].tag_before,
+                sealed,
+                settles or settled_by(turns),
+                newest_work(turns),
             )
         except SessionGone:
             return Replayed.ERASED
@@ -651,8 +698,14 @@ class SessionStore(StoreCalls):
                 expect_agent=expect_agent,
                 scope=self._scope_name(scope),
             )
-            session, turns, drafts = self._read_found(participant, found)
-        return Opened(session, turns, resumed=not found.created, agent=agent, drafts=drafts)
+            read = self._read_found(participant, found)
+        return Opened(
+            read.session,
+            read.turns,
+            resumed=not found.created,
+            agent=agent,
+            drafts=read.drafts,
+        )
 
     def _candidate(self, participant: str, session_id: str | None = None) -> Candidate:
         return Candidate(

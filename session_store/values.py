@@ -12,10 +12,16 @@ from session_store.errors import NotGranted
 from session_store.sealing.opening import newest_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from session_store.backends.values import AgentPresence, JoinOutcome, LeaseRef, StoredSession
-    from session_store.models import Draft, RecordedTurn, Session, SessionContent, Turn
+    from session_store.backends.values import (
+        AgentPresence,
+        JoinOutcome,
+        LeaseRef,
+        SealedWork,
+        StoredSession,
+    )
+    from session_store.models import Draft, RecordedTurn, Session, SessionContent, Turn, Work
     from session_store.sealing.data_key import DataKey
 
 
@@ -32,6 +38,10 @@ class Loaded:
     turns: tuple[RecordedTurn, ...] = field(repr=False)
     drafts: tuple[Draft, ...] = field(default=(), repr=False, kw_only=True)
     """Words that are not a turn yet, at most one draft of each role, oldest first."""
+    work: Work | None = field(default=None, repr=False, kw_only=True)
+    """What a program works on. ``open``, and ``load`` with ``last``, do not read it."""
+    work_before: Work | None = field(default=None, repr=False, kw_only=True)
+    """One that no program could read, kept aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +157,15 @@ class SealedTurn:
     """``None`` if another process sealed it."""
     settles: int = 0
     """Number of this turn's newest draft, which the append deletes; 0 for none."""
+    work: SealedWork | None = field(default=None, repr=False)
+    """What the program worked on, if that has changed since the turn before."""
+    work_data: bytes | None = field(default=None, repr=False)
+    """The same, not sealed; ``None`` if another process sealed it."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes are sealed."""
+        return len(self.sealed) + (len(self.work.sealed) if self.work is not None else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +195,11 @@ def settled_by(turns: Iterable[SealedTurn]) -> dict[str, int]:
             role = sealed.turn.role
             settled[role] = max(sealed.settles, settled.get(role, 0))
     return settled
+
+
+def newest_work(turns: Sequence[SealedTurn]) -> SealedWork | None:
+    """Return what the program worked on at the newest of these turns that changed it."""
+    return next((turn.work for turn in reversed(turns) if turn.work is not None), None)
 
 
 class _Sealed(Protocol):

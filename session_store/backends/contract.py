@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         LiveSweepers,
         OpenMode,
         SealedDraft,
+        SealedWork,
         SessionRef,
         SettleAnswer,
         StoredPage,
@@ -160,18 +161,22 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    async def append(
+    async def append(  # noqa: PLR0913, PLR0917 (what one script writes)
         self,
         lease: LeaseRef,
         first_seq: int,
         tag_before: bytes,
         sealed: Sequence[bytes],
         settles: Mapping[str, int] | None = None,
+        work: SealedWork | None = None,
     ) -> int:
         """Append turns; return the number of the newest one. Repeating an append is a no-op.
 
         ``settles`` names, by role, the newest draft whose words are in these turns. It is removed,
         and older drafts that arrive later are not kept.
+
+        ``work`` is what the program worked on at the newest of these turns that changed it. It is
+        kept, unless one of a later turn is.
 
         Raises:
             SequenceGap: turns before ``first_seq`` are missing.
@@ -188,7 +193,12 @@ class Backend(ABC):
 
     @abstractmethod
     async def append_late(
-        self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
+        self,
+        lease: LeaseRef,
+        turns: Sequence[LateTurn],
+        *,
+        apart: bool = False,
+        work: bytes = b"",
     ) -> int:
         """Keep turns of a lost lease beside the record; return how many were new.
 
@@ -196,7 +206,8 @@ class Backend(ABC):
         another one. The oldest turns beyond ``max_turns`` are dropped.
 
         ``apart``: the turns were said under no lease. Their numbers are not those of the record,
-        and none of them is in it.
+        and none of them is in it. ``work`` is what their program worked on, sealed as of turn 0. It
+        is kept if the session has none.
         """
 
     @abstractmethod

@@ -94,6 +94,16 @@ class SealedDraft(NamedTuple):
     sealed: bytes
 
 
+class SealedWork(NamedTuple):
+    """What a program works on, as it was when a turn was recorded."""
+
+    seq: int
+    """The number of that turn; 0 if it was recorded without a lease."""
+    sealed: bytes
+    keeps_before: bool = False
+    """Whether the one before is kept aside, because no program could read it."""
+
+
 DRAFT_ROLES = ("user", "assistant")
 
 
@@ -137,6 +147,10 @@ class StoredSession:
     """Words that are not a turn yet: at most one draft of each role, by number."""
     draft_number: int = 0
     """The highest number of a draft that is kept or became a turn."""
+    work: SealedWork | None = None
+    """What a program works on. Lists, ``open`` and loads of a part do not read it."""
+    work_before: SealedWork | None = None
+    """One that no program could read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from session_store.models import (
     Session,
     SessionContent,
     SessionState,
+    Work,
 )
 from session_store.sealing.data_key import NO_TAG, tag_of
 from session_store.sealing.schema import read_content, read_turn
@@ -20,7 +21,7 @@ from session_store.sealing.schema import read_content, read_turn
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from session_store.backends.values import StoredSession
+    from session_store.backends.values import SealedWork, StoredSession
     from session_store.models import Turn, Witness
     from session_store.sealing.data_key import DataKey, WrappedKey
     from session_store.sealing.keyring import Keyring
@@ -36,6 +37,8 @@ class Contents(NamedTuple):
     session: Session
     turns: tuple[RecordedTurn, ...]
     drafts: tuple[Draft, ...]
+    work: Work | None
+    work_before: Work | None
 
 
 class Opener:
@@ -79,7 +82,13 @@ class Opener:
         key, content = self._content(participant, stored)
         turns = turns_of(key, stored)
         check_witness(content.witness, stored)
-        return Contents(session_of(participant, stored, content), turns, drafts_of(key, stored))
+        return Contents(
+            session_of(participant, stored, content),
+            turns,
+            drafts_of(key, stored),
+            work_of(key, stored.id, stored.work),
+            work_of(key, stored.id, stored.work_before),
+        )
 
     def open_listed(self, participant: str, stored: StoredSession) -> Session:
         """Open a session without its turns, for a list. Raises as ``open``."""
@@ -218,6 +227,17 @@ def drafts_of(key: DataKey, stored: StoredSession) -> tuple[Draft, ...]:
         except ValueError:
             raise SealBroken(f"draft {number}", stored.id) from None
     return tuple(draft for draft in drafts if draft.turn.text)
+
+
+def work_of(key: DataKey, session_id: str, sealed: SealedWork | None) -> Work | None:
+    """Open what a program works on; ``None`` if there is nothing.
+
+    Raises:
+        SealBroken, UnknownSchema: it does not open.
+    """
+    if sealed is None:
+        return None
+    return Work(sealed.seq, key.open_work(session_id, sealed.seq, sealed.sealed))
 
 
 def check_witness(witness: Witness | None, stored: StoredSession) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from session_store.errors import (
@@ -25,6 +26,7 @@ from session_store.values import MAX_CALL_BYTES, MAX_CALL_TURNS, batches
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
 
+    from session_store.backends.values import SealedWork
     from session_store.errors import SessionStoreError
     from session_store.models import Turn
     from session_store.store import SessionStore
@@ -47,27 +49,27 @@ class _Queue:
 
     def push(self, turn: SealedTurn) -> None:
         self.turns.append(turn)
-        self.bytes += len(turn.sealed)
+        self.bytes += turn.size
 
     def push_front(self, turn: SealedTurn) -> None:
         self.turns.appendleft(turn)
-        self.bytes += len(turn.sealed)
+        self.bytes += turn.size
 
     def pop(self) -> SealedTurn:
         turn = self.turns.pop()
-        self.bytes -= len(turn.sealed)
+        self.bytes -= turn.size
         return turn
 
     def pop_front(self) -> SealedTurn:
         turn = self.turns.popleft()
-        self.bytes -= len(turn.sealed)
+        self.bytes -= turn.size
         return turn
 
 
 class Recorder:
     """Writes the turns of one lease, in order, each once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (most have a default)
         self,
         store: SessionStore,
         lease: Lease,
@@ -75,6 +77,7 @@ class Recorder:
         on_saved: Callable[[Sequence[SealedTurn]], None] | None = None,
         on_lost: Callable[[SessionStoreError], None] | None = None,
         max_bytes: int = DEFAULT_MAX_BYTES,
+        work: bytes | None = None,
     ) -> None:
         """Make a recorder; it begins to write with the first turn.
 
@@ -85,14 +88,20 @@ class Recorder:
                 undid, once they are written again. Must neither block nor raise.
             on_lost: called once, when nothing can be written any more. Must not block or raise.
             max_bytes: how much may wait. The turn that exceeds it is still taken.
+            work: what a program works on, as the store has it.
         """
         self._store = store
         self._lease = lease
         self._on_saved = on_saved
         self._on_lost = on_lost
         self._max_bytes = max_bytes
+        self._work = work
+        """As of the newest turn that was recorded."""
+        self._keeps_before = False
         self._waiting = _Queue()
         self._sent = _Queue()
+        """Without what the program worked on, but for the newest, which is ``_sent_work``."""
+        self._sent_work: SealedWork | None = None
         self._saved_seq = lease.saved_seq
         self._asking: dict[int, list[asyncio.Future[bool]]] = {}
         self._withdrawn: dict[int, list[asyncio.Future[bool]]] = {}
@@ -120,7 +129,11 @@ class Recorder:
         """
         return tuple(self._waiting.turns)
 
-    def record(self, turn: Turn, settles: int = 0) -> SealedTurn:
+    def keep_work_before(self) -> None:
+        """Keep aside what the store has of a program's work: no program could read it."""
+        self._keeps_before = True
+
+    def record(self, turn: Turn, settles: int = 0, work: bytes | None = None) -> SealedTurn:
         """Number and seal a turn, and queue it. Never blocks.
 
         After the lease was lost (``on_lost``) a turn is numbered but not kept.
@@ -128,6 +141,8 @@ class Recorder:
         Args:
             turn: the turn.
             settles: number of its newest draft, which the append deletes; 0 for none.
+            work: what the program works on now, if it does. What has not changed since the turn
+                before is not written again.
 
         Raises:
             InvalidValue: the turn is not valid; nothing was queued.
@@ -136,7 +151,7 @@ class Recorder:
         if self._waiting.bytes >= self._max_bytes and not self._lost:
             self._store.meter.turns_lost(1)
             raise RecorderFull(self._lease.session_id, self.waiting)
-        sealed = self._store.seal(self._lease, turn, settles)
+        sealed = self._seal(turn, settles, work)
         if self._lost:
             return sealed
         self._begun[sealed.seq] = asyncio.get_running_loop().time()
@@ -183,7 +198,10 @@ class Recorder:
             return False
         back = 0
         while self._sent.turns and self._sent.turns[-1].seq > current:
-            self._waiting.push_front(self._sent.pop())
+            turn = self._sent.pop()
+            if self._sent_work is not None and self._sent_work.seq == turn.seq:
+                turn, self._sent_work = replace(turn, work=self._sent_work), None
+            self._waiting.push_front(turn)
             back += 1
         next_seq = self._waiting.turns[0].seq if self._waiting.turns else self._lease.last_seq + 1
         if next_seq > current + 1:
@@ -210,13 +228,21 @@ class Recorder:
         return tuple(waiting.turns)
 
     def renumber(
-        self, withdrawn: Iterable[SealedTurn], known: Container[str]
+        self,
+        withdrawn: Iterable[SealedTurn],
+        known: Container[str],
+        *,
+        stored_work: bytes | None = None,
+        is_stored_newer: bool = False,
     ) -> tuple[SealedTurn, ...]:
         """Number, seal and queue withdrawn turns, after turns that were recorded since.
 
         Args:
             withdrawn: the turns that ``withdraw`` returned.
             known: ids of turns that the store has; withdrawn turns with these ids are dropped.
+            stored_work: what the program works on, as the store has it.
+            is_stored_newer: whether the program goes on with that, and not with what it worked on
+                when these turns were recorded.
 
         Returns:
             The turns as they will be written.
@@ -226,9 +252,12 @@ class Recorder:
         asking, self._withdrawn = self._withdrawn, {}
         begun, self._begun_before = self._begun_before, {}
         renumbered = []
+        self._work, work = stored_work, stored_work
         for old in withdrawn:
+            if old.work_data is not None and not is_stored_newer:
+                work = old.work_data
             if old.turn is not None and old.turn.id not in known:
-                new = self._store.seal(self._lease, old.turn)
+                new = self._seal(old.turn, 0, work)
                 self._waiting.push(new)
                 if old.seq in begun:
                     self._begun[new.seq] = begun[old.seq]
@@ -242,21 +271,23 @@ class Recorder:
             self._answer_all(is_saved=True)
         return tuple(renumbered)
 
-    def begin_again(self, turns: Iterable[Turn]) -> tuple[SealedTurn, ...]:
+    def begin_again(self, turns: Sequence[Turn]) -> tuple[SealedTurn, ...]:
         """Number, seal and queue these turns under a lease that begins at 1; forget all others.
 
         For a store that has lost everything. Returns the turns as they will be written, unless
-        they are withdrawn before.
+        they are withdrawn before. What the program works on goes with the last one.
         """
         self._lost = False
         self._waiting, self._sent = _Queue(), _Queue()
         self._saved_seq = self._lease.saved_seq
         self._begun.clear()
-        sealed = tuple(self._store.seal(self._lease, turn) for turn in turns)
+        work, self._work, self._sent_work = self._work, None, None
+        sealed = [self._store.seal(self._lease, turn) for turn in turns[:-1]]
+        sealed += [self._seal(turn, 0, work) for turn in turns[-1:]]
         for turn in sealed:
             self._waiting.push(turn)
         self._tell_meter()
-        return sealed
+        return tuple(sealed)
 
     async def aclose(self) -> None:
         """Stop writing. ``flush`` first; turns that still wait are ``unsaved``."""
@@ -264,6 +295,14 @@ class Recorder:
         await self._loop.aclose()
         self._tell_meter(waits=False)
         self._answer_all(is_saved=False)
+
+    def _seal(self, turn: Turn, settles: int, work: bytes | None) -> SealedTurn:
+        changed = None if work == self._work else work
+        sealed = self._store.seal(
+            self._lease, turn, settles, changed, keeps_before=self._keeps_before
+        )
+        self._work = work if work is not None else self._work
+        return sealed
 
     def _begin(self) -> None:
         self._wake.set()
@@ -301,6 +340,10 @@ class Recorder:
         saved = []
         while self._waiting.turns and self._waiting.turns[0].seq <= seq:
             turn = self._waiting.pop_front()
+            if turn.work is not None:
+                # A failover may undo it. Of earlier ones nothing is needed then.
+                self._sent_work = turn.work
+                turn = replace(turn, work=None, work_data=None)
             self._sent.push(turn)
             saved.append(turn)
         while len(self._sent.turns) > KEPT_SENT or self._sent.bytes > KEPT_SENT_BYTES:

@@ -5,11 +5,13 @@ A file is one line of JSON behind one that names the format; bytes are in base64
     rejoin-spool 1 <SHA-256 of the line that follows, in hex>
     {"lease": {...}, "turns": [[seq, tag before, sealed], ...], "content": [version, sealed],
      "settles": {role: number of the newest draft that these turns replace},
+     "work": [number of a turn, what the program worked on then, sealed], or null,
      "finished": whether the program ended the session}
 
 Version 2 holds a conversation that never reached the store (``writing.offline_start``)::
 
-    {"beginning": {...}, "turns": [sealed, ...], "content": sealed, "into": session id}
+    {"beginning": {...}, "turns": [sealed, ...], "content": sealed, "into": session id,
+     "work": as above}
 """
 
 from __future__ import annotations
@@ -22,9 +24,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from session_store.backends.values import LeaseRef
+from session_store.backends.values import LeaseRef, SealedWork
 from session_store.sealing.data_key import WrappedKey
-from session_store.values import SealedTurn
+from session_store.values import SealedTurn, newest_work
 from session_store.writing.content_writer import SealedContent
 from session_store.writing.offline_start import OfflineStart, SpooledStart
 
@@ -70,6 +72,7 @@ def packed_job(job: SpooledJob) -> bytes:
             "turns": [[turn.seq, _text(turn.tag_before), _text(turn.sealed)] for turn in job.turns],
             "content": content and [content.version, _text(content.sealed)],
             "settles": job.settles,
+            "work": _work_text(newest_work(job.turns)),
             "finished": job.finished,
         }
     )
@@ -89,6 +92,7 @@ def packed_start(spooled: SpooledStart) -> bytes:
             "turns": [_text(sealed) for sealed in spooled.turns],
             "content": spooled.content and _text(spooled.content),
             "into": spooled.into,
+            "work": _work_text(spooled.work),
         }
     )
     return _labelled(VERSION_OF_START, line)
@@ -122,11 +126,16 @@ def _labelled(version: int, line: bytes) -> bytes:
 
 
 def _job_in(held: dict[str, Any]) -> SpooledJob:
-    content = held["content"]
+    content, work = held["content"], _work_in(held)
     return SpooledJob(
         LeaseRef(**held["lease"]),
         tuple(
-            SealedTurn(int(seq), _bytes(tag_before), _bytes(sealed))
+            SealedTurn(
+                int(seq),
+                _bytes(tag_before),
+                _bytes(sealed),
+                work=work if work is not None and work.seq == seq else None,
+            )
             for seq, tag_before, sealed in held["turns"]
         ),
         content and SealedContent(int(content[0]), _bytes(content[1])),
@@ -144,7 +153,18 @@ def _start_in(held: dict[str, Any]) -> SpooledStart:
         tuple(map(_bytes, held["turns"])),
         content and _bytes(content),
         held["into"],
+        _work_in(held),
     )
+
+
+def _work_text(work: SealedWork | None) -> list[Any] | None:
+    return work and [work.seq, _text(work.sealed)]
+
+
+def _work_in(held: dict[str, Any]) -> SealedWork | None:
+    # Earlier versions of this library wrote none.
+    work = held.get("work")
+    return work and SealedWork(int(work[0]), _bytes(work[1]))
 
 
 def _text(data: bytes) -> str:

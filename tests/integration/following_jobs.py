@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, AgentSession, llm
@@ -39,6 +40,12 @@ class Job:
     async def ask(self, text: str) -> None:
         """Say something to the agent, and wait until it was answered."""
         await self.stage.agent_session.generate_reply(user_input=text)
+
+    async def type(self, text: str) -> None:
+        """Type a message, as a page does."""
+        info = SimpleNamespace(attributes={"rj.msg": f"typed-{text}"})
+        event: Any = SimpleNamespace(text=text, info=info)
+        await self.stage.conversation._typed.receive(self.stage.agent_session, event)
 
     def said(self) -> list[str]:
         """Return what agents are recorded to have said, from the beginning."""

@@ -21,6 +21,7 @@ from session_store.backends.values import (
     JoinOutcome,
     LeaveAnswer,
     OpenMode,
+    SealedWork,
     SessionRef,
     SettleAnswer,
     SettleOutcome,
@@ -109,7 +110,7 @@ class MemoryBackend(MemoryPeople):
         agent = op.claim_dispatch(record, claim=expect_agent)
         if expect_agent and agent is AgentPresence.PRESENT:
             op.look_by(record, op.now)  # Its job may be dead already.
-        return self._found(op, record, created=created), agent
+        return self._found(op, record, created=created, lean=True), agent
 
     @override
     async def join(
@@ -167,6 +168,7 @@ class MemoryBackend(MemoryPeople):
         tag_before: bytes,
         sealed: Sequence[bytes],
         settles: Mapping[str, int] | None = None,
+        work: SealedWork | None = None,
     ) -> int:
         op = self._begin(lease.participant)
         record = op.held(lease)
@@ -180,6 +182,7 @@ class MemoryBackend(MemoryPeople):
             if sealed and last not in (b"", tag_of(sealed[-1])):
                 raise WriteConflict(record.id, record.seq)
             record.settle_drafts(settles)
+            record.keep_work(work)
             op.touch(record)
             return record.seq
         if there > 0:
@@ -191,6 +194,7 @@ class MemoryBackend(MemoryPeople):
         record.seq += len(sealed) - there
         record.last_seen = op.now
         record.settle_drafts(settles)
+        record.keep_work(work)
         surplus = len(record.turns) - self._rules.max_turns
         if surplus > 0:
             record.head = tag_of(record.turns[surplus - 1])
@@ -207,12 +211,19 @@ class MemoryBackend(MemoryPeople):
 
     @override
     async def append_late(
-        self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
+        self,
+        lease: LeaseRef,
+        turns: Sequence[LateTurn],
+        *,
+        apart: bool = False,
+        work: bytes = b"",
     ) -> int:
         op = self._begin(lease.participant)
         record = op.session(lease.session_id)
         if record is None or record.data_key_id != lease.data_key_id:
             raise SessionGone(lease.session_id)
+        if work and record.work is None:
+            record.work = SealedWork(0, work)
         late = dict(record.late)
         for turn in turns:
             # A turn of the record lost only its answer. An older one was trimmed.
@@ -351,7 +362,7 @@ class MemoryBackend(MemoryPeople):
         page = op.person.newest_first()[offset : offset + limit]
         return StoredPage(
             len(op.person.sessions),
-            [replace(op.stored(record), turns=()) for record in page],
+            [replace(op.stored(record, lean=True), turns=()) for record in page],
         )
 
     @override
@@ -417,6 +428,8 @@ class MemoryBackend(MemoryPeople):
             op.forget_person()
         return SettleAnswer(outcome, deadline, self._told(op))
 
-    def _found(self, op: Operation, record: SessionRecord, *, created: bool) -> FoundSession:
+    def _found(
+        self, op: Operation, record: SessionRecord, *, created: bool, lean: bool = False
+    ) -> FoundSession:
         op.touch(record)
-        return FoundSession(op.stored(record), created, self._told(op))
+        return FoundSession(op.stored(record, lean=lean), created, self._told(op))

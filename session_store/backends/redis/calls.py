@@ -17,6 +17,7 @@ from session_store.errors import (
     StoreRefused,
     WriteConflict,
 )
+from session_store.events import EVENT_VERSION, EventType
 from session_store.keys import KeySpace
 from session_store.meter import NO_METER
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from session_store.backends.transport.call import Argument
     from session_store.backends.transport.transport import Transport
-    from session_store.backends.values import LeaseRef
+    from session_store.backends.values import LeaseRef, SealedWork
     from session_store.settings import StoreSettings
     from session_store.tracing import Tracer
 
@@ -158,3 +159,16 @@ def proof(lease: LeaseRef) -> tuple[str, str, str]:
     if not lease.owner:
         raise LeaseLost(lease.session_id, int(lease.fence))
     return lease.owner, lease.fence, lease.data_key_id
+
+
+def begin_of_event(lease: LeaseRef) -> str:
+    """Begin a ``turn_appended`` event; the script adds number, count and time."""
+    return (
+        f'{{"v":{EVENT_VERSION},"type":"{EventType.TURN_APPENDED}",'
+        f'"participant":"{lease.participant}","session_id":"{lease.session_id}","seq":'
+    )
+
+
+def work_args(work: SealedWork | None) -> tuple[Argument, ...]:
+    """Return the arguments of ``append`` for what a program works on."""
+    return ("", "", "") if work is None else (work.seq, work.sealed, int(work.keeps_before))

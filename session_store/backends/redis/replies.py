@@ -12,6 +12,7 @@ from session_store.backends.values import (
     FoundSession,
     LateTurn,
     SealedDraft,
+    SealedWork,
     StoredParticipant,
     StoredSession,
 )
@@ -120,6 +121,8 @@ def _session_in(  # noqa: PLR0913, PLR0917 (as above)
         late=_late_in(fields),
         drafts=[slot for slot in slots if slot.sealed],
         draft_number=slots[-1].number if slots else 0,
+        work=_work_in(fields.get(b"work_seq"), fields.get(b"work")),
+        work_before=_work_in(*fields.get(b"work_before", b"").partition(b":")[::2]),
     )
 
 
@@ -188,6 +191,10 @@ def _draft_slots_in(fields: Mapping[bytes, bytes]) -> list[SealedDraft]:
             number, _, sealed = kept.partition(b":")
             slots.append(SealedDraft(role, _number(number), sealed))
     return sorted(slots, key=lambda slot: slot.number)
+
+
+def _work_in(seq: bytes | None, sealed: bytes | None) -> SealedWork | None:
+    return SealedWork(_number(seq or b"0"), sealed) if sealed else None
 
 
 def _late_in(fields: Mapping[bytes, bytes]) -> tuple[LateTurn, ...]:

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from session_store.backends.redis.calls import RedisCalls, proof, refusal
+from session_store.backends.redis.calls import (
+    RedisCalls,
+    begin_of_event,
+    proof,
+    refusal,
+    work_args,
+)
 from session_store.backends.redis.replies import events_in, found_in, session_in, words
 from session_store.backends.values import (
     AgentPresence,
@@ -19,7 +25,6 @@ from session_store.backends.values import (
     StoredPage,
 )
 from session_store.errors import InvalidValue, LeaseHeld, SessionEnded, SessionGone, StoreRefused
-from session_store.events import EVENT_VERSION, EventType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
         LateTurn,
         LeaseRef,
         SealedDraft,
+        SealedWork,
         StoredSession,
     )
     from session_store.events import Event
@@ -115,6 +121,7 @@ class RedisSessions(RedisCalls):
         tag_before: bytes,
         sealed: Sequence[bytes],
         settles: Mapping[str, int] | None = None,
+        work: SealedWork | None = None,
     ) -> int:
         keys = self._space.participant(lease.participant)
         session_id = lease.session_id
@@ -128,8 +135,9 @@ class RedisSessions(RedisCalls):
                 self._max_turns,
                 first_seq,
                 tag_before,
-                _begin_of_event(lease) if self._publish_turns else "",
+                begin_of_event(lease) if self._publish_turns else "",
                 " ".join(f"{role}:{number}" for role, number in settles.items()) if settles else "",
+                *work_args(work),
                 *sealed,
             ),
             durable=True,
@@ -143,7 +151,12 @@ class RedisSessions(RedisCalls):
 
     @override
     async def append_late(
-        self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
+        self,
+        lease: LeaseRef,
+        turns: Sequence[LateTurn],
+        *,
+        apart: bool = False,
+        work: bytes = b"",
     ) -> int:
         keys = self._space.participant(lease.participant)
         args: list[Argument] = [
@@ -151,6 +164,7 @@ class RedisSessions(RedisCalls):
             self._retention_ms,
             self._max_turns,
             int(apart),
+            work,
         ]
         for turn in turns:
             args += turn
@@ -422,14 +436,6 @@ class RedisSessions(RedisCalls):
                 raise SessionEnded(ids[0])
             case _:
                 raise SessionGone(ids[0])
-
-
-def _begin_of_event(lease: LeaseRef) -> str:
-    """Begin a ``turn_appended`` event; the script adds number, count and time."""
-    return (
-        f'{{"v":{EVENT_VERSION},"type":"{EventType.TURN_APPENDED}",'
-        f'"participant":"{lease.participant}","session_id":"{lease.session_id}","seq":'
-    )
 
 
 def _record_of(keys: ParticipantKeys, session_id: str) -> tuple[str, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from livekit.agents import llm
 from livekit.agents.voice.room_io import TextInputOptions
 
 from session_store.errors import RecorderFull, SessionGone
+from session_store.livekit.job.active_agent import goes_on
 from session_store.livekit.job.arrivals import Arrivals
 from session_store.livekit.job.chat_items import active_agent
 from session_store.livekit.job.conversation_parts import Hooks, Parts
@@ -57,7 +58,8 @@ class Conversation:
         self._listeners: list[Callable[[], None]] = []
         self._tasks = KeptTasks(logger)
         # Before anything is recorded: the state of this job is sealed with it.
-        setup.kept_state.load(entry.joined.work)
+        work = entry.joined.work
+        setup.kept_state.load(None if work is None else work.data)
         self._parts = Parts(setup, entry, liveness, self._hooks())
         self._writers = self._parts.writers
         # These include what the job before was saying when it died.
@@ -177,8 +179,14 @@ class Conversation:
         """
         return self._setup.kept_state.error
 
-    async def resume(self, agent: SomeAgent) -> SomeAgent:
+    @overload
+    async def resume(self, agent: SomeAgent) -> SomeAgent: ...
+    @overload
+    async def resume(self) -> Agent: ...
+    async def resume(self, agent: Agent | None = None) -> Agent:
         """Give an agent the conversation so far, before ``agent_session.start``; return it.
+
+        Without an agent it is the one of ``persist(agents=…)`` that was active.
 
         The conversation stands behind what the agent's context already holds. The agent's
         ``on_enter`` runs, once per job, and is heard; also if the participant returns to a new job.
@@ -189,6 +197,7 @@ class Conversation:
         Fields that an agent of this id returned from its ``dump_state()`` are given to its
         ``load_state(fields)``, if it has these methods.
         """
+        agent = goes_on(self._setup.agents, self._turns) if agent is None else agent
         self._setup.kept_state.load_agent(agent)
         await extend_context(agent, self.chat_ctx)
         self._first_enter.of(agent)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from livekit.agents import AgentSession, JobContext, tts
     from livekit.agents.voice.room_io import RoomOptions
 
+    from session_store.livekit.job.active_agent import SomeAgent
     from session_store.livekit.job.greeting import Visit
     from session_store.livekit.job.job_exit import JobExit
     from session_store.livekit.job.kept_state import KeptState
@@ -40,3 +41,5 @@ class Setup:
     scope: str = ""
     """What this participant's conversations are kept apart by."""
     identity: NamedBy | None = None
+    agents: Sequence[SomeAgent] = ()
+    """All that may be active, for a ``resume`` without one."""

@@ -38,11 +38,12 @@ from session_store.tasks import KeptTasks
 from session_store.upkeep.observers import watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from livekit import rtc
     from livekit.agents import AgentSession, JobContext, tts
 
+    from session_store.livekit.job.active_agent import SomeAgent
     from session_store.livekit.job.conversation_setup import WhenAgentEnds
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.greeting import Visit
@@ -79,6 +80,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
     when_agent_ends: WhenAgentEnds = "finish",
     scope: str | None = None,
     identity: NamedBy | None = None,
+    agents: Sequence[SomeAgent] = (),
     state: type[Any] | None = None,
     state_without: Collection[str] = (),
     migrate: Migrate | None = None,
@@ -121,6 +123,8 @@ async def persist(  # noqa: PLR0913 (most have a default)
             known to be anonymous (``sip_anonymous``) mean that this participant begins anew, and
             that no other call continues this conversation. A participant whom the gateway named
             keeps that name.
+        agents: all agents that may be active, or their classes, the one that begins first. Then
+            ``resume()`` takes none, and returns the one that was active when the job before ended.
         state: the class of what the program works on: a dataclass, a pydantic model or ``dict``. It
             is the agent session's ``userdata``, which is made if there is none. A successor gets
             it as it was when the last item of the record was written, in the same object, before
@@ -144,6 +148,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
             ctx,
             agent_session,
             _state_of(agent_session, state, state_without, migrate),
+            agents=agents,
             room_options=room_options,
             words=words,
             why=why,
@@ -179,6 +184,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
                 when_agent_ends,
                 ctx.job.agent_name if scope is None else scope,
                 identity,
+                agents,
             )
         )
         marking = KeptTasks(logger)

@@ -7,11 +7,12 @@ as old as the record. One JSON document: ``{"state": {field: value}, "agents": {
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from session_store.livekit.job.state_shape import StateError
+from session_store.models import MAX_WORK_BYTES
 from session_store.tasks import reason_of
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     Migrate = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 logger = logging.getLogger(__name__)
-
-MAX_STATE_BYTES: Final = 64 * 1024
 
 
 class KeptState:
@@ -75,12 +74,19 @@ class KeptState:
         except Exception as error:  # noqa: BLE001 (the program's own code runs here)
             self._refuse(error)
 
-    def load_late(self, kept: bytes | None) -> None:
-        """Load it into a job that has begun without it, unless that has a state of its own."""
-        if self._shape is not None and self._shape.dump(self.value) == self._at_first:
+    def load_late(self, kept: bytes | None) -> bool:
+        """Load it into a job that has begun without it, unless that has a state of its own.
+
+        Returns:
+            Whether the program goes on with what was kept.
+        """
+        if kept is None:
+            return False
+        if self._shape is None or self._shape.dump(self.value) == self._at_first:
             self.load(kept)
-        elif kept is not None:
+        else:
             self._refuse(StateError("this job has begun without it, and has a newer one"))
+        return self.error is None
 
     def load_agent(self, agent: Agent) -> None:
         """Give an agent the fields that the agent of this id had."""
@@ -103,7 +109,7 @@ class KeptState:
         except Exception as error:  # noqa: BLE001 (the program's own code runs here)
             self._tell("written", _said(error))
             return None
-        if data is not None and len(data) > MAX_STATE_BYTES:
+        if data is not None and len(data) > MAX_WORK_BYTES:
             self._tell("size", self._too_large(len(data)))
             return None
         return data
@@ -152,13 +158,13 @@ class KeptState:
         }
         largest = max(parts, key=lambda name: parts[name])
         return (
-            f"the state has {size} bytes, of at most {MAX_STATE_BYTES}. "
+            f"the state has {size} bytes, of at most {MAX_WORK_BYTES}. "
             f"The largest part is {largest}, of {parts[largest]}"
         )
 
     def _refuse(self, error: Exception) -> None:
         self.error = error if isinstance(error, StateError) else StateError(_said(error))
-        logger.error(  # noqa: TRY400 (the trace may hold the participant's words)
+        logger.error(
             "the state is not loaded, and is kept aside", extra={"reason": _said(self.error)}
         )
 

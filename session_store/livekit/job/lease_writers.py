@@ -14,6 +14,7 @@ from session_store.livekit.job.drafts import Drafts
 from session_store.livekit.job.transcript import Transcript
 from session_store.livekit.job.visit_writer import VisitWriter
 from session_store.tasks import reason_of
+from session_store.values import newest_work
 from session_store.writing.content_writer import ContentWriter
 from session_store.writing.lease import LeaseKeeper
 from session_store.writing.offline_start import SpooledStart, begin, bring_in, find_session
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from session_store.livekit.job.conversation_setup import Setup
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.page_channel import PageChannel
-    from session_store.models import RecordedTurn
+    from session_store.models import RecordedTurn, Work
     from session_store.settings import StoreSettings
     from session_store.values import Arrival, Joined, SealedTurn
     from session_store.writing.offline_start import OfflineStart
@@ -66,6 +67,7 @@ class LeaseWriters:
         self.mark = entry.joined.mark
         """See ``SessionStore.was_emptied``."""
         self._scope = setup.scope
+        self._kept_state = setup.kept_state
         self.lease: Final = lease
         self.recorder: Final = Recorder(
             store,
@@ -73,7 +75,10 @@ class LeaseWriters:
             on_saved=channel.saved,
             on_lost=on_lost,
             max_bytes=settings.recorder_max_bytes,
+            work=_data_of(entry.joined.work),
         )
+        if setup.kept_state.error is not None:
+            self.recorder.keep_work_before()
         self.drafts: Final = Drafts(store, lease)
         self.transcript: Final = Transcript(
             self.recorder,
@@ -81,7 +86,7 @@ class LeaseWriters:
             lease,
             entry.joined.turns,
             self.drafts,
-            setup.kept_state.dump,
+            state=setup.kept_state.dump,
         )
         self.content: Final = ContentWriter(store, lease, self.recorder)
         self.visits: Final = VisitWriter(store, lease, on_arrived=on_arrived)
@@ -103,6 +108,10 @@ class LeaseWriters:
         """
         self._offline_start = None
         self.mark = joined.mark
+        kept, state = _data_of(joined.work), self._kept_state
+        is_loaded = state.load_late(kept)
+        if state.error is not None:
+            self.recorder.keep_work_before()
         said_here = self.recorder.withdraw()
         self.lease.adopt(joined.lease)
         self.content.renew()
@@ -110,7 +119,10 @@ class LeaseWriters:
         self.transcript.make_good(joined.drafts)
         before = self.transcript.turns
         known = {recorded.turn.id for recorded in before}
-        self.transcript.adopt(before, self.recorder.renumber(said_here, known))
+        self.transcript.adopt(
+            before,
+            self.recorder.renumber(said_here, known, stored_work=kept, is_stored_newer=is_loaded),
+        )
         self._keeper.start()
         return before
 
@@ -126,7 +138,7 @@ class LeaseWriters:
         )
         self._offline_start, self.mark = start, ""
         self.lease.adopt(joined.lease)
-        turns = (recorded.turn for recorded in self.transcript.turns)
+        turns = [recorded.turn for recorded in self.transcript.turns]
         self.transcript.adopt((), self.recorder.begin_again(turns))
         self.content.begin_again()
         self.drafts.begin_again()
@@ -194,7 +206,10 @@ class LeaseWriters:
             if self._offline_start is not None:
                 sealed = content and content.sealed
                 left = SpooledStart(
-                    self._offline_start, tuple(turn.sealed for turn in turns), sealed
+                    self._offline_start,
+                    tuple(turn.sealed for turn in turns),
+                    sealed,
+                    work=newest_work(turns),
                 )
                 await self._leave_begun(left, extra)
             elif self._spool is not None:
@@ -230,6 +245,10 @@ class LeaseWriters:
         self._store.meter.turns_replayed(became, len(turns))
         if loses_content:
             logger.error("a change of the content is lost; see REJOIN_SPOOL_DIR", extra=extra)
+
+
+def _data_of(work: Work | None) -> bytes | None:
+    return None if work is None else work.data
 
 
 def _spool_of(settings: StoreSettings) -> Spool | None:

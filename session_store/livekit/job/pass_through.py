@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from livekit.agents import llm
 from typing_extensions import override
 
+from session_store.livekit.job.active_agent import goes_on
 from session_store.livekit.job.conversation import Conversation
 from session_store.livekit.job.entry import EntryKind
 from session_store.livekit.job.greeting import Visit, speak
 from session_store.models import SessionContent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from livekit.agents import Agent, AgentSession, JobContext, stt, tts
     from livekit.agents.voice.room_io import RoomOptions
 
+    from session_store.livekit.job.active_agent import SomeAgent as OneOf
     from session_store.livekit.job.kept_state import KeptState
 
     SomeAgent = TypeVar("SomeAgent", bound=Agent)
@@ -35,12 +37,13 @@ class PassThrough(Conversation):
     anybody in the room.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (most are those of persist)
         self,
         ctx: JobContext,
         agent_session: AgentSession[Any],
         kept_state: KeptState,
         *,
+        agents: Sequence[OneOf],
         room_options: RoomOptions | None,
         words: Callable[[Visit], str] | None,
         why: str,
@@ -51,6 +54,7 @@ class PassThrough(Conversation):
             ctx: the job.
             agent_session: not started yet.
             kept_state: the program's, which is new.
+            agents: as ``persist`` was given them.
             room_options: as ``persist`` was given them.
             words: as ``persist`` was given it.
             why: for the one log line that says that nothing is kept.
@@ -58,6 +62,7 @@ class PassThrough(Conversation):
         self._ctx = ctx
         self._agent_session = agent_session
         self._kept_state = kept_state
+        self._agents = agents
         self._room_options = room_options
         self._words = words
         self._content = SessionContent()
@@ -121,10 +126,14 @@ class PassThrough(Conversation):
     def state_error(self) -> None:
         return None
 
+    @overload
+    async def resume(self, agent: SomeAgent) -> SomeAgent: ...
+    @overload
+    async def resume(self) -> Agent: ...
     @override
-    async def resume(self, agent: SomeAgent) -> SomeAgent:
-        """Return the agent as it is."""
-        return agent
+    async def resume(self, agent: Agent | None = None) -> Agent:
+        """Return the agent as it is; without one, the first of ``agents``."""
+        return goes_on(self._agents, ()) if agent is None else agent
 
     @override
     def change(self, change: Callable[[SessionContent], SessionContent]) -> None:

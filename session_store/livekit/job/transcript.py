@@ -35,13 +35,14 @@ _NO_DRAFT: Final = SettledDraft()
 class Transcript:
     """Records items by their ids, and shows them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it writes, and to whom)
         self,
         recorder: Recorder,
         channel: PageChannel,
         lease: Lease,
         earlier: Iterable[RecordedTurn],
         drafts: Drafts | None = None,
+        *,
         state: Callable[[], bytes | None] = lambda: None,
     ) -> None:
         """Make one.

@@ -18,8 +18,20 @@ local function number(value)
   return tonumber(value or '0') or 0
 end
 
-local function read_flat(key)
-  return redis.call('HGETALL', key)
+-- Reads all of a hash, as names and values in turn. What a program works on may be large, and is for
+-- the next job alone: `lean` leaves it out.
+local function read_flat(key, lean)
+  local flat = redis.call('HGETALL', key)
+  if not lean then
+    return flat
+  end
+  local kept = {}
+  for i = 1, #flat, 2 do
+    if flat[i] ~= 'work' and flat[i] ~= 'work_before' then
+      kept[#kept + 1], kept[#kept + 2] = flat[i], flat[i + 1]
+    end
+  end
+  return kept
 end
 
 -- Reads some fields: the sealed content is large, and most scripts do not need it.

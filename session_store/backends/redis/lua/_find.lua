@@ -147,7 +147,7 @@ local function found_reply(now, found, outcome, mark)
   touch(found.retention_ms, KEYS[1], KEYS[2], found.session_key, found.turns_key)
   touch_shared(KEYS[3], KEYS[4])
   local reply = { 'OK', digits(now), found.id, outcome, found.created and '1' or '0' }
-  local known, flat = found.known, read_flat(found.session_key)
+  local known, flat = found.known, read_flat(found.session_key, mark == nil)
   with_all(reply, { known.dkid or false, known.kek or false, known.wrapped or false,
     mark or '', #found.events, #flat })
   with_all(reply, found.events)

@@ -2,20 +2,22 @@
 --   KEYS  session, turns, data_key, sessions
 --   ARGV  owner, fence, dkid, retention_ms, max_turns, first_seq, tag before the first,
 --         event to publish up to its seq ('' for none), drafts that these turns settle as
---         'role:number ...' ('' for none; see draft.lua), turn...
+--         'role:number ...' ('' for none; see draft.lua), what the program worked on at the newest
+--         of these turns that changed it: number of that turn ('' for none), sealed, '1' to keep the
+--         one before aside; turn...
 -- Returns words in one string, because a list costs one more write to the socket: OK seq,
 --   DUPLICATE seq (all turns are stored already), GAP seq (turns before the first are missing:
 --   send again from seq + 1), CONFLICT seq (another chain is stored), GONE or LEASE_LOST.
 local now = clock()
 local s = read_fields(KEYS[1], 'dkid', 'owner', 'fence', 'seq', 'epoch_start', 'head', 'keep_ms',
-  'touched')
+  'touched', 'work_seq')
 local last_turn = redis.call('LINDEX', KEYS[2], -1)
 local refused = refusal(s, ARGV[1], ARGV[2], ARGV[3])
 if refused then
   return refused[1]
 end
 local retention_ms = retention_of(s, ARGV[4])
-local current, first, before = number(s.seq), number(ARGV[6]), 9
+local current, first, before = number(s.seq), number(ARGV[6]), 12
 if first > current + 1 then
   return 'GAP ' .. digits(current)
 end
@@ -31,6 +33,16 @@ local function settle_drafts()
     end
   end
 end
+local function keep_work()
+  if ARGV[10] == '' or number(ARGV[10]) <= number(s.work_seq) then
+    return
+  end
+  local unread = ARGV[12] == '1' and redis.call('HGET', KEYS[1], 'work')
+  if unread then
+    redis.call('HSETNX', KEYS[1], 'work_before', s.work_seq .. ':' .. unread)
+  end
+  redis.call('HSET', KEYS[1], 'work_seq', ARGV[10], 'work', ARGV[11])
+end
 local there = current - first + 1
 local count = #ARGV - before
 if there >= count then
@@ -43,6 +55,7 @@ if there >= count then
   if ARGV[9] ~= '' then
     settle_drafts()
   end
+  keep_work()
   return 'DUPLICATE ' .. digits(current)
 end
 -- The tag is the last 16 bytes of a sealed turn.
@@ -78,6 +91,7 @@ redis.call('HSET', KEYS[1], 'seq', seq, 'last_seen', digits(now), 'touched', tou
 if ARGV[9] ~= '' then
   settle_drafts()
 end
+keep_work()
 if ARGV[8] ~= '' then
   redis.pcall('PUBLISH', EVENTS, ARGV[8] .. seq .. ',"turns":' .. digits(count - math.max(there, 0))
     .. ',"at":' .. digits(now) .. '}')

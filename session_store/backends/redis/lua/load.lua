@@ -1,9 +1,9 @@
--- Reads a session; changes nothing.
+-- Reads a session; changes nothing. What a program works on comes only with all turns.
 --   KEYS  data_key, session, turns
 --   ARGV  how many of the newest turns ('' for all)
 -- Returns {OK, now, dkid, kek_id, wrapped, tag before the first turn, number of parts of the hash,
 --   the session hash as names and values in turn, turns...} or {GONE}.
-local flat = read_flat(KEYS[2])
+local flat = read_flat(KEYS[2], ARGV[1] ~= '')
 if #flat == 0 then
   return { 'GONE' }
 end
