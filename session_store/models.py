@@ -5,6 +5,7 @@ All models are frozen: a change is a new object, and the store decides what is c
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple
@@ -26,6 +27,9 @@ MAX_PLACES = 3
 
 MAX_CONTENT_BYTES = 256 * 1024
 """Largest sealed content of a session."""
+
+MAX_STATE_BYTES = 64 * 1024
+"""Largest state of a program (``Work``), in bytes, before it is sealed."""
 
 MAX_ID_CHARS = 128
 """Longest id of a turn."""
@@ -80,6 +84,15 @@ class Draft(NamedTuple):
     number: int
     """Grows over the whole session. A turn names the newest draft of its role that it settles."""
     turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the program works on, such as an order or a cart: opaque bytes for the store."""
+
+    seq: int
+    """Number of the turn with which it was recorded."""
+    data: bytes = field(repr=False)
 
 
 class SessionContext(_Frozen):

@@ -20,6 +20,7 @@ from session_store.backends.values import (
     LeaseRef,
     OpenMode,
     SealedDraft,
+    SealedWork,
     SessionRef,
     SettleOutcome,
     StoredSession,
@@ -58,6 +59,8 @@ from session_store.values import (
     SealedTurn,
     SessionPage,
     batches,
+    newest_work,
+    refuse_large,
     settled_by,
 )
 
@@ -259,15 +262,17 @@ class SessionStore(StoreCalls):
         ref = LeaseRef(participant, stored.id, stored.owner, stored.fence, data_key_id)
         try:
             with self._hooks.noting_broken(participant, stored.id):
-                session, turns, drafts = self._read_found(participant, found)
+                session, turns, drafts, work = self._read_found(participant, found)
         except Exception:
             with suppress(SessionStoreError):
                 await self._backend.put_back(ref)
             raise
         key = self._opener.key_of(participant, stored.wrapped)
-        lease = Lease.of(ref, stored, key, session.content)
+        lease = Lease.of(ref, stored, key, session.content, work)
         gap = timedelta(milliseconds=stored.gap_ms)
-        return Joined(session, turns, outcome, lease, gap, drafts=drafts, mark=found.mark)
+        return Joined(
+            session, turns, outcome, lease, gap, drafts=drafts, work=work, mark=found.mark
+        )
 
     async def arrive(
         self, lease: Lease, *, load_id: str = "", idempotency_key: str = "", came_ms: int = 0
@@ -293,25 +298,46 @@ class SessionStore(StoreCalls):
         self.tell(left.events)
         return time_of(left.window_until)
 
-    def seal(self, lease: Lease, turn: Turn, settles: int = 0) -> SealedTurn:
+    def seal(
+        self, lease: Lease, turn: Turn, settles: int = 0, *, work: bytes | None = None
+    ) -> SealedTurn:
         """Number and seal a turn, chained to the previous one. Writes nothing.
 
-        ``settles`` is the number of the turn's newest draft; 0 for none. The append of the turn
-        deletes that draft and older ones.
+        Args:
+            lease: of the session.
+            turn: the turn.
+            settles: number of the turn's newest draft; 0 for none. The append of the turn deletes
+                that draft and older ones.
+            work: what the program works on now, if that has changed since the turn before.
 
         Raises:
-            InvalidValue: the turn is larger than 256 KiB, or not Unicode.
+            InvalidValue: the turn is larger than 256 KiB, or not Unicode; or the work is larger
+                than 64 KiB.
         """
         plain = plain_of(turn)
+        if work is not None:
+            refuse_large(work)
         seq, tag_before = lease.last_seq + 1, lease.last_tag
         sealed = lease.data_key.seal_turn(lease.session_id, seq, tag_before, plain)
         lease.last_seq, lease.last_tag = seq, tag_of(sealed)
-        return SealedTurn(seq, tag_before, sealed, turn, settles)
+        sealed_work = None if work is None else self.seal_work(lease, seq, work)
+        return SealedTurn(seq, tag_before, sealed, turn, settles, sealed_work)
+
+    def seal_work(
+        self, lease: Lease, seq: int, work: bytes, *, keeps: int = 0, since: int = 0
+    ) -> SealedWork:
+        """Seal what the program works on, as the work of turn ``seq``. Writes nothing.
+
+        ``keeps`` and ``since`` as in ``SealedWork``.
+        """
+        sealed = lease.data_key.seal_work(lease.session_id, seq, work)
+        return SealedWork(seq, sealed, keeps, since)
 
     async def append(self, lease: Lease, turns: Sequence[SealedTurn]) -> int:
         """Append sealed turns, in order; return the newest seq that the store has.
 
-        Turns that the store already has are no error, so that a lost answer can be retried.
+        Of their works, only the newest one is sent. Turns that the store already has are no error,
+        so that a lost answer can be retried.
 
         Raises:
             SequenceGap: earlier turns are missing; resend from ``current + 1``.
@@ -328,6 +354,7 @@ class SessionStore(StoreCalls):
             first.tag_before,
             [turn.sealed for turn in turns],
             settled_by(turns),
+            work=newest_work(turns),
         )
         self.meter.appended(clock() - begun)
         if last.seq > lease.saved_seq:
@@ -415,11 +442,12 @@ class SessionStore(StoreCalls):
         if last is not None and last < 0:
             raise InvalidValue("a number of turns is 0 or more")
         with self._hooks.noting_broken(participant, session_id):
-            stored = await self._stored(participant, session_id, last=last)
+            stored = await self._stored(participant, session_id, last=last, work=True)
             if stored is None:
                 return None
-            session, turns, drafts = self._opener.open(participant, stored)
-            return Loaded(session, turns, drafts=drafts)
+            session, turns, drafts, work = self._opener.open(participant, stored)
+            before = self._opener.works_before(participant, stored)
+            return Loaded(session, turns, drafts=drafts, work=work, works_before=before)
 
     async def sessions(self, participant: str, *, offset: int = 0, limit: int = 20) -> SessionPage:
         """List a participant's sessions, newest first, without their turns.
@@ -566,7 +594,8 @@ class SessionStore(StoreCalls):
     ) -> Replayed:
         """Write what a dead job left: under its lease if that is free, else as late turns.
 
-        May be repeated; no turn is kept twice.
+        May be repeated; no turn is kept twice. Late turns bring no work with them: a successor
+        has gone on from an earlier one.
 
         Args:
             lease: the dead job's lease.
@@ -578,7 +607,12 @@ class SessionStore(StoreCalls):
         sealed = [turn.sealed for turn in turns]
         try:
             await self._backend.append(
-                lease, turns[0].seq, turns[0].tag_before, sealed, settles or settled_by(turns)
+                lease,
+                turns[0].seq,
+                turns[0].tag_before,
+                sealed,
+                settles or settled_by(turns),
+                work=newest_work(turns),
             )
         except SessionGone:
             return Replayed.ERASED
@@ -651,7 +685,7 @@ class SessionStore(StoreCalls):
                 expect_agent=expect_agent,
                 scope=self._scope_name(scope),
             )
-            session, turns, drafts = self._read_found(participant, found)
+            session, turns, drafts, _ = self._read_found(participant, found)
         return Opened(session, turns, resumed=not found.created, agent=agent, drafts=drafts)
 
     def _candidate(self, participant: str, session_id: str | None = None) -> Candidate:
@@ -681,9 +715,10 @@ class SessionStore(StoreCalls):
             return session_of(participant, stored, SessionContent(), readable=False)
 
     async def _stored(
-        self, participant: str, session_id: str, *, last: int | None
+        self, participant: str, session_id: str, *, last: int | None, work: bool = False
     ) -> StoredSession | None:
-        return await self._backend.load(participant, session_id_of(session_id) or "", last=last)
+        wanted = session_id_of(session_id) or ""
+        return await self._backend.load(participant, wanted, last=last, work=work)
 
     async def _forget_wrapped(self, participant: str) -> None:
         """Remove an expired participant from the lists of all keys: no hash names its list."""
@@ -691,7 +726,7 @@ class SessionStore(StoreCalls):
             await self._backend.forget_wrapped(participant, key_id)
 
     async def _reload_content(self, lease: Lease) -> None:
-        stored = await self._backend.load(lease.participant, lease.session_id, last=0)
+        stored = await self._stored(lease.participant, lease.session_id, last=0)
         if stored is not None:
             lease.content = content_of(lease.data_key, stored)
             lease.version = stored.version

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         LiveSweepers,
         OpenMode,
         SealedDraft,
+        SealedWork,
         SessionRef,
         SettleAnswer,
         StoredPage,
@@ -160,18 +161,23 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    async def append(
+    async def append(  # noqa: PLR0913 (what goes into one write)
         self,
         lease: LeaseRef,
         first_seq: int,
         tag_before: bytes,
         sealed: Sequence[bytes],
         settles: Mapping[str, int] | None = None,
+        *,
+        work: SealedWork | None = None,
     ) -> int:
         """Append turns; return the number of the newest one. Repeating an append is a no-op.
 
         ``settles`` names, by role, the newest draft whose words are in these turns. It is removed,
         and older drafts that arrive later are not kept.
+
+        ``work`` is the newest one of these turns. It replaces the stored one if its number is
+        higher, even if all turns are there already. See ``SealedWork.keeps``.
 
         Raises:
             SequenceGap: turns before ``first_seq`` are missing.
@@ -292,9 +298,12 @@ class Backend(ABC):
 
     @abstractmethod
     async def load(
-        self, participant: str, session_id: str, *, last: int | None
+        self, participant: str, session_id: str, *, last: int | None, work: bool = True
     ) -> StoredSession | None:
-        """Return a session with its ``last`` turns, or all; ``None`` if it does not exist."""
+        """Return a session with its ``last`` turns, or all; ``None`` if it does not exist.
+
+        Without ``work``, the answer has neither the work nor those that were put aside.
+        """
 
     @abstractmethod
     async def sessions(

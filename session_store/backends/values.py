@@ -94,6 +94,22 @@ class SealedDraft(NamedTuple):
     sealed: bytes
 
 
+class SealedWork(NamedTuple):
+    """What the program works on, as it was when a turn was recorded."""
+
+    seq: int
+    """Number of that turn. A work never replaces one with the same number or a higher one."""
+    sealed: bytes
+    keeps: int = 0
+    """Number of a stored work that is put aside when this one replaces it; 0 for none."""
+    since: int = 0
+    """Number of the first turn whose own work was left out for this one; 0 for none. No batch
+    ends between the two. A backend does not need it."""
+
+
+MAX_WORKS_BEFORE = 4
+"""How many works of a session are kept aside. After that, the oldest ones stay."""
+
 DRAFT_ROLES = ("user", "assistant")
 
 
@@ -137,6 +153,10 @@ class StoredSession:
     """Words that are not a turn yet: at most one draft of each role, by number."""
     draft_number: int = 0
     """The highest number of a draft that is kept or became a turn."""
+    work: SealedWork | None = None
+    """Not in the answers of ``open`` and ``sessions``, which need none."""
+    works_before: Sequence[SealedWork] = ()
+    """Works that were put aside, oldest first; where ``work`` is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,11 @@ removed. A draft's (words that are not a turn yet) is::
 
     "rj1" | schema | "d" | data key id | session id | role | number (8 bytes)
 
+A work's (what the program works on) is the following, with the number of the turn with which it was
+recorded::
+
+    "rj1" | schema | "w" | data key id | session id | seq (8 bytes)
+
 A sealed record is ``schema (1) | nonce (12) | ciphertext | tag (16)``: 29 bytes more than its text.
 It is opened with the associated data of its own schema version, so that every version stays
 readable; ``sealing.schema`` reads the text of each version. Wrapped keys and key checks have a
@@ -109,6 +114,21 @@ class DataKey:
         except InvalidTag:
             raise SealBroken(f"content version {version}", session_id) from None
 
+    def seal_work(self, session_id: str, seq: int, plain: bytes) -> bytes:
+        """Seal what the program works on, as it was when turn ``seq`` was recorded."""
+        return seal(self._aead, SCHEMA_VERSION, plain, self._work_aad(session_id, seq))
+
+    def open_work(self, session_id: str, seq: int, sealed: bytes) -> bytes:
+        """Open what ``seal_work`` made.
+
+        Raises:
+            SealBroken, UnknownSchema: as for ``open_turn``.
+        """
+        try:
+            return open_sealed(self._aead, SCHEMA_VERSION, sealed, self._work_aad(session_id, seq))
+        except InvalidTag:
+            raise SealBroken(f"the work of turn {seq}", session_id) from None
+
     def _turn_aad(self, session_id: str, seq: int, tag_before: bytes) -> bytes:
         place = f"t|{self.id}|{session_id}|".encode()
         return place + seq.to_bytes(8) + tag_before
@@ -118,6 +138,9 @@ class DataKey:
 
     def _content_aad(self, session_id: str, version: int) -> bytes:
         return f"c|{self.id}|{session_id}|".encode() + version.to_bytes(8)
+
+    def _work_aad(self, session_id: str, seq: int) -> bytes:
+        return f"w|{self.id}|{session_id}|".encode() + seq.to_bytes(8)
 
 
 def tag_of(sealed: bytes) -> bytes:

@@ -3,6 +3,9 @@
 A turn is numbered and sealed when it is recorded. Each retry writes the same bytes. Turns that are
 recorded in one tick of the event loop share an append, and so do turns that arrive during an
 append. While the store is unreachable, turns wait here in order, up to a limit.
+
+What the program works on goes with the turn that it was recorded with, in the same write, if it has
+changed since the turn before.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from session_store.errors import (
@@ -20,15 +24,23 @@ from session_store.errors import (
     WriteConflict,
 )
 from session_store.tasks import Loop, Outage
-from session_store.values import MAX_CALL_BYTES, MAX_CALL_TURNS, batches
+from session_store.values import (
+    MAX_CALL_BYTES,
+    MAX_CALL_TURNS,
+    batches,
+    cut_batch,
+    refuse_large,
+)
+from session_store.writing.work_queue import WorkQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from session_store.errors import SessionStoreError
     from session_store.models import Turn
     from session_store.store import SessionStore
     from session_store.values import Lease, SealedTurn
+    from session_store.writing.work_queue import KeptWork, Place
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +105,13 @@ class Recorder:
         self._max_bytes = max_bytes
         self._waiting = _Queue()
         self._sent = _Queue()
+        self._works = WorkQueue()
+        """Of turns in both queues."""
+        self._withdrawn_works = WorkQueue()
+        self._work = None if lease.work is None else lease.work.data
+        """As of the newest turn."""
+        self._keeps = 0
+        """See ``SealedWork.keeps``."""
         self._saved_seq = lease.saved_seq
         self._asking: dict[int, list[asyncio.Future[bool]]] = {}
         self._withdrawn: dict[int, list[asyncio.Future[bool]]] = {}
@@ -118,9 +137,13 @@ class Recorder:
         After a lost lease they can still be written as late turns. Of an erased session there are
         none.
         """
-        return tuple(self._waiting.turns)
+        turns = list(self._waiting.turns)
+        for kept in self._works.works:
+            if turns and kept.seq >= turns[0].seq:
+                self._attach(turns, kept)
+        return tuple(turns)
 
-    def record(self, turn: Turn, settles: int = 0) -> SealedTurn:
+    def record(self, turn: Turn, settles: int = 0, work: bytes | None = None) -> SealedTurn:
         """Number and seal a turn, and queue it. Never blocks.
 
         After the lease was lost (``on_lost``) a turn is numbered but not kept.
@@ -128,22 +151,37 @@ class Recorder:
         Args:
             turn: the turn.
             settles: number of its newest draft, which the append deletes; 0 for none.
+            work: what the program works on now, which a successor gets. It is not sent if it has
+                not changed. ``None`` leaves it as it was.
 
         Raises:
-            InvalidValue: the turn is not valid; nothing was queued.
+            InvalidValue: the turn is not valid, or the work is larger than ``MAX_STATE_BYTES``;
+                nothing was queued.
             RecorderFull: too much waits already. The turn gets no number and leaves no gap.
         """
-        if self._waiting.bytes >= self._max_bytes and not self._lost:
+        if self._waiting_bytes() >= self._max_bytes and not self._lost:
             self._store.meter.turns_lost(1)
             raise RecorderFull(self._lease.session_id, self.waiting)
+        if work is not None:
+            refuse_large(work)
         sealed = self._store.seal(self._lease, turn, settles)
         if self._lost:
             return sealed
         self._begun[sealed.seq] = asyncio.get_running_loop().time()
-        self._waiting.push(sealed)
+        self._queue(sealed, None if work == self._work else work)
+        if work is not None:
+            self._work = work
         self._tell_meter()
         self._begin()
         return sealed
+
+    def work_unread(self) -> None:
+        """Keep the work of the join aside: the program could not load it.
+
+        It is put aside in the same write in which another one replaces it.
+        """
+        if self._lease.work is not None:
+            self._keeps = self._lease.work.seq
 
     async def saved(self, seq: int, timeout_s: float | None = None) -> bool:
         """Wait until the store has acknowledged a recorded turn.
@@ -205,6 +243,7 @@ class Recorder:
         For a lease that was granted late: see ``session_store.writing.offline_start``.
         """
         waiting, self._waiting = self._waiting, _Queue()
+        self._withdrawn_works, self._works = self._works, WorkQueue()
         self._withdrawn, self._asking = self._asking, {}
         self._begun_before, self._begun = self._begun, {}
         return tuple(waiting.turns)
@@ -213,6 +252,8 @@ class Recorder:
         self, withdrawn: Iterable[SealedTurn], known: Container[str]
     ) -> tuple[SealedTurn, ...]:
         """Number, seal and queue withdrawn turns, after turns that were recorded since.
+
+        Their works go with them. The newest one replaces that of the session, which is put aside.
 
         Args:
             withdrawn: the turns that ``withdraw`` returned.
@@ -225,36 +266,51 @@ class Recorder:
         self._saved_seq = max(self._saved_seq, self._lease.saved_seq)
         asking, self._withdrawn = self._withdrawn, {}
         begun, self._begun_before = self._begun_before, {}
-        renumbered = []
+        renumbered: dict[int, SealedTurn] = {}
         for old in withdrawn:
             if old.turn is not None and old.turn.id not in known:
                 new = self._store.seal(self._lease, old.turn)
                 self._waiting.push(new)
                 if old.seq in begun:
                     self._begun[new.seq] = begun[old.seq]
-                renumbered.append(new)
+                renumbered[old.seq] = new
             if old.seq in asking:
                 self._asking.setdefault(self._lease.last_seq, []).extend(asking[old.seq])
+        self._renumber_works(renumbered)
         self._tell_meter()
         if self._waiting.turns:
             self._begin()
         else:
             self._answer_all(is_saved=True)
-        return tuple(renumbered)
+        return tuple(renumbered.values())
+
+    def _renumber_works(self, renumbered: Mapping[int, SealedTurn]) -> None:
+        withdrawn, self._withdrawn_works = self._withdrawn_works, WorkQueue()
+        self._works.take(withdrawn, renumbered)
+        waiting, stored = self._works.works, self._lease.work
+        self._work = None if stored is None else stored.data
+        if waiting and stored is not None and waiting[-1].data != self._work:
+            self._keeps = stored.seq
+        if waiting:
+            self._work = waiting[-1].data
 
     def begin_again(self, turns: Iterable[Turn]) -> tuple[SealedTurn, ...]:
         """Number, seal and queue these turns under a lease that begins at 1; forget all others.
 
-        For a store that has lost everything. Returns the turns as they will be written, unless
-        they are withdrawn before.
+        For a store that has lost everything. The last turn gets the newest work. Returns the turns
+        as they will be written, unless they are withdrawn before.
         """
         self._lost = False
-        self._waiting, self._sent = _Queue(), _Queue()
-        self._saved_seq = self._lease.saved_seq
+        self._waiting, self._sent, self._works = _Queue(), _Queue(), WorkQueue()
+        self._saved_seq, self._keeps = self._lease.saved_seq, 0
         self._begun.clear()
         sealed = tuple(self._store.seal(self._lease, turn) for turn in turns)
-        for turn in sealed:
-            self._waiting.push(turn)
+        first = self._works.next_place(self._lease.saved_seq + 1)
+        for turn in sealed[:-1]:
+            self._queue(turn, None)
+        for turn in sealed[-1:]:
+            self._queue(turn, self._work, since=first)
+        self._work = self._work if sealed else None
         self._tell_meter()
         return sealed
 
@@ -264,6 +320,29 @@ class Recorder:
         await self._loop.aclose()
         self._tell_meter(waits=False)
         self._answer_all(is_saved=False)
+
+    def _queue(self, sealed: SealedTurn, work: bytes | None, *, since: Place | None = None) -> None:
+        self._waiting.push(sealed)
+        self._works.add(sealed.seq, len(sealed.sealed), work, since=since)
+
+    def _waiting_bytes(self) -> int:
+        waiting = self._waiting
+        return waiting.bytes + (self._works.size(waiting.turns[0].seq) if waiting.turns else 0)
+
+    def _next_batch(self) -> list[SealedTurn]:
+        batch = cut_batch(next(batches(self._waiting.turns)), self._works.spans())
+        kept = self._works.newest(batch[0].seq, batch[-1].seq)
+        if kept is not None:
+            self._attach(batch, kept)
+        return batch
+
+    def _attach(self, turns: list[SealedTurn], kept: KeptWork) -> None:
+        """Seal a work, and put it to its turn."""
+        work = self._store.seal_work(
+            self._lease, kept.seq, kept.data, keeps=self._keeps, since=kept.since.seq
+        )
+        place = kept.seq - turns[0].seq
+        turns[place] = replace(turns[place], work=work)
 
     def _begin(self) -> None:
         self._wake.set()
@@ -276,7 +355,7 @@ class Recorder:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting.turns and not self._lost:
-                batch = next(batches(self._waiting.turns))
+                batch = self._next_batch()
                 try:
                     await self._store.append(self._lease, batch)
                 except SequenceGap as gap:
@@ -305,6 +384,8 @@ class Recorder:
             saved.append(turn)
         while len(self._sent.turns) > KEPT_SENT or self._sent.bytes > KEPT_SENT_BYTES:
             self._sent.pop_front()
+        if queue := self._sent.turns or self._waiting.turns:
+            self._works.forget_before(queue[0].seq)
         self._saved_seq = max(self._saved_seq, seq)
         self._tell_meter()
         now = asyncio.get_running_loop().time()
@@ -327,7 +408,7 @@ class Recorder:
             return
         self._lost = True
         if isinstance(error, SessionGone):
-            self._waiting = _Queue()
+            self._waiting, self._works = _Queue(), WorkQueue()
         self._sent = _Queue()
         self._answer_all(is_saved=False)
         self._wake.set()

@@ -5,6 +5,7 @@ A file is one line of JSON behind one that names the format; bytes are in base64
     rejoin-spool 1 <SHA-256 of the line that follows, in hex>
     {"lease": {...}, "turns": [[seq, tag before, sealed], ...], "content": [version, sealed],
      "settles": {role: number of the newest draft that these turns replace},
+     "works": [[seq, sealed, keeps, since], ...], as in ``SealedWork``,
      "finished": whether the program ended the session}
 
 Version 2 holds a conversation that never reached the store (``writing.offline_start``)::
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from session_store.backends.values import LeaseRef
+from session_store.backends.values import LeaseRef, SealedWork
 from session_store.sealing.data_key import WrappedKey
 from session_store.values import SealedTurn
 from session_store.writing.content_writer import SealedContent
@@ -70,6 +71,11 @@ def packed_job(job: SpooledJob) -> bytes:
             "turns": [[turn.seq, _text(turn.tag_before), _text(turn.sealed)] for turn in job.turns],
             "content": content and [content.version, _text(content.sealed)],
             "settles": job.settles,
+            "works": [
+                [work.seq, _text(work.sealed), work.keeps, work.since]
+                for turn in job.turns
+                if (work := turn.work) is not None
+            ],
             "finished": job.finished,
         }
     )
@@ -123,14 +129,18 @@ def _labelled(version: int, line: bytes) -> bytes:
 
 def _job_in(held: dict[str, Any]) -> SpooledJob:
     content = held["content"]
+    # Earlier versions of this library wrote neither works nor drafts.
+    works = {
+        int(seq): SealedWork(int(seq), _bytes(sealed), int(keeps), int(since))
+        for seq, sealed, keeps, since in held.get("works", ())
+    }
     return SpooledJob(
         LeaseRef(**held["lease"]),
         tuple(
-            SealedTurn(int(seq), _bytes(tag_before), _bytes(sealed))
+            SealedTurn(int(seq), _bytes(tag_before), _bytes(sealed), work=works.get(int(seq)))
             for seq, tag_before, sealed in held["turns"]
         ),
         content and SealedContent(int(content[0]), _bytes(content[1])),
-        # Earlier versions of this library wrote none.
         {role: int(number) for role, number in held.get("settles", {}).items()},
         bool(held.get("finished")),
     )

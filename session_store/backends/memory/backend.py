@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         LateTurn,
         LeaseRef,
         SealedDraft,
+        SealedWork,
         StoredSession,
     )
     from session_store.events import Event
@@ -109,7 +110,8 @@ class MemoryBackend(MemoryPeople):
         agent = op.claim_dispatch(record, claim=expect_agent)
         if expect_agent and agent is AgentPresence.PRESENT:
             op.look_by(record, op.now)  # Its job may be dead already.
-        return self._found(op, record, created=created), agent
+        found = self._found(op, record, created=created)
+        return replace(found, session=_without_work(found.session)), agent
 
     @override
     async def join(
@@ -123,8 +125,8 @@ class MemoryBackend(MemoryPeople):
             if (held := op.held_for(record, attempt)) is not None:
                 raise held
             op.take_lease(record, attempt)
-        found = replace(self._found(op, record, created=created), mark=self.memory.mark)
-        return found, JoinOutcome(record.outcome)
+        found = self._found(op, record, created=created)
+        return replace(found, mark=self.memory.mark), JoinOutcome(record.outcome)
 
     @override
     async def arrive(
@@ -167,6 +169,8 @@ class MemoryBackend(MemoryPeople):
         tag_before: bytes,
         sealed: Sequence[bytes],
         settles: Mapping[str, int] | None = None,
+        *,
+        work: SealedWork | None = None,
     ) -> int:
         op = self._begin(lease.participant)
         record = op.held(lease)
@@ -180,6 +184,7 @@ class MemoryBackend(MemoryPeople):
             if sealed and last not in (b"", tag_of(sealed[-1])):
                 raise WriteConflict(record.id, record.seq)
             record.settle_drafts(settles)
+            record.keep_work(work)
             op.touch(record)
             return record.seq
         if there > 0:
@@ -191,6 +196,7 @@ class MemoryBackend(MemoryPeople):
         record.seq += len(sealed) - there
         record.last_seen = op.now
         record.settle_drafts(settles)
+        record.keep_work(work)
         surplus = len(record.turns) - self._rules.max_turns
         if surplus > 0:
             record.head = tag_of(record.turns[surplus - 1])
@@ -328,11 +334,14 @@ class MemoryBackend(MemoryPeople):
 
     @override
     async def load(
-        self, participant: str, session_id: str, *, last: int | None
+        self, participant: str, session_id: str, *, last: int | None, work: bool = True
     ) -> StoredSession | None:
         op = self._begin(participant)
         record = op.session(session_id)
-        return None if record is None else op.stored(record, last=last)
+        if record is None:
+            return None
+        stored = op.stored(record, last=last)
+        return stored if work else _without_work(stored)
 
     @override
     async def sessions(
@@ -351,7 +360,7 @@ class MemoryBackend(MemoryPeople):
         page = op.person.newest_first()[offset : offset + limit]
         return StoredPage(
             len(op.person.sessions),
-            [replace(op.stored(record), turns=()) for record in page],
+            [replace(_without_work(op.stored(record)), turns=()) for record in page],
         )
 
     @override
@@ -420,3 +429,7 @@ class MemoryBackend(MemoryPeople):
     def _found(self, op: Operation, record: SessionRecord, *, created: bool) -> FoundSession:
         op.touch(record)
         return FoundSession(op.stored(record), created, self._told(op))
+
+
+def _without_work(stored: StoredSession) -> StoredSession:
+    return replace(stored, work=None, works_before=())

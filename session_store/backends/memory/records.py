@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
-from session_store.backends.values import LateTurn, SealedDraft, StoredSession
+from session_store.backends.values import (
+    MAX_WORKS_BEFORE,
+    LateTurn,
+    SealedDraft,
+    SealedWork,
+    StoredSession,
+)
 from session_store.keys import (
     CLOCKS_DIFFER,
     COMEBACK,
@@ -145,6 +151,8 @@ class SessionRecord:
     late: dict[tuple[int, int], LateTurn] = field(default_factory=dict)
     drafts: dict[str, SealedDraft] = field(default_factory=dict)
     """By role. A draft that became a turn has nothing sealed."""
+    work: SealedWork | None = None
+    works_before: list[SealedWork] = field(default_factory=list)
 
     def lease_is_live(self, now: int, grace_ms: int = 0) -> bool:
         """Return whether a job holds the lease, or did so less than ``grace_ms`` ago.
@@ -240,6 +248,16 @@ class SessionRecord:
             if kept is None or kept.number <= number:
                 self.drafts[role] = SealedDraft(role, number, b"")
 
+    def keep_work(self, work: SealedWork | None) -> None:
+        """Keep what the program works on, if it is newer; put the one before aside if asked to."""
+        before = self.work
+        if work is None or (before is not None and before.seq >= work.seq):
+            return
+        is_kept = before is not None and before.seq == work.keeps
+        if before is not None and is_kept and len(self.works_before) < MAX_WORKS_BEFORE:
+            self.works_before.append(before)
+        self.work = SealedWork(work.seq, work.sealed)
+
     def tag_at(self, seq: int) -> bytes:
         """Return the tag of a turn; empty if the turn was trimmed."""
         place = seq - (self.seq - len(self.turns) + 1)
@@ -293,6 +311,8 @@ class SessionRecord:
             late=[turn for _, turn in sorted(self.late.items())],
             drafts=[slot for slot in slots if slot.sealed],
             draft_number=slots[-1].number if slots else 0,
+            work=self.work,
+            works_before=tuple(self.works_before),
         )
 
 

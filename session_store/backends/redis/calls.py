@@ -17,6 +17,7 @@ from session_store.errors import (
     StoreRefused,
     WriteConflict,
 )
+from session_store.events import EVENT_VERSION, EventType
 from session_store.keys import KeySpace
 from session_store.meter import NO_METER
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from session_store.backends.transport.call import Argument
     from session_store.backends.transport.transport import Transport
     from session_store.backends.values import LeaseRef
+    from session_store.keys import ParticipantKeys
     from session_store.settings import StoreSettings
     from session_store.tracing import Tracer
 
@@ -158,3 +160,27 @@ def proof(lease: LeaseRef) -> tuple[str, str, str]:
     if not lease.owner:
         raise LeaseLost(lease.session_id, int(lease.fence))
     return lease.owner, lease.fence, lease.data_key_id
+
+
+def begin_of_event(lease: LeaseRef) -> str:
+    """Begin a ``turn_appended`` event; the script adds number, count and time."""
+    return (
+        f'{{"v":{EVENT_VERSION},"type":"{EventType.TURN_APPENDED}",'
+        f'"participant":"{lease.participant}","session_id":"{lease.session_id}","seq":'
+    )
+
+
+def record_of(keys: ParticipantKeys, session_id: str) -> tuple[str, ...]:
+    """Return the keys that live as long as a session, in the order of its writing scripts."""
+    return (keys.session(session_id), keys.turns(session_id), keys.data_key, keys.sessions)
+
+
+def all_of(keys: ParticipantKeys, session_id: str) -> tuple[str, ...]:
+    """Return the same keys and the deadlines, in the order of ``arrive`` and ``leave``."""
+    return (
+        keys.session(session_id),
+        keys.sessions,
+        keys.due,
+        keys.data_key,
+        keys.turns(session_id),
+    )

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from session_store.backends.redis.calls import RedisCalls, proof, refusal
+from session_store.backends.redis.calls import (
+    RedisCalls,
+    all_of,
+    begin_of_event,
+    proof,
+    record_of,
+    refusal,
+)
 from session_store.backends.redis.replies import events_in, found_in, session_in, words
 from session_store.backends.values import (
     AgentPresence,
@@ -19,7 +26,6 @@ from session_store.backends.values import (
     StoredPage,
 )
 from session_store.errors import InvalidValue, LeaseHeld, SessionEnded, SessionGone, StoreRefused
-from session_store.events import EVENT_VERSION, EventType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,10 +38,10 @@ if TYPE_CHECKING:
         LateTurn,
         LeaseRef,
         SealedDraft,
+        SealedWork,
         StoredSession,
     )
     from session_store.events import Event
-    from session_store.keys import ParticipantKeys
 
 
 class RedisSessions(RedisCalls):
@@ -82,7 +88,7 @@ class RedisSessions(RedisCalls):
         reply = await self._write(
             "arrive",
             lease,
-            _all_of(keys, lease.session_id),
+            all_of(keys, lease.session_id),
             (
                 lease.participant,
                 lease.session_id,
@@ -102,7 +108,7 @@ class RedisSessions(RedisCalls):
         reply = await self._write(
             "leave",
             lease,
-            _all_of(keys, lease.session_id),
+            all_of(keys, lease.session_id),
             (*names, *proof(lease), self._retention_ms, *self._windows),
         )
         return LeaveAnswer(int(reply[1]), events_in(reply[2]))
@@ -115,22 +121,26 @@ class RedisSessions(RedisCalls):
         tag_before: bytes,
         sealed: Sequence[bytes],
         settles: Mapping[str, int] | None = None,
+        *,
+        work: SealedWork | None = None,
     ) -> int:
         keys = self._space.participant(lease.participant)
         session_id = lease.session_id
         reply = await self._write(
             "append",
             lease,
-            _record_of(keys, session_id),
+            record_of(keys, session_id),
             (
                 *proof(lease),
                 self._retention_ms,
                 self._max_turns,
                 first_seq,
                 tag_before,
-                _begin_of_event(lease) if self._publish_turns else "",
+                begin_of_event(lease) if self._publish_turns else "",
                 " ".join(f"{role}:{number}" for role, number in settles.items()) if settles else "",
+                "" if work is None else f"{work.seq} {work.keeps}",
                 *sealed,
+                *(() if work is None else (work.sealed,)),
             ),
             durable=True,
         )
@@ -155,7 +165,7 @@ class RedisSessions(RedisCalls):
         for turn in turns:
             args += turn
         session_id = lease.session_id
-        touched = _record_of(keys, session_id)
+        touched = record_of(keys, session_id)
         reply = await self._write("append_late", lease, touched, args, durable=True)
         return int(reply[1])
 
@@ -167,7 +177,7 @@ class RedisSessions(RedisCalls):
         reply = await self._write(
             "update",
             lease,
-            _record_of(keys, lease.session_id),
+            record_of(keys, lease.session_id),
             (*proof(lease), self._retention_ms, version, content, witness_seq),
             durable=True,
         )
@@ -186,7 +196,7 @@ class RedisSessions(RedisCalls):
     ) -> int:
         keys = self._space.participant(participant)
         args = ("", "", data_key_id, self._retention_ms, version, content, witness_seq)
-        touched = _record_of(keys, session_id)
+        touched = record_of(keys, session_id)
         reply = await self._run("update", touched, args, durable=True)
         if reply[0] != b"OK":
             raise refusal(reply[0], reply, session_id, "0")
@@ -275,11 +285,11 @@ class RedisSessions(RedisCalls):
 
     @override
     async def load(
-        self, participant: str, session_id: str, *, last: int | None
+        self, participant: str, session_id: str, *, last: int | None, work: bool = True
     ) -> StoredSession | None:
         keys = self._space.participant(participant)
         touched = (keys.data_key, keys.session(session_id), keys.turns(session_id))
-        reply = await self._run("load", touched, ("" if last is None else last,))
+        reply = await self._run("load", touched, ("" if last is None else last, int(work)))
         if reply[0] == b"GONE":
             return None
         _, now, dkid, kek_id, wrapped, head, size, *rest = reply
@@ -422,27 +432,3 @@ class RedisSessions(RedisCalls):
                 raise SessionEnded(ids[0])
             case _:
                 raise SessionGone(ids[0])
-
-
-def _begin_of_event(lease: LeaseRef) -> str:
-    """Begin a ``turn_appended`` event; the script adds number, count and time."""
-    return (
-        f'{{"v":{EVENT_VERSION},"type":"{EventType.TURN_APPENDED}",'
-        f'"participant":"{lease.participant}","session_id":"{lease.session_id}","seq":'
-    )
-
-
-def _record_of(keys: ParticipantKeys, session_id: str) -> tuple[str, ...]:
-    """Return the keys that live as long as a session, in the order of its writing scripts."""
-    return (keys.session(session_id), keys.turns(session_id), keys.data_key, keys.sessions)
-
-
-def _all_of(keys: ParticipantKeys, session_id: str) -> tuple[str, ...]:
-    """Return the same keys and the deadlines, in the order of ``arrive`` and ``leave``."""
-    return (
-        keys.session(session_id),
-        keys.sessions,
-        keys.due,
-        keys.data_key,
-        keys.turns(session_id),
-    )

@@ -22,6 +22,18 @@ local function read_flat(key)
   return redis.call('HGETALL', key)
 end
 
+-- Reads a hash without what the program works on (append.lua), which is large, and which only a job
+-- needs.
+local function read_without_work(key)
+  local flat, kept = read_flat(key), {}
+  for i = 1, #flat, 2 do
+    if string.sub(flat[i], 1, 4) ~= 'work' then
+      kept[#kept + 1], kept[#kept + 2] = flat[i], flat[i + 1]
+    end
+  end
+  return kept
+end
+
 -- Reads some fields: the sealed content is large, and most scripts do not need it.
 local function read_fields(key, ...)
   local values = redis.call('HMGET', key, ...)
