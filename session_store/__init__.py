@@ -3,7 +3,13 @@
 ``SessionStore`` is the entry point; ``session_store.livekit`` binds it to a LiveKit agent.
 """
 
-from session_store.backends.values import AgentPresence, Erased, JoinOutcome, SealedDraft
+from session_store.backends.values import (
+    AgentPresence,
+    Erased,
+    JoinOutcome,
+    SealedDraft,
+    SealedWork,
+)
 from session_store.distribution import installed_version
 from session_store.errors import (
     CircuitOpen,
@@ -35,6 +41,7 @@ from session_store.errors import (
 from session_store.events import Event, EventHook, EventsMissed, EventType
 from session_store.meter import Meter
 from session_store.models import (
+    MAX_STATE_BYTES,
     Draft,
     RecordedTurn,
     Session,
@@ -43,6 +50,7 @@ from session_store.models import (
     SessionState,
     Turn,
     TurnKind,
+    Work,
 )
 from session_store.sealing.keyring import Keyring
 from session_store.settings import StoreSettings
@@ -71,6 +79,7 @@ __version__ = installed_version()
 """The version that is installed; ``0+checkout`` for a checkout that is not installed."""
 
 __all__ = [
+    "MAX_STATE_BYTES",
     "AgentPresence",
     "Analytics",
     "Arrival",
@@ -108,6 +117,7 @@ __all__ = [
     "SealBroken",
     "SealedDraft",
     "SealedTurn",
+    "SealedWork",
     "SequenceGap",
     "Session",
     "SessionContent",
@@ -130,6 +140,7 @@ __all__ = [
     "TurnKind",
     "UnknownKey",
     "UnknownSchema",
+    "Work",
     "WriteConflict",
     "WrongKey",
     "__version__",

@@ -5,6 +5,7 @@ All models are frozen: a change is a new object, and the store decides what is c
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple
@@ -27,8 +28,8 @@ MAX_PLACES = 3
 MAX_CONTENT_BYTES = 256 * 1024
 """Largest sealed content of a session."""
 
-MAX_WORK_BYTES = 64 * 1024
-"""Largest of what a program works on, in bytes."""
+MAX_STATE_BYTES = 64 * 1024
+"""Largest state of a program (``Work``), in bytes, before it is sealed."""
 
 MAX_ID_CHARS = 128
 """Longest id of a turn."""
@@ -85,13 +86,13 @@ class Draft(NamedTuple):
     turn: Turn
 
 
-class Work(NamedTuple):
-    """What a program works on, as it was when a turn was recorded."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the program works on, such as an order or a cart: opaque bytes for the store."""
 
     seq: int
-    """The number of that turn; 0 if it was recorded without a lease."""
-    data: bytes
-    """As the program wrote it."""
+    """Number of the turn with which it was recorded."""
+    data: bytes = field(repr=False)
 
 
 class SessionContext(_Frozen):

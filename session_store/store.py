@@ -35,7 +35,7 @@ from session_store.errors import (
 )
 from session_store.event_stream import read_events
 from session_store.events import turn_appended
-from session_store.models import MAX_WORK_BYTES, SessionContent, Witness
+from session_store.models import SessionContent, Witness
 from session_store.sealing.data_key import NO_TAG, tag_of
 from session_store.sealing.keyring import Keyring
 from session_store.sealing.opening import (
@@ -60,6 +60,7 @@ from session_store.values import (
     SessionPage,
     batches,
     newest_work,
+    refuse_large,
     settled_by,
 )
 
@@ -261,23 +262,16 @@ class SessionStore(StoreCalls):
         ref = LeaseRef(participant, stored.id, stored.owner, stored.fence, data_key_id)
         try:
             with self._hooks.noting_broken(participant, stored.id):
-                read = self._read_found(participant, found)
+                session, turns, drafts, work = self._read_found(participant, found)
         except Exception:
             with suppress(SessionStoreError):
                 await self._backend.put_back(ref)
             raise
         key = self._opener.key_of(participant, stored.wrapped)
-        lease = Lease.of(ref, stored, key, read.session.content)
+        lease = Lease.of(ref, stored, key, session.content, work)
+        gap = timedelta(milliseconds=stored.gap_ms)
         return Joined(
-            read.session,
-            read.turns,
-            outcome,
-            lease,
-            timedelta(milliseconds=stored.gap_ms),
-            drafts=read.drafts,
-            work=read.work,
-            work_before=read.work_before,
-            mark=found.mark,
+            session, turns, outcome, lease, gap, drafts=drafts, work=work, mark=found.mark
         )
 
     async def arrive(
@@ -305,40 +299,45 @@ class SessionStore(StoreCalls):
         return time_of(left.window_until)
 
     def seal(
-        self,
-        lease: Lease,
-        turn: Turn,
-        settles: int = 0,
-        work: bytes | None = None,
-        *,
-        keeps_before: bool = False,
+        self, lease: Lease, turn: Turn, settles: int = 0, *, work: bytes | None = None
     ) -> SealedTurn:
         """Number and seal a turn, chained to the previous one. Writes nothing.
 
-        ``settles`` is the number of the turn's newest draft; 0 for none. The append of the turn
-        deletes that draft and older ones. ``work`` is what the program works on at this turn; with
-        ``keeps_before`` the one that the store has is kept aside.
+        Args:
+            lease: of the session.
+            turn: the turn.
+            settles: number of the turn's newest draft; 0 for none. The append of the turn deletes
+                that draft and older ones.
+            work: what the program works on now, if that has changed since the turn before.
 
         Raises:
-            InvalidValue: the turn is larger than 256 KiB, or not Unicode; the work is larger than
-                64 KiB.
+            InvalidValue: the turn is larger than 256 KiB, or not Unicode; or the work is larger
+                than 64 KiB.
         """
         plain = plain_of(turn)
-        if work is not None and len(work) > MAX_WORK_BYTES:
-            raise InvalidValue(f"the work has {len(work)} bytes; at most {MAX_WORK_BYTES} are kept")
+        if work is not None:
+            refuse_large(work)
         seq, tag_before = lease.last_seq + 1, lease.last_tag
         sealed = lease.data_key.seal_turn(lease.session_id, seq, tag_before, plain)
         lease.last_seq, lease.last_tag = seq, tag_of(sealed)
-        sealed_work = None
-        if work is not None:
-            bound = lease.data_key.seal_work(lease.session_id, seq, work)
-            sealed_work = SealedWork(seq, bound, keeps_before)
-        return SealedTurn(seq, tag_before, sealed, turn, settles, sealed_work, work)
+        sealed_work = None if work is None else self.seal_work(lease, seq, work)
+        return SealedTurn(seq, tag_before, sealed, turn, settles, sealed_work)
+
+    def seal_work(
+        self, lease: Lease, seq: int, work: bytes, *, keeps: int = 0, since: int = 0
+    ) -> SealedWork:
+        """Seal what the program works on, as the work of turn ``seq``. Writes nothing.
+
+        ``keeps`` and ``since`` as in ``SealedWork``.
+        """
+        sealed = lease.data_key.seal_work(lease.session_id, seq, work)
+        return SealedWork(seq, sealed, keeps, since)
 
     async def append(self, lease: Lease, turns: Sequence[SealedTurn]) -> int:
         """Append sealed turns, in order; return the newest seq that the store has.
 
-        Turns that the store already has are no error, so that a lost answer can be retried.
+        Of their works, only the newest one is sent. Turns that the store already has are no error,
+        so that a lost answer can be retried.
 
         Raises:
             SequenceGap: earlier turns are missing; resend from ``current + 1``.
@@ -355,7 +354,7 @@ class SessionStore(StoreCalls):
             first.tag_before,
             [turn.sealed for turn in turns],
             settled_by(turns),
-            newest_work(turns),
+            work=newest_work(turns),
         )
         self.meter.appended(clock() - begun)
         if last.seq > lease.saved_seq:
@@ -443,17 +442,12 @@ class SessionStore(StoreCalls):
         if last is not None and last < 0:
             raise InvalidValue("a number of turns is 0 or more")
         with self._hooks.noting_broken(participant, session_id):
-            stored = await self._stored(participant, session_id, last=last)
+            stored = await self._stored(participant, session_id, last=last, work=True)
             if stored is None:
                 return None
-            read = self._opener.open(participant, stored)
-            return Loaded(
-                read.session,
-                read.turns,
-                drafts=read.drafts,
-                work=read.work,
-                work_before=read.work_before,
-            )
+            session, turns, drafts, work = self._opener.open(participant, stored)
+            before = self._opener.works_before(participant, stored)
+            return Loaded(session, turns, drafts=drafts, work=work, works_before=before)
 
     async def sessions(self, participant: str, *, offset: int = 0, limit: int = 20) -> SessionPage:
         """List a participant's sessions, newest first, without their turns.
@@ -524,12 +518,7 @@ class SessionStore(StoreCalls):
         raise WriteConflict(session_id, version)
 
     async def bring_in(
-        self,
-        participant: str,
-        session_id: str,
-        epoch: int,
-        turns: Sequence[Turn],
-        work: bytes | None = None,
+        self, participant: str, session_id: str, epoch: int, turns: Sequence[Turn]
     ) -> None:
         """Keep turns that were said without a lease, beside the record, ordered by time.
 
@@ -541,7 +530,6 @@ class SessionStore(StoreCalls):
             epoch: when that conversation began, in Unix milliseconds. It names the conversation
                 in place of a fencing token.
             turns: all turns of the conversation, in order.
-            work: what its program worked on at the end; kept if the session has none.
 
         Raises:
             SessionGone: there is none.
@@ -552,10 +540,8 @@ class SessionStore(StoreCalls):
                 raise SessionGone(session_id)
             key = self._opener.key_of(participant, stored.wrapped)
         ref = LeaseRef(participant, session_id, "", "", stored.wrapped.data_key_id)
-        bound = b"" if work is None else key.seal_work(session_id, 0, work)
         for batch in batches(_sealed_apart(key, session_id, epoch, turns)):
-            await self._backend.append_late(ref, batch, apart=True, work=bound)
-            bound = b""
+            await self._backend.append_late(ref, batch, apart=True)
 
     async def close(self, participant: str, session_id: str, *, fence: str = "") -> bool:
         """End a session now. A job that holds it loses its lease; the record stays.
@@ -608,7 +594,8 @@ class SessionStore(StoreCalls):
     ) -> Replayed:
         """Write what a dead job left: under its lease if that is free, else as late turns.
 
-        May be repeated; no turn is kept twice.
+        May be repeated; no turn is kept twice. Late turns bring no work with them: a successor
+        has gone on from an earlier one.
 
         Args:
             lease: the dead job's lease.
@@ -625,7 +612,7 @@ class SessionStore(StoreCalls):
                 turns[0].tag_before,
                 sealed,
                 settles or settled_by(turns),
-                newest_work(turns),
+                work=newest_work(turns),
             )
         except SessionGone:
             return Replayed.ERASED
@@ -698,14 +685,8 @@ class SessionStore(StoreCalls):
                 expect_agent=expect_agent,
                 scope=self._scope_name(scope),
             )
-            read = self._read_found(participant, found)
-        return Opened(
-            read.session,
-            read.turns,
-            resumed=not found.created,
-            agent=agent,
-            drafts=read.drafts,
-        )
+            session, turns, drafts, _ = self._read_found(participant, found)
+        return Opened(session, turns, resumed=not found.created, agent=agent, drafts=drafts)
 
     def _candidate(self, participant: str, session_id: str | None = None) -> Candidate:
         return Candidate(
@@ -734,9 +715,10 @@ class SessionStore(StoreCalls):
             return session_of(participant, stored, SessionContent(), readable=False)
 
     async def _stored(
-        self, participant: str, session_id: str, *, last: int | None
+        self, participant: str, session_id: str, *, last: int | None, work: bool = False
     ) -> StoredSession | None:
-        return await self._backend.load(participant, session_id_of(session_id) or "", last=last)
+        wanted = session_id_of(session_id) or ""
+        return await self._backend.load(participant, wanted, last=last, work=work)
 
     async def _forget_wrapped(self, participant: str) -> None:
         """Remove an expired participant from the lists of all keys: no hash names its list."""
@@ -744,7 +726,7 @@ class SessionStore(StoreCalls):
             await self._backend.forget_wrapped(participant, key_id)
 
     async def _reload_content(self, lease: Lease) -> None:
-        stored = await self._backend.load(lease.participant, lease.session_id, last=0)
+        stored = await self._stored(lease.participant, lease.session_id, last=0)
         if stored is not None:
             lease.content = content_of(lease.data_key, stored)
             lease.version = stored.version

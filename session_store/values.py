@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
 from session_store.backends.values import DRAFT_ROLES
-from session_store.errors import NotGranted
+from session_store.errors import InvalidValue, NotGranted
+from session_store.models import MAX_STATE_BYTES
 from session_store.sealing.opening import newest_tag
 
 if TYPE_CHECKING:
@@ -39,9 +40,10 @@ class Loaded:
     drafts: tuple[Draft, ...] = field(default=(), repr=False, kw_only=True)
     """Words that are not a turn yet, at most one draft of each role, oldest first."""
     work: Work | None = field(default=None, repr=False, kw_only=True)
-    """What a program works on. ``open``, and ``load`` with ``last``, do not read it."""
-    work_before: Work | None = field(default=None, repr=False, kw_only=True)
-    """One that no program could read, kept aside."""
+    """What the program works on, as it was at the newest turn that was recorded with one. ``open``
+    does not read it."""
+    works_before: tuple[Work, ...] = field(default=(), repr=False, kw_only=True)
+    """Works that no program could load and that were put aside, oldest first; of ``load`` alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,17 @@ class Lease:
     ``writing.offline_start``."""
     draft_number: int = 0
     """Number of the newest draft that was sealed under this lease or before it."""
+    work: Work | None = field(default=None, repr=False)
+    """What the program worked on when the lease was granted."""
 
     @classmethod
     def of(
-        cls, ref: LeaseRef, stored: StoredSession, data_key: DataKey, content: SessionContent
+        cls,
+        ref: LeaseRef,
+        stored: StoredSession,
+        data_key: DataKey,
+        content: SessionContent,
+        work: Work | None = None,
     ) -> Self:
         """Return the lease that came with this session."""
         tag = newest_tag(stored)
@@ -91,6 +100,7 @@ class Lease:
             version=stored.version,
             content=content,
             draft_number=stored.draft_number,
+            work=work,
         )
 
     @property
@@ -157,15 +167,8 @@ class SealedTurn:
     """``None`` if another process sealed it."""
     settles: int = 0
     """Number of this turn's newest draft, which the append deletes; 0 for none."""
-    work: SealedWork | None = field(default=None, repr=False)
-    """What the program worked on, if that has changed since the turn before."""
-    work_data: bytes | None = field(default=None, repr=False)
-    """The same, not sealed; ``None`` if another process sealed it."""
-
-    @property
-    def size(self) -> int:
-        """How many bytes are sealed."""
-        return len(self.sealed) + (len(self.work.sealed) if self.work is not None else 0)
+    work: SealedWork | None = None
+    """What the program works on at this turn, if that has changed since the turn before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +201,18 @@ def settled_by(turns: Iterable[SealedTurn]) -> dict[str, int]:
 
 
 def newest_work(turns: Sequence[SealedTurn]) -> SealedWork | None:
-    """Return what the program worked on at the newest of these turns that changed it."""
+    """Return the work of these turns that the store needs; ``None`` if it did not change."""
     return next((turn.work for turn in reversed(turns) if turn.work is not None), None)
+
+
+def refuse_large(work: bytes) -> None:
+    """Refuse a work that is too large to be kept.
+
+    Raises:
+        InvalidValue: it is larger than ``MAX_STATE_BYTES``.
+    """
+    if len(work) > MAX_STATE_BYTES:
+        raise InvalidValue(f"the state has {len(work)} bytes; at most {MAX_STATE_BYTES} are kept")
 
 
 class _Sealed(Protocol):
@@ -223,3 +236,26 @@ def batches(turns: Iterable[_SealedT]) -> Iterator[list[_SealedT]]:
         size += len(turn.sealed)
     if batch:
         yield batch
+
+
+def batches_of(turns: Sequence[SealedTurn]) -> Iterator[list[SealedTurn]]:
+    """Split turns into batches, none of which ends where the work of its last turn was left out."""
+    spans = [(work.since, work.seq) for turn in turns if (work := turn.work) is not None]
+    while turns:
+        batch = cut_batch(next(batches(turns)), spans)
+        yield batch
+        turns = turns[len(batch) :]
+
+
+def cut_batch(batch: list[SealedTurn], spans: Iterable[tuple[int, int]]) -> list[SealedTurn]:
+    """Shorten a batch, so that the store never has a work that is older than its newest turn.
+
+    Args:
+        batch: turns in order, without gaps.
+        spans: from the first turn whose work was left out, to the turn with the work that is kept.
+    """
+    first, last = batch[0].seq, batch[-1].seq
+    for since, kept in spans:
+        if first < since <= last < kept:
+            return batch[: since - first]
+    return batch

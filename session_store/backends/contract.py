@@ -161,13 +161,14 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    async def append(  # noqa: PLR0913, PLR0917 (what one script writes)
+    async def append(  # noqa: PLR0913 (what goes into one write)
         self,
         lease: LeaseRef,
         first_seq: int,
         tag_before: bytes,
         sealed: Sequence[bytes],
         settles: Mapping[str, int] | None = None,
+        *,
         work: SealedWork | None = None,
     ) -> int:
         """Append turns; return the number of the newest one. Repeating an append is a no-op.
@@ -175,8 +176,8 @@ class Backend(ABC):
         ``settles`` names, by role, the newest draft whose words are in these turns. It is removed,
         and older drafts that arrive later are not kept.
 
-        ``work`` is what the program worked on at the newest of these turns that changed it. It is
-        kept, unless one of a later turn is.
+        ``work`` is the newest one of these turns. It replaces the stored one if its number is
+        higher, even if all turns are there already. See ``SealedWork.keeps``.
 
         Raises:
             SequenceGap: turns before ``first_seq`` are missing.
@@ -193,12 +194,7 @@ class Backend(ABC):
 
     @abstractmethod
     async def append_late(
-        self,
-        lease: LeaseRef,
-        turns: Sequence[LateTurn],
-        *,
-        apart: bool = False,
-        work: bytes = b"",
+        self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
     ) -> int:
         """Keep turns of a lost lease beside the record; return how many were new.
 
@@ -206,8 +202,7 @@ class Backend(ABC):
         another one. The oldest turns beyond ``max_turns`` are dropped.
 
         ``apart``: the turns were said under no lease. Their numbers are not those of the record,
-        and none of them is in it. ``work`` is what their program worked on, sealed as of turn 0. It
-        is kept if the session has none.
+        and none of them is in it.
         """
 
     @abstractmethod
@@ -303,9 +298,12 @@ class Backend(ABC):
 
     @abstractmethod
     async def load(
-        self, participant: str, session_id: str, *, last: int | None
+        self, participant: str, session_id: str, *, last: int | None, work: bool = True
     ) -> StoredSession | None:
-        """Return a session with its ``last`` turns, or all; ``None`` if it does not exist."""
+        """Return a session with its ``last`` turns, or all; ``None`` if it does not exist.
+
+        Without ``work``, the answer has neither the work nor those that were put aside.
+        """
 
     @abstractmethod
     async def sessions(

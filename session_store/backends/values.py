@@ -95,14 +95,20 @@ class SealedDraft(NamedTuple):
 
 
 class SealedWork(NamedTuple):
-    """What a program works on, as it was when a turn was recorded."""
+    """What the program works on, as it was when a turn was recorded."""
 
     seq: int
-    """The number of that turn; 0 if it was recorded without a lease."""
+    """Number of that turn. A work never replaces one with the same number or a higher one."""
     sealed: bytes
-    keeps_before: bool = False
-    """Whether the one before is kept aside, because no program could read it."""
+    keeps: int = 0
+    """Number of a stored work that is put aside when this one replaces it; 0 for none."""
+    since: int = 0
+    """Number of the first turn whose own work was left out for this one; 0 for none. No batch
+    ends between the two. A backend does not need it."""
 
+
+MAX_WORKS_BEFORE = 4
+"""How many works of a session are kept aside. After that, the oldest ones stay."""
 
 DRAFT_ROLES = ("user", "assistant")
 
@@ -148,9 +154,9 @@ class StoredSession:
     draft_number: int = 0
     """The highest number of a draft that is kept or became a turn."""
     work: SealedWork | None = None
-    """What a program works on. Lists, ``open`` and loads of a part do not read it."""
-    work_before: SealedWork | None = None
-    """One that no program could read."""
+    """Not in the answers of ``open`` and ``sessions``, which need none."""
+    works_before: Sequence[SealedWork] = ()
+    """Works that were put aside, oldest first; where ``work`` is."""
 
 
 @dataclass(frozen=True, slots=True)

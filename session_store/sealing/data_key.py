@@ -13,7 +13,8 @@ removed. A draft's (words that are not a turn yet) is::
 
     "rj1" | schema | "d" | data key id | session id | role | number (8 bytes)
 
-What a program works on, as of turn ``seq``, is::
+A work's (what the program works on) is the following, with the number of the turn with which it was
+recorded::
 
     "rj1" | schema | "w" | data key id | session id | seq (8 bytes)
 
@@ -114,7 +115,7 @@ class DataKey:
             raise SealBroken(f"content version {version}", session_id) from None
 
     def seal_work(self, session_id: str, seq: int, plain: bytes) -> bytes:
-        """Seal what a program works on, as it was when turn ``seq`` was recorded."""
+        """Seal what the program works on, as it was when turn ``seq`` was recorded."""
         return seal(self._aead, SCHEMA_VERSION, plain, self._work_aad(session_id, seq))
 
     def open_work(self, session_id: str, seq: int, sealed: bytes) -> bytes:
@@ -135,11 +136,11 @@ class DataKey:
     def _draft_aad(self, session_id: str, role: str, number: int) -> bytes:
         return f"d|{self.id}|{session_id}|{role}|".encode() + number.to_bytes(8)
 
-    def _work_aad(self, session_id: str, seq: int) -> bytes:
-        return f"w|{self.id}|{session_id}|".encode() + seq.to_bytes(8)
-
     def _content_aad(self, session_id: str, version: int) -> bytes:
         return f"c|{self.id}|{session_id}|".encode() + version.to_bytes(8)
+
+    def _work_aad(self, session_id: str, seq: int) -> bytes:
+        return f"w|{self.id}|{session_id}|".encode() + seq.to_bytes(8)
 
 
 def tag_of(sealed: bytes) -> bytes:

@@ -38,7 +38,6 @@ class Contents(NamedTuple):
     turns: tuple[RecordedTurn, ...]
     drafts: tuple[Draft, ...]
     work: Work | None
-    work_before: Work | None
 
 
 class Opener:
@@ -86,9 +85,13 @@ class Opener:
             session_of(participant, stored, content),
             turns,
             drafts_of(key, stored),
-            work_of(key, stored.id, stored.work),
-            work_of(key, stored.id, stored.work_before),
+            work_of(key, stored),
         )
+
+    def works_before(self, participant: str, stored: StoredSession) -> tuple[Work, ...]:
+        """Open the works that were put aside, oldest first. Raises as ``open``."""
+        key = self.key_of(participant, stored.wrapped)
+        return tuple(_work(key, stored.id, work) for work in stored.works_before)
 
     def open_listed(self, participant: str, stored: StoredSession) -> Session:
         """Open a session without its turns, for a list. Raises as ``open``."""
@@ -105,7 +108,7 @@ class Opener:
         A sealed record is bound to its session's id, and so proves it.
         """
         proven = stored.content is not None or stored.turns or stored.late or stored.drafts
-        if not proven and not self._keyring.owns(participant, stored.id):
+        if not (proven or stored.work) and not self._keyring.owns(participant, stored.id):
             raise SealBroken("the id", stored.id)
 
 
@@ -229,15 +232,19 @@ def drafts_of(key: DataKey, stored: StoredSession) -> tuple[Draft, ...]:
     return tuple(draft for draft in drafts if draft.turn.text)
 
 
-def work_of(key: DataKey, session_id: str, sealed: SealedWork | None) -> Work | None:
-    """Open what a program works on; ``None`` if there is nothing.
+def work_of(key: DataKey, stored: StoredSession) -> Work | None:
+    """Open what the program works on; ``None`` if nothing was recorded.
 
     Raises:
-        SealBroken, UnknownSchema: it does not open.
+        SealBroken, UnknownSchema: it does not open, or the turn with which it was recorded is
+            missing: the record was cut at its end.
     """
-    if sealed is None:
+    if stored.work is None:
         return None
-    return Work(sealed.seq, key.open_work(session_id, sealed.seq, sealed.sealed))
+    work = _work(key, stored.id, stored.work)
+    if work.seq > stored.seq:
+        raise SealBroken("the end of the record", stored.id)
+    return work
 
 
 def check_witness(witness: Witness | None, stored: StoredSession) -> None:
@@ -279,6 +286,10 @@ def _turn(
         return RecordedTurn(seq, read_turn(sealed[0], plain))
     except ValueError:
         raise SealBroken(f"turn {seq}", session_id) from None
+
+
+def _work(key: DataKey, session_id: str, work: SealedWork) -> Work:
+    return Work(work.seq, key.open_work(session_id, work.seq, work.sealed))
 
 
 def _is_part_of(recovered: Turn, whole: Turn) -> bool:

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from session_store.backends.values import JoinOutcome, LeaseRef, SealedWork
+from session_store.backends.values import JoinOutcome, LeaseRef
 from session_store.errors import SessionEnded, SessionGone
 from session_store.models import Session, SessionContent, SessionState
 from session_store.sealing.data_key import NO_TAG, WrappedKey
-from session_store.sealing.opening import open_chain, open_content, time_of, work_of
+from session_store.sealing.opening import open_chain, open_content, time_of
 from session_store.values import Joined, Lease, Replayed
 
 if TYPE_CHECKING:
@@ -62,8 +62,6 @@ class SpooledStart:
     """Content, sealed as version 1."""
     into: str | None = None
     """The session that it belongs to, once that is known."""
-    work: SealedWork | None = None
-    """What its program worked on at the end."""
 
 
 def begin(  # noqa: PLR0913 (most have a default)
@@ -212,12 +210,12 @@ async def bring_in(store: SessionStore, spooled: SpooledStart) -> Replayed:
         SealBroken, UnknownKey, InvalidValue: they cannot be read.
     """
     start = spooled.start
-    turns, content, work = _opened(store, spooled)
+    turns, content = _opened(store, spooled)
     session_id = spooled.into or start.session_id
     try:
         await _refuse_erased(store, start)
         # An erasure from now on takes the session away, or the data key that it looks for.
-        await store.bring_in(start.participant, session_id, start.begun_ms, turns, work)
+        await store.bring_in(start.participant, session_id, start.begun_ms, turns)
         if content is not None:
             await store.edit(start.participant, session_id, partial(merged, said=content))
     except SessionGone:
@@ -276,12 +274,10 @@ async def _refuse_erased(store: SessionStore, start: OfflineStart) -> None:
 
 def _opened(
     store: SessionStore, spooled: SpooledStart
-) -> tuple[Sequence[Turn], SessionContent | None, bytes | None]:
+) -> tuple[Sequence[Turn], SessionContent | None]:
     start = spooled.start
     key = store.keyring.unwrap(start.participant, start.wrapped)
     turns = [recorded.turn for recorded in open_chain(key, start.session_id, spooled.turns)]
-    work = work_of(key, start.session_id, spooled.work)
-    content = None
-    if spooled.content is not None:
-        content = open_content(key, start.session_id, 1, spooled.content)
-    return turns, content, None if work is None else work.data
+    if spooled.content is None:
+        return turns, None
+    return turns, open_content(key, start.session_id, 1, spooled.content)

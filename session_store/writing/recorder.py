@@ -3,6 +3,9 @@
 A turn is numbered and sealed when it is recorded. Each retry writes the same bytes. Turns that are
 recorded in one tick of the event loop share an append, and so do turns that arrive during an
 append. While the store is unreachable, turns wait here in order, up to a limit.
+
+What the program works on goes with the turn that it was recorded with, in the same write, if it has
+changed since the turn before.
 """
 
 from __future__ import annotations
@@ -21,16 +24,23 @@ from session_store.errors import (
     WriteConflict,
 )
 from session_store.tasks import Loop, Outage
-from session_store.values import MAX_CALL_BYTES, MAX_CALL_TURNS, batches
+from session_store.values import (
+    MAX_CALL_BYTES,
+    MAX_CALL_TURNS,
+    batches,
+    cut_batch,
+    refuse_large,
+)
+from session_store.writing.work_queue import WorkQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
-    from session_store.backends.values import SealedWork
     from session_store.errors import SessionStoreError
     from session_store.models import Turn
     from session_store.store import SessionStore
     from session_store.values import Lease, SealedTurn
+    from session_store.writing.work_queue import KeptWork, Place
 
 logger = logging.getLogger(__name__)
 
@@ -49,27 +59,27 @@ class _Queue:
 
     def push(self, turn: SealedTurn) -> None:
         self.turns.append(turn)
-        self.bytes += turn.size
+        self.bytes += len(turn.sealed)
 
     def push_front(self, turn: SealedTurn) -> None:
         self.turns.appendleft(turn)
-        self.bytes += turn.size
+        self.bytes += len(turn.sealed)
 
     def pop(self) -> SealedTurn:
         turn = self.turns.pop()
-        self.bytes -= turn.size
+        self.bytes -= len(turn.sealed)
         return turn
 
     def pop_front(self) -> SealedTurn:
         turn = self.turns.popleft()
-        self.bytes -= turn.size
+        self.bytes -= len(turn.sealed)
         return turn
 
 
 class Recorder:
     """Writes the turns of one lease, in order, each once."""
 
-    def __init__(  # noqa: PLR0913 (most have a default)
+    def __init__(
         self,
         store: SessionStore,
         lease: Lease,
@@ -77,7 +87,6 @@ class Recorder:
         on_saved: Callable[[Sequence[SealedTurn]], None] | None = None,
         on_lost: Callable[[SessionStoreError], None] | None = None,
         max_bytes: int = DEFAULT_MAX_BYTES,
-        work: bytes | None = None,
     ) -> None:
         """Make a recorder; it begins to write with the first turn.
 
@@ -88,20 +97,21 @@ class Recorder:
                 undid, once they are written again. Must neither block nor raise.
             on_lost: called once, when nothing can be written any more. Must not block or raise.
             max_bytes: how much may wait. The turn that exceeds it is still taken.
-            work: what a program works on, as the store has it.
         """
         self._store = store
         self._lease = lease
         self._on_saved = on_saved
         self._on_lost = on_lost
         self._max_bytes = max_bytes
-        self._work = work
-        """As of the newest turn that was recorded."""
-        self._keeps_before = False
         self._waiting = _Queue()
         self._sent = _Queue()
-        """Without what the program worked on, but for the newest, which is ``_sent_work``."""
-        self._sent_work: SealedWork | None = None
+        self._works = WorkQueue()
+        """Of turns in both queues."""
+        self._withdrawn_works = WorkQueue()
+        self._work = None if lease.work is None else lease.work.data
+        """As of the newest turn."""
+        self._keeps = 0
+        """See ``SealedWork.keeps``."""
         self._saved_seq = lease.saved_seq
         self._asking: dict[int, list[asyncio.Future[bool]]] = {}
         self._withdrawn: dict[int, list[asyncio.Future[bool]]] = {}
@@ -127,11 +137,11 @@ class Recorder:
         After a lost lease they can still be written as late turns. Of an erased session there are
         none.
         """
-        return tuple(self._waiting.turns)
-
-    def keep_work_before(self) -> None:
-        """Keep aside what the store has of a program's work: no program could read it."""
-        self._keeps_before = True
+        turns = list(self._waiting.turns)
+        for kept in self._works.works:
+            if turns and kept.seq >= turns[0].seq:
+                self._attach(turns, kept)
+        return tuple(turns)
 
     def record(self, turn: Turn, settles: int = 0, work: bytes | None = None) -> SealedTurn:
         """Number and seal a turn, and queue it. Never blocks.
@@ -141,24 +151,37 @@ class Recorder:
         Args:
             turn: the turn.
             settles: number of its newest draft, which the append deletes; 0 for none.
-            work: what the program works on now, if it does. What has not changed since the turn
-                before is not written again.
+            work: what the program works on now, which a successor gets. It is not sent if it has
+                not changed. ``None`` leaves it as it was.
 
         Raises:
-            InvalidValue: the turn is not valid; nothing was queued.
+            InvalidValue: the turn is not valid, or the work is larger than ``MAX_STATE_BYTES``;
+                nothing was queued.
             RecorderFull: too much waits already. The turn gets no number and leaves no gap.
         """
-        if self._waiting.bytes >= self._max_bytes and not self._lost:
+        if self._waiting_bytes() >= self._max_bytes and not self._lost:
             self._store.meter.turns_lost(1)
             raise RecorderFull(self._lease.session_id, self.waiting)
-        sealed = self._seal(turn, settles, work)
+        if work is not None:
+            refuse_large(work)
+        sealed = self._store.seal(self._lease, turn, settles)
         if self._lost:
             return sealed
         self._begun[sealed.seq] = asyncio.get_running_loop().time()
-        self._waiting.push(sealed)
+        self._queue(sealed, None if work == self._work else work)
+        if work is not None:
+            self._work = work
         self._tell_meter()
         self._begin()
         return sealed
+
+    def work_unread(self) -> None:
+        """Keep the work of the join aside: the program could not load it.
+
+        It is put aside in the same write in which another one replaces it.
+        """
+        if self._lease.work is not None:
+            self._keeps = self._lease.work.seq
 
     async def saved(self, seq: int, timeout_s: float | None = None) -> bool:
         """Wait until the store has acknowledged a recorded turn.
@@ -198,10 +221,7 @@ class Recorder:
             return False
         back = 0
         while self._sent.turns and self._sent.turns[-1].seq > current:
-            turn = self._sent.pop()
-            if self._sent_work is not None and self._sent_work.seq == turn.seq:
-                turn, self._sent_work = replace(turn, work=self._sent_work), None
-            self._waiting.push_front(turn)
+            self._waiting.push_front(self._sent.pop())
             back += 1
         next_seq = self._waiting.turns[0].seq if self._waiting.turns else self._lease.last_seq + 1
         if next_seq > current + 1:
@@ -217,32 +237,29 @@ class Recorder:
             self._begin()
         return True
 
-    def withdraw(self) -> tuple[SealedTurn, ...]:
+    def withdraw(self, *, forgets_work: bool = False) -> tuple[SealedTurn, ...]:
         """Take back the turns that wait, to number them again. None of them was written.
 
-        For a lease that was granted late: see ``session_store.writing.offline_start``.
+        For a lease that was granted late: see ``session_store.writing.offline_start``. With
+        ``forgets_work``, their program goes on with the work that the store has.
         """
         waiting, self._waiting = self._waiting, _Queue()
+        self._withdrawn_works = WorkQueue() if forgets_work else self._works
+        self._works = WorkQueue()
         self._withdrawn, self._asking = self._asking, {}
         self._begun_before, self._begun = self._begun, {}
         return tuple(waiting.turns)
 
     def renumber(
-        self,
-        withdrawn: Iterable[SealedTurn],
-        known: Container[str],
-        *,
-        stored_work: bytes | None = None,
-        is_stored_newer: bool = False,
+        self, withdrawn: Iterable[SealedTurn], known: Container[str]
     ) -> tuple[SealedTurn, ...]:
         """Number, seal and queue withdrawn turns, after turns that were recorded since.
+
+        Their works go with them. The newest one replaces that of the session, which is put aside.
 
         Args:
             withdrawn: the turns that ``withdraw`` returned.
             known: ids of turns that the store has; withdrawn turns with these ids are dropped.
-            stored_work: what the program works on, as the store has it.
-            is_stored_newer: whether the program goes on with that, and not with what it worked on
-                when these turns were recorded.
 
         Returns:
             The turns as they will be written.
@@ -251,43 +268,53 @@ class Recorder:
         self._saved_seq = max(self._saved_seq, self._lease.saved_seq)
         asking, self._withdrawn = self._withdrawn, {}
         begun, self._begun_before = self._begun_before, {}
-        renumbered = []
-        self._work, work = stored_work, stored_work
+        renumbered: dict[int, SealedTurn] = {}
         for old in withdrawn:
-            if old.work_data is not None and not is_stored_newer:
-                work = old.work_data
             if old.turn is not None and old.turn.id not in known:
-                new = self._seal(old.turn, 0, work)
+                new = self._store.seal(self._lease, old.turn)
                 self._waiting.push(new)
                 if old.seq in begun:
                     self._begun[new.seq] = begun[old.seq]
-                renumbered.append(new)
+                renumbered[old.seq] = new
             if old.seq in asking:
                 self._asking.setdefault(self._lease.last_seq, []).extend(asking[old.seq])
+        self._renumber_works(renumbered)
         self._tell_meter()
         if self._waiting.turns:
             self._begin()
         else:
             self._answer_all(is_saved=True)
-        return tuple(renumbered)
+        return tuple(renumbered.values())
 
-    def begin_again(self, turns: Sequence[Turn]) -> tuple[SealedTurn, ...]:
+    def _renumber_works(self, renumbered: Mapping[int, SealedTurn]) -> None:
+        withdrawn, self._withdrawn_works = self._withdrawn_works, WorkQueue()
+        self._works.take(withdrawn, renumbered)
+        waiting, stored = self._works.works, self._lease.work
+        self._work = None if stored is None else stored.data
+        if waiting and stored is not None and waiting[-1].data != self._work:
+            self._keeps = stored.seq
+        if waiting:
+            self._work = waiting[-1].data
+
+    def begin_again(self, turns: Iterable[Turn]) -> tuple[SealedTurn, ...]:
         """Number, seal and queue these turns under a lease that begins at 1; forget all others.
 
-        For a store that has lost everything. Returns the turns as they will be written, unless
-        they are withdrawn before. What the program works on goes with the last one.
+        For a store that has lost everything. The last turn gets the newest work. Returns the turns
+        as they will be written, unless they are withdrawn before.
         """
         self._lost = False
-        self._waiting, self._sent = _Queue(), _Queue()
-        self._saved_seq = self._lease.saved_seq
+        self._waiting, self._sent, self._works = _Queue(), _Queue(), WorkQueue()
+        self._saved_seq, self._keeps = self._lease.saved_seq, 0
         self._begun.clear()
-        work, self._work, self._sent_work = self._work, None, None
-        sealed = [self._store.seal(self._lease, turn) for turn in turns[:-1]]
-        sealed += [self._seal(turn, 0, work) for turn in turns[-1:]]
-        for turn in sealed:
-            self._waiting.push(turn)
+        sealed = tuple(self._store.seal(self._lease, turn) for turn in turns)
+        first = self._works.next_place(self._lease.saved_seq + 1)
+        for turn in sealed[:-1]:
+            self._queue(turn, None)
+        for turn in sealed[-1:]:
+            self._queue(turn, self._work, since=first)
+        self._work = self._work if sealed else None
         self._tell_meter()
-        return tuple(sealed)
+        return sealed
 
     async def aclose(self) -> None:
         """Stop writing. ``flush`` first; turns that still wait are ``unsaved``."""
@@ -296,13 +323,28 @@ class Recorder:
         self._tell_meter(waits=False)
         self._answer_all(is_saved=False)
 
-    def _seal(self, turn: Turn, settles: int, work: bytes | None) -> SealedTurn:
-        changed = None if work == self._work else work
-        sealed = self._store.seal(
-            self._lease, turn, settles, changed, keeps_before=self._keeps_before
+    def _queue(self, sealed: SealedTurn, work: bytes | None, *, since: Place | None = None) -> None:
+        self._waiting.push(sealed)
+        self._works.add(sealed.seq, len(sealed.sealed), work, since=since)
+
+    def _waiting_bytes(self) -> int:
+        waiting = self._waiting
+        return waiting.bytes + (self._works.size(waiting.turns[0].seq) if waiting.turns else 0)
+
+    def _next_batch(self) -> list[SealedTurn]:
+        batch = cut_batch(next(batches(self._waiting.turns)), self._works.spans())
+        kept = self._works.newest(batch[0].seq, batch[-1].seq)
+        if kept is not None:
+            self._attach(batch, kept)
+        return batch
+
+    def _attach(self, turns: list[SealedTurn], kept: KeptWork) -> None:
+        """Seal a work, and put it to its turn."""
+        work = self._store.seal_work(
+            self._lease, kept.seq, kept.data, keeps=self._keeps, since=kept.since.seq
         )
-        self._work = work if work is not None else self._work
-        return sealed
+        place = kept.seq - turns[0].seq
+        turns[place] = replace(turns[place], work=work)
 
     def _begin(self) -> None:
         self._wake.set()
@@ -315,7 +357,7 @@ class Recorder:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting.turns and not self._lost:
-                batch = next(batches(self._waiting.turns))
+                batch = self._next_batch()
                 try:
                     await self._store.append(self._lease, batch)
                 except SequenceGap as gap:
@@ -340,14 +382,12 @@ class Recorder:
         saved = []
         while self._waiting.turns and self._waiting.turns[0].seq <= seq:
             turn = self._waiting.pop_front()
-            if turn.work is not None:
-                # A failover may undo it. Of earlier ones nothing is needed then.
-                self._sent_work = turn.work
-                turn = replace(turn, work=None, work_data=None)
             self._sent.push(turn)
             saved.append(turn)
         while len(self._sent.turns) > KEPT_SENT or self._sent.bytes > KEPT_SENT_BYTES:
             self._sent.pop_front()
+        if queue := self._sent.turns or self._waiting.turns:
+            self._works.forget_before(queue[0].seq)
         self._saved_seq = max(self._saved_seq, seq)
         self._tell_meter()
         now = asyncio.get_running_loop().time()
@@ -370,7 +410,7 @@ class Recorder:
             return
         self._lost = True
         if isinstance(error, SessionGone):
-            self._waiting = _Queue()
+            self._waiting, self._works = _Queue(), WorkQueue()
         self._sent = _Queue()
         self._answer_all(is_saved=False)
         self._wake.set()

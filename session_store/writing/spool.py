@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from session_store.errors import InvalidValue, SessionGone, StoreRefused, StoreUnavailable
 from session_store.keys import DEFAULT_RETENTION
 from session_store.tasks import reason_of, repeat
-from session_store.values import Replayed, batches, settled_by
+from session_store.values import Replayed, batches_of, settled_by
 from session_store.writing import spool_files
 from session_store.writing.offline_start import SpooledStart, bring_in, find_session
 from session_store.writing.spool_format import (
@@ -102,7 +102,7 @@ class Spool:
 
         Args:
             lease: under which they were recorded.
-            turns: in order.
+            turns: in order, with what the program worked on.
             content: the newest.
             finished: the program has ended the session, which the store does not know.
 
@@ -221,7 +221,7 @@ async def keep_replaying(
 
 async def _replay_job(store: SessionStore, job: SpooledJob) -> SpoolReport:
     counts = dict.fromkeys(Replayed, 0)
-    for batch in batches(job.turns):
+    for batch in batches_of(job.turns):
         counts[await store.replay(job.lease, batch, settles=job.settles)] += len(batch)
     report = SpoolReport(
         appended=counts[Replayed.APPENDED],

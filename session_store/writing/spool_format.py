@@ -5,13 +5,12 @@ A file is one line of JSON behind one that names the format; bytes are in base64
     rejoin-spool 1 <SHA-256 of the line that follows, in hex>
     {"lease": {...}, "turns": [[seq, tag before, sealed], ...], "content": [version, sealed],
      "settles": {role: number of the newest draft that these turns replace},
-     "work": [number of a turn, what the program worked on then, sealed], or null,
+     "works": [[seq, sealed, keeps, since], ...], as in ``SealedWork``,
      "finished": whether the program ended the session}
 
 Version 2 holds a conversation that never reached the store (``writing.offline_start``)::
 
-    {"beginning": {...}, "turns": [sealed, ...], "content": sealed, "into": session id,
-     "work": as above}
+    {"beginning": {...}, "turns": [sealed, ...], "content": sealed, "into": session id}
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ import orjson
 
 from session_store.backends.values import LeaseRef, SealedWork
 from session_store.sealing.data_key import WrappedKey
-from session_store.values import SealedTurn, newest_work
+from session_store.values import SealedTurn
 from session_store.writing.content_writer import SealedContent
 from session_store.writing.offline_start import OfflineStart, SpooledStart
 
@@ -72,7 +71,11 @@ def packed_job(job: SpooledJob) -> bytes:
             "turns": [[turn.seq, _text(turn.tag_before), _text(turn.sealed)] for turn in job.turns],
             "content": content and [content.version, _text(content.sealed)],
             "settles": job.settles,
-            "work": _work_text(newest_work(job.turns)),
+            "works": [
+                [work.seq, _text(work.sealed), work.keeps, work.since]
+                for turn in job.turns
+                if (work := turn.work) is not None
+            ],
             "finished": job.finished,
         }
     )
@@ -92,7 +95,6 @@ def packed_start(spooled: SpooledStart) -> bytes:
             "turns": [_text(sealed) for sealed in spooled.turns],
             "content": spooled.content and _text(spooled.content),
             "into": spooled.into,
-            "work": _work_text(spooled.work),
         }
     )
     return _labelled(VERSION_OF_START, line)
@@ -126,20 +128,19 @@ def _labelled(version: int, line: bytes) -> bytes:
 
 
 def _job_in(held: dict[str, Any]) -> SpooledJob:
-    content, work = held["content"], _work_in(held)
+    content = held["content"]
+    # Earlier versions of this library wrote neither works nor drafts.
+    works = {
+        int(seq): SealedWork(int(seq), _bytes(sealed), int(keeps), int(since))
+        for seq, sealed, keeps, since in held.get("works", ())
+    }
     return SpooledJob(
         LeaseRef(**held["lease"]),
         tuple(
-            SealedTurn(
-                int(seq),
-                _bytes(tag_before),
-                _bytes(sealed),
-                work=work if work is not None and work.seq == seq else None,
-            )
+            SealedTurn(int(seq), _bytes(tag_before), _bytes(sealed), work=works.get(int(seq)))
             for seq, tag_before, sealed in held["turns"]
         ),
         content and SealedContent(int(content[0]), _bytes(content[1])),
-        # Earlier versions of this library wrote none.
         {role: int(number) for role, number in held.get("settles", {}).items()},
         bool(held.get("finished")),
     )
@@ -153,18 +154,7 @@ def _start_in(held: dict[str, Any]) -> SpooledStart:
         tuple(map(_bytes, held["turns"])),
         content and _bytes(content),
         held["into"],
-        _work_in(held),
     )
-
-
-def _work_text(work: SealedWork | None) -> list[Any] | None:
-    return work and [work.seq, _text(work.sealed)]
-
-
-def _work_in(held: dict[str, Any]) -> SealedWork | None:
-    # Earlier versions of this library wrote none.
-    work = held.get("work")
-    return work and SealedWork(int(work[0]), _bytes(work[1]))
 
 
 def _text(data: bytes) -> str:

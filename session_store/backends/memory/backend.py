@@ -21,7 +21,6 @@ from session_store.backends.values import (
     JoinOutcome,
     LeaveAnswer,
     OpenMode,
-    SealedWork,
     SessionRef,
     SettleAnswer,
     SettleOutcome,
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
         LateTurn,
         LeaseRef,
         SealedDraft,
+        SealedWork,
         StoredSession,
     )
     from session_store.events import Event
@@ -110,7 +110,8 @@ class MemoryBackend(MemoryPeople):
         agent = op.claim_dispatch(record, claim=expect_agent)
         if expect_agent and agent is AgentPresence.PRESENT:
             op.look_by(record, op.now)  # Its job may be dead already.
-        return self._found(op, record, created=created, lean=True), agent
+        found = self._found(op, record, created=created)
+        return replace(found, session=_without_work(found.session)), agent
 
     @override
     async def join(
@@ -124,8 +125,8 @@ class MemoryBackend(MemoryPeople):
             if (held := op.held_for(record, attempt)) is not None:
                 raise held
             op.take_lease(record, attempt)
-        found = replace(self._found(op, record, created=created), mark=self.memory.mark)
-        return found, JoinOutcome(record.outcome)
+        found = self._found(op, record, created=created)
+        return replace(found, mark=self.memory.mark), JoinOutcome(record.outcome)
 
     @override
     async def arrive(
@@ -168,6 +169,7 @@ class MemoryBackend(MemoryPeople):
         tag_before: bytes,
         sealed: Sequence[bytes],
         settles: Mapping[str, int] | None = None,
+        *,
         work: SealedWork | None = None,
     ) -> int:
         op = self._begin(lease.participant)
@@ -211,19 +213,12 @@ class MemoryBackend(MemoryPeople):
 
     @override
     async def append_late(
-        self,
-        lease: LeaseRef,
-        turns: Sequence[LateTurn],
-        *,
-        apart: bool = False,
-        work: bytes = b"",
+        self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
     ) -> int:
         op = self._begin(lease.participant)
         record = op.session(lease.session_id)
         if record is None or record.data_key_id != lease.data_key_id:
             raise SessionGone(lease.session_id)
-        if work and record.work is None:
-            record.work = SealedWork(0, work)
         late = dict(record.late)
         for turn in turns:
             # A turn of the record lost only its answer. An older one was trimmed.
@@ -339,11 +334,14 @@ class MemoryBackend(MemoryPeople):
 
     @override
     async def load(
-        self, participant: str, session_id: str, *, last: int | None
+        self, participant: str, session_id: str, *, last: int | None, work: bool = True
     ) -> StoredSession | None:
         op = self._begin(participant)
         record = op.session(session_id)
-        return None if record is None else op.stored(record, last=last)
+        if record is None:
+            return None
+        stored = op.stored(record, last=last)
+        return stored if work else _without_work(stored)
 
     @override
     async def sessions(
@@ -362,7 +360,7 @@ class MemoryBackend(MemoryPeople):
         page = op.person.newest_first()[offset : offset + limit]
         return StoredPage(
             len(op.person.sessions),
-            [replace(op.stored(record, lean=True), turns=()) for record in page],
+            [replace(_without_work(op.stored(record)), turns=()) for record in page],
         )
 
     @override
@@ -428,8 +426,10 @@ class MemoryBackend(MemoryPeople):
             op.forget_person()
         return SettleAnswer(outcome, deadline, self._told(op))
 
-    def _found(
-        self, op: Operation, record: SessionRecord, *, created: bool, lean: bool = False
-    ) -> FoundSession:
+    def _found(self, op: Operation, record: SessionRecord, *, created: bool) -> FoundSession:
         op.touch(record)
-        return FoundSession(op.stored(record, lean=lean), created, self._told(op))
+        return FoundSession(op.stored(record), created, self._told(op))
+
+
+def _without_work(stored: StoredSession) -> StoredSession:
+    return replace(stored, work=None, works_before=())

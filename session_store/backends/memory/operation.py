@@ -56,12 +56,10 @@ class Operation:
         """Return a session of this participant."""
         return None if self.person is None else self.person.sessions.get(session_id)
 
-    def stored(
-        self, record: SessionRecord, *, last: int | None = None, lean: bool = False
-    ) -> StoredSession:
-        """Return a session as a backend answers it; see ``SessionRecord.stored``."""
+    def stored(self, record: SessionRecord, *, last: int | None = None) -> StoredSession:
+        """Return a session as a backend answers it, with its ``last`` turns, or all."""
         wrapped = self._memory.people[self._participant].wrapped
-        return record.stored(wrapped, self.now, last=last, lean=lean)
+        return record.stored(wrapped, self.now, last=last)
 
     def held(self, lease: LeaseRef) -> SessionRecord:
         """Return the session that a lease is for.

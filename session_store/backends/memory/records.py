@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
-from session_store.backends.values import LateTurn, SealedDraft, SealedWork, StoredSession
+from session_store.backends.values import (
+    MAX_WORKS_BEFORE,
+    LateTurn,
+    SealedDraft,
+    SealedWork,
+    StoredSession,
+)
 from session_store.keys import (
     CLOCKS_DIFFER,
     COMEBACK,
@@ -146,7 +152,7 @@ class SessionRecord:
     drafts: dict[str, SealedDraft] = field(default_factory=dict)
     """By role. A draft that became a turn has nothing sealed."""
     work: SealedWork | None = None
-    work_before: SealedWork | None = None
+    works_before: list[SealedWork] = field(default_factory=list)
 
     def lease_is_live(self, now: int, grace_ms: int = 0) -> bool:
         """Return whether a job holds the lease, or did so less than ``grace_ms`` ago.
@@ -243,12 +249,14 @@ class SessionRecord:
                 self.drafts[role] = SealedDraft(role, number, b"")
 
     def keep_work(self, work: SealedWork | None) -> None:
-        """Keep what a program works on, unless a newer one is kept."""
-        if work is None or (self.work is not None and work.seq <= self.work.seq):
+        """Keep what the program works on, if it is newer; put the one before aside if asked to."""
+        before = self.work
+        if work is None or (before is not None and before.seq >= work.seq):
             return
-        if work.keeps_before and self.work_before is None:
-            self.work_before = self.work
-        self.work = work._replace(keeps_before=False)
+        is_kept = before is not None and before.seq == work.keeps
+        if before is not None and is_kept and len(self.works_before) < MAX_WORKS_BEFORE:
+            self.works_before.append(before)
+        self.work = SealedWork(work.seq, work.sealed)
 
     def tag_at(self, seq: int) -> bytes:
         """Return the tag of a turn; empty if the turn was trimmed."""
@@ -274,18 +282,8 @@ class SessionRecord:
         """Return when the record is due for erasure."""
         return self.last_seen + (self.keep_ms or rules.retention_ms)
 
-    def stored(
-        self, wrapped: WrappedKey, now: int, *, last: int | None = None, lean: bool = False
-    ) -> StoredSession:
-        """Return the record as a backend returns it.
-
-        Args:
-            wrapped: the participant's data key.
-            now: the time.
-            last: how many of its turns; by default all.
-            lean: without what a program works on. A part of the turns is always without it.
-        """
-        lean = lean or last is not None
+    def stored(self, wrapped: WrappedKey, now: int, *, last: int | None = None) -> StoredSession:
+        """Return the record as a backend returns it, with its ``last`` turns, or all."""
         skipped = 0 if last is None else max(0, len(self.turns) - last)
         head = self.head if not skipped else tag_of(self.turns[skipped - 1])
         slots = sorted(self.drafts.values(), key=lambda slot: slot.number)
@@ -313,8 +311,8 @@ class SessionRecord:
             late=[turn for _, turn in sorted(self.late.items())],
             drafts=[slot for slot in slots if slot.sealed],
             draft_number=slots[-1].number if slots else 0,
-            work=None if lean else self.work,
-            work_before=None if lean else self.work_before,
+            work=self.work,
+            works_before=tuple(self.works_before),
         )
 
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from session_store.backends.transport.call import Argument
     from session_store.backends.transport.transport import Transport
-    from session_store.backends.values import LeaseRef, SealedWork
+    from session_store.backends.values import LeaseRef
+    from session_store.keys import ParticipantKeys
     from session_store.settings import StoreSettings
     from session_store.tracing import Tracer
 
@@ -169,6 +170,17 @@ def begin_of_event(lease: LeaseRef) -> str:
     )
 
 
-def work_args(work: SealedWork | None) -> tuple[Argument, ...]:
-    """Return the arguments of ``append`` for what a program works on."""
-    return ("", "", "") if work is None else (work.seq, work.sealed, int(work.keeps_before))
+def record_of(keys: ParticipantKeys, session_id: str) -> tuple[str, ...]:
+    """Return the keys that live as long as a session, in the order of its writing scripts."""
+    return (keys.session(session_id), keys.turns(session_id), keys.data_key, keys.sessions)
+
+
+def all_of(keys: ParticipantKeys, session_id: str) -> tuple[str, ...]:
+    """Return the same keys and the deadlines, in the order of ``arrive`` and ``leave``."""
+    return (
+        keys.session(session_id),
+        keys.sessions,
+        keys.due,
+        keys.data_key,
+        keys.turns(session_id),
+    )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _YEAR_10000_MS: Final = 253_402_300_800_000
 _LATE: Final = re.compile(rb"late:(\d+):(\d+)")
+_WORK_BEFORE: Final = b"work_before:"
 
 
 def events_in(reply: Sequence[bytes]) -> tuple[Event, ...]:
@@ -121,8 +122,8 @@ def _session_in(  # noqa: PLR0913, PLR0917 (as above)
         late=_late_in(fields),
         drafts=[slot for slot in slots if slot.sealed],
         draft_number=slots[-1].number if slots else 0,
-        work=_work_in(fields.get(b"work_seq"), fields.get(b"work")),
-        work_before=_work_in(*fields.get(b"work_before", b"").partition(b":")[::2]),
+        work=_work_in(fields),
+        works_before=_works_before_in(fields),
     )
 
 
@@ -193,10 +194,6 @@ def _draft_slots_in(fields: Mapping[bytes, bytes]) -> list[SealedDraft]:
     return sorted(slots, key=lambda slot: slot.number)
 
 
-def _work_in(seq: bytes | None, sealed: bytes | None) -> SealedWork | None:
-    return SealedWork(_number(seq or b"0"), sealed) if sealed else None
-
-
 def _late_in(fields: Mapping[bytes, bytes]) -> tuple[LateTurn, ...]:
     late = []
     for name, value in fields.items():
@@ -205,3 +202,19 @@ def _late_in(fields: Mapping[bytes, bytes]) -> tuple[LateTurn, ...]:
             fence, seq = int(found[1]), int(found[2])
             late.append(LateTurn(fence, seq, value[:TAG_BYTES], value[TAG_BYTES:]))
     return tuple(sorted(late))
+
+
+def _work_in(fields: Mapping[bytes, bytes]) -> SealedWork | None:
+    """Read what the program works on. If only one of the two fields is there, it does not open."""
+    seq, sealed = fields.get(b"work_seq"), fields.get(b"work")
+    if seq is None and sealed is None:
+        return None
+    return SealedWork(_number(seq or b"0"), sealed or b"")
+
+
+def _works_before_in(fields: Mapping[bytes, bytes]) -> tuple[SealedWork, ...]:
+    works = []
+    for _, value in sorted(each for each in fields.items() if each[0].startswith(_WORK_BEFORE)):
+        seq, _, sealed = value.partition(b":")
+        works.append(SealedWork(_number(seq), sealed))
+    return tuple(works)

@@ -11,6 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from session_store.backends.transport.call import Script
+from session_store.backends.values import MAX_WORKS_BEFORE
 from session_store.keys import (
     CLOCKS_DIFFER,
     COMEBACK,
@@ -56,7 +57,7 @@ def script(name: str, events: str) -> Script:
             f"local SHARED_MS = '{_ms(SHARED_LIFETIME)}'\n",
             f"local EVENTS = '{events}'\n",
             f"local CRASH_MS, MAX_DEATHS = {_ms(CRASH_WINDOW)}, {MAX_DEATHS}\n",
-            f"local LATE_PART = {LATE_PART}\n",
+            f"local LATE_PART, WORKS_BEFORE = {LATE_PART}, {MAX_WORKS_BEFORE}\n",
             f"local CLOCK_MS, MOVED_MS = {_ms(CLOCKS_DIFFER)}, {_ms(NO_TAKING_BACK)}\n",
             f"local SHORT_LIFE_MS, COMEBACK_MS = {_ms(SHORT_LIFE)}, {_ms(COMEBACK)}\n",
             *((folder / f"_{part}.lua").read_text() for part in ["common", *uses]),

@@ -8,10 +8,11 @@ from typing_extensions import override
 
 from session_store.backends.redis.calls import (
     RedisCalls,
+    all_of,
     begin_of_event,
     proof,
+    record_of,
     refusal,
-    work_args,
 )
 from session_store.backends.redis.replies import events_in, found_in, session_in, words
 from session_store.backends.values import (
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
         StoredSession,
     )
     from session_store.events import Event
-    from session_store.keys import ParticipantKeys
 
 
 class RedisSessions(RedisCalls):
@@ -88,7 +88,7 @@ class RedisSessions(RedisCalls):
         reply = await self._write(
             "arrive",
             lease,
-            _all_of(keys, lease.session_id),
+            all_of(keys, lease.session_id),
             (
                 lease.participant,
                 lease.session_id,
@@ -108,7 +108,7 @@ class RedisSessions(RedisCalls):
         reply = await self._write(
             "leave",
             lease,
-            _all_of(keys, lease.session_id),
+            all_of(keys, lease.session_id),
             (*names, *proof(lease), self._retention_ms, *self._windows),
         )
         return LeaveAnswer(int(reply[1]), events_in(reply[2]))
@@ -121,6 +121,7 @@ class RedisSessions(RedisCalls):
         tag_before: bytes,
         sealed: Sequence[bytes],
         settles: Mapping[str, int] | None = None,
+        *,
         work: SealedWork | None = None,
     ) -> int:
         keys = self._space.participant(lease.participant)
@@ -128,7 +129,7 @@ class RedisSessions(RedisCalls):
         reply = await self._write(
             "append",
             lease,
-            _record_of(keys, session_id),
+            record_of(keys, session_id),
             (
                 *proof(lease),
                 self._retention_ms,
@@ -137,8 +138,9 @@ class RedisSessions(RedisCalls):
                 tag_before,
                 begin_of_event(lease) if self._publish_turns else "",
                 " ".join(f"{role}:{number}" for role, number in settles.items()) if settles else "",
-                *work_args(work),
+                "" if work is None else f"{work.seq} {work.keeps}",
                 *sealed,
+                *(() if work is None else (work.sealed,)),
             ),
             durable=True,
         )
@@ -151,12 +153,7 @@ class RedisSessions(RedisCalls):
 
     @override
     async def append_late(
-        self,
-        lease: LeaseRef,
-        turns: Sequence[LateTurn],
-        *,
-        apart: bool = False,
-        work: bytes = b"",
+        self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
     ) -> int:
         keys = self._space.participant(lease.participant)
         args: list[Argument] = [
@@ -164,12 +161,11 @@ class RedisSessions(RedisCalls):
             self._retention_ms,
             self._max_turns,
             int(apart),
-            work,
         ]
         for turn in turns:
             args += turn
         session_id = lease.session_id
-        touched = _record_of(keys, session_id)
+        touched = record_of(keys, session_id)
         reply = await self._write("append_late", lease, touched, args, durable=True)
         return int(reply[1])
 
@@ -181,7 +177,7 @@ class RedisSessions(RedisCalls):
         reply = await self._write(
             "update",
             lease,
-            _record_of(keys, lease.session_id),
+            record_of(keys, lease.session_id),
             (*proof(lease), self._retention_ms, version, content, witness_seq),
             durable=True,
         )
@@ -200,7 +196,7 @@ class RedisSessions(RedisCalls):
     ) -> int:
         keys = self._space.participant(participant)
         args = ("", "", data_key_id, self._retention_ms, version, content, witness_seq)
-        touched = _record_of(keys, session_id)
+        touched = record_of(keys, session_id)
         reply = await self._run("update", touched, args, durable=True)
         if reply[0] != b"OK":
             raise refusal(reply[0], reply, session_id, "0")
@@ -289,11 +285,11 @@ class RedisSessions(RedisCalls):
 
     @override
     async def load(
-        self, participant: str, session_id: str, *, last: int | None
+        self, participant: str, session_id: str, *, last: int | None, work: bool = True
     ) -> StoredSession | None:
         keys = self._space.participant(participant)
         touched = (keys.data_key, keys.session(session_id), keys.turns(session_id))
-        reply = await self._run("load", touched, ("" if last is None else last,))
+        reply = await self._run("load", touched, ("" if last is None else last, int(work)))
         if reply[0] == b"GONE":
             return None
         _, now, dkid, kek_id, wrapped, head, size, *rest = reply
@@ -436,19 +432,3 @@ class RedisSessions(RedisCalls):
                 raise SessionEnded(ids[0])
             case _:
                 raise SessionGone(ids[0])
-
-
-def _record_of(keys: ParticipantKeys, session_id: str) -> tuple[str, ...]:
-    """Return the keys that live as long as a session, in the order of its writing scripts."""
-    return (keys.session(session_id), keys.turns(session_id), keys.data_key, keys.sessions)
-
-
-def _all_of(keys: ParticipantKeys, session_id: str) -> tuple[str, ...]:
-    """Return the same keys and the deadlines, in the order of ``arrive`` and ``leave``."""
-    return (
-        keys.session(session_id),
-        keys.sessions,
-        keys.due,
-        keys.data_key,
-        keys.turns(session_id),
-    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from session_store.livekit.job.state_shape import StateError
-from session_store.models import MAX_WORK_BYTES
+from session_store.models import MAX_STATE_BYTES
 from session_store.tasks import reason_of
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class KeptState:
         except Exception as error:  # noqa: BLE001 (the program's own code runs here)
             self._tell("written", _said(error))
             return None
-        if data is not None and len(data) > MAX_WORK_BYTES:
+        if data is not None and len(data) > MAX_STATE_BYTES:
             self._tell("size", self._too_large(len(data)))
             return None
         return data
@@ -158,7 +158,7 @@ class KeptState:
         }
         largest = max(parts, key=lambda name: parts[name])
         return (
-            f"the state has {size} bytes, of at most {MAX_WORK_BYTES}. "
+            f"the state has {size} bytes, of at most {MAX_STATE_BYTES}. "
             f"The largest part is {largest}, of {parts[largest]}"
         )
 

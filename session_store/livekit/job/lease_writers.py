@@ -14,7 +14,6 @@ from session_store.livekit.job.drafts import Drafts
 from session_store.livekit.job.transcript import Transcript
 from session_store.livekit.job.visit_writer import VisitWriter
 from session_store.tasks import reason_of
-from session_store.values import newest_work
 from session_store.writing.content_writer import ContentWriter
 from session_store.writing.lease import LeaseKeeper
 from session_store.writing.offline_start import SpooledStart, begin, bring_in, find_session
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from session_store.livekit.job.conversation_setup import Setup
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.page_channel import PageChannel
-    from session_store.models import RecordedTurn, Work
+    from session_store.models import RecordedTurn
     from session_store.settings import StoreSettings
     from session_store.values import Arrival, Joined, SealedTurn
     from session_store.writing.offline_start import OfflineStart
@@ -75,10 +74,9 @@ class LeaseWriters:
             on_saved=channel.saved,
             on_lost=on_lost,
             max_bytes=settings.recorder_max_bytes,
-            work=_data_of(entry.joined.work),
         )
         if setup.kept_state.error is not None:
-            self.recorder.keep_work_before()
+            self.recorder.work_unread()
         self.drafts: Final = Drafts(store, lease)
         self.transcript: Final = Transcript(
             self.recorder,
@@ -108,21 +106,15 @@ class LeaseWriters:
         """
         self._offline_start = None
         self.mark = joined.mark
-        kept, state = _data_of(joined.work), self._kept_state
-        is_loaded = state.load_late(kept)
-        if state.error is not None:
-            self.recorder.keep_work_before()
-        said_here = self.recorder.withdraw()
+        is_loaded = self._kept_state.load_late(None if joined.work is None else joined.work.data)
+        said_here = self.recorder.withdraw(forgets_work=is_loaded)
         self.lease.adopt(joined.lease)
         self.content.renew()
         self.transcript.adopt(joined.turns)
         self.transcript.make_good(joined.drafts)
         before = self.transcript.turns
         known = {recorded.turn.id for recorded in before}
-        self.transcript.adopt(
-            before,
-            self.recorder.renumber(said_here, known, stored_work=kept, is_stored_newer=is_loaded),
-        )
+        self.transcript.adopt(before, self.recorder.renumber(said_here, known))
         self._keeper.start()
         return before
 
@@ -206,10 +198,7 @@ class LeaseWriters:
             if self._offline_start is not None:
                 sealed = content and content.sealed
                 left = SpooledStart(
-                    self._offline_start,
-                    tuple(turn.sealed for turn in turns),
-                    sealed,
-                    work=newest_work(turns),
+                    self._offline_start, tuple(turn.sealed for turn in turns), sealed
                 )
                 await self._leave_begun(left, extra)
             elif self._spool is not None:
@@ -245,10 +234,6 @@ class LeaseWriters:
         self._store.meter.turns_replayed(became, len(turns))
         if loses_content:
             logger.error("a change of the content is lost; see REJOIN_SPOOL_DIR", extra=extra)
-
-
-def _data_of(work: Work | None) -> bytes | None:
-    return None if work is None else work.data
 
 
 def _spool_of(settings: StoreSettings) -> Spool | None:

@@ -18,16 +18,16 @@ local function number(value)
   return tonumber(value or '0') or 0
 end
 
--- Reads all of a hash, as names and values in turn. What a program works on may be large, and is for
--- the next job alone: `lean` leaves it out.
-local function read_flat(key, lean)
-  local flat = redis.call('HGETALL', key)
-  if not lean then
-    return flat
-  end
-  local kept = {}
+local function read_flat(key)
+  return redis.call('HGETALL', key)
+end
+
+-- Reads a hash without what the program works on (append.lua), which is large, and which only a job
+-- needs.
+local function read_without_work(key)
+  local flat, kept = read_flat(key), {}
   for i = 1, #flat, 2 do
-    if flat[i] ~= 'work' and flat[i] ~= 'work_before' then
+    if string.sub(flat[i], 1, 4) ~= 'work' then
       kept[#kept + 1], kept[#kept + 2] = flat[i], flat[i + 1]
     end
   end

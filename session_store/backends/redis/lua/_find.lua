@@ -140,6 +140,7 @@ end
 -- The reply that open and join share: {OK, now, id, outcome, created ('1' or '0'), dkid, kek_id,
 --   wrapped, mark ('' of an open), number of events, number of parts of the hash, events..., the
 --   session hash as names and values in turn, turns...}
+-- An open has no mark, and does not need what the program works on.
 local function found_reply(now, found, outcome, mark)
   if found.adopts then
     redis.call('HSET', found.session_key, 'scope', found.fields.scope)
@@ -147,7 +148,8 @@ local function found_reply(now, found, outcome, mark)
   touch(found.retention_ms, KEYS[1], KEYS[2], found.session_key, found.turns_key)
   touch_shared(KEYS[3], KEYS[4])
   local reply = { 'OK', digits(now), found.id, outcome, found.created and '1' or '0' }
-  local known, flat = found.known, read_flat(found.session_key, mark == nil)
+  local known = found.known
+  local flat = mark and read_flat(found.session_key) or read_without_work(found.session_key)
   with_all(reply, { known.dkid or false, known.kek or false, known.wrapped or false,
     mark or '', #found.events, #flat })
   with_all(reply, found.events)

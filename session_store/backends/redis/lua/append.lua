@@ -2,22 +2,24 @@
 --   KEYS  session, turns, data_key, sessions
 --   ARGV  owner, fence, dkid, retention_ms, max_turns, first_seq, tag before the first,
 --         event to publish up to its seq ('' for none), drafts that these turns settle as
---         'role:number ...' ('' for none; see draft.lua), what the program worked on at the newest
---         of these turns that changed it: number of that turn ('' for none), sealed, '1' to keep the
---         one before aside; turn...
+--         'role:number ...' ('' for none; see draft.lua), 'seq keeps' of what the program works on
+--         ('' if that has not changed), turn..., and then that work, sealed
+-- In the session hash: `work`, what the program works on, and `work_seq`, the number of the turn with
+--   which it was recorded. A work that no program could load is put aside as `work_before:<slot>`,
+--   '<seq>:<sealed>', when another one replaces it: `keeps` is its number.
 -- Returns words in one string, because a list costs one more write to the socket: OK seq,
 --   DUPLICATE seq (all turns are stored already), GAP seq (turns before the first are missing:
 --   send again from seq + 1), CONFLICT seq (another chain is stored), GONE or LEASE_LOST.
 local now = clock()
 local s = read_fields(KEYS[1], 'dkid', 'owner', 'fence', 'seq', 'epoch_start', 'head', 'keep_ms',
-  'touched', 'work_seq')
+  'touched')
 local last_turn = redis.call('LINDEX', KEYS[2], -1)
 local refused = refusal(s, ARGV[1], ARGV[2], ARGV[3])
 if refused then
   return refused[1]
 end
 local retention_ms = retention_of(s, ARGV[4])
-local current, first, before = number(s.seq), number(ARGV[6]), 12
+local current, first, before = number(s.seq), number(ARGV[6]), 10
 if first > current + 1 then
   return 'GAP ' .. digits(current)
 end
@@ -33,21 +35,29 @@ local function settle_drafts()
     end
   end
 end
+-- An older work never replaces a newer one. The same one again changes nothing.
 local function keep_work()
-  if ARGV[10] == '' or number(ARGV[10]) <= number(s.work_seq) then
+  local seq, keeps = string.match(ARGV[10], '^(%d+) (%d+)$')
+  local stored = redis.call('HGET', KEYS[1], 'work_seq') or '0'
+  if number(stored) >= number(seq) then
     return
   end
-  local unread = ARGV[12] == '1' and redis.call('HGET', KEYS[1], 'work')
-  if unread then
-    redis.call('HSETNX', KEYS[1], 'work_before', s.work_seq .. ':' .. unread)
+  if keeps ~= '0' and keeps == stored then
+    local aside = stored .. ':' .. (redis.call('HGET', KEYS[1], 'work') or '')
+    for slot = 1, WORKS_BEFORE do
+      if redis.call('HSETNX', KEYS[1], 'work_before:' .. slot, aside) == 1 then
+        break
+      end
+    end
   end
-  redis.call('HSET', KEYS[1], 'work_seq', ARGV[10], 'work', ARGV[11])
+  redis.call('HSET', KEYS[1], 'work_seq', seq, 'work', ARGV[#ARGV])
 end
 local there = current - first + 1
-local count = #ARGV - before
+local last = ARGV[10] == '' and #ARGV or #ARGV - 1
+local count = last - before
 if there >= count then
   local same = redis.call('LINDEX', KEYS[2], first + count - 2 - current)
-  if same and string.sub(same, -16) ~= string.sub(ARGV[#ARGV], -16) then
+  if same and string.sub(same, -16) ~= string.sub(ARGV[last], -16) then
     return 'CONFLICT ' .. digits(current)
   end
   -- This write makes a WAIT behind it cover the turns, which were written earlier.
@@ -55,7 +65,9 @@ if there >= count then
   if ARGV[9] ~= '' then
     settle_drafts()
   end
-  keep_work()
+  if ARGV[10] ~= '' then
+    keep_work()
+  end
   return 'DUPLICATE ' .. digits(current)
 end
 -- The tag is the last 16 bytes of a sealed turn.
@@ -71,7 +83,7 @@ if current > 0 and stored_tag ~= tag_before then
   return 'CONFLICT ' .. digits(current)
 end
 local length = 0
-for i = before + 1 + there, #ARGV do
+for i = before + 1 + there, last do
   length = redis.call('RPUSH', KEYS[2], ARGV[i])
 end
 local seq = digits(first + count - 1)
@@ -91,7 +103,9 @@ redis.call('HSET', KEYS[1], 'seq', seq, 'last_seen', digits(now), 'touched', tou
 if ARGV[9] ~= '' then
   settle_drafts()
 end
-keep_work()
+if ARGV[10] ~= '' then
+  keep_work()
+end
 if ARGV[8] ~= '' then
   redis.pcall('PUBLISH', EVENTS, ARGV[8] .. seq .. ',"turns":' .. digits(count - math.max(there, 0))
     .. ',"at":' .. digits(now) .. '}')

@@ -2,8 +2,7 @@
 -- each under the fencing token and number that sealed it, so none is kept twice.
 --   KEYS  session, turns, data_key, sessions
 --   ARGV  dkid, retention_ms, max_turns, apart ('1': said under no lease, so their numbers are not
---         those of the record), what their program worked on, sealed as of turn 0 ('' for none;
---         kept if the session has none), then of each turn: fence, seq, tag before, sealed
+--         those of the record), then of each turn: fence, seq, tag before, sealed
 -- Returns {OK, number kept} or {GONE}.
 local s = read_fields(KEYS[1], 'dkid', 'seq', 'keep_ms')
 local length = redis.call('LLEN', KEYS[2])
@@ -12,10 +11,7 @@ if s.dkid == nil or s.dkid ~= ARGV[1] then
 end
 local first = number(s.seq) - length + 1
 local kept = 0
-if ARGV[5] ~= '' and redis.call('HSETNX', KEYS[1], 'work', ARGV[5]) == 1 then
-  redis.call('HSET', KEYS[1], 'work_seq', '0')
-end
-for i = 6, #ARGV, 4 do
+for i = 5, #ARGV, 4 do
   local seq, sealed = number(ARGV[i + 1]), ARGV[i + 3]
   -- A turn in the record lost only its answer. An older one was trimmed.
   local there = seq < first or redis.call('LINDEX', KEYS[2], seq - first) == sealed

@@ -15,6 +15,6 @@ end
 local reply = { 'OK', digits(clock()), digits(redis.call('ZCARD', KEYS[2])), read_data_key(KEYS[1]) }
 for i, id in ipairs(ids) do
   reply[#reply + 1] = id
-  reply[#reply + 1] = read_flat(KEYS[i + 2], true)
+  reply[#reply + 1] = read_without_work(KEYS[i + 2])
 end
 return reply

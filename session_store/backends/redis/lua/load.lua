@@ -1,9 +1,10 @@
--- Reads a session; changes nothing. What a program works on comes only with all turns.
+-- Reads a session; changes nothing.
 --   KEYS  data_key, session, turns
---   ARGV  how many of the newest turns ('' for all)
+--   ARGV  how many of the newest turns ('' for all), whether what the program works on is wanted
+--         ('1' or '0')
 -- Returns {OK, now, dkid, kek_id, wrapped, tag before the first turn, number of parts of the hash,
 --   the session hash as names and values in turn, turns...} or {GONE}.
-local flat = read_flat(KEYS[2], ARGV[1] ~= '')
+local flat = ARGV[2] == '1' and read_flat(KEYS[2]) or read_without_work(KEYS[2])
 if #flat == 0 then
   return { 'GONE' }
 end
