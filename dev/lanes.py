@@ -77,6 +77,7 @@ ALL: Final = (
         (
             "integration/test_callers.py",
             "integration/test_binding_entry_rooms.py",
+            "integration/test_binding_frontend.py",
             "chaos/test_anonymous.py",
         ),
     ),

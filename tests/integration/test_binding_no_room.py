@@ -116,7 +116,7 @@ async def test_a_job_has_one_conversation(
     real._info.fake_job = False
     begun: list[object] = []
 
-    async def begin(setup: object) -> Any:
+    async def begin(setup: object, _: object) -> Any:
         begun.append(setup)
         return SimpleNamespace(ended=None)
 
@@ -159,6 +159,7 @@ def test_a_worker_that_could_keep_nothing_does_not_start(tmp_path: Path, key_fil
         "/nowhere/keys.json": {"REJOIN_KEY_FILE": "/nowhere/keys.json"},
         "REJOIN_LEASE_S": {**keys, "REJOIN_LEASE_S": "soon"},
         "REJOIN_SPOOL_DIR: /proc/spool": {**keys, "REJOIN_SPOOL_DIR": "/proc/spool"},
+        "REJOIN_REDIS_URL is memory://": {**keys, "REJOIN_REDIS_URL": "memory://"},
     }
     # All at once: most of the time of each goes into imports.
     workers = {line: starting(tmp_path, **settings) for line, settings in wrong.items()}
