@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from dev.rig.ports import free_port
 from dev.rig.programs import Program, until
 from dev.rig.stand import Stand, running
 from examples.frontend import server
+from tests.snippets import blocks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -104,6 +106,22 @@ async def said(tab: Page, role: str, text: str) -> None:
     """Wait until a turn is shown once, and is saved."""
     turns = tab.locator(f"[data-role={role}][data-saved=true]").get_by_text(text, exact=True)
     await expect(turns).to_have_count(1, timeout=WAIT_MS)
+
+
+def test_the_page_shows_what_the_example_has() -> None:
+    """What stands under "Your own token server", "Your own front end" and "Run it"."""
+    page, source = "docs/binding.md", (FRONTEND / "server.py").read_text()
+    (shown,) = blocks(page, "Your own token server", "python")
+    assert shown in source
+    tokens, _ = blocks(page, "Run it", "python")
+    assert tokens.partition("\n\n\n")[2] in source
+    (line,) = blocks(page, "Your own front end", "js")
+    assert line in (FRONTEND / "index.html").read_text()
+    (command,) = blocks(page, "Your own front end", "sh")
+    settings = set(re.findall(r"(\w+)=", command))
+    assert settings - {"LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"} <= {
+        *re.findall(r"[A-Z_]{5,}", source)
+    }
 
 
 class Request:
