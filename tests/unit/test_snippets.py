@@ -216,7 +216,7 @@ def _dedented(text: str) -> str:
         ("session-store keys new FILE", []),
         ("docker compose exec gone sh", ["docker compose … gone sh"]),
         ("REJOIN_GONE=1", ["REJOIN_GONE"]),
-        ("pip install 'livekit-rejoin[gone]'", ["extras {'gone'}"]),
+        ("pip install 'livekit-rejoin" + "[gone]'", ["extras {'gone'}"]),
     ],
 )
 def test_what_a_shell_would_not_find_is_noticed(text: str, wrong: list[str]) -> None:
