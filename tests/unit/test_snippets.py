@@ -26,8 +26,8 @@ from tests.unit.test_distribution import PROJECT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-FIRST_STEPS: Final = "integration/test_binding_first_steps.py"
-FRONT_END: Final = "integration/test_binding_frontend.py"
+FIRST_STEPS: Final = "integration/test_first_steps.py"
+FRONT_END: Final = "integration/test_frontend.py"
 BINDING_DOCS: Final = "integration/test_binding_docs.py"
 BINDING: Final = "docs/binding.md"
 OPERATIONS: Final = "docs/operations.md"

@@ -84,9 +84,8 @@ async def opened(page: str) -> AsyncIterator[Page]:
 
 
 async def test_a_page_of_ones_own_goes_on_after_a_reload(stand: Stand) -> None:
-    """A sentence is answered and saved, and after a reload the agent knows it."""
+    """What is typed before the agent is there is answered, and known after a reload."""
     async with served(stand) as page, opened(page) as tab:
-        await said(tab, "assistant", "Hello! What can I do for you?")
         await ask(tab, "my cat is called Tom")
         await said(tab, "user", "my cat is called Tom")
         await said(tab, "assistant", "I heard: my cat is called Tom.")
