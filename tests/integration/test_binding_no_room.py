@@ -62,8 +62,7 @@ async def test_an_agent_talks_in_a_job_without_a_room(
     conversation = await persist(ctx, session, words=lambda visit: f"Visit {visit.number}.")
     agent = Agent(instructions="")
     assert await conversation.resume(agent) is agent
-    assert conversation.start_args == {"room": ctx.room}
-    await session.start(agent)
+    await session.start(agent, **conversation.start_args)
     await conversation.greet()
     await until(lambda: said(session) == ["Visit 1."], "it has greeted")
     await session.generate_reply(user_input="my cat is called Tom")

@@ -39,7 +39,8 @@ WAIT_MS = NET_S * 1000
 async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
     """Run the starter as a worker."""
     async with running(tmp_path, workers=0, LIVEKIT_AGENT_NAME="assistant") as stand:
-        command = ("livekit.agents", "start", "--dev", str(ROOT / "examples" / "starter.py"))
+        # Without --dev, processes for jobs get ready while the browser starts.
+        command = ("livekit.agents", "start", str(ROOT / "examples" / "starter.py"))
         worker = await stand.add_worker(module=command, ready=False)
         await until(lambda: "registered worker" in worker.last_words(100_000), "it is known")
         yield stand

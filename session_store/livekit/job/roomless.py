@@ -18,6 +18,7 @@ from livekit import rtc
 from typing_extensions import override
 
 from session_store.livekit.job.conversation import Conversation
+from session_store.livekit.job.pass_through import own_start_args
 from session_store.livekit.job.versions import start_args_for
 from session_store.store import SessionStore
 
@@ -133,8 +134,8 @@ class RoomlessConversation(Conversation):
     @override
     def start_args(self) -> dict[str, Any]:
         """The room options are yours alone."""
-        own = {} if self._room_options is None else {"room_options": self._room_options}
-        return {"room": self._job.real.room, **own, **start_args_for(self.chat_ctx)}
+        own = own_start_args(self._job.real, self._room_options)
+        return {**own, **start_args_for(self.chat_ctx)}
 
 
 class _Room(rtc.EventEmitter[Any]):
