@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakSet
 
 from livekit.agents.voice.room_io import RoomOptions
@@ -26,12 +27,18 @@ from session_store.livekit.job.participant import (
 )
 from session_store.livekit.job.pass_through import PassThrough
 from session_store.livekit.job.room_mark import mark_room
+from session_store.livekit.job.roomless import (
+    RoomlessConversation,
+    RoomlessJob,
+    store_of_this_loop,
+)
 from session_store.livekit.job.state_shape import StateError, StateShape
 from session_store.livekit.rooms.anonymous import is_the_one
 from session_store.livekit.rooms.dispatch import Dispatch, Errand
 from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
 from session_store.livekit.telemetry.spans import LiveKitTracer
 from session_store.meter import NO_METER
+from session_store.redis_address import Kind
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
 from session_store.tasks import KeptTasks
@@ -50,6 +57,8 @@ if TYPE_CHECKING:
     from session_store.livekit.job.kept_state import Migrate
     from session_store.livekit.job.participant import Coming, NamedBy
     from session_store.meter import Meter
+
+    _Maker = Callable[[Setup, Entry, Liveness], Conversation]
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +104,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
 
     In a job without a room (LiveKit's console, its test helpers), and with ``REJOIN_ENABLED=0``,
     nothing is kept: the conversation that this returns lets LiveKit do what it does without us.
+    With ``REJOIN_REDIS_URL=memory://`` a job without a room keeps its conversation in this process.
 
     Args:
         ctx: the job. Its metadata names the participant if the gateway dispatched it. Else the job
@@ -142,8 +152,8 @@ async def persist(  # noqa: PLR0913 (most have a default)
         SessionGone, SessionEnded: it was erased or has ended since the dispatch.
         SealBroken, UnknownKey: the session cannot be read.
     """
-    if ctx.is_fake_job() or not (settings := settings or StoreSettings()).enabled:
-        why = "this job has no room" if ctx.is_fake_job() else "REJOIN_ENABLED is off"
+    settings = settings or StoreSettings()
+    if (why := _why_nothing_is_kept(ctx, settings)) is not None:
         return PassThrough(
             ctx,
             agent_session,
@@ -158,6 +168,10 @@ async def persist(  # noqa: PLR0913 (most have a default)
             "persist was called twice in this job: a job has one conversation, of one participant"
         )
     _PERSISTED.add(ctx)
+    roomless = RoomlessJob(ctx) if ctx.is_fake_job() else None
+    if roomless is not None:
+        ctx = cast("JobContext", roomless)
+        store = store or store_of_this_loop(settings)
     job_exit = JobExit(ctx)
     try:
         kept_state = _state_of(agent_session, state, state_without, migrate)
@@ -185,7 +199,8 @@ async def persist(  # noqa: PLR0913 (most have a default)
                 ctx.job.agent_name if scope is None else scope,
                 identity,
                 agents,
-            )
+            ),
+            _maker(roomless, room_options),
         )
         marking = KeptTasks(logger)
         marking.spawn(mark_room(ctx, store, settings))
@@ -210,7 +225,21 @@ def _state_of(
     return KeptState(agent_session, shape, migrate)
 
 
-async def _begin(setup: Setup) -> Conversation:
+def _why_nothing_is_kept(ctx: JobContext, settings: StoreSettings) -> str | None:
+    if not settings.enabled:
+        return "REJOIN_ENABLED is off"
+    if ctx.is_fake_job() and settings.redis_address.kind is not Kind.MEMORY:
+        return "this job has no room"
+    return None
+
+
+def _maker(roomless: RoomlessJob | None, room_options: RoomOptions | None) -> _Maker:
+    if roomless is None:
+        return Conversation
+    return partial(RoomlessConversation, job=roomless, room_options=room_options)
+
+
+async def _begin(setup: Setup, make: _Maker) -> Conversation:
     """Wait for the participant, and take its conversation."""
     ctx = setup.ctx
     await ctx.connect()
@@ -227,7 +256,7 @@ async def _begin(setup: Setup) -> Conversation:
             setup.job_exit.leave("there is no conversation to hold")
         raise
     liveness.here()
-    return Conversation(setup, entry, liveness)
+    return make(setup, entry, liveness)
 
 
 async def _wait_for_participant(setup: Setup) -> tuple[JobParticipant, Coming]:
