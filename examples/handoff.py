@@ -53,9 +53,8 @@ watch_over(server)
 async def entrypoint(ctx: JobContext) -> None:
     """Hold one conversation."""
     session = AgentSession(**speech_and_model())
-    conversation = await persist(ctx, session)
-    agent = Billing() if conversation.active_agent == "billing" else Reception()
-    await session.start(await conversation.resume(agent), **conversation.start_args)
+    conversation = await persist(ctx, session, agents=[Reception, Billing])
+    await session.start(await conversation.resume(), **conversation.start_args)
     await conversation.greet()
 
 

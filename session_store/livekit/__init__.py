@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from session_store.livekit.job.entry_point import NobodyCame, PersistedTwice, persist
     from session_store.livekit.job.greeting import Visit
     from session_store.livekit.job.room_mark import TakeoverUnknown, is_takeover
+    from session_store.livekit.job.state_shape import StateError
     from session_store.livekit.worker.watch import watch_over
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "EntryKind",
     "NobodyCame",
     "PersistedTwice",
+    "StateError",
     "TakeoverUnknown",
     "Visit",
     "is_takeover",
@@ -44,6 +46,7 @@ _WHERE: Final = {
     "EntryKind": "job.entry",
     "NobodyCame": "job.entry_point",
     "PersistedTwice": "job.entry_point",
+    "StateError": "job.state_shape",
     "TakeoverUnknown": "job.room_mark",
     "Visit": "job.greeting",
     "is_takeover": "job.room_mark",

@@ -1,7 +1,7 @@
 """What docs/binding.md and the README show is what the examples have, or runs as it is printed.
 
-Headings that are checked here: Greeting, What must happen once in a room, Agent transfers, and
-In your own agent. The first steps have a file of their own.
+Headings that are checked here: Greeting, What must happen once in a room, Agent transfers,
+State, and In your own agent. The first steps have a file of their own.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def test_the_lines_of_the_readme_are_those_of_the_example() -> None:
 
 @pytest.mark.parametrize(
     ("heading", "number"),
-    [("Greeting", 1), ("What must happen once in a room", 0), ("Agent transfers", 0)],
+    [("Greeting", 1), ("What must happen once in a room", 0), ("Agent transfers", 0), ("State", 0)],
 )
 def test_the_lines_of_a_section_are_those_of_an_example(heading: str, number: int) -> None:
     """The documented example is the tested one."""

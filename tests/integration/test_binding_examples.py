@@ -145,6 +145,18 @@ async def test_what_a_tool_has_done_is_known(stand: Stand) -> None:
 
 
 @IN_ONE_LOOP
+async def test_an_order_is_there_after_a_kill(stand: Stand) -> None:
+    """The record says what was ordered, and the successor's tools find it (A11)."""
+    async with at_work("order", stand) as person:
+        await person.ask("please add dish 4")
+        await person.ask("please add dish 12")
+        await die(stand, person)
+        await person.ask("please add dish 7")
+        answer = await person.ask("please read my order")
+        assert answer["text"] == "It says: dish 4, dish 12, dish 7."
+
+
+@IN_ONE_LOOP
 async def test_the_agent_that_was_handed_to_goes_on(stand: Stand) -> None:
     """The successor begins with the agent that was active, with its tools, and in silence."""
     async with at_work("handoff", stand) as person:

@@ -14,7 +14,12 @@ import pytest
 import session_store
 from dev.paths import ROOT
 from session_store import livekit
-from session_store.livekit.job import conversation_setup, participant
+from session_store.livekit.job import (
+    active_agent,
+    conversation_setup,
+    kept_state,
+    participant,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +59,8 @@ def alias(module: Any, name: str) -> str:
 
 
 ALIASES: Final = {
+    "SomeAgent": alias(active_agent, "SomeAgent"),
+    "Migrate": alias(kept_state, "Migrate"),
     "NamedBy": alias(participant, "NamedBy"),
     "WhenAgentEnds": alias(conversation_setup, "WhenAgentEnds"),
 }

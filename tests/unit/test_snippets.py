@@ -43,6 +43,7 @@ RUN: Final = {
     (BINDING, "Greeting", "python"): BINDING_DOCS,
     (BINDING, "What must happen once in a room", "python"): BINDING_DOCS,
     (BINDING, "Agent transfers", "python"): BINDING_DOCS,
+    (BINDING, "State", "python"): BINDING_DOCS,
     (BINDING, "Tests and the console", "python"): FIRST_STEPS,
     (BINDING, "Your own token server", "python"): FRONT_END,
     (BINDING, "Your own front end", "js"): FRONT_END,
