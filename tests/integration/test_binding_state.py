@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.rig.net import NET_S
 from session_store.livekit.job.state_shape import StateShape
 from tests.integration.following_jobs import Job
 from tests.integration.ordering import Order, Till, Waiter, order_of, waiting_model
@@ -46,8 +48,12 @@ async def go_to_the_till(job: Job) -> None:
     """Let the waiter hand over."""
     await job.ask("pay")
     await job.stage.until(lambda: isinstance(job.stage.agent, Till))
-    await job.stage.until(lambda: job.stage.agent_session.current_agent._activity is not None)
-    await job.ask("thank you")
+    async with asyncio.timeout(NET_S):
+        # LiveKit takes no speech while it changes from one agent to the next.
+        while True:
+            with suppress(RuntimeError):
+                return await job.ask("thank you")
+            await asyncio.sleep(0.01)
 
 
 async def test_an_order_is_there_after_a_kill(job: Begin, raw: Any) -> None:
