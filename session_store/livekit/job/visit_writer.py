@@ -1,8 +1,7 @@
 """Writes arrivals and departures to the store, in the background.
 
-The newest one wins. But a departure that is not written yet when the participant comes back is
-written first: else the store would not count the return, and nobody would welcome the participant.
-While the store is unreachable or refuses, the writer retries.
+The newest one wins: a departure that could not be written before the participant came back is
+dropped. While the store is unreachable or refuses, the writer retries.
 """
 
 from __future__ import annotations
@@ -46,14 +45,12 @@ class VisitWriter:
         self._store = store
         self._lease = lease
         self._on_arrived = on_arrived
-        self._pending: list[_Arriving | _Leaving] = []
-        """At most one departure, and an arrival behind it."""
+        self._newest: _Arriving | _Leaving | None = None
         self._loop = Loop(self._write, name="visits")
 
     def came(self, coming: Coming) -> None:
         """Note an arrival; ``on_arrived`` is called once it is written."""
-        left = [visit for visit in self._pending if isinstance(visit, _Leaving)]
-        self._note(*left, _Arriving(coming))
+        self._note(_Arriving(coming))
 
     def left(self) -> None:
         """Note a departure."""
@@ -63,14 +60,13 @@ class VisitWriter:
         """Stop writing."""
         await self._loop.aclose()
 
-    def _note(self, *pending: _Arriving | _Leaving) -> None:
-        self._pending = list(pending)
+    def _note(self, newest: _Arriving | _Leaving) -> None:
+        self._newest = newest
         self._loop.start()
 
     async def _write(self) -> None:
         outage = Outage(logger, "visits", self._lease.session_id)
-        while self._pending:
-            visit = self._pending[0]
+        while (visit := self._newest) is not None:
             try:
                 await self._write_one(visit)
             except (LeaseLost, SessionGone):
@@ -79,8 +75,8 @@ class VisitWriter:
                 await outage.pause(error)
                 continue
             outage.over()
-            # Others may have come meanwhile. An equal one is not this one.
-            self._pending = [each for each in self._pending if each is not visit]
+            if self._newest is visit:
+                self._newest = None
 
     async def _write_one(self, visit: _Arriving | _Leaving) -> None:
         if isinstance(visit, _Leaving):
