@@ -3,6 +3,10 @@
 A lane is one run of pytest with servers, browser and ports of its own. The slowest tests of all
 lanes are shown at the end.
 
+Conversations have clocks: LiveKit gives up a connection that stood still for 15 seconds. On a
+machine that stands still so long, with several lanes at work, a test fails that is right. So what
+failed is tried once more, alone. What passes then is named at the end: it has to be mended, too.
+
 No test may lean on the machine. These three runs show it:
 
 - `make test` on a quiet machine;
@@ -27,7 +31,6 @@ from xml.etree import ElementTree as ET
 from dev.commands import DevError
 from dev.paths import ROOT
 
-TESTS: Final = ROOT / "tests"
 SLOTS: Final = 1 + max(2, os.cpu_count() or 1)
 """How many lanes run at once that talk: they wait for much of their time, but not for most of it.
 
@@ -35,6 +38,8 @@ One more runs beside them, of those that compute: it takes what the others leave
 that talks, two cores are starved, and clocks run out.
 """
 SLOWEST: Final = 10
+MOST_AGAIN: Final = 8
+"""Where more tests have failed than this, it is not the machine, and none is tried again."""
 _POLL_S: Final = 0.1
 _END_S: Final = 30.0
 _FAILED: Final = ("failure", "error")
@@ -49,12 +54,17 @@ class Lane:
 
     name: str
     paths: tuple[str, ...]
-    """Folders or files of ``tests/``. A folder means the files in it that no lane names itself."""
+    """Folders, files or ids of tests in ``tests/``. A folder means the files in it that no lane of
+    ``ALL`` names itself."""
     computes: bool = False
     options: tuple[str, ...] = ()
+    python: str = sys.executable
+    """What runs it: an environment with pytest."""
+    has_clocks: bool = True
+    """Whether a machine that stands still can make a test fail."""
 
 
-_UNIT: Final = Lane("unit", ("unit",), computes=True)
+_UNIT: Final = Lane("unit", ("unit",), computes=True, has_clocks=False)
 
 ALL: Final = (
     Lane("a browser without a network", ("e2e/test_rejoin.py", "e2e/test_geometry.py")),
@@ -77,6 +87,8 @@ ALL: Final = (
         (
             "integration/test_callers.py",
             "integration/test_binding_entry_rooms.py",
+            "integration/test_first_steps.py",
+            "integration/test_frontend.py",
             "chaos/test_anonymous.py",
         ),
     ),
@@ -106,14 +118,15 @@ class Timed(NamedTuple):
 class _Run:
     """A lane that runs."""
 
-    def __init__(self, lane: Lane, folder: Path, number: int) -> None:
+    def __init__(self, lane: Lane, folder: Path, number: int, *, again: bool = False) -> None:
         self.lane = lane
+        self._again = again
         self._began = time.monotonic()
         self._report = folder / f"{number}.xml"
         self._output = folder / f"{number}.log"
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                command(lane, report=self._report),
+                command(lane, report=self._report, again=again),
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -127,6 +140,10 @@ class _Run:
     @property
     def has_failed(self) -> bool:
         return self._process.returncode != 0
+
+    def wait(self) -> None:
+        """Wait until it is over."""
+        self._process.wait()
 
     def end(self) -> None:
         """End it, as Ctrl-C does: it stops its servers then."""
@@ -142,13 +159,19 @@ class _Run:
         """Print what it printed."""
         word = "failed" if self.has_failed else "passed"
         seconds = time.monotonic() - self._began
-        print(f"\n-- {self.lane.name}: {word} after {seconds:.0f} s")
+        name = f"{self.lane.name}, again and alone" if self._again else self.lane.name
+        print(f"\n-- {name}: {word} after {seconds:.0f} s")
         print(self._output.read_text(errors="replace"), flush=True)
 
     def timed(self) -> Iterator[Timed]:
         """Yield its tests."""
         for case in self._cases():
             yield Timed(float(case.get("time", "0")), _name(case))
+
+    @property
+    def names_failures(self) -> bool:
+        """Whether its report says which tests have failed."""
+        return any(part.tag in _FAILED for case in self._cases() for part in case)
 
     def failures(self) -> Iterator[str]:
         """Yield a line for each test that failed and why; for a lane without one, its end."""
@@ -179,19 +202,42 @@ def run(lanes: Sequence[Lane] = ALL) -> None:
         DevError: When one of them fails; it names the tests that failed.
     """
     tests: list[Timed] = []
-    failed: list[str] = []
-    failures: list[str] = []
+    failed: list[_Run] = []
     with tempfile.TemporaryDirectory() as folder:
         for each in _run_all(lanes, Path(folder)):
             each.show()
             tests += each.timed()
             if each.has_failed:
-                failed.append(each.lane.name)
-                failures += each.failures()
+                failed.append(each)
+        leaned = [line for each in failed for line in each.failures()]
+        failed = list(_tried_again(failed, Path(folder), number=len(lanes)))
+        failures = [line for each in failed for line in each.failures()]
     show_slowest(tests)
     if failed:
+        names = ", ".join(each.lane.name for each in failed)
         lines = (f"  {line}" for line in failures)
-        raise DevError("\n".join([f"pytest failed (see above): {', '.join(failed)}.", *lines]))
+        raise DevError("\n".join([f"pytest failed (see above): {names}.", *lines]))
+    if leaned:
+        print("\nThese failed beside others and passed alone. Mend them:")
+        print("\n".join(f"  {line}" for line in leaned), flush=True)
+
+
+def _tried_again(failed: Sequence[_Run], folder: Path, *, number: int) -> Iterator[_Run]:
+    """Run the tests that failed once more, a lane at a time; yield the lanes that have failed."""
+    too_many = sum(len(list(each.failures())) for each in failed) > MOST_AGAIN
+    for each in failed:
+        if too_many or not each.lane.has_clocks or not each.names_failures:
+            yield each
+            continue
+        again = _Run(each.lane, folder, number, again=True)
+        number += 1
+        try:
+            again.wait()
+        finally:
+            again.end()
+        again.show()
+        if again.has_failed:
+            yield again
 
 
 def _run_all(lanes: Sequence[Lane], folder: Path) -> Iterator[_Run]:
@@ -223,22 +269,24 @@ def _next(waiting: Collection[Lane], running: Collection[Lane]) -> Lane | None:
     return next((lane for lane in waiting if has_slot[lane.computes]), None)
 
 
-def command(lane: Lane, *, report: Path) -> list[str]:
+def command(lane: Lane, *, report: Path, again: bool = False) -> list[str]:
     """Return what runs a lane.
 
     Args:
         lane: Which.
         report: The JUnit report that it shall write.
+        again: Run only the tests that failed when it ran last.
     """
     named = {path for each in ALL for path in each.paths if path not in lane.paths}
     ignored = [f"--ignore=tests/{path}" for path in sorted(named) if Path(path).parent.name]
     return [
         *(_NICE if lane.computes else ()),
-        *(sys.executable, "-m", "pytest", "-q"),
+        *(lane.python, "-m", "pytest", "-q"),
         *(f"tests/{path}" for path in lane.paths),
         *ignored,
         *(f"--junitxml={report}", "-o", "junit_duration_report=total"),
         *("-o", f"cache_dir=.pytest_cache/{lane.name.replace(' ', '-')}"),
+        *(("--last-failed", "--last-failed-no-failures", "none") if again else ()),
         *lane.options,
     ]
 

@@ -1,7 +1,7 @@
 """The binding on the oldest and the newest supported livekit-agents: `make test-versions`.
 
 The other tests run on the version of `requirements/dev.txt`. Each version here has a lock file,
-and an environment of its own beside the tools.
+and an environment of its own beside the tools. Its tests are two lanes of about the same length.
 """
 
 from dataclasses import dataclass
@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Final
 
 from dev import uv
-from dev.commands import run
 from dev.digests import digest, is_current, write_stamp
 from dev.file_lock import exclusive
-from dev.paths import REQUIREMENTS, ROOT, STATE, TOOLS
+from dev.lanes import Lane
+from dev.paths import REQUIREMENTS, STATE, TESTS, TOOLS
 
-TESTS: Final = (
-    "tests/integration/test_binding_*.py",
+PROGRAMS: Final = (
+    "integration/test_binding_examples.py",
     # A job is killed, and a worker: the second one's conversation is taken over by another worker.
-    "tests/chaos/test_killed.py::test_a_killed_agent_is_replaced",
+    "chaos/test_killed.py::test_a_killed_agent_is_replaced",
 )
-"""What runs on each version: the binding, and a takeover on a real LiveKit server."""
+"""What runs on each version as programs: the examples, and a takeover."""
+BINDING: Final = "integration/test_binding_*.py"
+"""What else does."""
 LEFT_OUT: Final = (
     # About counts and the spool, which know nothing of LiveKit; it waits for seconds.
     "test_the_library_counts_turns_and_saves_those_of_an_outage",
@@ -57,19 +59,19 @@ VERSIONS: Final = (
 )
 
 
-def test(version: Version) -> None:
-    """Run the tests of the binding on one version.
+def lanes_of(version: Version) -> tuple[Lane, Lane]:
+    """Return what runs the tests of the binding on one version.
 
     Raises:
-        DevError: When a test fails, or the environment cannot be made.
+        DevError: When the environment cannot be made.
     """
-    python = _python(version)
-    tests = [found for pattern in TESTS for found in _expanded(pattern)]
-    left_out = ["-k", " and ".join(f"not {test}" for test in LEFT_OUT)]
-    run(
-        [python, "-m", "pytest", "-p", "no:cacheprovider", *version.options, *left_out, *tests],
-        cwd=ROOT,
-        failure=f"pytest failed on livekit-agents {version.name} (see above).",
+    python = str(_python(version))
+    options = (*version.options, "-k", " and ".join(f"not {test}" for test in LEFT_OUT))
+    found = (str(path.relative_to(TESTS)) for path in sorted(TESTS.glob(BINDING)))
+    binding = tuple(path for path in found if path not in PROGRAMS)
+    return (
+        Lane(f"programs on {version.name}", PROGRAMS, options=options, python=python),
+        Lane(f"binding on {version.name}", binding, options=options, python=python),
     )
 
 
@@ -84,10 +86,3 @@ def _python(version: Version) -> Path:
             uv.sync(venv, version.lock_file)
             write_stamp(stamp, wanted)
     return venv / "bin" / "python"
-
-
-def _expanded(pattern: str) -> list[str]:
-    """Return the files that a pattern names; a test's id stands for itself."""
-    if "::" in pattern:
-        return [pattern]
-    return sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(pattern))

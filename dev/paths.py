@@ -4,6 +4,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements"
+TESTS = ROOT / "tests"
 VENV = ROOT / ".venv"
 WEB = ROOT / "web"
 

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 class LocalRealtime(llm.RealtimeModel):
     """Hears what a test says, and answers by the rules of the examples' model."""
 
-    def __init__(self, *, word_s: float = 0.0) -> None:
-        """Make one, which takes ``word_s`` seconds for each word."""
+    def __init__(self) -> None:
         super().__init__(
             capabilities=llm.RealtimeCapabilities(
                 message_truncation=False,
@@ -38,13 +37,14 @@ class LocalRealtime(llm.RealtimeModel):
                 per_response_tool_choice=True,
             )
         )
-        self.word_s = word_s
+        self.stops_after: int | None = None
+        """How many words it says of an answer; then it stands still, for good."""
         self.sessions: list[LocalSession] = []
 
     def session(self, *, turn_detection_disabled: bool = False) -> LocalSession:
         """Begin a session with the provider."""
         assert not turn_detection_disabled
-        self.sessions.append(LocalSession(self, self.word_s))
+        self.sessions.append(LocalSession(self))
         return self.sessions[-1]
 
     async def aclose(self) -> None:
@@ -54,9 +54,9 @@ class LocalRealtime(llm.RealtimeModel):
 class LocalSession(llm.RealtimeSession[Any]):
     """One session with that model."""
 
-    def __init__(self, model: LocalRealtime, word_s: float) -> None:
+    def __init__(self, model: LocalRealtime) -> None:
         super().__init__(model)
-        self._word_s = word_s
+        self._local = model
         self._chat_ctx = llm.ChatContext.empty()
         self._tools = llm.ToolContext.empty()
         self.instructions: list[str] = []
@@ -163,7 +163,8 @@ class LocalSession(llm.RealtimeSession[Any]):
 
     async def _words(self, answer: str) -> AsyncIterator[str]:
         for number, word in enumerate(answer.split()):
-            await asyncio.sleep(self._word_s)
+            if number == self._local.stops_after:
+                await asyncio.Event().wait()
             yield f" {word}" if number else word
 
     async def _calls(self, answer: str | llm.FunctionToolCall) -> AsyncIterator[llm.FunctionCall]:

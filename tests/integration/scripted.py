@@ -58,6 +58,9 @@ class ScriptedLLM(llm.LLM[str]):
         self.may_speak = asyncio.Event()
         """Cleared: no word is said yet. Tools are called nevertheless."""
         self.may_speak.set()
+        self.pauses_after: int | None = None
+        """How many words it says of an answer before it waits for ``may_go_on``."""
+        self.may_go_on = asyncio.Event()
         self.given: list[llm.ChatContext] = []
         """The contexts of all requests."""
         self.tools: list[list[str]] = []
@@ -92,7 +95,9 @@ class _Answer(llm.LLMStream):
             self._send(llm.ChoiceDelta(role="assistant", tool_calls=answer))
             return
         await model.may_speak.wait()
-        for word in _WORDS.findall(answer):
+        for number, word in enumerate(_WORDS.findall(answer)):
+            if number == model.pauses_after:
+                await model.may_go_on.wait()
             await asyncio.sleep(model.word_s)
             self._send(llm.ChoiceDelta(role="assistant", content=word))
 

@@ -1,5 +1,7 @@
 """The lanes of ``make test``."""
 
+import os
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -34,8 +36,8 @@ def test_every_test_runs_in_one_lane() -> None:
 def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a lane's first path be the Python code that it runs instead of pytest."""
 
-    def command(lane: lanes.Lane, *, report: Path) -> list[str]:
-        return [sys.executable, "-c", lane.paths[0], str(report)]
+    def command(lane: lanes.Lane, *, report: Path, again: bool = False) -> list[str]:
+        return [sys.executable, "-c", lane.paths[-1 if again else 0], str(report)]
 
     monkeypatch.setattr(lanes, "command", command)
 
@@ -96,6 +98,61 @@ def test_the_error_names_what_failed() -> None:
         "  a: failure: 1 == 2",
         "  mute: is broken",
     ]
+
+
+GOOD = "print('is well')"
+
+
+@pytest.mark.usefixtures("scripts")
+def test_what_failed_is_tried_again_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """Passing then, it is named, and the run has passed."""
+    lanes.run([lanes.Lane("a", (FAILING, GOOD)), lanes.Lane("b", (GOOD,))])
+    shown = capsys.readouterr().out
+    assert "-- a, again and alone: passed" in shown
+    _, leaned = shown.split("These failed beside others and passed alone. Mend them:\n")
+    assert leaned.splitlines() == ["  a: failure: 1 == 2", "  a: error: 1 == 2"]
+
+
+@pytest.mark.usefixtures("scripts")
+@pytest.mark.parametrize(
+    "lane",
+    [
+        lanes.Lane("without clocks", (FAILING, GOOD), has_clocks=False),
+        lanes.Lane("without a report", ("raise SystemExit(1)", GOOD)),
+        lanes.Lane("again", (FAILING, FAILING)),
+    ],
+    ids=lambda lane: lane.name,
+)
+def test_what_is_no_matter_of_clocks_has_failed(lane: lanes.Lane) -> None:
+    """As has what fails alone, too."""
+    with pytest.raises(DevError, match=lane.name):
+        lanes.run([lane])
+
+
+@pytest.mark.usefixtures("scripts")
+def test_where_much_fails_nothing_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is not the machine's doing."""
+    monkeypatch.setattr(lanes, "MOST_AGAIN", 1)
+    with pytest.raises(DevError, match="a: failure: 1 == 2"):
+        lanes.run([lanes.Lane("a", (FAILING, GOOD))])
+
+
+def test_only_what_failed_is_tried_again(tmp_path: Path) -> None:
+    """Pytest knows which tests of the lane they were."""
+    (tmp_path / "test_it.py").write_text(
+        "from pathlib import Path\n"
+        "def test_good(): pass\n"
+        "def test_bad(): assert Path('mended').exists()\n"
+    )
+    counts = []
+    for again in (False, True):
+        report = tmp_path / f"{again}.xml"
+        command = lanes.command(lanes.Lane("a", ()), report=report, again=again)
+        own = [word for word in command if not word.startswith("--ignore")]
+        ended = subprocess.run([*own, "test_it.py"], cwd=tmp_path, check=False, env=os.environ)
+        (tmp_path / "mended").touch()
+        counts.append((ended.returncode, report.read_text().count("<testcase")))
+    assert counts == [(1, 2), (0, 1)]
 
 
 def lanes_that_run(waiting: list[lanes.Lane]) -> list[str]:

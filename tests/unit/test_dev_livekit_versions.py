@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 from dev import livekit_versions
 from dev.livekit_versions import VERSIONS, Version
-from dev.paths import ROOT
+from dev.paths import ROOT, TESTS
 
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: Final = PROJECT["optional-dependencies"]
@@ -41,8 +41,8 @@ def test_the_oldest_and_the_newest_supported_version_are_tested() -> None:
 
 def test_each_pattern_names_tests() -> None:
     """A file that was renamed would not be missed else."""
-    for pattern in livekit_versions.TESTS:
+    for pattern in (*livekit_versions.PROGRAMS, livekit_versions.BINDING):
         file, _, name = pattern.partition("::")
-        files = list(ROOT.glob(file))
+        files = list(TESTS.glob(file))
         assert files, pattern
         assert name in files[0].read_text()

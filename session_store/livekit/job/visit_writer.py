@@ -1,7 +1,7 @@
 """Writes arrivals and departures to the store, in the background.
 
-The newest one wins: a departure that could not be written before the participant came back is
-dropped. While the store is unreachable or refuses, the writer retries.
+While the store is unreachable or refuses, the writer retries. The newest one wins, but an arrival
+never wins over the departure before it: only after that does the store count it as a return.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Arriving:
     coming: Coming
     idempotency_key: str = field(default_factory=lambda: secrets.token_hex(8))
     """Names this arrival: it is counted once, however often it is written."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Leaving:
     pass
 
@@ -45,12 +45,14 @@ class VisitWriter:
         self._store = store
         self._lease = lease
         self._on_arrived = on_arrived
-        self._newest: _Arriving | _Leaving | None = None
+        self._waiting: tuple[_Arriving | _Leaving, ...] = ()
+        """A departure, an arrival, or both, in this order."""
         self._loop = Loop(self._write, name="visits")
 
     def came(self, coming: Coming) -> None:
         """Note an arrival; ``on_arrived`` is called once it is written."""
-        self._note(_Arriving(coming))
+        departures = (each for each in self._waiting if isinstance(each, _Leaving))
+        self._note(*departures, _Arriving(coming))
 
     def left(self) -> None:
         """Note a departure."""
@@ -60,13 +62,14 @@ class VisitWriter:
         """Stop writing."""
         await self._loop.aclose()
 
-    def _note(self, newest: _Arriving | _Leaving) -> None:
-        self._newest = newest
+    def _note(self, *waiting: _Arriving | _Leaving) -> None:
+        self._waiting = waiting
         self._loop.start()
 
     async def _write(self) -> None:
         outage = Outage(logger, "visits", self._lease.session_id)
-        while (visit := self._newest) is not None:
+        while self._waiting:
+            visit = self._waiting[0]
             try:
                 await self._write_one(visit)
             except (LeaseLost, SessionGone):
@@ -75,8 +78,7 @@ class VisitWriter:
                 await outage.pause(error)
                 continue
             outage.over()
-            if self._newest is visit:
-                self._newest = None
+            self._waiting = tuple(each for each in self._waiting if each is not visit)
 
     async def _write_one(self, visit: _Arriving | _Leaving) -> None:
         if isinstance(visit, _Leaving):
