@@ -85,6 +85,10 @@ bench-takeover: setup ## Measure how long a participant waits after an agent or 
 bench-capacity: setup ## Measure how many conversations a core and a gigabyte hold
 	@$(PYTHON) -m benchmarks.capacity $(ARGS)
 
+.PHONY: bench-others
+bench-others: setup ## Kill and leave agents that other people wrote: ARGS="--agents FOLDER --python PYTHON"
+	@$(PYTHON) -m benchmarks.others $(ARGS)
+
 .PHONY: bench-store
 bench-store: setup ## Compare the store with a plain pipeline and with openai-agents' sessions
 	@$(PYTHON) -m benchmarks.store $(ARGS)

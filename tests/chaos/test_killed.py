@@ -61,11 +61,14 @@ def written(person: Person, asked: float, at: float) -> str:
 
 
 async def test_what_the_agent_was_saying_when_it_was_killed_is_in_the_record(stand: Stand) -> None:
-    """Its words up to the kill are there, marked as interrupted, for the page and in Redis."""
+    """Its words up to the kill are there, marked as interrupted, for the page and in Redis.
+
+    The successor gives the whole answer.
+    """
     async with stand.person() as person:
         await a_talk(stand, person)
         asked = time.monotonic()
-        person.type("what can you do?")
+        question = person.type("what can you do?")
         await until(
             lambda: len(written(person, asked, time.monotonic()).split()) > 3,
             "a few words of the answer are in the record",
@@ -73,6 +76,8 @@ async def test_what_the_agent_was_saying_when_it_was_killed_is_in_the_record(sta
         at = stand.job_of(person).kill()
         heard = written(person, asked, at)
         await person.notes.first(Kind.HELLO, after=at)
+        whole = await person.answer(question)
+        assert whole["text"].startswith(heard.strip())
         await person.ask("what is my name?")
         await all_is_well(stand, person)
         cut = [each.turn for each in await stand.recorded(person) if each.turn.interrupted]

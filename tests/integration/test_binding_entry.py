@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from livekit import rtc
 from livekit.agents import Agent, llm
 
 from examples.handoff import Billing
@@ -113,6 +114,19 @@ async def test_a_job_knows_how_it_came_to_its_conversation(
     assert conversations[1].gap >= timedelta(seconds=4)
     assert conversations[3].gap > timedelta(0)
     assert max(each.gap for each in conversations) < timedelta(minutes=1)
+
+
+async def test_a_participant_has_left_a_room_that_livekit_has_closed(
+    job: Callable[..., Any], model: ScriptedLLM
+) -> None:
+    """The job may not be told of the departure any more. A return is not met by silence."""
+    first: Job = await (await job(model)).start(Practice())
+    await talk(first)
+    first.stage.job.room.emit("disconnected", rtc.DisconnectReason.ROOM_CLOSED)
+    await end(first, is_here=True)
+    second: Job = await (await job(model)).start(Practice())
+    assert second.stage.conversation.entry is EntryKind.RETURN
+    await second.stage.until(lambda: second.said().count(GREETING) > 1)
 
 
 @pytest.mark.parametrize("agent", [Waiting, Practice])

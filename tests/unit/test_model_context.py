@@ -13,9 +13,10 @@ from dev.rig.providers.strict import refusals
 from session_store import RecordedTurn
 from session_store.livekit.job.chat_items import turn_of
 from session_store.livekit.job.model_context import chat_context
-from session_store.livekit.job.owed_answer import Owed, owed
+from session_store.livekit.job.owed_answer import Owed, is_unbegun, owed
 from session_store.livekit.job.tool_pairs import CALL_TURN, tool_pairs
 from session_store.livekit.job.unknown_outcomes import unknown_outcomes
+from session_store.models import RECOVERED
 
 examples = settings(deadline=None, derandomize=True, database=None)
 words = st.text(st.characters(exclude_categories=["Cs"]))
@@ -271,6 +272,41 @@ def test_words_that_were_recovered_late_may_have_been_answered() -> None:
     noise, question = said("user", "uh", 1), said("user", "hello?", 2)
     answer = said("assistant", "Hello!", 3)
     assert not owed(recorded(question, answer, noise))
+
+
+def cut_off(text: str, at: float) -> RecordedTurn:
+    """Return what an agent was saying when its job died, as a successor records it."""
+    turn = turn_of(said("assistant", text, at))
+    return RecordedTurn(99, turn.model_copy(update={"details": {**turn.details, RECOVERED: True}}))
+
+
+def test_an_answer_that_its_job_did_not_live_to_finish_is_owed() -> None:
+    """However much of it was heard; until another job has given it, or more was said."""
+    question, half = said("user", "and then?", 1), cut_off("Then they", 2)
+    turns = [*recorded(question), half]
+    assert owed(turns) == Owed(
+        frozenset({question.id}), is_unknown=False, begun=frozenset({half.turn.id})
+    )
+    assert owed([*turns, cut_off("Then", 3)]).turns == {question.id}
+    assert not owed([*turns, *recorded(said("assistant", "Then they married.", 4))])
+    # Nobody has asked for this: a greeting, say.
+    assert not owed([*recorded(question, said("assistant", "Yes.", 1.5)), half])
+    assert not owed([half])
+
+
+def test_a_greeting_that_its_job_did_not_live_to_finish_is_given_anew() -> None:
+    """As if nothing was said; but not once the user has said something."""
+    half = cut_off("Welcome to", 1)
+    assert is_unbegun([])
+    assert is_unbegun([half])
+    assert not is_unbegun([half, *recorded(said("user", "hello?", 2))])
+    assert not is_unbegun(recorded(said("assistant", "Welcome to us.", 1)))
+
+
+def test_an_output_is_owed_an_answer_until_all_of_it_was_said() -> None:
+    """The model answers from the output, and calls no tool for it again."""
+    turns = recorded(said("user", "look", 1), called("c", 2), put_out("c", 3))
+    assert owed([*turns, cut_off("It is", 4)]).turns == {turns[0].turn.id, turns[-1].turn.id}
 
 
 def test_nothing_in_a_context_is_of_the_future() -> None:

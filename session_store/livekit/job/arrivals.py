@@ -7,6 +7,8 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from livekit.agents import llm
+
 from session_store.livekit.job.greeting import (
     Visit,
     answer,
@@ -16,7 +18,7 @@ from session_store.livekit.job.greeting import (
     wait_for_silence,
 )
 from session_store.livekit.job.model_context import chat_context, merged
-from session_store.livekit.job.owed_answer import owed
+from session_store.livekit.job.owed_answer import is_unbegun, owed
 from session_store.livekit.job.participant import coming_of, load_id_of
 from session_store.livekit.job.versions import context_of, has_return_hook, start_return_hook
 from session_store.livekit.job.workarounds import keep_voice
@@ -24,8 +26,6 @@ from session_store.tasks import KeptTasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from livekit.agents import llm
 
     from session_store.livekit.job.conversation_parts import Parts
     from session_store.livekit.job.ending import Ending
@@ -169,7 +169,7 @@ class Arrivals:
     async def _welcome(self, *, is_return: bool) -> None:
         """Greet a new participant or welcome a returning one, and answer what is unanswered."""
         first, self._greeted = not self._greeted, True
-        is_new = first and not self._turns
+        is_new = first and is_unbegun(self._turns)
         if self._words is not None:
             await fall_silent(self._agent_session)
         debt = owed(self._turns) if first else None
@@ -234,7 +234,8 @@ class Arrivals:
             return context
         # The agent may have begun a task by now, with a context of its own.
         newest = self._parts.setup.settings.model_turns
-        return merged(context, chat_context(self._turns, newest))
+        context = merged(context, chat_context(self._turns, newest))
+        return llm.ChatContext([item for item in context.items if item.id not in debt.begun])
 
     async def _when_it_may_speak(self, speak_now: Callable[[], object]) -> None:
         """Have the agent say something as soon as it may.

@@ -20,6 +20,7 @@ from session_store.livekit.job.ending import Ending
 from session_store.livekit.job.first_enter import FirstEnter
 from session_store.livekit.job.late_join import LateJoin
 from session_store.livekit.job.model_context import chat_context
+from session_store.livekit.job.owed_answer import is_unbegun
 from session_store.livekit.job.resume_agent import restore_calls
 from session_store.livekit.job.typed_text import TypedText
 from session_store.livekit.job.versions import extend_context, start_args_for
@@ -79,7 +80,8 @@ class Conversation:
         )
         self._ending = Ending(self._parts, stop_joining=self._stop_joining)
         self._first_enter = FirstEnter(
-            setup.agent_session, is_muted=entry.kind.is_succession and not self.is_new
+            setup.agent_session,
+            is_muted=entry.kind.is_succession and not is_unbegun(self._turns),
         )
         self._arrivals = Arrivals(
             self._parts, self._ending, self._first_enter, on_changed=self._tell_listeners

@@ -210,7 +210,8 @@ class Ending:
                 is_known = await self._writers.finish()
             else:
                 # A participant whom the program has left is as one who has left.
-                present = self._parts.presence.is_here and not by_program
+                has_left = by_program or self._exit.is_room_closed
+                present = self._parts.presence.is_here and not has_left
                 await self._writers.give_back(present=present)
         if by_program:
             # For the page, and for the watchers: the store may be unreachable.

@@ -41,6 +41,9 @@ class JobExit:
         self._identity: str | None = None
         self.is_programs = False
         """Whether the program has ended the conversation."""
+        self.is_room_closed = False
+        """Whether LiveKit has closed the room, as it does once everybody but agents has left. If
+        that happens at the moment of the last departure, the job is not told of the departure."""
         self._shut_down = ctx.shutdown
         self._listen_to(ctx, "shutdown")
 
@@ -75,6 +78,7 @@ class JobExit:
             self._note_program()
 
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        self.is_room_closed = reason == rtc.DisconnectReason.ROOM_CLOSED
         # Whoever deletes a room ends the call in it, by whatever way to LiveKit's API.
         if reason == _DELETED and not self._is_ours and self._identity is not None:
             self._end("the room was deleted")

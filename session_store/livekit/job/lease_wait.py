@@ -1,4 +1,8 @@
-"""Waiting for a lease that another job holds: until it runs out, if that job is dead."""
+"""Waiting for a lease that another job holds: until it is given back, or runs out.
+
+The holder may be a job whose room has just closed. LiveKit tells it so about two seconds later, and
+only then does it give its lease back, while the participant waits in a new room of the same name.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ if TYPE_CHECKING:
 
 MOST_LEASES: Final = 2
 """A dead holder's lease runs out within one lease. A holder that keeps it for longer is alive."""
+ASK_EVERY_S: Final = 0.2
+"""A holder may give its lease back long before it runs out."""
 _MARGIN_S: Final = 0.01
 """The store's clock is in milliseconds; asking just too early would cost another round."""
 
@@ -22,7 +28,7 @@ class LeaseWait:
         self._held_since: float | None = None
 
     async def pause(self, held: LeaseHeld) -> None:
-        """Wait until the lease that was just found held may have run out.
+        """Wait until the lease that was just found held may be free: ``ASK_EVERY_S`` at most.
 
         Raises:
             LeaseHeld: it has been held for ``MOST_LEASES`` leases.
@@ -31,13 +37,11 @@ class LeaseWait:
         if held.has_moved:
             # The wait for a dead holder begins after that.
             self._held_since = now + wait_s
-            await asyncio.sleep(wait_s)
-            return
-        if self._held_since is None:
+        elif self._held_since is None:
             self._held_since = now
         if now - self._held_since > MOST_LEASES * self._lease_s:
             raise held
-        await asyncio.sleep(min(wait_s, self._lease_s))
+        await asyncio.sleep(min(wait_s, ASK_EVERY_S))
 
     def reset(self) -> None:
         """Begin to count anew: while the store was away, no holder could renew its lease."""

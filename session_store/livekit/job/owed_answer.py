@@ -21,6 +21,9 @@ class Owed(NamedTuple):
     is_unknown: bool
     """Whether the outcome of a tool is unknown: then the answer explains that, and no tool is
     called for it, or the same call might run twice."""
+    begun: frozenset[str] = frozenset()
+    """Ids of the turns in which a job was answering when it died. The answer begins anew, so the
+    model is not given them."""
 
     def __bool__(self) -> bool:
         """Return whether an answer is due."""
@@ -32,16 +35,26 @@ def owed(turns: Sequence[RecordedTurn]) -> Owed:
 
     The order is by the time of the turns: words that a successor recovered are recorded last, but
     may have been answered long ago. An unknown outcome has the time of its call; it is answered by
-    what the agent says after it was recorded.
+    what the agent says after it was recorded. An answer that its job did not live to finish is
+    still owed.
     """
     unknown = _unexplained(turns)
     waiting: list[str] = []
+    begun: list[str] = []
     for turn in sorted((recorded.turn for recorded in turns), key=lambda turn: turn.created_at):
-        if _is_said(turn, "assistant"):
+        if _is_cut_off(turn):
+            begun.append(turn.id)
+        elif _is_said(turn, "assistant"):
             waiting.clear()
+            begun.clear()
         elif _is_said(turn, "user") or _wants_reply(turn):
             waiting.append(turn.id)
-    return Owed(frozenset({*waiting, *unknown}), bool(unknown))
+    return Owed(frozenset({*waiting, *unknown}), bool(unknown), frozenset(begun if waiting else ()))
+
+
+def is_unbegun(turns: Sequence[RecordedTurn]) -> bool:
+    """Return whether nothing was said so far, or only the beginning of a greeting."""
+    return all(_is_cut_off(recorded.turn) for recorded in turns)
 
 
 def _unexplained(turns: Sequence[RecordedTurn]) -> list[str]:
@@ -61,6 +74,11 @@ def _unexplained(turns: Sequence[RecordedTurn]) -> list[str]:
         for pair in tool_pairs(turns)
         if pair.output is not None and is_unknown(pair.output.turn) and pair.output.seq > spoke_at
     ]
+
+
+def _is_cut_off(turn: Turn) -> bool:
+    """Return whether an agent was saying this when its job died."""
+    return turn.role == "assistant" and bool(turn.details.get(RECOVERED))
 
 
 def _is_said(turn: Turn, role: str) -> bool:

@@ -1,0 +1,1 @@
+"""What becomes of agents that other people wrote."""
