@@ -17,6 +17,7 @@ from session_store import (
     LeaseHeld,
     LeaseLost,
     Recorder,
+    SealedTurn,
     SessionGone,
     SessionState,
     SessionStore,
@@ -120,7 +121,7 @@ async def _visit(store: SessionStore, person: str) -> None:
 
 async def _talk(store: SessionStore, joined: Joined, first: int, last: int) -> None:
     """Say each sentence twice: while it is said, and as a turn that settles it."""
-    sealed = []
+    sealed: list[SealedTurn] = []
     for turn in turns(first, last):
         draft = store.seal_draft(joined.lease, turn)
         await store.keep_draft(joined.lease, draft)

@@ -140,7 +140,8 @@ async def renumbered_work(record: Record, before: Record) -> None:
 async def draft_as_work(record: Record, before: Record) -> None:
     """Let the program work on what was being said."""
     del before
-    await record.raw.hset(record.session, "work", await record.draft("user"))
+    _, _, sealed = (await record.draft("user")).partition(b":")
+    await record.raw.hset(record.session, "work", sealed)
 
 
 async def work_beyond_the_end(record: Record, before: Record) -> None:
