@@ -57,10 +57,12 @@ async def measure(stage: Stage) -> Measured:
     joins = await speed.joins(stage)
     say("16 writers")
     writers16 = await speed.writers16(stage)
+    say("append with what a program works on")
+    works = await speed.works(stage)
     say("append and read among more and more sessions")
     grown = await growth.growth(stage)
     say("done")
-    return Measured(appends, reads, joins, writers16, turns, idle, grown)
+    return Measured(appends, reads, joins, writers16, works, turns, idle, grown)
 
 
 def write(measured: Measured, where: report.Circumstances, folder: Path) -> None:

@@ -45,6 +45,19 @@ class Writers16(NamedTuple):
     spread: dict[str, Series]
 
 
+class Works(NamedTuple):
+    """Times of one task that records a turn of 200 bytes, in microseconds."""
+
+    none: Series
+    """Without what a program works on."""
+    same: Series
+    """With 4 KiB of it that have not changed."""
+    changed: Series
+    """With 4 KiB of it that have changed."""
+    longer: Series
+    """Without it, but of a turn that is 4 KiB longer."""
+
+
 class TurnBytes(NamedTuple):
     """What one turn of 200 bytes of text takes."""
 
@@ -80,6 +93,7 @@ class Measured:
     reads: Reads
     joins: Joins
     writers16: Writers16
+    works: Works
     turns: dict[str, TurnBytes]
     idle: IdleBytes
     growth: Growth

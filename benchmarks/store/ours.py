@@ -11,10 +11,13 @@ from session_store import Keyring, Recorder, SessionStore, StoreSettings, Turn
 from session_store.backends.redis.backend import RedisBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
+    from typing import TypeAlias
 
     from benchmarks.store.contestants import Append, Read
+
+    Work: TypeAlias = Callable[[str, bytes | None], Awaitable[None]]
 
 
 class Idle(NamedTuple):
@@ -95,6 +98,25 @@ class Ours:
                 raise DataMissing(self.name)
 
         return append
+
+    async def worker(self, session: str) -> Work:
+        """Make what records a turn with what a program works on, and waits until it is written."""
+        joined = await self._store.join(self._participant(session))
+        recorder = Recorder(self._store, joined.lease)
+        self._recorders.append(recorder)
+
+        async def append(text: str, work: bytes | None) -> None:
+            if not await recorder.saved(recorder.record(self._turn(text), work=work).seq):
+                raise DataMissing(self.name)
+
+        return append
+
+    async def worked_on(self, session: str) -> bytes | None:
+        """Return what a session works on, as the store has it."""
+        who = self._participant(session)
+        [listed] = (await self._store.sessions(who)).sessions
+        loaded = await self._store.load(who, listed.id)
+        return loaded.work.data if loaded and loaded.work else None
 
     async def reader(self, session: str) -> Read:
         """See ``Contestant.reader``."""

@@ -41,6 +41,9 @@ AIMS: Final[dict[str, Aim | None]] = {
     "read_vs_encrypted_session": Aim(Sense.AT_LEAST, 3),
     "read_c1_vs_encrypted_session": None,
     "writers16_same_vs_spread": Aim(Sense.AT_LEAST, 1),
+    "append_4k_work_vs_longer_turn": Aim(Sense.AT_MOST, 1.3),
+    # Nothing, as far as a machine that does other things too can tell.
+    "append_same_work_vs_none": Aim(Sense.AT_MOST, 1.1),
     "bytes_200b_turn": Aim(Sense.AT_MOST, 245),
     # Flat, as far as a machine that does other things too can tell.
     "time_10000_vs_1_sessions": Aim(Sense.AT_MOST, 1.1),
@@ -59,6 +62,7 @@ def ratios(measured: Measured) -> dict[str, float]:
     joined, joined_together = measured.joins.times_us, measured.joins.crowd_per_s
     read, read_together = measured.reads.alone_us, measured.reads.crowd_per_s
     many, apart = measured.writers16
+    works = measured.works
     return {
         "append_c64_vs_pipeline": crowd["ours"].median / crowd["pipeline"].median,
         "append_c64_vs_encrypted_session": crowd["ours"].median / crowd["encrypted_session"].median,
@@ -72,6 +76,8 @@ def ratios(measured: Measured) -> dict[str, float]:
         ),
         "read_c1_vs_encrypted_session": read["encrypted_session"].median / read["ours"].median,
         "writers16_same_vs_spread": many["ours"].median / apart["ours"].median,
+        "append_4k_work_vs_longer_turn": works.changed.median / works.longer.median,
+        "append_same_work_vs_none": works.same.median / works.none.median,
         "bytes_200b_turn": measured.turns["ours"].stored,
         "time_10000_vs_1_sessions": max(
             grown(measured.growth.append_us, "ours"), grown(measured.growth.read_us, "ours")

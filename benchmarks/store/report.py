@@ -60,6 +60,7 @@ def as_json(measured: Measured, where: Circumstances) -> dict[str, Any]:
             "join_round_trips": joins.calls,
             "writers16_one_session_per_s": _series(measured.writers16.same),
             "writers16_16_sessions_per_s": _series(measured.writers16.spread),
+            "append_with_work_us": _series(measured.works._asdict()),
             "bytes_per_turn": {
                 name: {"stored": _rounded(turn.stored), "memory": _rounded(turn.memory)}
                 for name, turn in measured.turns.items()
@@ -153,6 +154,18 @@ def as_table(measured: Measured) -> str:
         ),
         _Row("16 tasks on 16 sessions, turns/s", _numbers(measured.writers16.spread)),
         _aimed(
+            "record a turn with 4 KiB of changed state, 1 task, µs (a turn that is 4 KiB longer)",
+            _with_other(measured.works.changed.median, measured.works.longer.median),
+            found,
+            "append_4k_work_vs_longer_turn",
+        ),
+        _aimed(
+            "the same with state that has not changed, µs (without state)",
+            _with_other(measured.works.same.median, measured.works.none.median),
+            found,
+            "append_same_work_vs_none",
+        ),
+        _aimed(
             "bytes stored per turn of 200 bytes",
             [_number(measured.turns[name].stored) for name in CONTESTANTS],
             found,
@@ -231,6 +244,8 @@ shared by Redis and the program; {versions}.
 - A read returns the newest 10 turns of a session that has 100. Its aim is taken as that of reads
   per second at 64 tasks, as for appends. `read_c1_vs_encrypted_session` compares the times of one
   task: {_by_one_task(measured)}.
+- What a program works on (its state) is recorded with a turn through a recorder: 4 KiB that have
+  changed, beside a turn that is 4 KiB longer; and 4 KiB that have not, beside none.
 - The aim of the join is taken as the time of one task; `join_c64_time_vs_pipeline` is the same by
   calls per second at 64 tasks.
 - {levels[0]} to {_number(levels[-1])} sessions: each number in a database of its own, measured by
@@ -282,6 +297,10 @@ def _numbers(series: Mapping[str, Series]) -> list[str]:
 
 def _beside(ours: float, floor: float) -> list[str]:
     return [_number(ours), _number(floor), _NONE, _NONE]
+
+
+def _with_other(ours: float, other: float) -> list[str]:
+    return [f"{_number(ours)} ({_number(other)})", _NONE, _NONE, _NONE]
 
 
 def _number(value: float) -> str:

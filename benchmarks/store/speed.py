@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.store import server
 from benchmarks.store.contestants import KEPT_TURNS, READ_TURNS, DataMissing
-from benchmarks.store.measured import Appends, Joins, Reads, Writers16
+from benchmarks.store.measured import Appends, Joins, Reads, Works, Writers16
 from benchmarks.store.plan import CONTESTANTS
 from benchmarks.store.stage import at_most, names
 from benchmarks.store.timing import TEXTS, Writer, by_turns, median_us, per_second
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from benchmarks.store.contestants import Contestant, Read
-    from benchmarks.store.ours import Idle, Ours
+    from benchmarks.store.ours import Idle, Ours, Work
     from benchmarks.store.stage import Stage
     from benchmarks.store.timing import Measure
 
 TASKS: Final = 64
 WRITERS: Final = 16
+WORK_BYTES: Final = 4096
 _READ_SESSIONS: Final = 10
 
 
@@ -143,6 +144,38 @@ async def joins(stage: Stage) -> Joins:
         for writer in writers:
             await writer.check()
     return Joins(times, crowds, calls)
+
+
+async def works(stage: Stage) -> Works:
+    """Record turns with what a program works on, and without."""
+    kinds: dict[str, Callable[[int], tuple[str, bytes | None]]] = {
+        "none": lambda n: (TEXTS[n % len(TEXTS)], None),
+        # Made anew each time, as a program does that writes its state as JSON.
+        "same": lambda n: (TEXTS[n % len(TEXTS)], _work(0)),
+        "changed": lambda n: (TEXTS[n % len(TEXTS)], _work(n)),
+        "longer": lambda n: (TEXTS[n % len(TEXTS)] + _work(n).decode(), None),
+    }
+    async with stage.ours(stage.databases.fresh()) as ours:
+        measures: dict[str, Measure] = {}
+        for kind, made in kinds.items():
+            append, numbers = await ours.worker(kind), itertools.count()
+            write = partial(_record, append, made, numbers)
+            measures[kind] = partial(median_us, itertools.repeat(write), stage.plan.alone_s)
+        found = await by_turns(measures, stage.plan.rounds)
+        kept = [len(await ours.worked_on(kind) or b"") for kind in kinds]
+    if kept != [0, WORK_BYTES, WORK_BYTES, 0]:
+        raise DataMissing(ours.name)
+    return Works(**found)
+
+
+async def _record(
+    append: Work, made: Callable[[int], tuple[str, bytes | None]], numbers: Iterator[int]
+) -> None:
+    await append(*made(next(numbers)))
+
+
+def _work(number: int) -> bytes:
+    return f"{number:016d}".encode() * (WORK_BYTES // 16)
 
 
 async def _joining(ours: Ours, left: Iterator[Idle], count: int, *, named: bool) -> float:

@@ -73,6 +73,7 @@ async def export(  # noqa: PLR0913 (each is an option)
         raise not_found_error("nothing is stored about this participant")
     sessions = data["sessions"]
     closed = sum("unreadable" in session for session in sessions)
+    unloaded = sum(bool(session.get("works_before")) for session in sessions)
     if output is None:
         document(data)
     else:
@@ -85,6 +86,9 @@ async def export(  # noqa: PLR0913 (each is an option)
             say(f"{_sessions(len(sessions))} and {turns} turns are in {output}")
     if closed:
         note(f"{_sessions(closed)} cannot be read; the export says why")
+    if unloaded:
+        kept = "the export has it under works_before"
+        note(f"{_sessions(unloaded)} had a state that the program could not load; {kept}")
     return Exit.PROBLEM if closed else Exit.OK
 
 

@@ -25,6 +25,7 @@ from session_store.sealing.opening import time_of
 from session_store.settings import StoreSettings
 from session_store.upkeep.analytics import SessionCounts
 from session_store.upkeep.audit import AuditAction
+from session_store.upkeep.privacy import work_as_json
 from session_store.values import Loaded
 
 
@@ -87,6 +88,7 @@ def _facts(stored: StoredSession) -> dict[str, Any]:
         "turns_kept": len(stored.turns),
         "turns_late": len(stored.late),
         "being_said": len(stored.drafts),
+        "works_before": len(stored.works_before),
         "sealed_bytes": sum(map(len, _sealed_in(stored))),
         "content_version": stored.version,
         "has_agent": bool(stored.owner) and stored.lease_until > stored.now,
@@ -96,8 +98,11 @@ def _facts(stored: StoredSession) -> dict[str, Any]:
 
 
 def _sealed_in(stored: StoredSession) -> list[bytes]:
-    late, drafts = ([each.sealed for each in some] for some in (stored.late, stored.drafts))
-    return [*stored.turns, stored.content or b"", *late, *drafts]
+    late, drafts, before = (
+        [each.sealed for each in some] for some in (stored.late, stored.drafts, stored.works_before)
+    )
+    work = b"" if stored.work is None else stored.work.sealed
+    return [*stored.turns, stored.content or b"", *late, *drafts, work, *before]
 
 
 def _shown(value: Any) -> str:
@@ -125,7 +130,13 @@ def _content(loaded: Loaded) -> dict[str, Any]:
     ]
     content = loaded.session.content.model_dump(mode="json", exclude={"witness"})
     drafts = [draft.turn.model_dump(mode="json") for draft in loaded.drafts]
-    return {"content": content, "turns": turns, "being_said": drafts}
+    return {
+        "content": content,
+        "turns": turns,
+        "being_said": drafts,
+        "work": loaded.work and work_as_json(loaded.work),
+        "works_before": [work_as_json(work) for work in loaded.works_before],
+    }
 
 
 def _print(revealed: dict[str, Any]) -> None:
@@ -137,6 +148,10 @@ def _print(revealed: dict[str, Any]) -> None:
         _print_turn(str(turn["seq"]), turn, marks)
     for turn in revealed["being_said"]:
         _print_turn("", turn, ["being said"])
+    for work in revealed["works_before"]:
+        say(f"could not be loaded: {_said(work)}")
+    if revealed["work"] is not None:
+        say(f"state: {_said(revealed['work'])}")
 
 
 def _print_turn(place: str, turn: dict[str, Any], marks: list[str]) -> None:

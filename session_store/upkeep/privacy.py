@@ -6,9 +6,12 @@ erasure journal. ``reason`` goes into the audit log in clear: write a word, and 
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from session_store.errors import (
     InvalidValue,
@@ -24,7 +27,7 @@ from session_store.upkeep.journal import created_at
 
 if TYPE_CHECKING:
     from session_store.backends.values import Consent, Erased
-    from session_store.models import Session
+    from session_store.models import Session, Work
     from session_store.store import SessionStore
     from session_store.upkeep.journal import ErasureJournal
 
@@ -65,10 +68,12 @@ async def export(
         format, version     "rejoin-export", 1
         exported_at         UTC, ISO 8601, as all times
         participant         pseudonym, created, consent, retention_s, data_key_id, wrapped_by
-        sessions            newest first: all fields of ``Session``, "turns", and "being_said"
-                            (words that are not a turn yet, at most one draft of each role); a
-                            session that cannot be opened has "unreadable" (the reason) instead
-                            of content and turns
+        sessions            newest first: all fields of ``Session``, "turns", "being_said" (words
+                            that are not a turn yet, at most one draft of each role), "work" (what
+                            the program works on, as ``work_as_json`` makes it, or null) and
+                            "works_before" (what no program could load, oldest first); a session
+                            that cannot be opened has "unreadable" (the reason) instead of these
+                            and of content
         audit               entries about this participant: at, action, session, detail
 
     Leases, fencing tokens and deadlines are left out: they are not personal data.
@@ -237,7 +242,20 @@ async def _session(store: SessionStore, listed: Session) -> dict[str, Any] | Non
         for recorded in loaded.turns
     ]
     being_said = [draft.turn.model_dump(mode="json") for draft in loaded.drafts]
-    return loaded.session.model_dump(mode="json") | {"turns": turns, "being_said": being_said}
+    return loaded.session.model_dump(mode="json") | {
+        "turns": turns,
+        "being_said": being_said,
+        "work": loaded.work and work_as_json(loaded.work),
+        "works_before": [work_as_json(work) for work in loaded.works_before],
+    }
+
+
+def work_as_json(work: Work) -> dict[str, Any]:
+    """Return the number of its turn as "seq", and its "data", or "base64" if that is not JSON."""
+    try:
+        return {"seq": work.seq, "data": orjson.loads(work.data)}
+    except ValueError:
+        return {"seq": work.seq, "base64": base64.b64encode(work.data).decode()}
 
 
 async def _audited(store: SessionStore, participant: str) -> list[dict[str, str]]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from session_store.backends.values import Candidate, OpenMode, SealedDraft
+from session_store.backends.values import Candidate, OpenMode, SealedDraft, SealedWork
 from session_store.keys import shard_of
-from session_store.sealing.data_key import WrappedKey
+from session_store.sealing.data_key import NO_TAG, WrappedKey
 from tests.contract.people import MARIA, Job, join, open_session, sealed, sealed_turns
 
 if TYPE_CHECKING:
@@ -127,6 +127,15 @@ async def a_draft(world: World) -> Job:
     return job
 
 
+async def a_work(world: World) -> Job:
+    """Let a job work on something."""
+    job = await a_job(world)
+    work = SealedWork(3, sealed("work 3"))
+    await world.backend.append(job.lease, 1, NO_TAG, sealed_turns(3), work=work)
+    await world.pass_time(100)
+    return job
+
+
 async def fifty_sessions(world: World) -> str:
     """Let a participant have as many sessions as may be; return the oldest."""
     for number in range(1, 51):
@@ -216,6 +225,18 @@ CASES: dict[str, Case] = {
             job.lease, 4, job.tag, sealed_turns(2, 4), {"user": 1, "assistant": 2}
         ),
         a_draft,
+    ),
+    "append what it works on": Case(
+        lambda b, job: b.append(
+            job.lease, 4, job.tag, sealed_turns(2, 4), work=SealedWork(5, sealed("work 5"), keeps=3)
+        ),
+        a_work,
+    ),
+    "append again with newer work": Case(
+        lambda b, job: b.append(
+            job.lease, 1, NO_TAG, sealed_turns(3), work=SealedWork(3, sealed("work 3"))
+        ),
+        a_job,
     ),
     "draft": Case(
         lambda b, job: b.draft(job.lease, SealedDraft("user", 3, sealed("user 3"))), a_draft

@@ -11,6 +11,7 @@ from itertools import count
 
 LEASE_S, EXPECT_S, WINDOWS_S, RETENTION_S = 20, 20, (120, 220, 320), 3620
 MAX_TURNS, MAX_SESSIONS = 4, 3
+MAX_WORKS_BEFORE = 4
 MAX_DEATHS, CRASH_S, SHORT_LIFE_S, COMEBACK_S, MOVED_S = 3, 60, 10, 60, 10
 
 Told = tuple[str, str, int]
@@ -70,6 +71,9 @@ class Session:
     outcome: str = ""
     arrival: tuple[str, bool] | None = None
     drafts: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    work: tuple[int, bytes] | None = None
+    """What the program works on, and the turn with which it was recorded."""
+    works_before: list[tuple[int, bytes]] = field(default_factory=list)
 
     @property
     def kept(self) -> list[bytes]:
@@ -260,15 +264,19 @@ class Model:
         if number > s.drafts.get(role, (0, b""))[0]:
             s.drafts[role] = number, words
 
-    def append(
+    def append(  # noqa: PLR0913, PLR0917 (what append can be asked)
         self,
         lease: Lease,
         first: int,
         follows: bool,  # noqa: FBT001
         turns: list[bytes],
         settles: dict[str, int],
+        work: tuple[int, bytes, int] | None,
     ) -> int:
-        """Answer the newest number; ``follows``: the tag before is that of the newest turn."""
+        """Answer the newest number; ``follows``: the tag before is that of the newest turn.
+
+        ``work``: the number of its turn, what it is, and the one that is put aside for it.
+        """
         s = self._held(lease)
         if first > len(s.turns) + 1:
             raise Refused("SequenceGap", len(s.turns))
@@ -284,6 +292,10 @@ class Model:
         for role, number in settles.items():
             if number >= s.drafts.get(role, (0, b""))[0]:
                 s.drafts[role] = number, b""
+        if work is not None and (s.work is None or s.work[0] < work[0]):
+            if s.work is not None and s.work[0] == work[2]:
+                s.works_before = [*s.works_before, s.work][:MAX_WORKS_BEFORE]
+            s.work = work[:2]
         return len(s.turns)
 
     def append_late(self, lease: Lease, first: int, turns: list[bytes], *, apart: bool) -> int:

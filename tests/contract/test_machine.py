@@ -20,7 +20,14 @@ from hypothesis.stateful import (
 )
 
 from session_store import SessionStoreError, StoreSettings
-from session_store.backends.values import DRAFT_ROLES, LateTurn, LeaseRef, OpenMode, SealedDraft
+from session_store.backends.values import (
+    DRAFT_ROLES,
+    LateTurn,
+    LeaseRef,
+    OpenMode,
+    SealedDraft,
+    SealedWork,
+)
 from session_store.keys import shard_of
 from session_store.sealing.data_key import NO_TAG, tag_of
 from tests.contract import model
@@ -79,6 +86,7 @@ cames = st.sampled_from([0, 1, 1, 2, 3])
 scopes = st.sampled_from(["", "", "", "sales", "support"])
 small = st.integers(-1, 1)
 roles = st.sampled_from(DRAFT_ROLES)
+works = st.sampled_from([None, None, 0, 0, 1, 2])
 
 
 @dataclass
@@ -380,6 +388,8 @@ class StoreMachine(RuleBasedStateMachine):
         fresh=st.integers(0, 6),
         follows=st.sampled_from([True, True, True, False]),
         settles=st.dictionaries(roles, st.integers(1, 9), max_size=2),
+        work=works,
+        keeps=st.booleans(),
     )
     def append(  # noqa: PLR0913 (what append can be asked)
         self,
@@ -390,10 +400,13 @@ class StoreMachine(RuleBasedStateMachine):
         settles: dict[str, int],
         *,
         follows: bool,
+        work: int | None = None,
+        keeps: bool = False,
     ) -> None:
         """Append: new turns, turns that are there, both, others in their place, or with a gap.
 
         ``begins`` counts from the number that comes next, ``same`` of the turns are there.
+        ``work`` counts from the last of the turns. ``keeps``: the work before was not loaded.
         """
         job = self.one_of(place)
         s = self.model.find(job.lease.who, job.lease.session)
@@ -406,11 +419,19 @@ class StoreMachine(RuleBasedStateMachine):
         behind = written[first - 2 : first - 1] if first > 1 else []
         tag = tag_of(behind[0]) if behind and follows else NO_TAG
 
+        sent = None
+        if work is not None:
+            aside = s.work[0] if keeps and s and s.work else 0
+            of_turn = first + max(0, len(turns) - 1 - work)
+            sent = SealedWork(of_turn, sealed(f"work {nonce()}"), aside)
+
         async def ask(number: int, backend: Backend) -> Any:
-            return await backend.append(job.refs[number], first, tag, turns, settles)
+            return await backend.append(job.refs[number], first, tag, turns, settles, work=sent)
 
         answer = self.compare(
-            lambda: self.model.append(job.lease, first, follows and bool(behind), turns, settles),
+            lambda: self.model.append(
+                job.lease, first, follows and bool(behind), turns, settles, sent and sent[:3]
+            ),
             ask,
         )
         if answer is None:
@@ -645,6 +666,7 @@ class StoreMachine(RuleBasedStateMachine):
                     assert each.head == (tag_of(trimmed[-1]) if trimmed else b"")
                     assert [late.sealed for late in each.late] == list(s.late.values())
                     self._compare_drafts(each, s)
+                    self._compare_works(each, s)
             first = [self._comparable(each) for each, _ in held[0]]
             for stored in held[1:]:
                 assert [self._comparable(each) for each, _ in stored] == first
@@ -656,6 +678,12 @@ class StoreMachine(RuleBasedStateMachine):
         found = sorted((each.number, each.role, each.sealed) for each in stored.drafts)
         assert found == [each for each in kept if each[2]]
         assert stored.draft_number == max((each[0] for each in kept), default=0)
+
+    @staticmethod
+    def _compare_works(stored: StoredSession, s: Session) -> None:
+        assert (stored.work and (stored.work.seq, stored.work.sealed)) == s.work
+        assert [(work.seq, work.sealed) for work in stored.works_before] == s.works_before
+        assert s.work is None or s.work[0] <= stored.seq
 
     @staticmethod
     async def _held(world: World, who: str) -> list[tuple[StoredSession, list[bytes]]]:

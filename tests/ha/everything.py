@@ -16,10 +16,13 @@ from session_store import (
     JoinOutcome,
     LeaseHeld,
     LeaseLost,
+    Recorder,
+    SealedTurn,
     SessionGone,
     SessionState,
     SessionStore,
     Turn,
+    Work,
 )
 from session_store.doctor import quick
 from session_store.events import Event, EventsMissed, EventType
@@ -109,6 +112,8 @@ async def _visit(store: SessionStore, person: str) -> None:
     assert [each.turn for each in loaded.turns] == turns(1, 5)
     assert loaded.session.content.language == LANGUAGE
     assert [each.turn for each in loaded.drafts] == [saying]
+    assert loaded.work == successor.work == Work(3, b"work 3")
+    await _work_anew(store, successor)
     await store.leave(successor.lease)
     await store.release(successor.lease)
     await _crash(store, who, session_id)
@@ -116,13 +121,28 @@ async def _visit(store: SessionStore, person: str) -> None:
 
 async def _talk(store: SessionStore, joined: Joined, first: int, last: int) -> None:
     """Say each sentence twice: while it is said, and as a turn that settles it."""
-    sealed = []
+    sealed: list[SealedTurn] = []
     for turn in turns(first, last):
         draft = store.seal_draft(joined.lease, turn)
         await store.keep_draft(joined.lease, draft)
-        sealed.append(store.seal(joined.lease, turn, draft.number))
+        sealed.append(
+            store.seal(joined.lease, turn, draft.number, work=f"work {len(sealed) + 1}".encode())
+        )
     assert await store.append(joined.lease, sealed) == last
     assert await store.append(joined.lease, sealed) == last, "a repeated append is no error"
+
+
+async def _work_anew(store: SessionStore, joined: Joined) -> None:
+    """Put what the job before worked on aside: it could not be loaded."""
+    recorder = Recorder(store, joined.lease)
+    recorder.work_unread()
+    [last] = turns(9, 9)
+    assert await recorder.saved(recorder.record(last, work=b"anew").seq, NET_S)
+    await recorder.aclose()
+    loaded = await store.load(joined.lease.participant, joined.session.id)
+    assert loaded is not None
+    assert loaded.work == Work(4, b"anew")
+    assert loaded.works_before == (Work(3, b"work 3"),)
 
 
 async def _crash(store: SessionStore, who: str, session_id: str) -> None:
@@ -168,7 +188,7 @@ async def _manage(store: SessionStore, person: str) -> None:
     audit = AuditLog(store.side, store.keyring, actor="tests")
     exported = await export(store, who, audit=audit)
     assert exported is not None
-    assert [len(each["turns"]) for each in exported["sessions"]] == [5]
+    assert [len(each["turns"]) for each in exported["sessions"]] == [6]
     assert (await audit.verify()).intact
     await rotate_keys(store._backend, store.keyring)
     stored = await store._backend.participant(who)

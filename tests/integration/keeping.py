@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from session_store import Turn
 from tests.contract.worlds import OUTLAST, PASS_TIME
 
 if TYPE_CHECKING:
     from session_store import Joined, SessionStore
+
+
+WORK: Final = b'{"cart":["tea"]}'
+"""What each of the conversations works on."""
 
 
 def turn(number: int) -> Turn:
@@ -21,10 +25,10 @@ def turn(number: int) -> Turn:
 async def talk(
     store: SessionStore, participant: str, *, turns: int = 3, session_id: str | None = None
 ) -> Joined:
-    """Join, say something, give the content a title, and stay."""
+    """Join, say something, work on something, give the content a title, and stay."""
     joined = await store.join(participant, session_id=session_id)
     first = joined.lease.last_seq + 1
-    said = [store.seal(joined.lease, turn(each)) for each in range(first, first + turns)]
+    said = [store.seal(joined.lease, turn(each), work=WORK) for each in range(first, first + turns)]
     await store.append(joined.lease, said)
     await store.update(
         joined.lease, lambda content: content.model_copy(update={"title": "A title"})

@@ -24,7 +24,7 @@ import redis
 from dev.rig.key_file import write_key_file
 from dev.rig.net import NET_S
 from dev.rig.servers.process import Login, standalone
-from session_store import SessionStore, StoreSettings, Turn
+from session_store import Recorder, SessionStore, StoreSettings, Turn
 from session_store.cli import app
 from session_store.cli.connect import environment
 from session_store.cli.exit_codes import Exit
@@ -332,6 +332,37 @@ def test_nothing_is_revealed_that_cannot_be_audited(cli: Cli, talk: Talk) -> Non
         ran = cli(*arguments)
         assert (ran.code, ran.out) == (Exit.REFUSED, ""), arguments
     assert cli("list", "--json").data["total"] == 1
+
+
+def test_what_is_worked_on_is_revealed_on_demand_and_exported(
+    cli: Cli, talk: Talk, tmp_path: Path
+) -> None:
+    """A state that its program could not load is in the export, which says so."""
+
+    async def work(store: SessionStore) -> None:
+        for number, data in ((4, b'{"cart":["tea"]}'), (5, b'{"cart":["coffee"]}')):
+            joined = await store.join(talk.participant, session_id=talk.session_id)
+            recorder = Recorder(store, joined.lease)
+            recorder.work_unread()
+            said = Turn(id=f"t{number}", role="user", text="more", created_at=1.7e9 + number)
+            assert await recorder.saved(recorder.record(said, work=data).seq)
+            await recorder.aclose()
+            await store.release(joined.lease)
+
+    before = cli("show", talk.session_id, "--json").data["session"]
+    cli.act(work)
+    after = cli("show", talk.session_id, "--json").data["session"]
+    revealed = cli("show", talk.session_id, "--reveal", "--turns", "0").out
+    ran = cli("export", "--identity", "maria", "--output", str(tmp_path / "maria.json"))
+    kept = json.loads((tmp_path / "maria.json").read_text(encoding="utf-8"))["sessions"][0]
+
+    assert (before["works_before"], after["works_before"]) == (0, 1)
+    assert after["sealed_bytes"] > before["sealed_bytes"]
+    assert 'state: {"seq": 5, "data": {"cart": ["coffee"]}}' in revealed
+    assert 'could not be loaded: {"seq": 4, "data": {"cart": ["tea"]}}' in revealed
+    assert "tea" not in cli("show", talk.session_id).out
+    assert "1 session had a state that the program could not load" in ran.err
+    assert (kept["work"]["seq"], kept["works_before"][0]["data"]) == (5, {"cart": ["tea"]})
 
 
 def test_export_writes_a_file_for_its_owner_alone(cli: Cli, talk: Talk, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from dev.rig.key_file import write_key_file
 from session_store import (
     InvalidValue,
+    Recorder,
     SealBroken,
     SessionGone,
     SessionState,
@@ -88,8 +89,25 @@ async def test_an_export_holds_everything(store: SessionStore) -> None:
         ("user", "the user was saying"),
         ("assistant", "the assistant was saying"),
     ]
+    assert session["work"] == {"seq": 3, "data": {"cart": ["tea"]}}
+    assert session["works_before"] == []
     assert session["state"] == "live"
     assert "unreadable" not in session
+
+
+async def test_an_export_holds_a_state_that_no_program_could_load(store: SessionStore) -> None:
+    """It was put aside; and what is not JSON is exported in base64."""
+    who = store.pseudonym("maria")
+    first = await talk(store, who)
+    await store.release(first.lease)
+    second = await store.join(who)
+    recorder = Recorder(store, second.lease)
+    recorder.work_unread()
+    assert await recorder.saved(recorder.record(turn(4), work=b"\xff").seq)
+    await recorder.aclose()
+    [session] = (await exported(store, who))["sessions"]
+    assert session["work"] == {"seq": 4, "base64": "/w=="}
+    assert session["works_before"] == [{"seq": 3, "data": {"cart": ["tea"]}}]
 
 
 async def test_an_export_has_every_one_of_many_sessions(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from session_store import UnknownKey, WrongKey
+from session_store import UnknownKey, Work, WrongKey
 from session_store.keys import SHARDS, KeySpace, shard_of
 from session_store.upkeep.rotation import RotationProgress, RotationReport, rotate_keys
 from session_store.upkeep.sweeper import Sweeper
-from tests.integration.keeping import dump, pass_time, talk, talk_and_go, turn
+from tests.integration.keeping import WORK, dump, pass_time, talk, talk_and_go, turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -143,6 +143,12 @@ async def test_rotation_touches_no_sealed_record(processes: Processes, raw: Any)
 
     assert len(sealed) == 10
     assert {key: await raw.dump(key) for key in sealed} == dumps
+    after = processes.store("new", primary="new")
+    who = after.pseudonym("person 1")
+    [session] = (await after.sessions(who)).sessions
+    loaded = await after.load(who, session.id)
+    assert loaded is not None
+    assert loaded.work == Work(3, WORK)
 
 
 async def test_who_came_by_an_old_process_is_found_by_the_next_pass(processes: Processes) -> None:

@@ -13,7 +13,7 @@ from session_store.events import SealFailure
 from session_store.keys import KeySpace
 from session_store.upkeep.audit import AuditLog
 from session_store.upkeep.seal_audit import SealAudit
-from tests.integration.keeping import dump, keep_drafts, talk, talk_and_go, turn
+from tests.integration.keeping import WORK, dump, keep_drafts, talk, talk_and_go, turn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -126,6 +126,33 @@ async def moved_draft(record: Record, before: Record) -> None:
     await record.raw.hset(record.session, "draft:user", await before.draft("user"))
 
 
+async def moved_work(record: Record, before: Record) -> None:
+    """Put what was worked on in another session of the same participant in."""
+    await record.raw.hset(record.session, "work", await before.raw.hget(before.session, "work"))
+
+
+async def renumbered_work(record: Record, before: Record) -> None:
+    """Claim that an older work is of a later turn."""
+    del before
+    await record.raw.hset(record.session, "work_seq", 2)
+
+
+async def draft_as_work(record: Record, before: Record) -> None:
+    """Let the program work on what was being said."""
+    del before
+    _, _, sealed = (await record.draft("user")).partition(b":")
+    await record.raw.hset(record.session, "work", sealed)
+
+
+async def work_beyond_the_end(record: Record, before: Record) -> None:
+    """Cut the record at its end, and put content of the time before to it."""
+    del before
+    await record.raw.rpop(record.turns)
+    await record.raw.hincrby(record.session, "seq", -1)
+    await record.raw.hdel(record.session, "content")
+    await record.raw.hset(record.session, "version", 0)
+
+
 async def draft_of_another(record: Record, before: Record) -> None:
     """Let one have said what the other did."""
     del before
@@ -172,6 +199,10 @@ async def truncated_draft(record: Record, before: Record) -> None:
         renumbered_draft,
         turn_as_draft,
         truncated_draft,
+        moved_work,
+        renumbered_work,
+        draft_as_work,
+        work_beyond_the_end,
     ],
 )
 async def test_a_record_that_was_tampered_with_is_refused_and_left_as_it_is(
@@ -188,7 +219,7 @@ async def test_a_record_that_was_tampered_with_is_refused_and_left_as_it_is(
     await writer.release(first.lease)
     opened = await writer.open_new(who)
     second = await writer.join(who, session_id=opened.session.id)
-    said = [writer.seal(second.lease, turn(number)) for number in (1, 2, 3)]
+    said = [writer.seal(second.lease, turn(number), work=WORK) for number in (1, 2, 3)]
     await writer.append(second.lease, said)
     await keep_drafts(writer, second)
     await writer.update(second.lease, lambda content: content)

@@ -16,6 +16,7 @@ from benchmarks.store.measured import (
     Measured,
     Reads,
     TurnBytes,
+    Works,
     Writers16,
 )
 from benchmarks.store.plan import CONTESTANTS, QUICK
@@ -44,6 +45,7 @@ def measured() -> Measured:
             {"turns_0": 1, "turns_100": 1, "turns_0_unnamed": 2},
         ),
         writers16=Writers16(each(12_000, 9_000, 900, 800), each(10_000, 9_000, 1_800, 1_600)),
+        works=Works(*(Series((time,)) for time in (100, 105, 120, 110))),
         turns={name: TurnBytes(240, 250) for name in CONTESTANTS},
         idle=IdleBytes(1_200, 1_100),
         growth=Growth(flat, flat, each(110, 110, 110, 110)),
@@ -62,6 +64,8 @@ def test_the_ratios_have_the_names_that_were_agreed() -> None:
         "read_vs_encrypted_session",
         "read_c1_vs_encrypted_session",
         "writers16_same_vs_spread",
+        "append_4k_work_vs_longer_turn",
+        "append_same_work_vs_none",
         "bytes_200b_turn",
         "time_10000_vs_1_sessions",
         "bytes_per_idle_session",
@@ -74,6 +78,8 @@ def test_the_ratios_have_the_names_that_were_agreed() -> None:
     assert written["join_c64_time_vs_pipeline"] == 1.111
     assert written["read_vs_encrypted_session"] == 4
     assert written["read_c1_vs_encrypted_session"] == 2
+    assert written["append_4k_work_vs_longer_turn"] == 1.091
+    assert written["append_same_work_vs_none"] == 1.05
     assert written["writers16_same_vs_spread"] == 1.2
     assert written["measured"]["append_c64_per_s"]["ours"] == {"median": 20_000, "rounds": [20_000]}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from session_store import SessionContent, Turn
+import pytest
+
+from session_store import SealBroken, SessionContent, Turn
 from session_store.models import MAX_PLACES, Place, Witness
 from session_store.sealing import schema
 from session_store.sealing.data_key import tag_of
@@ -35,6 +37,12 @@ CONTENT_OF_VERSION_2 = bytes.fromhex(
 )
 """With the one place that version 2 knew."""
 
+WORK = bytes.fromhex(
+    "0345652c2cc7322f2afbfc5dca806159fe53e4d15337be9bcda447bc7dccd09e45359519a526bc7c17ed"
+    "2ea7a40aaaba4c9be27b135881278958bf1481f892d5"
+)
+WORK_OF_TURN = 7
+
 SAID = Turn(id="item_3", role="user", text="Und weiter? 🚀", created_at=1_700_000_006.5)
 
 
@@ -64,6 +72,15 @@ def test_a_content_of_version_3_opens() -> None:
         ),
         witness=Witness(seq=9, tag=tag_of(TURN).hex()),
     )
+
+
+def test_a_work_of_version_3_opens() -> None:
+    """It is opaque: only its number belongs to its seal."""
+    plain = data_key().open_work(SESSION, WORK_OF_TURN, WORK)
+    assert plain == '{"cart":["Tee"],"total":"4,50 €"}'.encode()
+    for seq in (WORK_OF_TURN - 1, WORK_OF_TURN + 1):
+        with pytest.raises(SealBroken):
+            data_key().open_work(SESSION, seq, WORK)
 
 
 def test_the_place_of_an_earlier_version_is_the_newest_of_several() -> None:
