@@ -87,6 +87,8 @@ ALL: Final = (
         (
             "integration/test_callers.py",
             "integration/test_binding_entry_rooms.py",
+            "integration/test_first_steps.py",
+            "integration/test_frontend.py",
             "chaos/test_anonymous.py",
         ),
     ),

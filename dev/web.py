@@ -31,6 +31,17 @@ def build() -> None:
         write_stamp(stamp, wanted)
 
 
+def packages() -> Path:
+    """Return the folder of the page's packages, installed from its lock file.
+
+    Raises:
+        DevError: When Node is missing, or npm fails.
+    """
+    with exclusive(STATE / "web.lock"):
+        _with_packages()
+    return WEB / "node_modules"
+
+
 def script(name: str) -> None:
     """Run one of the page's npm scripts.
 

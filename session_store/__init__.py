@@ -57,7 +57,7 @@ from session_store.settings import StoreSettings
 from session_store.store import SessionStore
 from session_store.upkeep.analytics import Analytics, DayCounts
 from session_store.upkeep.audit import AuditLog
-from session_store.upkeep.journal import ErasureJournal
+from session_store.upkeep.journal import ErasureJournal, JournalFailed
 from session_store.upkeep.observers import watched
 from session_store.upkeep.rotation import rotate_keys
 from session_store.upkeep.sweeper import Sweeper
@@ -96,6 +96,7 @@ __all__ = [
     "InvalidValue",
     "JoinOutcome",
     "Joined",
+    "JournalFailed",
     "Keyring",
     "KeyringError",
     "KeyringMissing",

@@ -37,7 +37,7 @@ from session_store.event_stream import read_events
 from session_store.events import turn_appended
 from session_store.models import SessionContent, Witness
 from session_store.sealing.data_key import NO_TAG, tag_of
-from session_store.sealing.keyring import Keyring
+from session_store.sealing.keyring import keyring_of
 from session_store.sealing.opening import (
     UNREADABLE,
     check_witness,
@@ -93,10 +93,12 @@ class SessionStore(StoreCalls):
     def from_settings(cls, settings: StoreSettings, *, hooks: Sequence[EventHook] = ()) -> Self:
         """Build the store that the settings describe; connects at the first call.
 
+        A store in memory (``memory://``) without keys gets a key of this process.
+
         Raises:
             KeyringMissing: no keys are configured. There is no plaintext mode.
         """
-        keyring = Keyring.from_settings(settings)
+        keyring = keyring_of(settings)
         return cls(backend_of(settings), keyring, hooks=hooks)
 
     def events(self) -> AsyncGenerator[Event | EventsMissed, None]:

@@ -36,14 +36,17 @@ NOTHING = Audit(0, 0, 0)
 def audit(person: Person, recorded: Iterable[RecordedTurn]) -> Audit:
     """Compare what a person was told with what Redis holds.
 
-    A scripted person never says the same words twice, so the same words are the same turn; an
-    agent says no whole sentence twice to one question. Sound with gaps is not understood, and may
-    be that more than once.
+    The same words are the same turn, unless the person has said them more than once; an agent says
+    no whole sentence twice to one question. Sound with gaps is not understood, and may be that more
+    than once.
     """
     turns = [each.turn for each in recorded]
     texts = {turn.id: turn.text for turn in turns}
     lost = [id_ for id_, turn in person.saved.items() if not _is_kept(turn, texts.get(id_))]
     by_id = Counter(turn.id for turn in turns)
+    again: Counter[tuple[str, str]] = Counter(
+        {("user", words): times - 1 for words, times in person.spoken.items()}
+    )
     said: Counter[tuple[str, str]] = Counter()
     question = ""
     for turn in {turn.id: turn for turn in turns}.values():
@@ -53,7 +56,8 @@ def audit(person: Person, recorded: Iterable[RecordedTurn]) -> Audit:
                 said["user", turn.text] += 1
         elif turn.role == "assistant" and not turn.interrupted:
             said[question, turn.text] += 1
-    doubled = sum(count - 1 for counter in (by_id, said) for count in counter.values())
+    doubled = sum(count - 1 for count in by_id.values())
+    doubled += sum(max(0, count - 1 - again[what]) for what, count in said.items())
     return Audit(len(person.saved), len(lost), doubled)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 import time
+from collections import Counter
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final, Self
@@ -80,6 +81,8 @@ class Person:
             connector=aiohttp.TCPConnector(force_close=True),
         )
         self._room: rtc.Room | None = None
+        self.spoken: Counter[str] = Counter()
+        """How often it has said these words aloud."""
         self._pending: list[tuple[str, str]] = []
         self._marked: set[str] = set()
         """Ids that were marked saved, perhaps before their record came."""
@@ -167,6 +170,7 @@ class Person:
     async def say(self, text: str) -> None:
         """Say something into the microphone."""
         assert isinstance(self._microphone, Microphone)
+        self.spoken[text] += 1
         await self._microphone.say(text)
 
     async def ask(self, text: str, *, within_s: float = NET_S) -> dict[str, Any]:

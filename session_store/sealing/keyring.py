@@ -10,8 +10,10 @@ import binascii
 import hashlib
 import hmac
 import json
+import logging
 import re
 import secrets
+from functools import cache
 from typing import TYPE_CHECKING, Final, Self
 
 from cryptography.exceptions import InvalidTag
@@ -21,6 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from session_store.errors import KeyringMissing, SealBroken, UnknownKey, WrongKey
 from session_store.keys import PSEUDONYM_BYTES
+from session_store.redis_address import Kind
 from session_store.sealing.data_key import TAG_BYTES, DataKey, WrappedKey, open_sealed, seal
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from session_store.settings import StoreSettings
+
+logger = logging.getLogger(__name__)
 
 KEY_BYTES: Final = 32
 KEY_VERSION: Final = 1
@@ -250,6 +255,29 @@ class Keyring:
 
     def _mac(self, kind: bytes, value: bytes) -> bytes:
         return hmac.digest(self._pseudonym_key, kind + b"\0" + value, hashlib.sha256)
+
+
+def keyring_of(settings: StoreSettings) -> Keyring:
+    """Return the keyring for a store; without keys, one of this process for a store in memory.
+
+    Raises:
+        KeyringMissing: as ``Keyring.from_settings``.
+    """
+    keys = (settings.key_file, settings.encryption_keys, settings.primary_key)
+    if settings.redis_address.kind is Kind.MEMORY and not any([*keys, settings.pseudonym_key]):
+        return _keyring_of_this_process()
+    return Keyring.from_settings(settings)
+
+
+@cache
+def _keyring_of_this_process() -> Keyring:
+    logger.info("no encryption key is set: what is kept in memory gets a key of this process")
+    key_id = "this-process"
+    return Keyring(
+        {key_id: secrets.token_bytes(KEY_BYTES)},
+        primary=key_id,
+        pseudonym_key=secrets.token_bytes(KEY_BYTES),
+    )
 
 
 def _derive(key: bytes, purpose: bytes) -> bytes:

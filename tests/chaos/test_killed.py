@@ -134,7 +134,8 @@ async def test_what_somebody_was_saying_when_their_agent_was_killed_is_in_the_re
         asked = await killed_before_its_answer(stand, person)
         await all_is_well(stand, person)
         mine = [each.turn for each in await stand.recorded(person) if each.turn.role == "user"]
-        assert [turn.text for turn in mine if turn.text in NAME_ASKED] == asked
+        # What no agent seemed to understand was said again, and may have been understood after all.
+        assert list(dict.fromkeys(turn.text for turn in mine if turn.text in NAME_ASKED)) == asked
         assert mine[-1].text == asked[-1]
 
 

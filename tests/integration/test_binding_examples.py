@@ -1,4 +1,7 @@
-"""The examples, run as they are printed: as workers, with a real LiveKit, Redis and a death."""
+"""The examples, run as they are printed: as workers, with a real LiveKit, Redis and a death.
+
+The command is that of docs/binding.md, under "Examples".
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from dev.rig.stand import Stand, running
 from session_store import SessionState, StoreSettings
 from session_store.livekit.rooms.rooms import AGENT, ENDED
 from session_store.upkeep.analytics import Analytics, last_days
+from tests.snippets import blocks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from dev.rig.person import Person
 
 EXAMPLES = ROOT / "examples"
+COMMAND = ("livekit.agents", "start", "--dev")
 NAMES = ["starter", "tools", "handoff", "hangup", "realtime"]
 TRANSFERRING = ROOT / "tests" / "integration" / "transferring.py"
 IN_ONE_LOOP = pytest.mark.asyncio(loop_scope="module")
@@ -59,6 +64,14 @@ def test_at_most_six_lines_are_added(name: str) -> None:
     assert agents_in(before) == agents_in(after) != {}
 
 
+def test_the_command_of_the_page_is_the_one_that_runs_here() -> None:
+    """With the agent's name, and a file that exists."""
+    (command,) = blocks("docs/binding.md", "Examples", "sh")
+    words = command.split()
+    assert words[:2] == ["LIVEKIT_AGENT_NAME=assistant", ".venv/bin/python"]
+    assert words[2:] == ["-m", *COMMAND, "examples/starter.py"]
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
     """Run everything but a worker."""
@@ -77,7 +90,7 @@ async def at_work(name: str, stand: Stand) -> AsyncIterator[Person]:
 @asynccontextmanager
 async def running_agent(program: Path, stand: Stand) -> AsyncIterator[Person]:
     """Run a program as a worker, and let a person come to it."""
-    command = ("livekit.agents", "start", "--dev", str(program))
+    command = (*COMMAND, str(program))
     worker = await stand.add_worker(module=command, ready=False)
     known = "registered worker"
     try:
@@ -172,7 +185,7 @@ async def test_a_deploy_ends_nothing(stand: Stand) -> None:
         deployed_at = time.monotonic()
         await stand.workers[0].aclose(grace_s=NET_S)
         assert (await stand.loaded(person)).session.state is SessionState.LIVE
-        command = ("livekit.agents", "start", "--dev", str(EXAMPLES / "hangup.py"))
+        command = (*COMMAND, str(EXAMPLES / "hangup.py"))
         await stand.add_worker(module=command, ready=False)
         await person.notes.first(Kind.HELLO, after=deployed_at, within_s=2 * NET_S)
         answer = await person.ask("what have I said?")

@@ -62,8 +62,7 @@ async def test_an_agent_talks_in_a_job_without_a_room(
     conversation = await persist(ctx, session, words=lambda visit: f"Visit {visit.number}.")
     agent = Agent(instructions="")
     assert await conversation.resume(agent) is agent
-    assert conversation.start_args == {"room": ctx.room}
-    await session.start(agent)
+    await session.start(agent, **conversation.start_args)
     await conversation.greet()
     await until(lambda: said(session) == ["Visit 1."], "it has greeted")
     await session.generate_reply(user_input="my cat is called Tom")
@@ -116,7 +115,7 @@ async def test_a_job_has_one_conversation(
     real._info.fake_job = False
     begun: list[object] = []
 
-    async def begin(setup: object) -> Any:
+    async def begin(setup: object, _: object) -> Any:
         begun.append(setup)
         return SimpleNamespace(ended=None)
 
@@ -159,6 +158,7 @@ def test_a_worker_that_could_keep_nothing_does_not_start(tmp_path: Path, key_fil
         "/nowhere/keys.json": {"REJOIN_KEY_FILE": "/nowhere/keys.json"},
         "REJOIN_LEASE_S": {**keys, "REJOIN_LEASE_S": "soon"},
         "REJOIN_SPOOL_DIR: /proc/spool": {**keys, "REJOIN_SPOOL_DIR": "/proc/spool"},
+        "REJOIN_REDIS_URL is memory://": {**keys, "REJOIN_REDIS_URL": "memory://"},
     }
     # All at once: most of the time of each goes into imports.
     workers = {line: starting(tmp_path, **settings) for line, settings in wrong.items()}

@@ -144,8 +144,9 @@ class Arrivals:
 
     async def _receive(self) -> None:
         self._say_hello()
-        if self._is_takeover:
-            # The dead job may have recorded turns that it could not show any more.
+        if self._is_takeover or self._parts.entry.participant.session_id is None:
+            # The dead job may have recorded turns that it could not show any more. And a page that
+            # our gateway has not admitted has nothing but this.
             self._writers.transcript.show_newest(RESENT_TURNS)
         await self._welcome(is_return=not self._is_takeover)
 

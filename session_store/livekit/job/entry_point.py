@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakSet
 
 from livekit.agents.voice.room_io import RoomOptions
@@ -25,11 +26,17 @@ from session_store.livekit.job.participant import (
 )
 from session_store.livekit.job.pass_through import PassThrough
 from session_store.livekit.job.room_mark import mark_room
+from session_store.livekit.job.roomless import (
+    RoomlessConversation,
+    RoomlessJob,
+    store_of_this_loop,
+)
 from session_store.livekit.rooms.anonymous import is_the_one
 from session_store.livekit.rooms.dispatch import Dispatch, Errand
 from session_store.livekit.telemetry.conversation_metrics import JOINED_AS, failed_as
 from session_store.livekit.telemetry.spans import LiveKitTracer
 from session_store.meter import NO_METER
+from session_store.redis_address import Kind
 from session_store.settings import StoreSettings
 from session_store.store import SessionStore
 from session_store.tasks import KeptTasks
@@ -46,6 +53,8 @@ if TYPE_CHECKING:
     from session_store.livekit.job.greeting import Visit
     from session_store.livekit.job.participant import Coming, NamedBy
     from session_store.meter import Meter
+
+    _Maker = Callable[[Setup, Entry, Liveness], Conversation]
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +96,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
 
     In a job without a room (LiveKit's console, its test helpers), and with ``REJOIN_ENABLED=0``,
     nothing is kept: the conversation that this returns lets LiveKit do what it does without us.
+    With ``REJOIN_REDIS_URL=memory://`` a job without a room keeps its conversation in this process.
 
     Args:
         ctx: the job. Its metadata names the participant if the gateway dispatched it. Else the job
@@ -124,14 +134,18 @@ async def persist(  # noqa: PLR0913 (most have a default)
         SessionGone, SessionEnded: it was erased or has ended since the dispatch.
         SealBroken, UnknownKey: the session cannot be read.
     """
-    if ctx.is_fake_job() or not (settings := settings or StoreSettings()).enabled:
-        why = "this job has no room" if ctx.is_fake_job() else "REJOIN_ENABLED is off"
+    settings = settings or StoreSettings()
+    if (why := _why_nothing_is_kept(ctx, settings)) is not None:
         return PassThrough(ctx, agent_session, room_options=room_options, words=words, why=why)
     if ctx in _PERSISTED:
         raise PersistedTwice(
             "persist was called twice in this job: a job has one conversation, of one participant"
         )
     _PERSISTED.add(ctx)
+    roomless = RoomlessJob(ctx) if ctx.is_fake_job() else None
+    if roomless is not None:
+        ctx = cast("JobContext", roomless)
+        store = store or store_of_this_loop(settings)
     async with AsyncExitStack() as at_the_end:
         if store is None:
             store = SessionStore.from_settings(settings)
@@ -151,7 +165,8 @@ async def persist(  # noqa: PLR0913 (most have a default)
                 when_agent_ends,
                 ctx.job.agent_name if scope is None else scope,
                 identity,
-            )
+            ),
+            _maker(roomless, room_options),
         )
         marking = KeptTasks(logger)
         marking.spawn(mark_room(ctx, store, settings))
@@ -166,7 +181,21 @@ async def persist(  # noqa: PLR0913 (most have a default)
     return conversation
 
 
-async def _begin(setup: Setup) -> Conversation:
+def _why_nothing_is_kept(ctx: JobContext, settings: StoreSettings) -> str | None:
+    if not settings.enabled:
+        return "REJOIN_ENABLED is off"
+    if ctx.is_fake_job() and settings.redis_address.kind is not Kind.MEMORY:
+        return "this job has no room"
+    return None
+
+
+def _maker(roomless: RoomlessJob | None, room_options: RoomOptions | None) -> _Maker:
+    if roomless is None:
+        return Conversation
+    return partial(RoomlessConversation, job=roomless, room_options=room_options)
+
+
+async def _begin(setup: Setup, make: _Maker) -> Conversation:
     """Wait for the participant, and take its conversation."""
     ctx = setup.ctx
     await ctx.connect()
@@ -183,7 +212,7 @@ async def _begin(setup: Setup) -> Conversation:
             setup.job_exit.leave("there is no conversation to hold")
         raise
     liveness.here()
-    return Conversation(setup, entry, liveness)
+    return make(setup, entry, liveness)
 
 
 async def _wait_for_participant(setup: Setup) -> tuple[JobParticipant, Coming]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from session_store.errors import SessionStoreError
+from session_store.redis_address import Kind
 from session_store.sealing.keyring import Keyring
 from session_store.settings import StoreSettings, explain
 
@@ -43,6 +44,11 @@ def settings_for(server: AgentServer, given: StoreSettings | None) -> StoreSetti
         if not settings.enabled:
             logger.warning("conversations are not kept: REJOIN_ENABLED is off")
             return None
+        if settings.redis_address.kind is Kind.MEMORY:
+            raise NotReady(
+                "REJOIN_REDIS_URL is memory://, and each job is a process that forgets all at its "
+                "end: set it to a Redis, or set REJOIN_ENABLED=0"
+            )
         Keyring.from_settings(settings)
     except ValidationError as error:
         raise NotReady(explain(error)) from None

@@ -1,0 +1,1 @@
+"""A front end of your own, with its token server; see ``docs/binding.md``."""
