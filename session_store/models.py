@@ -91,7 +91,7 @@ class Work:
     """What the program works on, such as an order or a cart: opaque bytes for the store."""
 
     seq: int
-    """Number of the turn with which it was recorded."""
+    """Number of the turn with which it was recorded; 0 for a conversation that never joined."""
     data: bytes = field(repr=False)
 
 

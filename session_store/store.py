@@ -326,7 +326,7 @@ class SessionStore(StoreCalls):
         return SealedTurn(seq, tag_before, sealed, turn, settles, sealed_work)
 
     def seal_work(
-        self, lease: Lease, seq: int, work: bytes, *, keeps: int = 0, since: int = 0
+        self, lease: Lease, seq: int, work: bytes, *, keeps: int | None = None, since: int = 0
     ) -> SealedWork:
         """Seal what the program works on, as the work of turn ``seq``. Writes nothing.
 
@@ -520,7 +520,12 @@ class SessionStore(StoreCalls):
         raise WriteConflict(session_id, version)
 
     async def bring_in(
-        self, participant: str, session_id: str, epoch: int, turns: Sequence[Turn]
+        self,
+        participant: str,
+        session_id: str,
+        epoch: int,
+        turns: Sequence[Turn],
+        work: bytes | None = None,
     ) -> None:
         """Keep turns that were said without a lease, beside the record, ordered by time.
 
@@ -532,6 +537,8 @@ class SessionStore(StoreCalls):
             epoch: when that conversation began, in Unix milliseconds. It names the conversation
                 in place of a fencing token.
             turns: all turns of the conversation, in order.
+            work: what the program worked on at its end. It is kept if the session has no turn of
+                its own: else a job has gone on from another one.
 
         Raises:
             SessionGone: there is none.
@@ -542,8 +549,10 @@ class SessionStore(StoreCalls):
                 raise SessionGone(session_id)
             key = self._opener.key_of(participant, stored.wrapped)
         ref = LeaseRef(participant, session_id, "", "", stored.wrapped.data_key_id)
+        sealed_work = b"" if work is None else key.seal_work(session_id, 0, work)
         for batch in batches(_sealed_apart(key, session_id, epoch, turns)):
-            await self._backend.append_late(ref, batch, apart=True)
+            last = sealed_work if batch[-1].seq == len(turns) else b""
+            await self._backend.append_late(ref, batch, apart=True, work=last)
 
     async def close(self, participant: str, session_id: str, *, fence: str = "") -> bool:
         """End a session now. A job that holds it loses its lease; the record stays.

@@ -194,7 +194,12 @@ class Backend(ABC):
 
     @abstractmethod
     async def append_late(
-        self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
+        self,
+        lease: LeaseRef,
+        turns: Sequence[LateTurn],
+        *,
+        apart: bool = False,
+        work: bytes = b"",
     ) -> int:
         """Keep turns of a lost lease beside the record; return how many were new.
 
@@ -203,6 +208,9 @@ class Backend(ABC):
 
         ``apart``: the turns were said under no lease. Their numbers are not those of the record,
         and none of them is in it.
+
+        ``work``: what the program worked on, sealed as the work of turn 0. It is kept if no turn
+        and no work was recorded yet; empty for none.
         """
 
     @abstractmethod

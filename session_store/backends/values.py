@@ -98,10 +98,12 @@ class SealedWork(NamedTuple):
     """What the program works on, as it was when a turn was recorded."""
 
     seq: int
-    """Number of that turn. A work never replaces one with the same number or a higher one."""
+    """Number of that turn. A work never replaces one with the same number or a higher one.
+
+    0 for that of a conversation that never joined."""
     sealed: bytes
-    keeps: int = 0
-    """Number of a stored work that is put aside when this one replaces it; 0 for none."""
+    keeps: int | None = None
+    """Number of a stored work that is put aside when this one replaces it."""
     since: int = 0
     """Number of the first turn whose own work was left out for this one; 0 for none. No batch
     ends between the two. A backend does not need it."""

@@ -101,7 +101,7 @@ async def list_(  # noqa: PLR0913 (each is an option)
 async def _all_sessions(backend: RedisBackend, offset: int, limit: int) -> tuple[int, list[_Row]]:
     total, page = await session_index.page(backend, offset=offset, limit=limit)
     loaded = await asyncio.gather(
-        *(backend.load(*each, last=0) for each in page), return_exceptions=True
+        *(backend.load(*each, last=0, work=False) for each in page), return_exceptions=True
     )
     rows = []
     for each, stored in zip(page, loaded, strict=True):

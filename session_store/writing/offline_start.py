@@ -26,6 +26,7 @@ from session_store.values import Joined, Lease, Replayed
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from session_store.backends.values import SealedWork
     from session_store.models import Turn
     from session_store.store import SessionStore
 
@@ -62,6 +63,8 @@ class SpooledStart:
     """Content, sealed as version 1."""
     into: str | None = None
     """The session that it belongs to, once that is known."""
+    work: SealedWork | None = None
+    """What the program worked on at the newest turn that was recorded with a work."""
 
 
 def begin(  # noqa: PLR0913 (most have a default)
@@ -210,12 +213,12 @@ async def bring_in(store: SessionStore, spooled: SpooledStart) -> Replayed:
         SealBroken, UnknownKey, InvalidValue: they cannot be read.
     """
     start = spooled.start
-    turns, content = _opened(store, spooled)
+    turns, content, work = _opened(store, spooled)
     session_id = spooled.into or start.session_id
     try:
         await _refuse_erased(store, start)
         # An erasure from now on takes the session away, or the data key that it looks for.
-        await store.bring_in(start.participant, session_id, start.begun_ms, turns)
+        await store.bring_in(start.participant, session_id, start.begun_ms, turns, work)
         if content is not None:
             await store.edit(start.participant, session_id, partial(merged, said=content))
     except SessionGone:
@@ -274,10 +277,13 @@ async def _refuse_erased(store: SessionStore, start: OfflineStart) -> None:
 
 def _opened(
     store: SessionStore, spooled: SpooledStart
-) -> tuple[Sequence[Turn], SessionContent | None]:
-    start = spooled.start
+) -> tuple[Sequence[Turn], SessionContent | None, bytes | None]:
+    start, session_id = spooled.start, spooled.start.session_id
     key = store.keyring.unwrap(start.participant, start.wrapped)
-    turns = [recorded.turn for recorded in open_chain(key, start.session_id, spooled.turns)]
-    if spooled.content is None:
-        return turns, None
-    return turns, open_content(key, start.session_id, 1, spooled.content)
+    turns = [recorded.turn for recorded in open_chain(key, session_id, spooled.turns)]
+    content = work = None
+    if spooled.content is not None:
+        content = open_content(key, session_id, 1, spooled.content)
+    if spooled.work is not None:
+        work = key.open_work(session_id, spooled.work.seq, spooled.work.sealed)
+    return turns, content, work

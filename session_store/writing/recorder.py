@@ -110,7 +110,7 @@ class Recorder:
         self._withdrawn_works = WorkQueue()
         self._work = None if lease.work is None else lease.work.data
         """As of the newest turn."""
-        self._keeps = 0
+        self._keeps: int | None = None
         """See ``SealedWork.keeps``."""
         self._saved_seq = lease.saved_seq
         self._asking: dict[int, list[asyncio.Future[bool]]] = {}
@@ -304,7 +304,7 @@ class Recorder:
         """
         self._lost = False
         self._waiting, self._sent, self._works = _Queue(), _Queue(), WorkQueue()
-        self._saved_seq, self._keeps = self._lease.saved_seq, 0
+        self._saved_seq, self._keeps = self._lease.saved_seq, None
         self._begun.clear()
         sealed = tuple(self._store.seal(self._lease, turn) for turn in turns)
         first = self._works.next_place(self._lease.saved_seq + 1)

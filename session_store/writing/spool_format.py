@@ -10,7 +10,8 @@ A file is one line of JSON behind one that names the format; bytes are in base64
 
 Version 2 holds a conversation that never reached the store (``writing.offline_start``)::
 
-    {"beginning": {...}, "turns": [sealed, ...], "content": sealed, "into": session id}
+    {"beginning": {...}, "turns": [sealed, ...], "content": sealed, "into": session id,
+     "work": [seq, sealed]}
 """
 
 from __future__ import annotations
@@ -95,6 +96,7 @@ def packed_start(spooled: SpooledStart) -> bytes:
             "turns": [_text(sealed) for sealed in spooled.turns],
             "content": spooled.content and _text(spooled.content),
             "into": spooled.into,
+            "work": spooled.work and [spooled.work.seq, _text(spooled.work.sealed)],
         }
     )
     return _labelled(VERSION_OF_START, line)
@@ -131,7 +133,7 @@ def _job_in(held: dict[str, Any]) -> SpooledJob:
     content = held["content"]
     # Earlier versions of this library wrote neither works nor drafts.
     works = {
-        int(seq): SealedWork(int(seq), _bytes(sealed), int(keeps), int(since))
+        int(seq): SealedWork(int(seq), _bytes(sealed), keeps, int(since))
         for seq, sealed, keeps, since in held.get("works", ())
     }
     return SpooledJob(
@@ -147,13 +149,14 @@ def _job_in(held: dict[str, Any]) -> SpooledJob:
 
 
 def _start_in(held: dict[str, Any]) -> SpooledStart:
-    start, content = held["beginning"], held["content"]
+    start, content, work = held["beginning"], held["content"], held.get("work")
     data_key_id, kek_id, wrapped = start.pop("wrapped")
     return SpooledStart(
         OfflineStart(**start, wrapped=WrappedKey(data_key_id, kek_id, _bytes(wrapped))),
         tuple(map(_bytes, held["turns"])),
         content and _bytes(content),
         held["into"],
+        work and SealedWork(int(work[0]), _bytes(work[1])),
     )
 
 

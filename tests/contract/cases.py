@@ -127,6 +127,13 @@ async def a_draft(world: World) -> Job:
     return job
 
 
+async def a_new_job(world: World) -> Job:
+    """Let a job have joined, and nothing have been recorded yet."""
+    job = await join(world.backend, owner="1" * 32, load="a", offered=offer(1))
+    await world.pass_time(100)
+    return job
+
+
 async def a_work(world: World) -> Job:
     """Let a job work on something."""
     job = await a_job(world)
@@ -328,6 +335,13 @@ CASES: dict[str, Case] = {
     "append apart": Case(
         lambda b, job: b.append_late(job.lease, job.late(sealed("late 1")), apart=True),
         a_taken_over_job,
+        answers_again=False,
+    ),
+    "append apart with what it worked on": Case(
+        lambda b, job: b.append_late(
+            job.lease, job.late(sealed("late 1")), apart=True, work=sealed("work 0")
+        ),
+        a_new_job,
         answers_again=False,
     ),
     "participant": Case(

@@ -271,7 +271,7 @@ class Model:
         follows: bool,  # noqa: FBT001
         turns: list[bytes],
         settles: dict[str, int],
-        work: tuple[int, bytes, int] | None,
+        work: tuple[int, bytes, int | None] | None,
     ) -> int:
         """Answer the newest number; ``follows``: the tag before is that of the newest turn.
 
@@ -298,8 +298,10 @@ class Model:
             s.work = work[:2]
         return len(s.turns)
 
-    def append_late(self, lease: Lease, first: int, turns: list[bytes], *, apart: bool) -> int:
-        """Answer how many were not there; ``apart``: they cannot be."""
+    def append_late(
+        self, lease: Lease, first: int, turns: list[bytes], work: bytes, *, apart: bool
+    ) -> int:
+        """Answer how many were not there; ``apart``: they cannot be. ``work``: at their end."""
         s = self._session(lease.who, lease.session, lease.data_key)
         fresh = {
             (lease.fence, seq): turn
@@ -307,6 +309,8 @@ class Model:
             if (apart or (seq > len(s.turns) - len(s.kept) and s.turns[seq - 1 : seq] != [turn]))
             and (lease.fence, seq) not in s.late
         }
+        if work and not s.turns and s.work is None:
+            s.work = 0, work
         s.late = dict(sorted({**s.late, **fresh}.items())[-MAX_TURNS:])
         return len(fresh)
 

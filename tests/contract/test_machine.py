@@ -421,7 +421,7 @@ class StoreMachine(RuleBasedStateMachine):
 
         sent = None
         if work is not None:
-            aside = s.work[0] if keeps and s and s.work else 0
+            aside = s.work[0] if keeps and s and s.work else None
             of_turn = first + max(0, len(turns) - 1 - work)
             sent = SealedWork(of_turn, sealed(f"work {nonce()}"), aside)
 
@@ -447,8 +447,14 @@ class StoreMachine(RuleBasedStateMachine):
             lambda n, b: b.draft(job.refs[n], SealedDraft(role, number, words)),
         )
 
-    @rule(place=places, back=st.integers(0, 7), own=st.booleans(), apart=st.booleans())
-    def append_late(self, place: int, back: int, *, own: bool, apart: bool) -> None:
+    @rule(
+        place=places,
+        back=st.integers(0, 7),
+        own=st.booleans(),
+        apart=st.booleans(),
+        has_work=st.booleans(),
+    )
+    def append_late(self, place: int, back: int, *, own: bool, apart: bool, has_work: bool) -> None:
         """Bring in late what was refused, or what is in the record already."""
         job = self.one_of(place)
         s = self.model.find(job.lease.who, job.lease.session)
@@ -458,15 +464,18 @@ class StoreMachine(RuleBasedStateMachine):
         if not turns:
             return
         tags = [NO_TAG, *map(tag_of, turns)]
+        work = sealed(f"work {nonce()}") if has_work else b""
 
         async def ask(number: int, backend: Backend) -> Any:
             ref = job.refs[number]
             late = [
                 LateTurn(int(ref.fence), first + i, tags[i], turn) for i, turn in enumerate(turns)
             ]
-            return await backend.append_late(ref, late, apart=apart)
+            return await backend.append_late(ref, late, apart=apart, work=work)
 
-        self.compare(lambda: self.model.append_late(job.lease, first, turns, apart=apart), ask)
+        self.compare(
+            lambda: self.model.append_late(job.lease, first, turns, work, apart=apart), ask
+        )
 
     @rule(
         place=places,

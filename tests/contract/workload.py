@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from tests.contract.proxy import Proxy
 
 LOST = (LeaseLost, SessionGone, WriteConflict, SequenceGap)
+WITH_WORK = 0.5
+"""How many of the turns bring what their program works on."""
 MAX_WAITING = 8
 
 
@@ -139,8 +141,10 @@ class Writers:
         for _ in range(self._rng.randrange(1, 4)):
             if len(writing.waiting) < MAX_WAITING:
                 self._said += 1
-                turn = Turn(id=f"turn-{self._said}", role="user", created_at=1.0)
-                writing.waiting.append(store.seal(lease, turn))
+                # What some of them were recorded with: see ``read_finals``.
+                text = f"work {self._said}" if self._rng.random() < WITH_WORK else ""
+                turn = Turn(id=f"turn-{self._said}", role="user", text=text, created_at=1.0)
+                writing.waiting.append(store.seal(lease, turn, work=text.encode() or None))
         sent = list(writing.waiting)
         turns = tuple((each.seq, tag_of(each.sealed)) for each in sent)
         newest, error = await self._note(
@@ -295,5 +299,10 @@ async def read_finals(history: History, store: SessionStore) -> None:
                 version=stored.version,
                 fence=int(stored.fence),
             )
-            # And all of it opens.
-            await store.load(who, session)
+            # And all of it opens, and fits together.
+            loaded = await store.load(who, session)
+            assert loaded is not None
+            worked_on = [each.turn.text for each in loaded.turns if each.turn.text]
+            assert not worked_on or loaded.work is not None
+            if worked_on and loaded.work is not None:
+                assert loaded.work.data.decode() == worked_on[-1]

@@ -25,6 +25,11 @@ AGAIN_WITHIN_S = 40.0
 """How long a failover may take on a busy machine."""
 
 
+def worked_on(turns: int) -> bytes | None:
+    """Return what the program works on after so many turns: it changes with some of them."""
+    return f"work {turns - turns % 3}".encode() if turns else None
+
+
 class Conversation:
     """One session with its recorder, as a job has it."""
 
@@ -49,7 +54,7 @@ class Conversation:
         """Record one more turn."""
         n = len(self.recorded) + 1
         turn = Turn(id=f"t{n}", role="user", text=f"sentence {n}", created_at=n)
-        self.recorder.record(turn)
+        self.recorder.record(turn, work=worked_on(n))
         self.recorded.append(turn)
 
     async def talk(self, count: int) -> None:
@@ -89,6 +94,8 @@ class Conversation:
         kept = [each.turn for each in loaded.turns]
         assert [each.seq for each in loaded.turns] == list(range(1, len(kept) + 1)), "once each"
         assert kept == self.recorded[: len(kept)], "in the order in which they were recorded"
+        found = None if loaded.work is None else loaded.work.data
+        assert found == worked_on(len(kept)), "what was worked on at the newest turn"
         tags = {seq: tag_of(sealed) for seq, sealed in enumerate(stored.turns, 1)}
         assert {(seq, tag) for seq, tag in self.acknowledged if tags.get(seq) != tag} == set()
         if complete:

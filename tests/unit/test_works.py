@@ -19,7 +19,7 @@ from session_store import (
     Work,
 )
 from session_store.errors import RecorderFull
-from session_store.values import MAX_CALL_TURNS, batches_of
+from session_store.values import MAX_CALL_TURNS, batches_of, newest_work
 from session_store.writing.offline_start import SpooledStart, begin, bring_in, join_begun
 from session_store.writing.spool import Spool, SpoolReport
 from session_store.writing.spool_format import SpooledJob, packed_job, unpacked
@@ -371,15 +371,43 @@ async def test_a_spool_brings_the_work_and_keeps_what_was_not_loaded(tmp_path: P
     assert loaded.works_before == (Work(1, b"of an older class"),)
 
 
-async def test_a_conversation_that_never_joined_brings_late_turns_and_no_work() -> None:
-    """Another job may have gone on in the session since."""
+async def test_a_conversation_that_never_joined_brings_its_work_to_a_new_session(
+    tmp_path: Path,
+) -> None:
+    """It was all that there was; the first work of a job replaces it, or keeps it aside."""
+    store = Faulty()
+    left = await never_joined(store, None, b"a", b"offline")
+    for _ in range(2):
+        Spool(tmp_path).write_start(left)
+        assert (await Spool(tmp_path).replay(store)).late == 2
+    joined = await store.join(store.pseudonym("maria"))
+    assert (joined.work, joined.session.seq) == (Work(0, b"offline"), 0)
+    recorder = Recorder(store, joined.lease)
+    recorder.work_unread()
+    assert await recorder.saved(recorder.record(turn(1), work=b"anew").seq, 10)
+    await recorder.aclose()
+    loaded = await store.load(store.pseudonym("maria"), joined.session.id)
+    assert loaded is not None
+    assert (loaded.work, loaded.works_before) == (Work(1, b"anew"), (Work(0, b"offline"),))
+
+
+async def never_joined(store: Faulty, session_id: str | None, *works: bytes) -> SpooledStart:
+    """Talk without the store; return what the job leaves in the spool."""
+    start, offline = begin(store, store.pseudonym("maria"), session_id, "0" * 32)
+    recorder = Recorder(store, offline.lease)
+    for number, work in enumerate(works, 101):
+        recorder.record(turn(number), work=work)
+    turns = recorder.unsaved()
+    await recorder.aclose()
+    sealed = tuple(each.sealed for each in turns)
+    return SpooledStart(start, sealed, None, work=newest_work(turns))
+
+
+async def test_a_conversation_that_never_joined_leaves_the_work_of_a_session() -> None:
+    """A job has gone on in the session from another one."""
     store = Faulty()
     before = await an_earlier_talk(store, b"before")
-    start, offline = begin(store, store.pseudonym("maria"), before.session.id, "0" * 32)
-    recorder = Recorder(store, offline.lease)
-    recorder.record(turn(101), work=b"offline")
-    left = SpooledStart(start, tuple(each.sealed for each in recorder.unsaved()), None)
-    await recorder.aclose()
+    left = await never_joined(store, before.session.id, b"offline")
     await bring_in(store, left)
     loaded = await store.load(before.session.participant, before.session.id)
     assert loaded is not None

@@ -21,6 +21,7 @@ from session_store.backends.values import (
     JoinOutcome,
     LeaveAnswer,
     OpenMode,
+    SealedWork,
     SessionRef,
     SettleAnswer,
     SettleOutcome,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
         LateTurn,
         LeaseRef,
         SealedDraft,
-        SealedWork,
         StoredSession,
     )
     from session_store.events import Event
@@ -213,7 +213,12 @@ class MemoryBackend(MemoryPeople):
 
     @override
     async def append_late(
-        self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
+        self,
+        lease: LeaseRef,
+        turns: Sequence[LateTurn],
+        *,
+        apart: bool = False,
+        work: bytes = b"",
     ) -> int:
         op = self._begin(lease.participant)
         record = op.session(lease.session_id)
@@ -228,6 +233,8 @@ class MemoryBackend(MemoryPeople):
                 late.setdefault((turn.fence, turn.seq), turn)
         kept = len(late) - len(record.late)
         record.late = dict(sorted(late.items())[-self._rules.max_turns :])
+        if work and record.seq == 0:
+            record.keep_work(SealedWork(0, work))
         op.touch(record)
         return kept
 

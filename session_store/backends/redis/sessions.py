@@ -138,7 +138,7 @@ class RedisSessions(RedisCalls):
                 tag_before,
                 begin_of_event(lease) if self._publish_turns else "",
                 " ".join(f"{role}:{number}" for role, number in settles.items()) if settles else "",
-                "" if work is None else f"{work.seq} {work.keeps}",
+                "" if work is None else f"{work.seq} {'-' if work.keeps is None else work.keeps}",
                 *sealed,
                 *(() if work is None else (work.sealed,)),
             ),
@@ -153,7 +153,12 @@ class RedisSessions(RedisCalls):
 
     @override
     async def append_late(
-        self, lease: LeaseRef, turns: Sequence[LateTurn], *, apart: bool = False
+        self,
+        lease: LeaseRef,
+        turns: Sequence[LateTurn],
+        *,
+        apart: bool = False,
+        work: bytes = b"",
     ) -> int:
         keys = self._space.participant(lease.participant)
         args: list[Argument] = [
@@ -161,6 +166,7 @@ class RedisSessions(RedisCalls):
             self._retention_ms,
             self._max_turns,
             int(apart),
+            work,
         ]
         for turn in turns:
             args += turn

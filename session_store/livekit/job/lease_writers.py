@@ -14,6 +14,7 @@ from session_store.livekit.job.drafts import Drafts
 from session_store.livekit.job.transcript import Transcript
 from session_store.livekit.job.visit_writer import VisitWriter
 from session_store.tasks import reason_of
+from session_store.values import newest_work
 from session_store.writing.content_writer import ContentWriter
 from session_store.writing.lease import LeaseKeeper
 from session_store.writing.offline_start import SpooledStart, begin, bring_in, find_session
@@ -198,7 +199,10 @@ class LeaseWriters:
             if self._offline_start is not None:
                 sealed = content and content.sealed
                 left = SpooledStart(
-                    self._offline_start, tuple(turn.sealed for turn in turns), sealed
+                    self._offline_start,
+                    tuple(turn.sealed for turn in turns),
+                    sealed,
+                    work=newest_work(turns),
                 )
                 await self._leave_begun(left, extra)
             elif self._spool is not None:

@@ -26,6 +26,9 @@ end
 -- needs.
 local function read_without_work(key)
   local flat, kept = read_flat(key), {}
+  if redis.call('HEXISTS', key, 'work_seq') == 0 then
+    return flat
+  end
   for i = 1, #flat, 2 do
     if string.sub(flat[i], 1, 4) ~= 'work' then
       kept[#kept + 1], kept[#kept + 2] = flat[i], flat[i + 1]

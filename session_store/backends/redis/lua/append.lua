@@ -6,7 +6,7 @@
 --         ('' if that has not changed), turn..., and then that work, sealed
 -- In the session hash: `work`, what the program works on, and `work_seq`, the number of the turn with
 --   which it was recorded. A work that no program could load is put aside as `work_before:<slot>`,
---   '<seq>:<sealed>', when another one replaces it: `keeps` is its number.
+--   '<seq>:<sealed>', when another one replaces it: `keeps` is its number ('-' for none).
 -- Returns words in one string, because a list costs one more write to the socket: OK seq,
 --   DUPLICATE seq (all turns are stored already), GAP seq (turns before the first are missing:
 --   send again from seq + 1), CONFLICT seq (another chain is stored), GONE or LEASE_LOST.
@@ -37,12 +37,12 @@ local function settle_drafts()
 end
 -- An older work never replaces a newer one. The same one again changes nothing.
 local function keep_work()
-  local seq, keeps = string.match(ARGV[10], '^(%d+) (%d+)$')
-  local stored = redis.call('HGET', KEYS[1], 'work_seq') or '0'
-  if number(stored) >= number(seq) then
+  local seq, keeps = string.match(ARGV[10], '^(%d+) (%S+)$')
+  local stored = redis.call('HGET', KEYS[1], 'work_seq')
+  if stored and number(stored) >= number(seq) then
     return
   end
-  if keeps ~= '0' and keeps == stored then
+  if stored and keeps == stored then
     local aside = stored .. ':' .. (redis.call('HGET', KEYS[1], 'work') or '')
     for slot = 1, WORKS_BEFORE do
       if redis.call('HSETNX', KEYS[1], 'work_before:' .. slot, aside) == 1 then
