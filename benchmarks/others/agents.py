@@ -40,6 +40,11 @@ class OtherAgent(BaseModel):
     then_arguments: str = "{}"
     dials: Literal["", "caller", "human"] = ""
 
+    @property
+    def changes_agents(self) -> bool:
+        """Whether its tool hands over to another agent, which may not have that tool."""
+        return bool(self.transfer) or self.dials == "human"
+
 
 def read_agents(folder: Path) -> dict[str, OtherAgent]:
     """Return the agents of a folder, by their names."""

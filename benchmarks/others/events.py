@@ -146,6 +146,9 @@ class Act:
             heard = await self.person.sound(after=at, not_from="", within_s=LONG_S)
             assert heard is not None, "nobody greets"
             await self.person.silence()
+        else:
+            # What is said to nobody is lost, with Rejoin as without it.
+            await self.until(lambda: self.person.is_listened_to, "it listens", LONG_S)
         await self.tell("my cat is called Tom")
 
     async def tell(self, words: str, *, within_s: float = LONG_S) -> None:
@@ -318,7 +321,7 @@ async def _leave(act: Act) -> None:
         said = await act.person.say("tell me a story")
         assert await act.person.hears("Once", after=said, within_s=LONG_S)
         await asyncio.sleep(INTO_IT_S)
-    elif way == 2 and act.agent.tool and act.agent.dials != "human":  # noqa: PLR2004 (the third)
+    elif way == 2 and act.agent.tool and not act.agent.changes_agents:  # noqa: PLR2004 (the third)
         await act.run_tool()
         await asyncio.sleep(0.5)
     await act.person.leave()

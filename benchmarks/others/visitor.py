@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from dev.rig.livekit import LiveKitServer
 
+LISTENS: Final = {"listening", "thinking", "speaking"}
+"""States of an agent that hears what is said."""
 VOICE: Final = "roomio_audio"
 """The track of an agent's voice; music and noise have tracks of their own."""
 SOUNDS_LIKE: Final = "please tell me now"
@@ -139,9 +141,15 @@ class Visitor:
         states = self.notes.of(
             Kind.AGENT_STATE,
             after=after,
-            where=lambda note: note.who != not_from and note.fields["state"] != "initializing",
+            where=lambda note: note.who != not_from and note.fields["state"] in LISTENS,
         )
         return states[0].at if states else None
+
+    @property
+    def is_listened_to(self) -> bool:
+        """Whether an agent in the room says that it listens."""
+        people = self._room.remote_participants.values() if self._room is not None else ()
+        return any(each.attributes.get("lk.agent.state") in LISTENS for each in people)
 
     @property
     def agents(self) -> list[str]:
