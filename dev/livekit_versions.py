@@ -16,6 +16,7 @@ from dev.paths import REQUIREMENTS, STATE, TESTS, TOOLS
 
 PROGRAMS: Final = (
     "integration/test_binding_examples.py",
+    "integration/test_binding_entry_rooms.py",
     # A job is killed, and a worker: the second one's conversation is taken over by another worker.
     "chaos/test_killed.py::test_a_killed_agent_is_replaced",
 )
@@ -25,6 +26,8 @@ BINDING: Final = "integration/test_binding_*.py"
 LEFT_OUT: Final = (
     # About counts and the spool, which know nothing of LiveKit; it waits for seconds.
     "test_the_library_counts_turns_and_saves_those_of_an_outage",
+    # What it is about has tests that need no worker.
+    "test_an_order_is_there_after_a_kill",
     # About watchers alone; it waits for two leases.
     "test_nobody_comes_where_the_agent_has_left_a_call_to_a_human",
 )
