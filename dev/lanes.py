@@ -171,16 +171,19 @@ class _Run:
     @property
     def names_failures(self) -> bool:
         """Whether its report says which tests have failed."""
-        return any(part.tag in _FAILED for case in self._cases() for part in case)
+        return bool(self._failed())
 
     def failures(self) -> Iterator[str]:
         """Yield a line for each test that failed and why; for a lane without one, its end."""
-        failed = [(case, part) for case in self._cases() for part in case if part.tag in _FAILED]
+        failed = self._failed()
         for case, part in failed:
             yield f"{_name(case)}: {_first_line(part.get('message', ''))}"
         if self.has_failed and not failed:
             end = self._output.read_text(errors="replace").strip()
             yield f"{self.lane.name}: {end[-_LINE:]}"
+
+    def _failed(self) -> list[tuple[ET.Element, ET.Element]]:
+        return [(case, part) for case in self._cases() for part in case if part.tag in _FAILED]
 
     def _cases(self) -> Iterator[ET.Element]:
         if self._report.exists():

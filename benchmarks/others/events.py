@@ -30,7 +30,7 @@ PATIENCE_S: Final = 8.0
 ANSWER_S: Final = 15.0
 """A person who speaks and is not answered within this time is met by silence."""
 INTO_IT_S: Final = 1.5
-"""How far into a story or a tool somebody is killed, or leaves."""
+"""How long a story or a tool has lasted when its job is killed, or its person leaves."""
 HUMAN: Final = "human-agent-sip"
 """Under which identity LiveKit's warm transfer calls a human."""
 

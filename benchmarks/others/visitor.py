@@ -123,7 +123,7 @@ class Visitor:
         return list(speeches.values())
 
     async def sound(self, *, after: float, not_from: str, within_s: float) -> Note | None:
-        """Return the first sound of an agent, or ``None`` if there is none in time."""
+        """Return the first sound of an agent; ``None`` if no sound comes in time."""
         with suppress(AssertionError):
             return await self.notes.first(
                 Kind.SOUND, after=after, where=lambda note: note.who != not_from, within_s=within_s

@@ -107,8 +107,9 @@ class Opener:
 
         A sealed record is bound to its session's id, and so proves it.
         """
-        proven = stored.content is not None or stored.turns or stored.late or stored.drafts
-        if not (proven or stored.work) and not self._keyring.owns(participant, stored.id):
+        sealed = (stored.turns, stored.late, stored.drafts, stored.work)
+        proven = stored.content is not None or any(sealed)
+        if not proven and not self._keyring.owns(participant, stored.id):
             raise SealBroken("the id", stored.id)
 
 

@@ -43,7 +43,7 @@ def handed_to(*ids: str) -> list[RecordedTurn]:
         ([], Reception),
         (["billing"], Billing),
         (["billing", "reception"], Reception),
-        # A task is none of them: the agent that awaits it goes on.
+        # A task is no agent of the list: the agent that awaits it goes on.
         (["billing", "ask_number"], Billing),
         (["ask_number"], Reception),
     ],

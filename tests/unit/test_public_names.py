@@ -59,7 +59,7 @@ def alias(module: Any, name: str) -> str:
 
 
 ALIASES: Final = {
-    "SomeAgent": alias(active_agent, "SomeAgent"),
+    "AgentOrMaker": alias(active_agent, "AgentOrMaker"),
     "Migrate": alias(kept_state, "Migrate"),
     "NamedBy": alias(participant, "NamedBy"),
     "WhenAgentEnds": alias(conversation_setup, "WhenAgentEnds"),

@@ -87,7 +87,7 @@ CALLED: Final[dict[str, Callable[..., Any]]] = {
 
 
 def by_key() -> dict[Key, list[Snippet]]:
-    """Return the blocks that somebody may run, by page, heading and language."""
+    """Return the blocks that a reader may run, by page, heading and language."""
     found = defaultdict(list)
     for page in PAGES:
         for each in snippets(page):

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from livekit.agents import Agent
 
 from session_store.errors import InvalidValue
-from session_store.models import TurnKind
+from session_store.livekit.job.chat_items import agents_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from session_store.models import RecordedTurn
 
-    SomeAgent = Agent | Callable[[], Agent]
+    AgentOrMaker = Agent | Callable[[], Agent]
     """An agent, or what makes one: its class, for example."""
 
 
-def goes_on(agents: Sequence[SomeAgent], turns: Iterable[RecordedTurn]) -> Agent:
+def goes_on(agents: Sequence[AgentOrMaker], turns: Iterable[RecordedTurn]) -> Agent:
     """Return the agent that was active at the end of a record.
 
-    That is the newest one of these that the record names. An agent that awaits a task is active:
-    the task is none of them, and begins again when the agent awaits it anew. If the record names
-    none of them, it is the first.
+    That is the newest of these agents that the record names. If it names no agent of these, the
+    first one goes on. A task in the record counts for nothing: the agent that awaited it goes on,
+    and the task begins again when that agent awaits it anew.
 
     Args:
         agents: all that may be active, the one that begins first. Each is known by its ``id``.
@@ -39,16 +39,9 @@ def goes_on(agents: Sequence[SomeAgent], turns: Iterable[RecordedTurn]) -> Agent
         if agent.id in made:
             raise InvalidValue(f"two agents have the id {agent.id!r}: give one of them another")
         made[agent.id] = agent
-    newest = next((made[name] for name in reversed([*_named(turns)]) if name in made), None)
+    newest = next((made[name] for name in reversed([*agents_named(turns)]) if name in made), None)
     return newest or next(iter(made.values()))
 
 
-def _made(agent: SomeAgent) -> Agent:
+def _made(agent: AgentOrMaker) -> Agent:
     return agent if isinstance(agent, Agent) else agent()
-
-
-def _named(turns: Iterable[RecordedTurn]) -> Iterator[Any]:
-    """Yield the ids of the agents that were handed to."""
-    for recorded in turns:
-        if recorded.turn.kind is TurnKind.HANDOFF:
-            yield recorded.turn.details.get("new_agent_id")

@@ -18,7 +18,7 @@ from session_store.livekit.job import json_values
 from session_store.models import Turn, TurnKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from session_store.models import RecordedTurn
 
@@ -117,11 +117,16 @@ def item_id_of(turn: Turn) -> str:
 
 def active_agent(turns: Iterable[RecordedTurn]) -> str | None:
     """Return the id of the agent of the last handoff; ``None`` if there was no handoff."""
-    active = None
-    for recorded in turns:
-        if recorded.turn.kind is TurnKind.HANDOFF:
-            active = recorded.turn.details.get("new_agent_id", active)
+    *_, active = (None, *agents_named(turns))
     return active if isinstance(active, str) else None
+
+
+def agents_named(turns: Iterable[RecordedTurn]) -> Iterator[Any]:
+    """Yield the ids of the agents that a record was handed to, oldest first."""
+    for recorded in turns:
+        details = recorded.turn.details
+        if recorded.turn.kind is TurnKind.HANDOFF and "new_agent_id" in details:
+            yield details["new_agent_id"]
 
 
 def _write_content(content: Iterable[llm.ChatContent]) -> tuple[list[Any], int]:

@@ -59,8 +59,7 @@ class Conversation:
         self._listeners: list[Callable[[], None]] = []
         self._tasks = KeptTasks(logger)
         # Before anything is recorded: the state of this job is sealed with it.
-        work = entry.joined.work
-        setup.kept_state.load(None if work is None else work.data)
+        setup.kept_state.load(entry.joined.work)
         self._parts = Parts(setup, entry, liveness, self._hooks())
         self._writers = self._parts.writers
         # These include what the job before was saying when it died.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from livekit.agents import AgentSession, JobContext, tts
     from livekit.agents.voice.room_io import RoomOptions
 
-    from session_store.livekit.job.active_agent import SomeAgent
+    from session_store.livekit.job.active_agent import AgentOrMaker
     from session_store.livekit.job.greeting import Visit
     from session_store.livekit.job.job_exit import JobExit
     from session_store.livekit.job.kept_state import KeptState
@@ -41,5 +41,5 @@ class Setup:
     scope: str = ""
     """What this participant's conversations are kept apart by."""
     identity: NamedBy | None = None
-    agents: Sequence[SomeAgent] = ()
+    agents: Sequence[AgentOrMaker] = ()
     """All that may be active, for a ``resume`` without one."""

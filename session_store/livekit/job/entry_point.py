@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from livekit import rtc
     from livekit.agents import AgentSession, JobContext, tts
 
-    from session_store.livekit.job.active_agent import SomeAgent
+    from session_store.livekit.job.active_agent import AgentOrMaker
     from session_store.livekit.job.conversation_setup import WhenAgentEnds
     from session_store.livekit.job.entry import Entry
     from session_store.livekit.job.greeting import Visit
@@ -89,7 +89,7 @@ async def persist(  # noqa: PLR0913 (most have a default)
     when_agent_ends: WhenAgentEnds = "finish",
     scope: str | None = None,
     identity: NamedBy | None = None,
-    agents: Sequence[SomeAgent] = (),
+    agents: Sequence[AgentOrMaker] = (),
     state: type[Any] | None = None,
     state_without: Collection[str] = (),
     migrate: Migrate | None = None,
@@ -136,9 +136,9 @@ async def persist(  # noqa: PLR0913 (most have a default)
         agents: all agents that may be active, or their classes, the one that begins first. Then
             ``resume()`` takes none, and returns the one that was active when the job before ended.
         state: the class of what the program works on: a dataclass, a pydantic model or ``dict``. It
-            is the agent session's ``userdata``, which is made if there is none. A successor gets
-            it as it was when the last item of the record was written, in the same object, before
-            this returns. At most 64 KiB.
+            is the agent session's ``userdata``, and is made here if the program made no object. A
+            successor gets it as it was when the last item of the record was written, in the same
+            object, before this returns. At most 64 KiB.
         state_without: fields of it that are not kept, such as connections.
         migrate: returns kept fields, as JSON has them, in the shape that the class has today.
             Called before each state that is loaded.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from livekit.agents import Agent, AgentSession
 
     from session_store.livekit.job.state_shape import StateShape
+    from session_store.models import Work
 
     Migrate = Callable[[dict[str, Any]], Mapping[str, Any]]
 
@@ -63,18 +64,18 @@ class KeptState:
         """What the program works on; ``None`` if it keeps nothing."""
         return None if self._shape is None else self._agent_session.userdata
 
-    def load(self, kept: bytes | None) -> None:
+    def load(self, kept: Work | None) -> None:
         """Load what a job before has kept. If it does not load, ``error`` says why."""
         if kept is None:
             return
         try:
-            self._document = from_json(kept)
+            self._document = from_json(kept.data)
             if self._shape is not None and "state" in self._document:
                 self._load(self._shape, self._document["state"])
         except Exception as error:  # noqa: BLE001 (the program's own code runs here)
             self._refuse(error)
 
-    def load_late(self, kept: bytes | None) -> bool:
+    def load_late(self, kept: Work | None) -> bool:
         """Load it into a job that has begun without it, unless that has a state of its own.
 
         Returns:
@@ -117,7 +118,7 @@ class KeptState:
     def _prepare(self, shape: StateShape) -> None:
         try:
             value = self._agent_session.userdata
-        except ValueError:  # There is none.
+        except ValueError:  # LiveKit's answer where no userdata was given.
             self._agent_session.userdata = value = shape.make()
         if not isinstance(value, shape.kind):
             raise StateError(

@@ -107,7 +107,7 @@ class LeaseWriters:
         """
         self._offline_start = None
         self.mark = joined.mark
-        is_loaded = self._kept_state.load_late(None if joined.work is None else joined.work.data)
+        is_loaded = self._kept_state.load_late(joined.work)
         said_here = self.recorder.withdraw(forgets_work=is_loaded)
         self.lease.adopt(joined.lease)
         self.content.renew()

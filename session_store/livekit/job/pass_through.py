@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from livekit.agents import Agent, AgentSession, JobContext, stt, tts
     from livekit.agents.voice.room_io import RoomOptions
 
-    from session_store.livekit.job.active_agent import SomeAgent as OneOf
+    from session_store.livekit.job.active_agent import AgentOrMaker
     from session_store.livekit.job.kept_state import KeptState
 
     SomeAgent = TypeVar("SomeAgent", bound=Agent)
@@ -53,7 +53,7 @@ class PassThrough(Conversation):
         agent_session: AgentSession[Any],
         kept_state: KeptState,
         *,
-        agents: Sequence[OneOf],
+        agents: Sequence[AgentOrMaker],
         room_options: RoomOptions | None,
         words: Callable[[Visit], str] | None,
         why: str,

@@ -27,7 +27,7 @@ class StateError(SessionStoreError):
     """A program's state cannot be written down, or does not load. The message names the field."""
 
 
-class Loaded(NamedTuple):
+class LoadedState(NamedTuple):
     """A state that was read."""
 
     value: Any
@@ -52,7 +52,7 @@ class StateShape(ABC):
             without: fields that are not kept.
 
         Raises:
-            StateError: it is none of these, or a field has a type that cannot be written down.
+            StateError: it is another kind of class, or the type of a field cannot be written down.
         """
         if isinstance(without, str):
             raise StateError(f"state_without takes a set of names: {{{without!r}}}")
@@ -92,7 +92,7 @@ class StateShape(ABC):
         """
 
     @abstractmethod
-    def load(self, written: Mapping[str, Any], value: Any) -> Loaded:
+    def load(self, written: Mapping[str, Any], value: Any) -> LoadedState:
         """Read a state into the object that the program has.
 
         Fields that were not written down stay as they are in it.
@@ -133,12 +133,12 @@ class _OfDict(StateShape):
                 raise self._cannot(name, "cannot be kept", error) from None
         return written
 
-    def load(self, written: Mapping[str, Any], value: Any) -> Loaded:
+    def load(self, written: Mapping[str, Any], value: Any) -> LoadedState:
         kept_here = {name: value[name] for name in self._without if name in value}
         value.clear()
         value.update({name: held for name, held in written.items() if name not in self._without})
         value.update(kept_here)
-        return Loaded(value, ())
+        return LoadedState(value, ())
 
 
 class _OfDataclass(StateShape):
@@ -161,7 +161,7 @@ class _OfDataclass(StateShape):
                 raise self._cannot(name, "cannot be kept", error) from None
         return written
 
-    def load(self, written: Mapping[str, Any], value: Any) -> Loaded:
+    def load(self, written: Mapping[str, Any], value: Any) -> LoadedState:
         fields = {}
         for name, adapter in self._fields.items():
             if name not in written:
@@ -172,10 +172,10 @@ class _OfDataclass(StateShape):
                 raise self._cannot(name, "does not load", error) from None
         unknown = tuple(sorted(written.keys() - self._fields.keys() - self._without))
         if self._is_frozen:
-            return Loaded(dataclasses.replace(value, **fields), unknown)
+            return LoadedState(dataclasses.replace(value, **fields), unknown)
         for name, held in fields.items():
             setattr(value, name, held)
-        return Loaded(value, unknown)
+        return LoadedState(value, unknown)
 
     def _adapter(self, field: dataclasses.Field[Any]) -> TypeAdapter[Any]:
         try:
@@ -204,7 +204,7 @@ class _OfModel(StateShape):
             raise
         return written
 
-    def load(self, written: Mapping[str, Any], value: Any) -> Loaded:
+    def load(self, written: Mapping[str, Any], value: Any) -> LoadedState:
         held_here = {
             name: getattr(value, name)
             for name in self._model.model_fields
@@ -214,15 +214,16 @@ class _OfModel(StateShape):
         try:
             read = self._model.model_validate({**held_here, **known}, by_name=True)
         except ValidationError as error:
-            name = str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else "it"
+            place = error.errors()[0]["loc"]
+            name = str(place[0]) if place else "it"
             raise self._cannot(name, "does not load", error) from None
         unknown = tuple(sorted(written.keys() - self._model.model_fields.keys()))
         if self._model.model_config.get("frozen"):
-            return Loaded(read, unknown)
+            return LoadedState(read, unknown)
         # Past the model's own checks at each assignment, which see the other fields half changed.
         value.__dict__.update({name: getattr(read, name) for name in known})
         value.__pydantic_fields_set__.update(known)
-        return Loaded(value, unknown)
+        return LoadedState(value, unknown)
 
     @staticmethod
     def _dump(value: BaseModel, names: Collection[str]) -> dict[str, Any]:
